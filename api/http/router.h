@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * router.h - from a whole request to its reply: routes, checks in Utapi's order, handlers.
+ *
+ * golden/auth_rules.md fixes the order of the checks; routes.c holds the table of routes.
+ * Thread-safe: one service serves every worker thread.
+ */
+#ifndef HTTP_ROUTER_H
+#define HTTP_ROUTER_H
+
+#include "auth/auth.h"
+#include "http/allow.h"
+#include "http/request.h"
+#include "utapi/engine.h"
+
+/** What handlers work with. All borrowed; must outlive every call. */
+typedef struct http_service {
+    utapi_engine *engine;
+    auth *auth;               /* NULL: nobody is asked for a signature (--no-auth) */
+    const identity *identity; /* maps account IDs, with or without auth; NULL: none is known */
+    allow_list health_allow;  /* who may ask for the healthcheck */
+    allow_list ingest_allow;  /* who may post events */
+    allow_list storage_allow; /* who may ask for /v2/storage */
+    size_t ingest_max_events; /* SPEC 2.3 */
+    size_t ingest_max_bytes;
+    size_t list_max_bytes;    /* SPEC 3 */
+    size_t list_max_names;
+} http_service;
+
+/**
+ * One request on its way. Whoever makes it (server, test) fills request and on_ready, and frees it with
+ * http_call_done() once it is ready.
+ */
+typedef struct http_call {
+    http_request request;
+    http_reply reply;
+
+    /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, on the same
+     * thread; perhaps later, on the committer's. Must be quick. */
+    void (*on_ready)(struct http_call *call);
+    void *ctx;     /* the maker's own */
+
+    char request_id[21]; /* 20 hex digits: header x-scal-request-id, and log lines */
+    void *pending; /* the handler's own while events are under way */
+} http_call;
+
+/** Answers a call; see http_call.on_ready. */
+void router_dispatch(const http_service *service, http_call *call);
+
+/**
+ * The most bytes that the body of a request to this method and path may have. The server stops reading
+ * beyond and answers EntityTooLarge.
+ */
+size_t router_body_limit(const http_service *service, const http_request *request);
+
+/** Frees what a call owns: its reply. */
+void http_call_done(http_call *call);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * server.h - the sockets: libmicrohttpd daemons on threads of our own (DESIGN 6).
+ *
+ * Each worker thread polls its daemon's epoll descriptor and an eventfd, resumes the calls on its
+ * done-queue, and lets the daemon run. A call that becomes ready on another thread is put on its owner's
+ * queue; nobody else ever touches a connection. No other file knows libmicrohttpd.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "http/router.h"
+
+#include <stdint.h>
+
+typedef struct server server;
+
+typedef struct server_options {
+    const char *bind; /* address to listen on: "127.0.0.1", "::", ... */
+    uint16_t port;    /* 0: any free one */
+    unsigned workers; /* threads; at least 1 */
+    unsigned max_connections; /* for each worker */
+    unsigned idle_timeout_s;  /* a connection on which nothing moves is closed */
+    unsigned request_timeout_s; /* a request must be whole by then, however its bytes trickle */
+} server_options;
+
+/**
+ * Listens and starts the workers.
+ *
+ * @param service  borrowed: must outlive the server
+ * @param ret      owned: stop with server_stop()
+ * @return UTAPI_INVALID for an address that cannot be parsed; UTAPI_UNAVAILABLE if it cannot be bound
+ */
+UTAPI_MUST_USE utapi_status server_start(const server_options *options, const http_service *service,
+                                         server **ret, utapi_error *err);
+
+/** The port that it listens on. */
+uint16_t server_port(const server *server);
+
+/** Stops accepting, lets what is in flight finish, joins the workers, frees. NULL is fine. */
+void server_stop(server *server);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * batch.h - what a backend stores in one step: entries, and their deltas in the order of storage.
+ *
+ * An entry is an event after the rules were applied: whom it counts for, at which interval, and how
+ * much. A backend first finds out which entries it has seen before, then walks a utapi_fold of the
+ * others: that sorts every (resource, interval) that they touch and sums the deltas of each, so that a
+ * row is read and written once however many events it takes. Plain data and pure functions; a fold
+ * belongs to one thread.
+ */
+#ifndef UTAPI_BATCH_H
+#define UTAPI_BATCH_H
+
+#include "utapi/interval.h"
+#include "utapi/metric.h"
+
+/** One event, ready to be stored. Strings are borrowed until the batch is done with. */
+typedef struct utapi_entry {
+    utapi_string uuid;                        /* absent: never a repetition */
+    int64_t uuid_time_ms;                     /* the timestamp the uuid came with; 0 without one */
+    int64_t time_ms;                          /* when it counts */
+    utapi_string resource[UTAPI_LEVEL_COUNT]; /* by level; absent: not counted there */
+    utapi_operation operation;                /* UTAPI_OP_NONE: no operation is counted */
+    int64_t delta[UTAPI_FIRST_OPERATION];     /* by metric: the two states and the two flows of bytes */
+
+    /* SPEC 2.4, expireMetrics: this entry's bucket is to be forgotten once it is counted: at once, or
+     * when forget_at_ms is reached unless an entry for the bucket comes first. */
+    enum { UTAPI_KEEP, UTAPI_FORGET_NOW, UTAPI_FORGET_LATER } forget;
+    int64_t forget_at_ms; /* wall clock; with UTAPI_FORGET_LATER */
+} utapi_entry;
+
+/** Who hands a batch over, and which of its events: DESIGN 5, rule 1. */
+typedef struct utapi_fence {
+    unsigned char writer[16]; /* all zero: this batch is not fenced */
+    uint64_t from;            /* stored only if the writer's fence equals this */
+    uint64_t to;              /* the writer's fence afterwards */
+} utapi_fence;
+
+typedef struct utapi_batch {
+    const utapi_entry *entries; /* borrowed; in the order of their taking */
+    size_t count;
+    int64_t now_ms;   /* wall clock at the taking: forgettings that are due by then come first */
+    int64_t taken_ms; /* the clock that the de-duplication window is measured on */
+    utapi_fence fence;
+} utapi_batch;
+
+/** Whether a batch carries a fence. */
+bool utapi_fence_is_set(const utapi_fence *fence);
+
+/**
+ * The deltas of a batch, sorted by level, name, segment and interval.
+ *
+ * A segment is a run of entries up to and including one that forgets its bucket at once; the next
+ * entry begins another, so that what came before a forgetting and what came after it stay apart.
+ */
+typedef struct utapi_fold utapi_fold;
+
+/** All that one resource takes in one segment. */
+typedef struct utapi_run {
+    utapi_level level;
+    utapi_string name;      /* borrowed from the entries */
+    const utapi_entry *forget; /* the entry that forgets this bucket, now or later, after this run; or NULL */
+    size_t first, end;      /* for utapi_fold_sum() */
+} utapi_run;
+
+/** The sum of a run's deltas in one interval. */
+typedef struct utapi_cell {
+    utapi_interval interval;
+    utapi_sums sums;
+} utapi_cell;
+
+/**
+ * Sorts a batch's deltas.
+ *
+ * @param skip  for each entry: true if it is a repetition and counts nowhere. NULL: none is. Borrowed
+ *              for the call.
+ * @param ret   owned: free with utapi_fold_free(). Borrows the batch's entries.
+ * @return UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status utapi_fold_new(const utapi_batch *batch, const bool *skip, utapi_fold **ret,
+                                           utapi_error *err);
+void utapi_fold_free(utapi_fold *fold);
+
+/** The next run, in ascending order of level, name and segment; false after the last. */
+bool utapi_fold_next(utapi_fold *fold, utapi_run *ret);
+
+/**
+ * Sums the deltas of the earliest interval that is left in a run, and moves on; intervals ascend.
+ *
+ * @param not_before_ms  entries of an earlier time are left out: the bucket was forgotten since
+ *                       (INT64_MIN: none is)
+ * @return false when nothing is left in the run
+ */
+bool utapi_fold_sum(const utapi_fold *fold, utapi_run *run, int64_t not_before_ms, utapi_cell *ret);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * engine.h - turns events into deltas, and stored totals into usage.
+ *
+ * The engine knows the rules of SPEC 2 and 3 and nothing of Redis, LMDB, HTTP or JSON. It owns one
+ * committer thread, which writes what all request threads hand in as groups (DESIGN 6).
+ * Thread-safe: one engine serves every request thread, and it holds no lock while storage works.
+ */
+#ifndef UTAPI_ENGINE_H
+#define UTAPI_ENGINE_H
+
+#include "utapi/backend.h"
+#include "utapi/event.h"
+
+typedef struct utapi_engine utapi_engine;
+
+/** Where the engine takes its time from, so that tests own it. */
+typedef struct utapi_clock {
+    int64_t (*wall_ms)(void *ctx);   /* UTC, since the epoch: the clock of the rules */
+    int64_t (*steady_ms)(void *ctx); /* never stepped: the clock of the de-duplication window */
+    void *ctx;
+} utapi_clock;
+
+/** The system's clocks. */
+extern const utapi_clock utapi_system_clock;
+
+/** What is recorded, and how much may wait (SPEC 2.4). */
+typedef struct utapi_engine_settings {
+    utapi_level_set levels;         /* recorded; questions for the others give zeros */
+    utapi_operation_set operations; /* counted */
+    const char *component;          /* the service's name; copied */
+    bool expire_metrics;            /* deleteBucket forgets the bucket */
+    int64_t expire_ttl_ms;          /* 0 or less: at once */
+    size_t queue_events;            /* the most that may wait for the committer */
+    utapi_clock clock;
+} utapi_engine_settings;
+
+/** Utapi's defaults: every level, every operation, component "s3", nothing expires; the system's clock. */
+extern const utapi_engine_settings utapi_engine_defaults;
+
+/**
+ * Makes an engine and starts its committer.
+ *
+ * @param backend   borrowed: must outlive the engine, whose committer is its only writer
+ * @param settings  borrowed for the call
+ * @param ret       owned: free with utapi_engine_free()
+ * @return UTAPI_INVALID for settings that cannot work; UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_new(utapi_backend *backend, const utapi_engine_settings *settings,
+                                             utapi_engine **ret, utapi_error *err);
+
+/** Commits what waits, answers it, stops the committer. No call may be running or follow. NULL is fine. */
+void utapi_engine_free(utapi_engine *engine);
+
+/**
+ * Told the outcome of submitted events, exactly once, from the committer's thread: it must be quick and
+ * must not call the engine.
+ *
+ * @param status  UTAPI_OK           every event is durable (or was counted before: same uuid)
+ *                UTAPI_OVERFLOW     a total would leave 64 bits; nothing of this request was stored
+ *                UTAPI_UNAVAILABLE  storage has no room or does not answer; nothing was stored
+ *                UTAPI_UNCERTAIN    the outcome is not known; the same events with the same uuids are safe
+ * @param err     borrowed for the call; says why
+ */
+typedef void utapi_ingest_cb(void *ctx, utapi_status status, const utapi_error *err);
+
+/**
+ * Hands a request's events to the committer: all of them count, or none.
+ *
+ * @param events   borrowed until on_done was called (their strings too), unless an error is returned
+ * @param on_done  called once if UTAPI_OK is returned, perhaps before this returns; otherwise never
+ * @param err      says what went wrong; err->index is the event to blame
+ * @return UTAPI_OK           they are under way
+ *         UTAPI_INVALID      an event breaks a rule (utapi_event_check())
+ *         UTAPI_UNAVAILABLE  too much waits already
+ *         UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_submit(utapi_engine *engine, const utapi_event *events, size_t count,
+                                                utapi_ingest_cb *on_done, void *ctx, utapi_error *err);
+
+/** As utapi_engine_submit(), but waits for the outcome and returns it. events are borrowed for the call. */
+UTAPI_MUST_USE utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events, size_t count,
+                                                utapi_error *err);
+
+/**
+ * The usage of each named resource over a range (SPEC 3). State figures are clamped at zero.
+ *
+ * @param range  from utapi_range_of() or utapi_range_recent()
+ * @param ret    count of them, in the order of names
+ * @return UTAPI_UNAVAILABLE, UTAPI_CORRUPT, UTAPI_OVERFLOW as storage answers; *ret is then undefined
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level,
+                                              const utapi_string *names, size_t count, utapi_range range,
+                                              utapi_usage *ret, utapi_error *err);
+
+/** Bytes that one resource stores now (GET /v2/storage). Errors as utapi_engine_list(). */
+UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
+                                                 int64_t *ret_bytes, utapi_error *err);
+
+/** Whether storage is well, and its figures. Errors as utapi_engine_list(). */
+UTAPI_MUST_USE utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err);
+
+/** The engine's wall clock. */
+int64_t utapi_engine_now_ms(const utapi_engine *engine);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * event.h - what a storage server reports of one S3 request, in one shape for both of its forms.
+ *
+ * A V2 event brings its deltas; a V1 event brings an action and parameters, which
+ * utapi_event_of_action() turns into deltas by the table of SPEC 2.2 (core/actions.def).
+ * All functions are pure; all strings are borrowed.
+ */
+#ifndef UTAPI_EVENT_H
+#define UTAPI_EVENT_H
+
+#include "utapi/metric.h"
+
+/** utapi_event.timestamp_ms of an event that brings none: it counts at the time of its taking. */
+#define UTAPI_NO_TIMESTAMP INT64_C(-1)
+
+typedef struct utapi_event {
+    utapi_operation operation; /* UTAPI_OP_NONE: amounts count, no operation does */
+    int64_t timestamp_ms;      /* since the epoch, 0 or more; or UTAPI_NO_TIMESTAMP */
+    utapi_string uuid;         /* 1-255 bytes; absent: the event is never taken for a repetition */
+    utapi_string bucket;       /* this and the next three: absent where the request had none */
+    utapi_string account;      /* canonical ID */
+    utapi_string user;
+    utapi_string location;
+    bool location_only;        /* pushLocationMetric: counts at level locations alone */
+    int64_t storage_delta;     /* bytes */
+    int64_t object_delta;
+    int64_t incoming_bytes;    /* not negative */
+    int64_t outgoing_bytes;    /* not negative */
+} utapi_event;
+
+/** An integer that a message may have left out or set to null. */
+typedef struct utapi_integer {
+    enum { UTAPI_ABSENT, UTAPI_NULL, UTAPI_GIVEN } is;
+    int64_t value; /* when given */
+} utapi_integer;
+
+/** The parameters of a V1 event that decide its deltas (SPEC 2.2), as they came. */
+typedef struct utapi_action_params {
+    utapi_integer byte_length;
+    utapi_integer new_byte_length;
+    utapi_integer old_byte_length;
+    utapi_integer number_of_objects;
+    utapi_integer update_size;
+} utapi_action_params;
+
+/**
+ * Finds what an action or operationId is counted as.
+ *
+ * @return false, and *ret untouched, for a name that we do not know
+ */
+bool utapi_action_find(utapi_string action, utapi_operation *ret);
+
+/**
+ * Turns a V1 action and its parameters into deltas (SPEC 2.2).
+ *
+ * @param event  in: names, uuid and timestamp; out: operation, deltas and location_only as well
+ * @return UTAPI_INVALID, naming the field: "action: unknown action \"x\"", "newByteLength: expected an
+ *         integer", "byteLength: must not be negative"
+ *         UTAPI_OVERFLOW if a difference of the parameters leaves 64 bits
+ */
+UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const utapi_action_params *params,
+                                                  utapi_event *event, utapi_error *err);
+
+/**
+ * Checks the rules of SPEC 2.3 that concern an event alone: names and uuid are text of 1-255 bytes,
+ * the timestamp is 0 or later and lies no more than one interval after the current one, amounts in and
+ * out are not negative.
+ *
+ * @return UTAPI_INVALID, naming the field
+ */
+UTAPI_MUST_USE utapi_status utapi_event_check(const utapi_event *event, int64_t now_ms, utapi_error *err);
+
+#endif

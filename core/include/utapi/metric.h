@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * metric.h - what is measured: levels, operations, and amounts of each metric.
+ *
+ * The vocabulary of SPEC 1. A metric is one of the four byte and object figures or the count of one
+ * operation; `utapi_amounts` holds a 64-bit amount for any set of them. Pure functions and plain
+ * data: safe from any thread.
+ */
+#ifndef UTAPI_METRIC_H
+#define UTAPI_METRIC_H
+
+#include "utapi/status.h"
+#include "utapi/string.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- levels ------------------------------------------------------------------------------- */
+
+/*      name in code  name in paths  member of the answer that names the resource */
+#define UTAPI_LEVEL_MAP(X)                    \
+    X(BUCKETS, "buckets", "bucketName")       \
+    X(ACCOUNTS, "accounts", "accountId")      \
+    X(USERS, "users", "userId")               \
+    X(SERVICE, "service", "serviceName")      \
+    X(LOCATIONS, "locations", "locationName")
+
+typedef enum utapi_level {
+#define X(name, path, member) UTAPI_##name,
+    UTAPI_LEVEL_MAP(X)
+#undef X
+    UTAPI_LEVEL_COUNT
+} utapi_level;
+
+/** A set of levels, one bit for each: UTAPI_LEVEL_BIT(UTAPI_BUCKETS) | ... */
+typedef unsigned utapi_level_set;
+#define UTAPI_LEVEL_BIT(level) (1U << (level))
+#define UTAPI_ALL_LEVELS ((1U << UTAPI_LEVEL_COUNT) - 1U)
+
+/** "buckets", "accounts", ... Static storage. */
+const char *utapi_level_name(utapi_level level);
+
+/** Finds a level by its name, exactly; false, and *ret untouched, if there is none. */
+bool utapi_level_find(utapi_string name, utapi_level *ret);
+
+/* ---- operations --------------------------------------------------------------------------- */
+
+typedef enum utapi_operation {
+#define UTAPI_OPERATION(name, text) UTAPI_OP_##name,
+#include "utapi/operations.def"
+#undef UTAPI_OPERATION
+    UTAPI_OPERATION_COUNT,
+    UTAPI_OP_NONE = UTAPI_OPERATION_COUNT /* no operation is counted */
+} utapi_operation;
+
+/** A set of operations, one bit for each. */
+typedef uint64_t utapi_operation_set;
+#define UTAPI_OPERATION_BIT(operation) (UINT64_C(1) << (operation))
+#define UTAPI_ALL_OPERATIONS ((UINT64_C(1) << UTAPI_OPERATION_COUNT) - 1U)
+
+/** The name an operation is reported under, without "s3:": "PutObject". Static storage. */
+const char *utapi_operation_name(utapi_operation operation);
+
+/** Finds an operation by that name, without regard to case; false, and *ret untouched, if there is none. */
+bool utapi_operation_find(utapi_string name, utapi_operation *ret);
+
+/* ---- amounts ------------------------------------------------------------------------------ */
+
+typedef enum utapi_metric {
+    UTAPI_STORAGE_UTILIZED,  /* state: bytes stored */
+    UTAPI_NUMBER_OF_OBJECTS, /* state */
+    UTAPI_INCOMING_BYTES,    /* flow */
+    UTAPI_OUTGOING_BYTES,    /* flow */
+    UTAPI_FIRST_OPERATION,   /* flow: the count of operation o is metric UTAPI_FIRST_OPERATION + o */
+    UTAPI_METRIC_COUNT = UTAPI_FIRST_OPERATION + UTAPI_OPERATION_COUNT
+} utapi_metric;
+
+/** Whether a metric tells how things stand, rather than what happened. */
+static inline bool utapi_metric_is_state(unsigned metric)
+{
+    return metric < UTAPI_INCOMING_BYTES;
+}
+
+/**
+ * An amount for each metric of a set. of[m] means something only where bit m of present is set; the
+ * others are zero by definition and their storage is not initialised, so an empty one costs one word.
+ */
+typedef struct utapi_amounts {
+    uint64_t present;
+    int64_t of[UTAPI_METRIC_COUNT];
+} utapi_amounts;
+
+_Static_assert(UTAPI_METRIC_COUNT <= 64, "a set of metrics is a 64-bit mask");
+
+/** Makes every amount zero. */
+static inline void utapi_amounts_clear(utapi_amounts *amounts)
+{
+    amounts->present = 0;
+}
+
+/** The amount of one metric; 0 where it is not present. */
+static inline int64_t utapi_amounts_get(const utapi_amounts *amounts, unsigned metric)
+{
+    return (amounts->present >> metric & 1U) != 0 ? amounts->of[metric] : 0;
+}
+
+/** Sets the amount of one metric. */
+static inline void utapi_amounts_set(utapi_amounts *amounts, unsigned metric, int64_t amount)
+{
+    amounts->present |= UINT64_C(1) << metric;
+    amounts->of[metric] = amount;
+}
+
+/** Copies the present amounts. */
+void utapi_amounts_copy(const utapi_amounts *from, utapi_amounts *to);
+
+/** Whether both hold the same amount of each metric; a zero that is present equals one that is not. */
+bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right);
+
+/**
+ * Amounts that cannot overflow: sums of deltas, wide enough for 2^64 of them. A group's deltas are
+ * summed here first, so that an overflow is judged on the totals after the group (SPEC 2.3).
+ */
+__extension__ typedef __int128 utapi_wide;
+typedef struct utapi_sums {
+    uint64_t present;
+    utapi_wide of[UTAPI_METRIC_COUNT];
+} utapi_sums;
+
+/** Adds one amount to a sum. */
+static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amount)
+{
+    const uint64_t bit = UINT64_C(1) << metric;
+    sums->of[metric] = (sums->present & bit) != 0 ? sums->of[metric] + amount : amount;
+    sums->present |= bit;
+}
+
+/**
+ * totals += sums.
+ *
+ * @return UTAPI_OVERFLOW if a total would leave 64 bits; totals are then unchanged, and the detail
+ *         names the metric
+ */
+UTAPI_MUST_USE utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err);
+
+/** As utapi_amounts_add(), with a plain delta. */
+UTAPI_MUST_USE utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta,
+                                                    utapi_error *err);
+
+/** As utapi_amounts_add(), taking base away. */
+UTAPI_MUST_USE utapi_status utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base,
+                                                   utapi_error *err);
+
+#endif
