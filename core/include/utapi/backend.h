@@ -28,9 +28,9 @@ typedef struct utapi_backend {
 
 /** What a backend is opened with. Members that a backend has no use for are ignored. */
 typedef struct utapi_backend_options {
-    const char *location;     /* a directory, for those that store in one; borrowed for the call */
-    uint64_t capacity_bytes;  /* the most it may store; 0: the backend's default */
-    int64_t dedup_window_ms;  /* how long a uuid is remembered, from its taking; 0: uuids are not kept */
+    const char *location;    /* a directory, for those that store in one; borrowed for the call */
+    uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
+    int64_t dedup_window_ms; /* how long a uuid is remembered, from its taking; 0: uuids are not kept */
 } utapi_backend_options;
 
 /** What apply tells of a batch. */
@@ -44,8 +44,8 @@ typedef struct utapi_query {
     utapi_level level;
     const utapi_string *names; /* borrowed */
     size_t count;
-    utapi_interval start; /* the first interval of the range; may lie before the epoch */
-    utapi_interval end;   /* the last one; not before start */
+    utapi_interval start;     /* the first interval of the range; may lie before the epoch */
+    utapi_interval end;       /* the last one; not before start */
     unsigned char writer[16]; /* whose fence to report; all zero: nobody's */
 } utapi_query;
 
@@ -59,10 +59,10 @@ typedef struct utapi_adjustment {
 
 /** Figures for healthchecks and metrics. */
 typedef struct utapi_stats {
-    uint64_t resources;      /* known now */
-    uint64_t rows;           /* stored rows of totals, the newest of each resource included */
-    uint64_t uuids;          /* remembered */
-    uint64_t used_bytes;     /* 0 if unknown, as the next */
+    uint64_t resources;  /* known now */
+    uint64_t rows;       /* stored rows of totals, the newest of each resource included */
+    uint64_t uuids;      /* remembered */
+    uint64_t used_bytes; /* 0 if unknown, as the next */
     uint64_t capacity_bytes;
 } utapi_stats;
 

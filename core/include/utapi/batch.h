@@ -58,9 +58,9 @@ typedef struct utapi_fold utapi_fold;
 /** All that one resource takes in one segment. */
 typedef struct utapi_run {
     utapi_level level;
-    utapi_string name;      /* borrowed from the entries */
+    utapi_string name;         /* borrowed from the entries */
     const utapi_entry *forget; /* the entry that forgets this bucket, now or later, after this run; or NULL */
-    size_t first, end;      /* for utapi_fold_sum() */
+    size_t first, end;         /* for utapi_fold_sum() */
 } utapi_run;
 
 /** The sum of a run's deltas in one interval. */

@@ -12,7 +12,7 @@
 #include "utapi/metric.h"
 
 /** utapi_event.timestamp_ms of an event that brings none: it counts at the time of its taking. */
-#define UTAPI_NO_TIMESTAMP INT64_C(-1)
+#define UTAPI_NO_TIMESTAMP INT64_MIN
 
 typedef struct utapi_event {
     utapi_operation operation; /* UTAPI_OP_NONE: amounts count, no operation does */
@@ -22,11 +22,11 @@ typedef struct utapi_event {
     utapi_string account;      /* canonical ID */
     utapi_string user;
     utapi_string location;
-    bool location_only;        /* pushLocationMetric: counts at level locations alone */
-    int64_t storage_delta;     /* bytes */
+    bool location_only;    /* pushLocationMetric: counts at level locations alone */
+    int64_t storage_delta; /* bytes */
     int64_t object_delta;
-    int64_t incoming_bytes;    /* not negative */
-    int64_t outgoing_bytes;    /* not negative */
+    int64_t incoming_bytes; /* not negative */
+    int64_t outgoing_bytes; /* not negative */
 } utapi_event;
 
 /** An integer that a message may have left out or set to null. */
@@ -57,7 +57,6 @@ bool utapi_action_find(utapi_string action, utapi_operation *ret);
  * @param event  in: names, uuid and timestamp; out: operation, deltas and location_only as well
  * @return UTAPI_INVALID, naming the field: "action: unknown action \"x\"", "newByteLength: expected an
  *         integer", "byteLength: must not be negative"
- *         UTAPI_OVERFLOW if a difference of the parameters leaves 64 bits
  */
 UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const utapi_action_params *params,
                                                   utapi_event *event, utapi_error *err);

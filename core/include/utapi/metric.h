@@ -18,24 +18,24 @@
 /* ---- levels ------------------------------------------------------------------------------- */
 
 /*      name in code  name in paths  member of the answer that names the resource */
-#define UTAPI_LEVEL_MAP(X)                    \
-    X(BUCKETS, "buckets", "bucketName")       \
-    X(ACCOUNTS, "accounts", "accountId")      \
-    X(USERS, "users", "userId")               \
-    X(SERVICE, "service", "serviceName")      \
+#define UTAPI_LEVEL_MAP(X)               \
+    X(BUCKETS, "buckets", "bucketName")  \
+    X(ACCOUNTS, "accounts", "accountId") \
+    X(USERS, "users", "userId")          \
+    X(SERVICE, "service", "serviceName") \
     X(LOCATIONS, "locations", "locationName")
 
 typedef enum utapi_level {
 #define X(name, path, member) UTAPI_##name,
     UTAPI_LEVEL_MAP(X)
 #undef X
-    UTAPI_LEVEL_COUNT
+        UTAPI_LEVEL_COUNT
 } utapi_level;
 
 /** A set of levels, one bit for each: UTAPI_LEVEL_BIT(UTAPI_BUCKETS) | ... */
 typedef unsigned utapi_level_set;
 #define UTAPI_LEVEL_BIT(level) (1U << (level))
-#define UTAPI_ALL_LEVELS ((1U << UTAPI_LEVEL_COUNT) - 1U)
+#define UTAPI_ALL_LEVELS       ((1U << UTAPI_LEVEL_COUNT) - 1U)
 
 /** "buckets", "accounts", ... Static storage. */
 const char *utapi_level_name(utapi_level level);
@@ -56,7 +56,7 @@ typedef enum utapi_operation {
 /** A set of operations, one bit for each. */
 typedef uint64_t utapi_operation_set;
 #define UTAPI_OPERATION_BIT(operation) (UINT64_C(1) << (operation))
-#define UTAPI_ALL_OPERATIONS ((UINT64_C(1) << UTAPI_OPERATION_COUNT) - 1U)
+#define UTAPI_ALL_OPERATIONS           ((UINT64_C(1) << UTAPI_OPERATION_COUNT) - 1U)
 
 /** The name an operation is reported under, without "s3:": "PutObject". Static storage. */
 const char *utapi_operation_name(utapi_operation operation);
@@ -141,7 +141,8 @@ static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amo
  * @return UTAPI_OVERFLOW if a total would leave 64 bits; totals are then unchanged, and the detail
  *         names the metric
  */
-UTAPI_MUST_USE utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums,
+                                              utapi_error *err);
 
 /** As utapi_amounts_add(), with a plain delta. */
 UTAPI_MUST_USE utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta,

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 
 /** Says how a variable `UTAPI_AUTO(type) *x` is freed. The destructor must take NULL. */
-#define UTAPI_AUTO_DEFINE(type, destructor)                \
-    static inline void utapi_auto_##type(type **variable)  \
-    {                                                      \
-        destructor(*variable);                             \
+#define UTAPI_AUTO_DEFINE(type, destructor)               \
+    static inline void utapi_auto_##type(type **variable) \
+    {                                                     \
+        destructor(*variable);                            \
     }
 
 #define UTAPI_AUTO(type) __attribute__((cleanup(utapi_auto_##type))) type
@@ -29,11 +29,11 @@ static inline void utapi_auto_free(void *variable)
 }
 
 /** The pointer's value; the variable is NULL afterwards. */
-#define UTAPI_TAKE(variable)               \
-    __extension__({                        \
-        __auto_type taken_ = (variable);   \
-        (variable) = NULL;                 \
-        taken_;                            \
+#define UTAPI_TAKE(variable)             \
+    __extension__({                      \
+        __auto_type taken_ = (variable); \
+        (variable) = NULL;               \
+        taken_;                          \
     })
 
 #endif

@@ -27,7 +27,8 @@ void utapi_usage_clear(utapi_usage *usage);
  * @return UTAPI_OVERFLOW if a flow does not fit 64 bits (only corrections by an operator lead there)
  */
 UTAPI_MUST_USE utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first,
-                                                const utapi_amounts *last, utapi_usage *ret, utapi_error *err);
+                                                const utapi_amounts *last, utapi_usage *ret,
+                                                utapi_error *err);
 
 /** SPEC 3: state figures are never below zero. */
 void utapi_usage_clamp(utapi_usage *usage);

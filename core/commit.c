@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit.c - the committer's thread and its queue.
+ *
+ * A group that overflows a total is halved until only the guilty requests are left alone with their
+ * error (DESIGN 5, rule 5): the others are stored. Between groups, about once a second, the backend is
+ * tended. */
+#include "commit.h"
+
+#include "utapi/scoped.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+/* A group's size is bounded so that one transaction stays short; what is left over is the next group. */
+enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_S = 1 };
+
+struct utapi_committer {
+    utapi_backend *backend;
+    utapi_clock clock;
+    int64_t steady_to_wall_ms; /* what steady lacked to wall time when it started */
+    size_t queue_events;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t work;
+    utapi_request *head, **tail;
+    size_t waiting; /* entries in the queue */
+    bool idle;      /* the thread waits for work */
+    bool stopping;
+
+    pthread_t thread;
+};
+
+utapi_request *utapi_request_new(size_t count)
+{
+    utapi_request *request;
+    if (count > (SIZE_MAX - sizeof *request) / sizeof *request->entries)
+        return NULL;
+    request = malloc(sizeof *request + count * sizeof *request->entries);
+    if (request != NULL)
+        *request = (utapi_request){.count = count};
+    return request;
+}
+
+/* ---- groups ------------------------------------------------------------------------------- */
+
+/* A chain of requests that are committed together. */
+typedef struct commit_group {
+    utapi_request *head;
+    size_t requests;
+    size_t entries;
+} commit_group;
+
+static void group_answer(commit_group group, utapi_status status, const utapi_error *err)
+{
+    for (utapi_request *request = group.head, *next; request != NULL; request = next) {
+        next = request->next;
+        request->on_done(request->ctx, status, err);
+        free(request);
+    }
+}
+
+static utapi_status group_apply(utapi_committer *self, commit_group group, utapi_error *err)
+{
+    UTAPI_AUTO_FREE utapi_entry *joined = NULL;
+    utapi_batch batch = {
+        .entries = group.head->entries,
+        .count = group.entries,
+        .now_ms = self->clock.wall_ms(self->clock.ctx),
+        .taken_ms = self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms,
+    };
+    if (group.requests > 1) {
+        joined = malloc(group.entries * sizeof *joined);
+        if (joined == NULL)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "joining %zu requests", group.requests);
+        size_t count = 0;
+        for (const utapi_request *request = group.head; request != NULL; request = request->next) {
+            memcpy(&joined[count], request->entries, request->count * sizeof *joined);
+            count += request->count;
+        }
+        batch.entries = joined;
+    }
+    utapi_applied applied;
+    return utapi_backend_apply(self->backend, &batch, &applied, err);
+}
+
+/* Cuts the first half of the requests off. */
+static commit_group group_halve(commit_group *whole)
+{
+    commit_group half = {.head = whole->head};
+    utapi_request **link = &half.head;
+    while (half.requests < whole->requests / 2) {
+        half.requests++;
+        half.entries += (*link)->count;
+        link = &(*link)->next;
+    }
+    whole->head = *link;
+    whole->requests -= half.requests;
+    whole->entries -= half.entries;
+    *link = NULL;
+    return half;
+}
+
+/* Depth of recursion: the logarithm of the group's requests. */
+static void group_commit(utapi_committer *self, commit_group group)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    const utapi_status status = group_apply(self, group, &err);
+    if (status != UTAPI_OVERFLOW || group.requests == 1) {
+        group_answer(group, status, &err);
+        return;
+    }
+    const commit_group half = group_halve(&group);
+    group_commit(self, half);
+    group_commit(self, group);
+}
+
+/* ---- the thread --------------------------------------------------------------------------- */
+
+static void wait_for_work(utapi_committer *self)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += TEND_PERIOD_S;
+    self->idle = true;
+    while (self->head == NULL && !self->stopping)
+        if (pthread_cond_timedwait(&self->work, &self->lock, &until) != 0)
+            break;
+    self->idle = false;
+}
+
+/* Takes as many requests as make one group. Called with the lock held. */
+static commit_group queue_take(utapi_committer *self)
+{
+    commit_group taken = {.head = self->head};
+    utapi_request **link = &self->head;
+    while (*link != NULL && (taken.requests == 0 || taken.entries + (*link)->count <= GROUP_ENTRIES_MAX)) {
+        taken.requests++;
+        taken.entries += (*link)->count;
+        link = &(*link)->next;
+    }
+    utapi_request *left = *link;
+    *link = NULL;
+    self->head = left;
+    if (left == NULL)
+        self->tail = &self->head;
+    self->waiting -= taken.entries;
+    return taken;
+}
+
+static void tend(utapi_committer *self)
+{
+    /* A failure is not ours to report: the next apply or healthcheck meets it and says so. */
+    utapi_error err;
+    utapi_error_clear(&err);
+    (void)!utapi_backend_tend(self->backend, self->clock.wall_ms(self->clock.ctx),
+                              self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms, &err);
+}
+
+static void *committer_main(void *arg)
+{
+    utapi_committer *self = arg;
+    pthread_mutex_lock(&self->lock);
+    for (;;) {
+        wait_for_work(self);
+        if (self->head == NULL && self->stopping)
+            break;
+        const commit_group taken = self->head != NULL ? queue_take(self) : (commit_group){.head = NULL};
+        pthread_mutex_unlock(&self->lock);
+        if (taken.head != NULL)
+            group_commit(self, taken);
+        else
+            tend(self);
+        pthread_mutex_lock(&self->lock);
+    }
+    pthread_mutex_unlock(&self->lock);
+    return NULL;
+}
+
+static void committer_destroy(utapi_committer *self)
+{
+    pthread_cond_destroy(&self->work);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+utapi_status utapi_committer_new(utapi_backend *backend, const utapi_clock *clock, size_t queue_events,
+                                 utapi_committer **ret, utapi_error *err)
+{
+    utapi_committer *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the committer");
+    self->backend = backend;
+    self->clock = *clock;
+    self->steady_to_wall_ms = clock->wall_ms(clock->ctx) - clock->steady_ms(clock->ctx);
+    self->queue_events = queue_events;
+    self->tail = &self->head;
+
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->work, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&self->lock, NULL);
+
+    const int rc = pthread_create(&self->thread, NULL, committer_main, self);
+    if (rc != 0) {
+        committer_destroy(self);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the committer's thread: %s", strerror(rc));
+    }
+    *ret = self;
+    return UTAPI_OK;
+}
+
+void utapi_committer_free(utapi_committer *self)
+{
+    if (self == NULL)
+        return;
+    pthread_mutex_lock(&self->lock);
+    self->stopping = true;
+    pthread_cond_signal(&self->work);
+    pthread_mutex_unlock(&self->lock);
+    pthread_join(self->thread, NULL);
+    committer_destroy(self);
+}
+
+utapi_status utapi_committer_submit(utapi_committer *self, utapi_request *request, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    pthread_mutex_lock(&self->lock);
+    if (self->stopping)
+        status = utapi_fail(err, UTAPI_UNAVAILABLE, "shutting down");
+    else if (self->waiting > 0 && request->count > self->queue_events - self->waiting)
+        status = utapi_fail(err, UTAPI_UNAVAILABLE, "%zu events wait to be stored already", self->waiting);
+    else {
+        self->waiting += request->count;
+        *self->tail = request;
+        self->tail = &request->next;
+        if (self->idle)
+            pthread_cond_signal(&self->work);
+    }
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}

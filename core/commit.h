@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * commit.h - group commit: one thread writes for all that wait (DESIGN 6). Internal to core.
+ *
+ * Requests queue up; the committer takes all of them, hands them to the backend as one batch, and
+ * answers each. While it syncs, the next group gathers: the slower the disk, the larger the group.
+ */
+#ifndef UTAPI_COMMIT_H
+#define UTAPI_COMMIT_H
+
+#include "utapi/backend.h"
+#include "utapi/engine.h"
+
+typedef struct utapi_committer utapi_committer;
+
+/** The entries of one request, and whom to tell. */
+typedef struct utapi_request {
+    struct utapi_request *next; /* the committer's own */
+    utapi_ingest_cb *on_done;
+    void *ctx;
+    size_t count;
+    utapi_entry entries[];
+} utapi_request;
+
+/** A request with room for count entries; freed with free(), or taken by utapi_committer_submit(). */
+utapi_request *utapi_request_new(size_t count);
+
+/**
+ * Starts the thread.
+ *
+ * @param backend       borrowed
+ * @param clock         copied
+ * @param queue_events  the most entries that may wait; one request alone may be larger
+ * @param ret           owned: utapi_committer_free()
+ */
+UTAPI_MUST_USE utapi_status utapi_committer_new(utapi_backend *backend, const utapi_clock *clock,
+                                                size_t queue_events, utapi_committer **ret, utapi_error *err);
+
+/** Commits and answers what waits, then stops the thread. NULL is fine. */
+void utapi_committer_free(utapi_committer *committer);
+
+/**
+ * Queues a request. Thread-safe.
+ *
+ * @param request  taken if UTAPI_OK is returned, and answered exactly once; otherwise still the caller's
+ * @return UTAPI_UNAVAILABLE if too much waits
+ */
+UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, utapi_request *request,
+                                                   utapi_error *err);
+
+#endif

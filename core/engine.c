@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - the rules of what is recorded (SPEC 2.4), between events and the committer, and between
+ * questions and the backend. */
+#include "utapi/engine.h"
+
+#include "commit.h"
+#include "utapi/scoped.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+struct utapi_engine {
+    utapi_backend *backend;
+    utapi_engine_settings settings;
+    char component[UTAPI_NAME_MAX + 1];
+    utapi_committer *committer;
+};
+
+UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
+
+/* ---- clocks ------------------------------------------------------------------------------- */
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t system_wall_ms(void *ctx)
+{
+    (void)ctx;
+    return clock_ms(CLOCK_REALTIME);
+}
+
+static int64_t system_steady_ms(void *ctx)
+{
+    (void)ctx;
+    return clock_ms(CLOCK_BOOTTIME); /* goes on while the machine sleeps */
+}
+
+const utapi_clock utapi_system_clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms};
+
+const utapi_engine_settings utapi_engine_defaults = {
+    .levels = UTAPI_ALL_LEVELS,
+    .operations = UTAPI_ALL_OPERATIONS,
+    .component = "s3",
+    .queue_events = 200000,
+    .clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms},
+};
+
+int64_t utapi_engine_now_ms(const utapi_engine *engine)
+{
+    return engine->settings.clock.wall_ms(engine->settings.clock.ctx);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+utapi_status utapi_engine_new(utapi_backend *backend, const utapi_engine_settings *settings,
+                              utapi_engine **ret, utapi_error *err)
+{
+    const utapi_string component = utapi_string_of(settings->component);
+    if (component.size == 0 || component.size > UTAPI_NAME_MAX || !utapi_string_is_text(component))
+        return utapi_fail(err, UTAPI_INVALID, "component: expected a name of 1 to %d bytes", UTAPI_NAME_MAX);
+    if (settings->queue_events == 0)
+        return utapi_fail(err, UTAPI_INVALID, "queue_events: must be at least 1");
+
+    UTAPI_AUTO(utapi_engine) *engine = calloc(1, sizeof *engine);
+    if (engine == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the engine");
+    engine->backend = backend;
+    engine->settings = *settings;
+    memcpy(engine->component, component.data, component.size);
+    engine->settings.component = engine->component;
+    const utapi_status status =
+        utapi_committer_new(backend, &settings->clock, settings->queue_events, &engine->committer, err);
+    if (status == UTAPI_OK)
+        *ret = UTAPI_TAKE(engine);
+    return status;
+}
+
+void utapi_engine_free(utapi_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    utapi_committer_free(engine->committer);
+    free(engine);
+}
+
+/* ---- events in ---------------------------------------------------------------------------- */
+
+static bool records(const utapi_engine *engine, utapi_level level)
+{
+    return (engine->settings.levels & UTAPI_LEVEL_BIT(level)) != 0;
+}
+
+static void entry_set_forgetting(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
+                                 utapi_entry *entry)
+{
+    if (!engine->settings.expire_metrics || event->operation != UTAPI_OP_DELETE_BUCKET ||
+        entry->resource[UTAPI_BUCKETS].size == 0)
+        return;
+    const int64_t ttl_ms = engine->settings.expire_ttl_ms;
+    entry->forget = ttl_ms > 0 ? UTAPI_FORGET_LATER : UTAPI_FORGET_NOW;
+    entry->forget_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
+}
+
+static void entry_of_event(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
+                           utapi_entry *ret)
+{
+    const bool has_timestamp = event->timestamp_ms != UTAPI_NO_TIMESTAMP;
+    const utapi_string named_by_event[UTAPI_LEVEL_COUNT] = {
+        [UTAPI_BUCKETS] = event->bucket,     [UTAPI_ACCOUNTS] = event->account,
+        [UTAPI_USERS] = event->user,         [UTAPI_SERVICE] = utapi_string_of(engine->component),
+        [UTAPI_LOCATIONS] = event->location,
+    };
+    *ret = (utapi_entry){
+        .uuid = event->uuid,
+        .uuid_time_ms = has_timestamp ? event->timestamp_ms : 0,
+        .time_ms = has_timestamp ? event->timestamp_ms : now_ms,
+        .operation = UTAPI_OP_NONE,
+        .delta = {[UTAPI_STORAGE_UTILIZED] = event->storage_delta,
+                  [UTAPI_NUMBER_OF_OBJECTS] = event->object_delta,
+                  [UTAPI_INCOMING_BYTES] = event->incoming_bytes,
+                  [UTAPI_OUTGOING_BYTES] = event->outgoing_bytes},
+    };
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if (records(engine, (utapi_level)level) && (!event->location_only || level == UTAPI_LOCATIONS))
+            ret->resource[level] = named_by_event[level];
+    if (event->operation != UTAPI_OP_NONE &&
+        (engine->settings.operations & UTAPI_OPERATION_BIT(event->operation)) != 0)
+        ret->operation = event->operation;
+    entry_set_forgetting(engine, event, now_ms, ret);
+}
+
+static int entry_order(const void *left_entry, const void *right_entry)
+{
+    const utapi_entry *left = *(const utapi_entry *const *)left_entry;
+    const utapi_entry *right = *(const utapi_entry *const *)right_entry;
+    if (left->time_ms != right->time_ms)
+        return left->time_ms < right->time_ms ? -1 : 1;
+    return (left > right) - (left < right);
+}
+
+/* A client that repeats what failed sends it in the order of the uuids. Where that matters, because one
+ * of the events forgets its bucket, the order of time is put back. */
+static utapi_status request_sort(utapi_request *request, utapi_error *err)
+{
+    bool forgets = false;
+    for (size_t i = 0; i < request->count; i++)
+        forgets = forgets || request->entries[i].forget != UTAPI_KEEP;
+    if (!forgets || request->count < 2)
+        return UTAPI_OK;
+
+    UTAPI_AUTO_FREE const utapi_entry **order = calloc(request->count, sizeof *order);
+    UTAPI_AUTO_FREE utapi_entry *sorted = calloc(request->count, sizeof *sorted);
+    if (order == NULL || sorted == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "sorting %zu events", request->count);
+    for (size_t i = 0; i < request->count; i++)
+        order[i] = &request->entries[i];
+    qsort(order, request->count, sizeof *order, entry_order);
+    for (size_t i = 0; i < request->count; i++)
+        sorted[i] = *order[i];
+    memcpy(request->entries, sorted, request->count * sizeof *sorted);
+    return UTAPI_OK;
+}
+
+utapi_status utapi_engine_submit(utapi_engine *engine, const utapi_event *events, size_t count,
+                                 utapi_ingest_cb *on_done, void *ctx, utapi_error *err)
+{
+    const int64_t now_ms = utapi_engine_now_ms(engine);
+    for (size_t i = 0; i < count; i++) {
+        const utapi_status status = utapi_event_check(&events[i], now_ms, err);
+        if (status != UTAPI_OK) {
+            if (err != NULL)
+                err->index = i;
+            return status;
+        }
+    }
+    if (count == 0) {
+        on_done(ctx, UTAPI_OK, err);
+        return UTAPI_OK;
+    }
+
+    UTAPI_AUTO_FREE utapi_request *request = utapi_request_new(count);
+    if (request == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a request of %zu events", count);
+    request->on_done = on_done;
+    request->ctx = ctx;
+    for (size_t i = 0; i < count; i++)
+        entry_of_event(engine, &events[i], now_ms, &request->entries[i]);
+    utapi_status status = request_sort(request, err);
+    if (status == UTAPI_OK)
+        status = utapi_committer_submit(engine->committer, request, err);
+    if (status == UTAPI_OK)
+        (void)UTAPI_TAKE(request);
+    return status;
+}
+
+/* Where a thread waits for the outcome of its own request. */
+typedef struct ingest_outcome {
+    pthread_mutex_t lock;
+    pthread_cond_t known;
+    bool is_known;
+    utapi_status status;
+    utapi_error err;
+} ingest_outcome;
+
+static void outcome_set(void *ctx, utapi_status status, const utapi_error *err)
+{
+    ingest_outcome *outcome = ctx;
+    pthread_mutex_lock(&outcome->lock);
+    outcome->status = status;
+    if (err != NULL)
+        outcome->err = *err;
+    outcome->is_known = true;
+    pthread_cond_signal(&outcome->known);
+    pthread_mutex_unlock(&outcome->lock);
+}
+
+utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events, size_t count,
+                                 utapi_error *err)
+{
+    ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
+    const utapi_status status = utapi_engine_submit(engine, events, count, outcome_set, &outcome, err);
+    if (status != UTAPI_OK)
+        return status;
+    pthread_mutex_lock(&outcome.lock);
+    while (!outcome.is_known)
+        pthread_cond_wait(&outcome.known, &outcome.lock);
+    pthread_mutex_unlock(&outcome.lock);
+    if (outcome.status != UTAPI_OK)
+        return utapi_fail_at(err, outcome.status, outcome.err.index, "%s", outcome.err.detail);
+    return UTAPI_OK;
+}
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const utapi_string *names,
+                               size_t count, utapi_range range, utapi_usage *ret, utapi_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        utapi_usage_clear(&ret[i]);
+    if (count == 0 || !records(engine, level))
+        return UTAPI_OK;
+    const utapi_query query = {
+        .level = level,
+        .names = names,
+        .count = count,
+        .start = utapi_interval_of(range.start_ms),
+        .end = utapi_interval_of(range.end_ms),
+    };
+    const utapi_status status = utapi_backend_read(engine->backend, &query, ret, NULL, err);
+    for (size_t i = 0; status == UTAPI_OK && i < count; i++)
+        utapi_usage_clamp(&ret[i]);
+    return status;
+}
+
+utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
+                                  int64_t *ret_bytes, utapi_error *err)
+{
+    /* An event may be one interval ahead of the clock (SPEC 2.3): it is part of what is stored now. */
+    const int64_t newest_ms = utapi_engine_now_ms(engine) + UTAPI_INTERVAL_MS;
+    utapi_usage usage;
+    const utapi_status status = utapi_engine_list(
+        engine, level, &name, 1, (utapi_range){.start_ms = newest_ms, .end_ms = newest_ms}, &usage, err);
+    if (status == UTAPI_OK)
+        *ret_bytes = usage.storage_utilized[1];
+    return status;
+}
+
+utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err)
+{
+    return utapi_backend_stats(engine->backend, ret, err);
+}

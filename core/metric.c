@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metric.c - names of levels and operations, and arithmetic on sets of amounts that never wraps. */
+#include "utapi/metric.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const level_names[UTAPI_LEVEL_COUNT] = {
+#define X(name, path, member) [UTAPI_##name] = path,
+    UTAPI_LEVEL_MAP(X)
+#undef X
+};
+
+static const char *const operation_names[UTAPI_OPERATION_COUNT] = {
+#define UTAPI_OPERATION(name, text) [UTAPI_OP_##name] = text,
+#include "utapi/operations.def"
+#undef UTAPI_OPERATION
+};
+
+const char *utapi_level_name(utapi_level level)
+{
+    return level_names[level];
+}
+
+bool utapi_level_find(utapi_string name, utapi_level *ret)
+{
+    for (unsigned i = 0; i < UTAPI_LEVEL_COUNT; i++) {
+        if (utapi_string_equal(name, utapi_string_of(level_names[i]))) {
+            *ret = (utapi_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *utapi_operation_name(utapi_operation operation)
+{
+    return operation_names[operation];
+}
+
+bool utapi_operation_find(utapi_string name, utapi_operation *ret)
+{
+    for (unsigned i = 0; i < UTAPI_OPERATION_COUNT; i++) {
+        if (strlen(operation_names[i]) == name.size &&
+            strncasecmp(operation_names[i], name.data, name.size) == 0) {
+            *ret = (utapi_operation)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Walks the metrics of a set, lowest first. */
+#define FOR_EACH_METRIC(metric, set)                             \
+    for (uint64_t left_ = (set); left_ != 0; left_ &= left_ - 1) \
+        for (unsigned metric = (unsigned)__builtin_ctzll(left_), once_ = 1; once_ != 0; once_ = 0)
+
+void utapi_amounts_copy(const utapi_amounts *from, utapi_amounts *to)
+{
+    to->present = from->present;
+    FOR_EACH_METRIC(m, from->present)
+    to->of[m] = from->of[m];
+}
+
+bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right)
+{
+    FOR_EACH_METRIC(m, left->present | right->present)
+    if (utapi_amounts_get(left, m) != utapi_amounts_get(right, m))
+        return false;
+    return true;
+}
+
+static const char *metric_name(unsigned metric)
+{
+    static const char *const names[UTAPI_FIRST_OPERATION] = {
+        [UTAPI_STORAGE_UTILIZED] = "storageUtilized",
+        [UTAPI_NUMBER_OF_OBJECTS] = "numberOfObjects",
+        [UTAPI_INCOMING_BYTES] = "incomingBytes",
+        [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
+    };
+    return metric < UTAPI_FIRST_OPERATION ? names[metric] : operation_names[metric - UTAPI_FIRST_OPERATION];
+}
+
+utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err)
+{
+    FOR_EACH_METRIC(m, sums->present)
+    {
+        const utapi_wide total = sums->of[m] + utapi_amounts_get(totals, m);
+        if (total < INT64_MIN || total > INT64_MAX)
+            return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits", metric_name(m));
+    }
+    FOR_EACH_METRIC(m, sums->present)
+    utapi_amounts_set(totals, m, (int64_t)(sums->of[m] + utapi_amounts_get(totals, m)));
+    return UTAPI_OK;
+}
+
+utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta, utapi_error *err)
+{
+    utapi_sums sums = {.present = delta->present};
+    FOR_EACH_METRIC(m, delta->present)
+    sums.of[m] = delta->of[m];
+    return utapi_amounts_add(totals, &sums, err);
+}
+
+utapi_status utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base, utapi_error *err)
+{
+    utapi_sums sums = {.present = base->present};
+    FOR_EACH_METRIC(m, base->present)
+    sums.of[m] = -(utapi_wide)base->of[m];
+    return utapi_amounts_add(totals, &sums, err);
+}

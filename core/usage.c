@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* usage.c - usage over a range as the difference of rows (DESIGN 3). */
+#include "utapi/usage.h"
+
+void utapi_usage_clear(utapi_usage *usage)
+{
+    *usage = (utapi_usage){.flows.present = 0};
+}
+
+static int64_t total_of(const utapi_amounts *row, unsigned metric)
+{
+    return row != NULL ? utapi_amounts_get(row, metric) : 0;
+}
+
+utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first,
+                                 const utapi_amounts *last, utapi_usage *ret, utapi_error *err)
+{
+    ret->storage_utilized[0] = total_of(first, UTAPI_STORAGE_UTILIZED);
+    ret->storage_utilized[1] = total_of(last, UTAPI_STORAGE_UTILIZED);
+    ret->number_of_objects[0] = total_of(first, UTAPI_NUMBER_OF_OBJECTS);
+    ret->number_of_objects[1] = total_of(last, UTAPI_NUMBER_OF_OBJECTS);
+
+    utapi_amounts_clear(&ret->flows);
+    for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++) {
+        int64_t flow;
+        if (__builtin_sub_overflow(total_of(last, m), total_of(before, m), &flow))
+            return utapi_fail(err, UTAPI_OVERFLOW, "a flow over this range does not fit 64 bits");
+        if (flow != 0)
+            utapi_amounts_set(&ret->flows, m, flow);
+    }
+    return UTAPI_OK;
+}
+
+static int64_t not_below_zero(int64_t amount)
+{
+    return amount > 0 ? amount : 0;
+}
+
+void utapi_usage_clamp(utapi_usage *usage)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        usage->storage_utilized[i] = not_below_zero(usage->storage_utilized[i]);
+        usage->number_of_objects[i] = not_below_zero(usage->number_of_objects[i]);
+    }
+}
