@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_batch.c - the order in which a fold hands out deltas, and what it sums. */
+#include "check.h"
+#include "utapi/batch.h"
+
+static utapi_error err;
+
+static utapi_entry entry(const char *bucket, int64_t time_ms, int64_t storage)
+{
+    return (utapi_entry){
+        .time_ms = time_ms,
+        .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket), [UTAPI_SERVICE] = utapi_string_of("s3")},
+        .operation = UTAPI_OP_PUT_OBJECT,
+        .delta = {[UTAPI_STORAGE_UTILIZED] = storage},
+    };
+}
+
+static utapi_fold *fold_of(const utapi_entry *entries, size_t count, const bool *skip)
+{
+    const utapi_batch batch = {.entries = entries, .count = count};
+    utapi_fold *fold = NULL;
+    CHECK_OK(utapi_fold_new(&batch, skip, &fold, &err), &err);
+    return fold;
+}
+
+static void expect_run(utapi_fold *fold, utapi_level level, const char *name, utapi_run *ret)
+{
+    assert_true(utapi_fold_next(fold, ret));
+    assert_int_equal(ret->level, level);
+    assert_true(utapi_string_equal(ret->name, utapi_string_of(name)));
+}
+
+static void expect_cell(utapi_fold *fold, utapi_run *run, utapi_interval interval, int64_t storage,
+                        int64_t puts)
+{
+    utapi_cell cell;
+    assert_true(utapi_fold_sum(fold, run, INT64_MIN, &cell));
+    assert_int_equal(cell.interval, interval);
+    assert_int_equal((int64_t)cell.sums.of[UTAPI_STORAGE_UTILIZED], storage);
+    assert_int_equal((int64_t)cell.sums.of[UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT], puts);
+}
+
+static void expect_no_cell(utapi_fold *fold, utapi_run *run)
+{
+    utapi_cell cell;
+    assert_false(utapi_fold_sum(fold, run, INT64_MIN, &cell));
+}
+
+static void resources_and_intervals_come_in_ascending_order(void **state)
+{
+    (void)state;
+    const utapi_entry entries[] = {
+        entry("bb", 900001, 1), entry("a", 5, 2),          entry("bb", 3, 4),
+        entry("bb", 900002, 8), entry("a\xc3\xa9", 0, 16),
+    };
+    utapi_fold *fold = fold_of(entries, 5, NULL);
+    utapi_run run;
+    expect_run(fold, UTAPI_BUCKETS, "a", &run);
+    expect_cell(fold, &run, 0, 2, 1);
+    expect_no_cell(fold, &run);
+    expect_run(fold, UTAPI_BUCKETS, "a\xc3\xa9", &run);
+    expect_cell(fold, &run, 0, 16, 1);
+    expect_run(fold, UTAPI_BUCKETS, "bb", &run);
+    expect_cell(fold, &run, 0, 4, 1);
+    expect_cell(fold, &run, 900000, 9, 2);
+    expect_no_cell(fold, &run);
+    expect_run(fold, UTAPI_SERVICE, "s3", &run);
+    expect_cell(fold, &run, 0, 22, 3);
+    expect_cell(fold, &run, 900000, 9, 2);
+    assert_false(utapi_fold_next(fold, &run));
+    utapi_fold_free(fold);
+}
+
+static void names_that_share_eight_bytes_stay_apart(void **state)
+{
+    (void)state;
+    const utapi_entry entries[] = {entry("prefix-12", 0, 1), entry("prefix-1", 0, 2),
+                                   entry("prefix-13", 0, 4)};
+    utapi_fold *fold = fold_of(entries, 3, NULL);
+    utapi_run run;
+    expect_run(fold, UTAPI_BUCKETS, "prefix-1", &run);
+    expect_run(fold, UTAPI_BUCKETS, "prefix-12", &run);
+    expect_run(fold, UTAPI_BUCKETS, "prefix-13", &run);
+    expect_cell(fold, &run, 0, 4, 1);
+    utapi_fold_free(fold);
+}
+
+static void repetitions_count_nowhere(void **state)
+{
+    (void)state;
+    const utapi_entry entries[] = {entry("a", 0, 1), entry("a", 0, 2), entry("b", 0, 4)};
+    const bool skip[] = {false, true, true};
+    utapi_fold *fold = fold_of(entries, 3, skip);
+    utapi_run run;
+    expect_run(fold, UTAPI_BUCKETS, "a", &run);
+    expect_cell(fold, &run, 0, 1, 1);
+    expect_run(fold, UTAPI_SERVICE, "s3", &run);
+    expect_cell(fold, &run, 0, 1, 1);
+    assert_false(utapi_fold_next(fold, &run));
+    utapi_fold_free(fold);
+}
+
+static void a_forgetting_parts_what_came_before_it_from_what_came_after(void **state)
+{
+    (void)state;
+    utapi_entry entries[] = {entry("a", 7, 1), entry("a", 6, 2), entry("b", 6, 4), entry("a", 5, 8)};
+    entries[1].forget = UTAPI_FORGET_NOW;
+    utapi_fold *fold = fold_of(entries, 4, NULL);
+    utapi_run run;
+    expect_run(fold, UTAPI_BUCKETS, "a", &run);
+    assert_ptr_equal(run.forget, &entries[1]);
+    expect_cell(fold, &run, 0, 3, 2);
+    expect_run(fold, UTAPI_BUCKETS, "a", &run);
+    assert_null(run.forget);
+    expect_cell(fold, &run, 0, 8, 1);
+    expect_run(fold, UTAPI_BUCKETS, "b", &run);
+    assert_null(run.forget);
+    expect_run(fold, UTAPI_SERVICE, "s3", &run);
+    assert_null(run.forget);
+    expect_cell(fold, &run, 0, 15, 4);
+    assert_false(utapi_fold_next(fold, &run));
+    utapi_fold_free(fold);
+}
+
+static void entries_of_an_earlier_time_can_be_left_out(void **state)
+{
+    (void)state;
+    const utapi_entry entries[] = {entry("a", 900000, 1), entry("a", 900002, 2), entry("a", 5, 4)};
+    utapi_fold *fold = fold_of(entries, 3, NULL);
+    utapi_run run;
+    utapi_cell cell;
+    expect_run(fold, UTAPI_BUCKETS, "a", &run);
+    assert_true(utapi_fold_sum(fold, &run, 900001, &cell));
+    assert_int_equal(cell.interval, 900000);
+    assert_int_equal((int64_t)cell.sums.of[UTAPI_STORAGE_UTILIZED], 2);
+    assert_false(utapi_fold_sum(fold, &run, 900001, &cell));
+    utapi_fold_free(fold);
+}
+
+static void an_empty_batch_folds_to_nothing(void **state)
+{
+    (void)state;
+    utapi_fold *fold = fold_of(NULL, 0, NULL);
+    utapi_run run;
+    assert_false(utapi_fold_next(fold, &run));
+    utapi_fold_free(fold);
+    utapi_fold_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resources_and_intervals_come_in_ascending_order),
+        cmocka_unit_test(names_that_share_eight_bytes_stay_apart),
+        cmocka_unit_test(repetitions_count_nowhere),
+        cmocka_unit_test(a_forgetting_parts_what_came_before_it_from_what_came_after),
+        cmocka_unit_test(entries_of_an_earlier_time_can_be_left_out),
+        cmocka_unit_test(an_empty_batch_folds_to_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
