@@ -58,15 +58,15 @@ bool utapi_operation_find(utapi_string name, utapi_operation *ret)
 void utapi_amounts_copy(const utapi_amounts *from, utapi_amounts *to)
 {
     to->present = from->present;
-    FOR_EACH_METRIC(m, from->present)
-    to->of[m] = from->of[m];
+    FOR_EACH_METRIC (m, from->present)
+        to->of[m] = from->of[m];
 }
 
 bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right)
 {
-    FOR_EACH_METRIC(m, left->present | right->present)
-    if (utapi_amounts_get(left, m) != utapi_amounts_get(right, m))
-        return false;
+    FOR_EACH_METRIC (m, left->present | right->present)
+        if (utapi_amounts_get(left, m) != utapi_amounts_get(right, m))
+            return false;
     return true;
 }
 
@@ -81,31 +81,45 @@ static const char *metric_name(unsigned metric)
     return metric < UTAPI_FIRST_OPERATION ? names[metric] : operation_names[metric - UTAPI_FIRST_OPERATION];
 }
 
+void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more)
+{
+    FOR_EACH_METRIC (m, more->present) {
+        sums->of[m] = (sums->present >> m & 1U) != 0 ? sums->of[m] + more->of[m] : more->of[m];
+    }
+    sums->present |= more->present;
+}
+
+void utapi_sums_add_amounts(utapi_sums *sums, const utapi_amounts *amounts)
+{
+    FOR_EACH_METRIC (m, amounts->present) {
+        utapi_sums_add(sums, m, amounts->of[m]);
+    }
+}
+
 utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err)
 {
-    FOR_EACH_METRIC(m, sums->present)
-    {
+    FOR_EACH_METRIC (m, sums->present) {
         const utapi_wide total = sums->of[m] + utapi_amounts_get(totals, m);
         if (total < INT64_MIN || total > INT64_MAX)
             return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits", metric_name(m));
     }
-    FOR_EACH_METRIC(m, sums->present)
-    utapi_amounts_set(totals, m, (int64_t)(sums->of[m] + utapi_amounts_get(totals, m)));
+    FOR_EACH_METRIC (m, sums->present)
+        utapi_amounts_set(totals, m, (int64_t)(sums->of[m] + utapi_amounts_get(totals, m)));
     return UTAPI_OK;
 }
 
 utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta, utapi_error *err)
 {
-    utapi_sums sums = {.present = delta->present};
-    FOR_EACH_METRIC(m, delta->present)
-    sums.of[m] = delta->of[m];
+    utapi_sums sums;
+    sums.present = 0;
+    utapi_sums_add_amounts(&sums, delta);
     return utapi_amounts_add(totals, &sums, err);
 }
 
 utapi_status utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base, utapi_error *err)
 {
     utapi_sums sums = {.present = base->present};
-    FOR_EACH_METRIC(m, base->present)
-    sums.of[m] = -(utapi_wide)base->of[m];
+    FOR_EACH_METRIC (m, base->present)
+        sums.of[m] = -(utapi_wide)base->of[m];
     return utapi_amounts_add(totals, &sums, err);
 }

@@ -17,7 +17,7 @@ typedef struct identity identity;
 typedef struct identity_key {
     utapi_string access;
     utapi_string secret;
-    utapi_string account_id;   /* 12 digits ("shortid") */
+    utapi_string account_id; /* 12 digits ("shortid") */
     utapi_string canonical_id;
 } identity_key;
 
@@ -34,12 +34,13 @@ UTAPI_MUST_USE utapi_status identity_load(const char *path, identity **ret, utap
 /** An identity without accounts: it knows no key and maps no account. NULL if out of memory. */
 identity *identity_new_empty(void);
 
-void identity_free(identity *identity);
+/** Wipes the secrets and frees. NULL is fine. */
+void identity_free(identity *self);
 
-/** The key of that access key ID; NULL if nobody has it. */
-const identity_key *identity_find_key(const identity *identity, utapi_string access);
+/** The key of that access key ID; NULL if nobody has it. self may be NULL: it knows nobody. */
+const identity_key *identity_find_key(const identity *self, utapi_string access);
 
-/** The canonical ID of an account ID; the name itself if no account has that ID (SPEC 3). */
-utapi_string identity_canonical_id(const identity *identity, utapi_string account_id);
+/** The canonical ID of an account ID; the ID itself if no account has it (SPEC 3). self may be NULL. */
+utapi_string identity_canonical_id(const identity *self, utapi_string account_id);
 
 #endif

@@ -38,8 +38,8 @@ void http_request_set_target(http_request *request, utapi_string target);
 
 typedef struct http_reply {
     int status;
-    char *body;  /* owned: malloc'ed JSON text, freed by http_reply_done(); NULL: an empty body */
-    size_t size; /* bytes */
+    char *body;             /* owned: malloc'ed JSON text, freed by http_reply_done(); NULL: an empty body */
+    size_t size;            /* bytes */
     unsigned retry_after_s; /* with a 503: the Retry-After header; 0: none */
 } http_reply;
 

@@ -23,26 +23,29 @@ typedef struct http_service {
     allow_list storage_allow; /* who may ask for /v2/storage */
     size_t ingest_max_events; /* SPEC 2.3 */
     size_t ingest_max_bytes;
-    size_t list_max_bytes;    /* SPEC 3 */
+    size_t list_max_bytes; /* SPEC 3 */
     size_t list_max_names;
 } http_service;
 
 /**
- * One request on its way. Whoever makes it (server, test) fills request and on_ready, and frees it with
+ * One request on its way. Whoever makes it (server, test) begins with http_call_init(), fills request, and ends with
  * http_call_done() once it is ready.
  */
 typedef struct http_call {
     http_request request;
     http_reply reply;
 
-    /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, on the same
-     * thread; perhaps later, on the committer's. Must be quick. */
+    /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on
+     * the thread that dispatches, or on the committer's. Must be quick. */
     void (*on_ready)(struct http_call *call);
-    void *ctx;     /* the maker's own */
+    void *ctx; /* the maker's own */
 
     char request_id[21]; /* 20 hex digits: header x-scal-request-id, and log lines */
-    void *pending; /* the handler's own while events are under way */
+    void *pending;       /* the handler's own while events are under way */
 } http_call;
+
+/** Makes a call without a request, and gives it a request_id. */
+void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx);
 
 /** Answers a call; see http_call.on_ready. */
 void router_dispatch(const http_service *service, http_call *call);
@@ -53,7 +56,7 @@ void router_dispatch(const http_service *service, http_call *call);
  */
 size_t router_body_limit(const http_service *service, const http_request *request);
 
-/** Frees what a call owns: its reply. */
+/** Frees what a call owns: its reply, and what its events kept. */
 void http_call_done(http_call *call);
 
 #endif

@@ -16,11 +16,11 @@
 typedef struct server server;
 
 typedef struct server_options {
-    const char *bind; /* address to listen on: "127.0.0.1", "::", ... */
-    uint16_t port;    /* 0: any free one */
-    unsigned workers; /* threads; at least 1 */
-    unsigned max_connections; /* for each worker */
-    unsigned idle_timeout_s;  /* a connection on which nothing moves is closed */
+    const char *bind;           /* address to listen on: "127.0.0.1", "::", ... */
+    uint16_t port;              /* 0: any free one */
+    unsigned workers;           /* threads; at least 1 */
+    unsigned max_connections;   /* for each worker */
+    unsigned idle_timeout_s;    /* a connection on which nothing moves is closed */
     unsigned request_timeout_s; /* a request must be whole by then, however its bytes trickle */
 } server_options;
 

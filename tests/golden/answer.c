@@ -58,8 +58,7 @@ static const char *operations_differ(const json_t *expect, const json_t *operati
     size_t place = 0;
     const char *name;
     json_t *count;
-    json_object_foreach(answer, name, count)
-    {
+    json_object_foreach (answer, name, count) {
         const char *listed = json_string_value(json_array_get(operations, place++));
         if (listed == NULL || strcmp(listed, name) != 0)
             return name;

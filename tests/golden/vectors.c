@@ -2,7 +2,7 @@
 /* vectors.c - plays every recorded vector: its pushes, then its queries, on one backend and one way in.
  *
  * usage: golden_vectors BACKEND engine|http FOLDER. The clock stands at each event's own time while it is
- * pushed, and at a query's `now` while it is asked. Each vector has a store of its own. */
+ * pushed, and at a query's `now`, or the newest event, while it is asked. Each vector has a store of its own. */
 #include "answer.h"
 #include "backends/registry.h"
 #include "call.h"
@@ -21,6 +21,7 @@ enum { VECTORS_EXPECTED = 101, VECTORS_OF_REDIS = 1 };
 typedef struct vector_play {
     const char *name;
     int64_t now_ms;
+    int64_t latest_ms; /* the newest time of an event */
     utapi_backend *backend;
     utapi_engine *engine;
     identity *identity;
@@ -92,13 +93,12 @@ static identity *identity_of(const json_t *vector, const char *data_dir)
     json_auto_t *known = json_object();
     size_t i, j;
     json_t *query, *account;
-    json_array_foreach(json_object_get(vector, "queries"), i, query)
-    {
-        json_array_foreach(json_object_get(query, "accounts"), j, account)
-        {
+    json_array_foreach (json_object_get(vector, "queries"), i, query) {
+        json_array_foreach (json_object_get(query, "accounts"), j, account) {
             const char *id = json_string_value(json_object_get(account, "accountId"));
-            if (json_object_get(known, id) != NULL)
-                continue;
+            const char *canonical_id = json_string_value(json_object_get(account, "canonicalId"));
+            if (json_object_get(known, id) != NULL || strcmp(id, canonical_id) == 0)
+                continue; /* one that nobody knows is taken as a canonical ID */
             json_object_set_new(known, id, json_true());
             json_array_append_new(accounts,
                                   json_pack("{s:s, s:s, s:s, s:O, s:s, s:[]}", "name", id, "email",
@@ -152,8 +152,9 @@ static void push(vector_play *play, size_t index, const json_t *event)
 {
     const char *refused = json_string_value(json_object_get(event, "refused"));
     const int64_t time_ms = json_integer_value(json_object_get(event, "timestamp"));
-    if (time_ms > play->now_ms)
-        play->now_ms = time_ms;
+    if (time_ms > play->latest_ms)
+        play->latest_ms = time_ms;
+    play->now_ms = play->latest_ms;
     char *text = json_dumps(event, 0);
     utapi_error err;
     utapi_error_clear(&err);
@@ -273,8 +274,8 @@ static void ask(vector_play *play, size_t index, const json_t *query)
     const char *level_name = json_string_value(json_object_get(query, "level"));
     utapi_level level = UTAPI_BUCKETS;
     assert_true(utapi_level_find(utapi_string_of(level_name), &level));
-    if (json_object_get(query, "now") != NULL)
-        play->now_ms = json_integer_value(json_object_get(query, "now"));
+    const json_t *now = json_object_get(query, "now");
+    play->now_ms = now != NULL ? json_integer_value(now) : play->latest_ms;
     const bool over_http = strcmp(way, "http") == 0;
     if (json_is_true(json_object_get(query, "storage"))) {
         const char *resource = json_string_value(json_object_get(query, "resource"));
@@ -311,8 +312,10 @@ static size_t play_vector(const char *name, const json_t *vector, const json_t *
                                   .list_max_names = NAMES_MAX};
     size_t i;
     json_t *element;
-    json_array_foreach(json_object_get(vector, "pushes"), i, element) push(&play, i, element);
-    json_array_foreach(json_object_get(vector, "queries"), i, element) ask(&play, i, element);
+    json_array_foreach (json_object_get(vector, "pushes"), i, element)
+        push(&play, i, element);
+    json_array_foreach (json_object_get(vector, "queries"), i, element)
+        ask(&play, i, element);
 
     utapi_engine_free(play.engine);
     utapi_backend_close(play.backend);

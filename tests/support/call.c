@@ -14,15 +14,9 @@ void support_call(const http_service *service, const char *method, const char *t
 {
     sem_t ready;
     sem_init(&ready, 0, 0);
-    *ret = (http_call){
-        .request = {.method = utapi_string_of(method),
-                    .headers = headers,
-                    .header_count = header_count,
-                    .body = body},
-        .on_ready = on_ready,
-        .ctx = &ready,
-        .request_id = "0123456789abcdef0123",
-    };
+    http_call_init(ret, on_ready, &ready);
+    ret->request = (http_request){
+        .method = utapi_string_of(method), .headers = headers, .header_count = header_count, .body = body};
     http_request_set_target(&ret->request, utapi_string_of(target));
     router_dispatch(service, ret);
     while (sem_wait(&ready) != 0)

@@ -135,6 +135,12 @@ static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amo
     sums->present |= bit;
 }
 
+/** Adds each amount of more to sums. */
+void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more);
+
+/** Adds each amount to sums. */
+void utapi_sums_add_amounts(utapi_sums *sums, const utapi_amounts *amounts);
+
 /**
  * totals += sums.
  *

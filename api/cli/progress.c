@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* progress.c - "[#####     ]  50 %  120,000 events  35,000/s" on stderr. */
+#include "cli/progress.h"
+
+#include "cli/format.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LARGE_BYTES    ((uint64_t)1 << 20)
+#define REDRAW_MS      INT64_C(100)
+#define BAR_CHARACTERS 30
+
+static int64_t steady_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void progress_start(progress *self, FILE *input, bool is_wanted)
+{
+    struct stat facts;
+    *self = (progress){.started_ms = steady_ms()};
+    if (fstat(fileno(input), &facts) == 0 && S_ISREG(facts.st_mode))
+        self->total_bytes = (uint64_t)facts.st_size;
+    self->is_shown =
+        is_wanted && isatty(STDERR_FILENO) && (self->total_bytes == 0 || self->total_bytes >= LARGE_BYTES);
+}
+
+static void draw_bar(const progress *self, uint64_t bytes)
+{
+    char bar[BAR_CHARACTERS + 1];
+    const double share = bytes < self->total_bytes ? (double)bytes / (double)self->total_bytes : 1.0;
+    const size_t full = (size_t)(share * BAR_CHARACTERS);
+    memset(bar, ' ', BAR_CHARACTERS);
+    memset(bar, '#', full);
+    bar[BAR_CHARACTERS] = '\0';
+    fprintf(stderr, "[%s] %3d %%  ", bar, (int)(share * 100));
+}
+
+void progress_show(progress *self, uint64_t bytes, size_t events)
+{
+    const int64_t now_ms = steady_ms();
+    if (!self->is_shown || now_ms - self->drawn_ms < REDRAW_MS)
+        return;
+    self->drawn_ms = now_ms;
+    const int64_t spent_ms = now_ms > self->started_ms ? now_ms - self->started_ms : 1;
+    char count[FORMAT_BYTES];
+    char rate[FORMAT_BYTES];
+    format_count((int64_t)events, count);
+    format_count((int64_t)((double)events * 1000 / (double)spent_ms), rate);
+    fputs("\r\033[K", stderr);
+    if (self->total_bytes > 0)
+        draw_bar(self, bytes);
+    fprintf(stderr, "%s events  %s/s", count, rate);
+}
+
+void progress_clear(progress *self)
+{
+    if (self->drawn_ms != 0)
+        fputs("\r\033[K", stderr);
+    self->drawn_ms = 0;
+}

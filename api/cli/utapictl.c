@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* utapictl.c - the operator's tool: finds the command in a table, and lets it run. */
+#include "cli/commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const command *const commands[] = {&push_command, &list_command};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static int print_help(void)
+{
+    puts("Usage: utapictl COMMAND [OPTION]...\n"
+         "Talks to a utapid, the meter of S3-compatible storage.\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    puts("\n  --help     print this, or with a command what it takes\n"
+         "  --version  print the version\n\n"
+         "See utapictl(1).");
+    return EXIT_DONE;
+}
+
+static int print_version(void)
+{
+    puts("utapictl " UTAPI_VERSION);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0)
+        return print_help();
+    if (strcmp(name, "--version") == 0)
+        return print_version();
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i]->run(argc - 1, argv + 1);
+    }
+    if (*name == '\0')
+        cli_say("expected a command; try utapictl --help");
+    else
+        cli_say("there is no command \"%s\"; try utapictl --help", name);
+    return EXIT_USAGE;
+}

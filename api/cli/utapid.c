@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* utapid.c - the server's main: settings, then storage, engine, identities and sockets, each on top of the
+ * one before; a signal, and down again in the opposite order. The only file of api/ that sees storage. */
+#include "auth/auth.h"
+#include "backends/registry.h"
+#include "cli/utapid_options.h"
+#include "config/config.h"
+#include "http/log.h"
+#include "http/server.h"
+#include "utapi/engine.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DEFAULT_BACKEND "lmdb"
+#define MAX_BACKENDS    16
+#define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
+#define MS_PER_S        INT64_C(1000)
+
+/* Everything that runs, in the order of its making. */
+typedef struct utapid {
+    config config;
+    utapi_backend *backend;
+    utapi_engine *engine;
+    identity *identity;
+    auth *auth;
+    http_service service;
+    server *server;
+} utapid;
+
+/* ---- settings ----------------------------------------------------------------------------- */
+
+/* The names of all kinds of storage, the default first, ended by NULL. */
+static void list_backends(const char *ret[MAX_BACKENDS])
+{
+    const utapi_backend_ops *const *all = utapi_registry_all();
+    size_t count = 0;
+    ret[count++] = DEFAULT_BACKEND;
+    for (size_t i = 0; all[i] != NULL && count < MAX_BACKENDS - 1; i++) {
+        if (strcmp(all[i]->name, DEFAULT_BACKEND) != 0)
+            ret[count++] = all[i]->name;
+    }
+    ret[count] = NULL;
+}
+
+static utapi_status load_settings(utapid *self, const utapid_options *options, utapi_error *err)
+{
+    const char *backends[MAX_BACKENDS];
+    list_backends(backends);
+    const config_inputs inputs = {
+        .file = options->file, .flags = options->flags, .backends = backends, .is_root = geteuid() == 0};
+    return config_load(&inputs, &self->config, err);
+}
+
+static void open_log(const config *settings)
+{
+    log_level level = LOG_LEVEL_DEBUG; /* "trace" too */
+    const char *name = config_log_levels[settings->log_level];
+    if (strcmp(name, "fatal") == 0)
+        level = LOG_LEVEL_ERROR;
+    else
+        (void)log_level_find(name, &level);
+    log_open("utapid", level);
+}
+
+/* ---- up, step by step --------------------------------------------------------------------- */
+
+static utapi_status open_storage(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    const utapi_backend_options options = {.location = settings->data_dir,
+                                           .capacity_bytes = (uint64_t)settings->capacity_bytes,
+                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
+    return utapi_backend_open(utapi_registry_find(settings->backend), &options, &self->backend, err);
+}
+
+static utapi_status start_engine(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    utapi_engine_settings recorded = utapi_engine_defaults;
+    recorded.levels = settings->levels;
+    recorded.operations = settings->operations;
+    recorded.component = settings->component;
+    recorded.expire_metrics = settings->expire_metrics;
+    recorded.expire_ttl_ms = settings->expire_ttl_s * MS_PER_S;
+    recorded.queue_events = (size_t)settings->queue_events;
+    return utapi_engine_new(self->backend, &recorded, &self->engine, err);
+}
+
+/* The file maps account IDs even where nobody has to sign. */
+static utapi_status load_identity(utapid *self, utapi_error *err)
+{
+    if (self->config.auth_file != NULL)
+        return identity_load(self->config.auth_file, &self->identity, err);
+    self->identity = identity_new_empty();
+    if (self->identity == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "identities");
+    return UTAPI_OK;
+}
+
+static utapi_status start_auth(utapid *self, utapi_error *err)
+{
+    if (!self->config.auth_enabled)
+        return UTAPI_OK;
+    if (self->config.auth_file == NULL)
+        log_write(LOG_LEVEL_WARN, NULL,
+                  "no identity file was named, so no key is known and every question will be refused; "
+                  "see --auth-file and --no-auth");
+    return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
+}
+
+/* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
+static void raise_file_limit(int64_t connections)
+{
+    struct rlimit limit;
+    const rlim_t wanted = (rlim_t)connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_write(LOG_LEVEL_WARN, NULL, "limits.maxConnections: the system grants only %llu open files",
+                  (unsigned long long)limit.rlim_cur);
+}
+
+static utapi_status start_server(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    raise_file_limit(settings->max_connections);
+    self->service = (http_service){
+        .engine = self->engine,
+        .auth = self->auth,
+        .identity = self->identity,
+        .health_allow = settings->health_allow, /* the lists stay the configuration's */
+        .ingest_allow = settings->ingest_allow,
+        .storage_allow = settings->storage_allow,
+        .ingest_max_events = (size_t)settings->max_events,
+        .ingest_max_bytes = (size_t)settings->max_body_bytes,
+        .list_max_bytes = (size_t)settings->max_list_bytes,
+        .list_max_names = (size_t)settings->max_names,
+    };
+    const server_options options = {
+        .bind = settings->bind,
+        .port = (uint16_t)settings->port,
+        .workers = (unsigned)settings->workers,
+        .max_connections =
+            (unsigned)((settings->max_connections + settings->workers - 1) / settings->workers),
+        .idle_timeout_s = (unsigned)settings->idle_timeout_s,
+        .request_timeout_s = (unsigned)settings->request_timeout_s,
+    };
+    return server_start(&options, &self->service, &self->server, err);
+}
+
+static utapi_status start(utapid *self, utapi_error *err)
+{
+    static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
+        load_identity, open_storage, start_engine, start_auth, start_server};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const utapi_status status = steps[i](self, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+/* ---- and down ----------------------------------------------------------------------------- */
+
+static void stop(utapid *self)
+{
+    server_stop(self->server);
+    auth_free(self->auth);
+    utapi_engine_free(self->engine); /* commits what still waits */
+    utapi_backend_close(self->backend);
+    identity_free(self->identity);
+    config_done(&self->config);
+}
+
+/* ---- main --------------------------------------------------------------------------------- */
+
+/* Before the first thread, so that every thread has them blocked and only sigwait() gets them. */
+static void block_signals(sigset_t *ret)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
+static void wait_for_signal(const sigset_t *signals)
+{
+    int received;
+    while (sigwait(signals, &received) != 0)
+        continue;
+    log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static void announce(const utapid *self)
+{
+    const char *bind = self->config.bind;
+    const bool is_ipv6 = strchr(bind, ':') != NULL;
+    printf("utapid: listening on http://%s%s%s:%u\n", is_ipv6 ? "[" : "", bind, is_ipv6 ? "]" : "",
+           (unsigned)server_port(self->server));
+    (void)fflush(stdout);
+}
+
+/* --check: everything that can be judged without touching storage or sockets. */
+static utapi_status check(utapid *self, utapi_error *err)
+{
+    const utapi_status status = load_identity(self, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (self->config.ignored != NULL)
+        printf("utapid: %s: ignored, for they do not apply here: %s\n", self->config.file,
+               self->config.ignored);
+    puts("utapid: the configuration is valid");
+    return UTAPI_OK;
+}
+
+static utapi_status serve(utapid *self, utapi_error *err)
+{
+    sigset_t signals;
+    block_signals(&signals);
+    open_log(&self->config);
+    if (self->config.ignored != NULL)
+        log_write(LOG_LEVEL_WARN, NULL, "%s: ignored, for they do not apply here: %s", self->config.file,
+                  self->config.ignored);
+    const utapi_status status = start(self, err);
+    if (status == UTAPI_OK) {
+        announce(self);
+        wait_for_signal(&signals);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    utapid self = {0};
+    utapid_options options;
+    utapi_error err = {0};
+    const int code = utapid_options_parse(argc, argv, &options);
+    if (code >= 0)
+        return code;
+
+    utapi_status status = load_settings(&self, &options, &err);
+    if (status == UTAPI_OK)
+        status = options.check ? check(&self, &err) : serve(&self, &err);
+    if (status != UTAPI_OK)
+        fprintf(stderr, "utapid: %s\n", *err.detail != '\0' ? err.detail : utapi_status_text(status));
+    stop(&self);
+    return status == UTAPI_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

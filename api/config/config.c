@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.c - gathers settings in the order default, file, environment, flag: the last one wins. Each goes
+ * through its key's row in keys.c; what concerns several keys is settled at the end. */
+#include "config/config.h"
+
+#include "config/file.h"
+#include "config/value.h"
+#include "utapi/scoped.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void config_done(config *self)
+{
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    if (self == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].kind->release != NULL)
+            keys[i].kind->release((char *)self + keys[i].member);
+    }
+    free(self->file);
+    free(self->ignored);
+    self->file = NULL;
+    self->ignored = NULL;
+}
+
+static utapi_status set_from_text(config *self, const config_key *key, const char *text, const char *name,
+                                  utapi_error *err)
+{
+    const config_place place = {.name = name};
+    return key->kind->from_text(key, text, &place, (char *)self + key->member, err);
+}
+
+static utapi_status set_default(config *self, const config_key *key, const config_inputs *inputs,
+                                utapi_error *err)
+{
+    UTAPI_AUTO_FREE char *computed = key->compute != NULL ? key->compute(inputs) : NULL;
+    if (key->compute != NULL && computed == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    const char *text = computed != NULL ? computed : key->fallback;
+    return *text != '\0' ? set_from_text(self, key, text, key->path, err) : UTAPI_OK;
+}
+
+/* A variable that is set to nothing is not set: container files like to pass those on. */
+static const char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static utapi_status set_from_process(config *self, const config_key *key, const char *flag, bool *is_set,
+                                     utapi_error *err)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "--%s", key->flag != NULL ? key->flag : key->path);
+    const char *variable = from_environment(key->environment);
+    if (flag == NULL && variable == NULL)
+        return UTAPI_OK;
+    *is_set = true;
+    return flag != NULL ? set_from_text(self, key, flag, name, err)
+                        : set_from_text(self, key, variable, key->environment, err);
+}
+
+/* ---- what concerns several keys ----------------------------------------------------------- */
+
+static bool is_listed(const char *const *names, const char *name)
+{
+    for (; *names != NULL; names++) {
+        if (strcmp(*names, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "lmdb, memory" */
+static void list_names(const char *const *names, char *ret, size_t size)
+{
+    size_t used = 0;
+    *ret = '\0';
+    for (size_t i = 0; names[i] != NULL; i++) {
+        const int written = snprintf(ret + used, size - used, "%s%s", i > 0 ? ", " : "", names[i]);
+        if (written < 0 || (size_t)written >= size - used)
+            return;
+        used += (size_t)written;
+    }
+}
+
+/* A file that asks for Redis and names no backend means that one. */
+static utapi_status settle_backend(config *self, const config_inputs *inputs, bool is_named,
+                                   const config_file_facts *facts, utapi_error *err)
+{
+    char known[80];
+    list_names(inputs->backends, known, sizeof known);
+    if (facts->redis != NULL && !is_named && !is_listed(inputs->backends, "redis"))
+        return utapi_fail(err, UTAPI_INVALID,
+                          "%.60s: %s asks for Redis, which this build cannot store in; choose with the key "
+                          "\"backend\" or --backend: %s",
+                          self->file, facts->redis, known);
+    if (facts->redis != NULL && !is_named)
+        return set_from_text(self, config_key_find("backend"), "redis", "backend", err);
+    if (!is_listed(inputs->backends, self->backend))
+        return utapi_fail(err, UTAPI_INVALID,
+                          "backend: this build cannot store in \"%.40s\"; choose one of: %s", self->backend,
+                          known);
+    if (facts->redis != NULL && strcmp(self->backend, "redis") != 0)
+        return config_ignore(self, facts->redis, err);
+    return UTAPI_OK;
+}
+
+static void settle_operations(config *self)
+{
+    self->operations = self->disable_operations ? 0 : UTAPI_ALL_OPERATIONS;
+    if (self->enabled_operations != 0)
+        self->operations = self->enabled_operations;
+}
+
+static utapi_status settle_limits(const config *self, utapi_error *err)
+{
+    if (self->queue_events < self->max_events)
+        return utapi_fail(
+            err, UTAPI_INVALID,
+            "limits.queueEvents: %lld is less than limits.maxEvents, %lld: no full request would fit",
+            (long long)self->queue_events, (long long)self->max_events);
+    return UTAPI_OK;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static utapi_status gather(config *self, const config_inputs *inputs, bool *is_set, utapi_error *err)
+{
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    config_file_facts facts = {0};
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
+        status = set_default(self, &keys[i], inputs, err);
+    if (status == UTAPI_OK && self->file != NULL)
+        status = config_file_read(self->file, self, is_set, &facts, err);
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
+        status = set_from_process(self, &keys[i], inputs->flags[i], &is_set[i], err);
+    if (status == UTAPI_OK)
+        status = settle_backend(self, inputs, is_set[config_key_find("backend") - keys], &facts, err);
+    if (status == UTAPI_OK)
+        status = settle_limits(self, err);
+    settle_operations(self);
+    return status;
+}
+
+utapi_status config_load(const config_inputs *inputs, config *ret, utapi_error *err)
+{
+    size_t count;
+    (void)config_keys(&count);
+    const char *file = inputs->file != NULL ? inputs->file : from_environment("UTAPI_CONFIG_FILE");
+    UTAPI_AUTO_FREE bool *is_set = calloc(count, sizeof *is_set);
+    config self = {.file = file != NULL ? strdup(file) : NULL};
+    utapi_status status;
+    if (is_set == NULL || (file != NULL && self.file == NULL))
+        status = utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    else
+        status = gather(&self, inputs, is_set, err);
+    if (status == UTAPI_OK)
+        *ret = self;
+    else
+        config_done(&self);
+    return status;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * config.h - what utapid was told: by flags, by the environment, by a file, or else by default.
+ *
+ * Flag beats environment beats file beats default, key by key. keys.c holds every key in one table.
+ * This room knows no kind of storage: the caller brings their names.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "config/keys.h"
+#include "http/allow.h"
+#include "utapi/metric.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Every setting, checked. Members are documented in docs/configuration.md under their keys. */
+typedef struct config {
+    int64_t port;
+    char *bind;
+    int64_t workers;
+
+    char *backend;          /* one of the names that the caller brought */
+    char *data_dir;         /* lmdb.path */
+    int64_t capacity_bytes; /* lmdb.mapSize */
+    int64_t dedup_window_s;
+
+    bool auth_enabled;
+    char *auth_file;  /* NULL: none was named */
+    int payload_hash; /* index into config_payload_hashes */
+
+    allow_list health_allow;
+    allow_list ingest_allow;
+    allow_list storage_allow;
+
+    utapi_level_set levels;
+    char *component;
+    utapi_operation_set operations; /* counted: from the next two */
+    bool disable_operations;
+    utapi_operation_set enabled_operations; /* 0: not given */
+    bool expire_metrics;
+    int64_t expire_ttl_s;
+
+    int log_level; /* index into config_log_levels */
+
+    int64_t max_events;
+    int64_t max_body_bytes;
+    int64_t max_list_bytes;
+    int64_t max_names;
+    int64_t max_connections;
+    int64_t queue_events;
+    int64_t idle_timeout_s;
+    int64_t request_timeout_s;
+
+    char *file;    /* that was read; NULL: none */
+    char *ignored; /* keys of the file that do not apply: "vaultd, localCache"; NULL: none */
+} config;
+
+/** "trace", "debug", "info", "warn", "error", "fatal", NULL. */
+extern const char *const config_log_levels[];
+
+/** "strict", "compatible", NULL. */
+extern const char *const config_payload_hashes[];
+
+/** Where settings come from; the environment is the process's own. All borrowed for the call. */
+typedef struct config_inputs {
+    const char *file;            /* --config; NULL: UTAPI_CONFIG_FILE, else no file */
+    const char *const *flags;    /* one for each key, in the order of config_keys(); NULL: not given */
+    const char *const *backends; /* names that may be chosen, ended by NULL; the first is the default */
+    bool is_root;                /* decides the default of lmdb.path */
+} config_inputs;
+
+/**
+ * Gathers all settings.
+ *
+ * @param ret  owned: emptied with config_done(). Written on success only.
+ * @return UTAPI_INVALID with a sentence that names the key, or the line of a syntax error;
+ *         UTAPI_UNAVAILABLE if the file cannot be read; UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status config_load(const config_inputs *inputs, config *ret, utapi_error *err);
+
+/** Frees what a config owns. */
+void config_done(config *self);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * value.h - the kinds of values that keys have, each read from JSON and from text (environment, flags,
+ * defaults). Internal to config/.
+ */
+#ifndef CONFIG_VALUE_H
+#define CONFIG_VALUE_H
+
+#include "config/keys.h"
+#include "utapi/status.h"
+
+#include <jansson.h>
+
+/** Where a value stands: for messages, and for paths that are relative. All borrowed. */
+typedef struct config_place {
+    const char *name;   /* "config.json: lmdb.path", "UTAPI_DATA_DIR", "--data" */
+    const char *folder; /* that relative paths start from; NULL: the working directory */
+} config_place;
+
+/** Reads a value into the member at `ret`, which holds an older value; on failure it stays. */
+typedef utapi_status config_from_text_fn(const config_key *key, const char *text, const config_place *place,
+                                         void *ret, utapi_error *err);
+typedef utapi_status config_from_json_fn(const config_key *key, const json_t *value,
+                                         const config_place *place, void *ret, utapi_error *err);
+typedef void config_release_fn(void *member);
+
+typedef struct config_kind {
+    const char *name; /* "a whole number" */
+    config_from_text_fn *from_text;
+    config_from_json_fn *from_json;
+    config_release_fn *release; /* frees what a member owns; NULL: nothing */
+} config_kind;
+
+extern const config_kind config_integer;    /* int64_t; min, max */
+extern const config_kind config_size;       /* int64_t bytes: 67108864 or "64 MiB"; min, max */
+extern const config_kind config_boolean;    /* bool */
+extern const config_kind config_name;       /* char *, not empty */
+extern const config_kind config_path;       /* char *, not empty; NULL by default where fallback is "" */
+extern const config_kind config_address;    /* char *, an IPv4 or IPv6 address */
+extern const config_kind config_choice;     /* int: an index into choices */
+extern const config_kind config_levels;     /* utapi_level_set */
+extern const config_kind config_operations; /* utapi_operation_set; an empty list is 0 */
+extern const config_kind config_addresses;  /* allow_list */
+
+/** allow_list that the default always belongs to: Utapi adds what healthChecks.allowFrom says to it. */
+extern const config_kind config_addresses_added;
+
+#endif

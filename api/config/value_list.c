@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* value_list.c - the kinds that are lists: levels, operations, addresses. In JSON they are arrays of texts,
+ * as text they are separated by commas; either way each item goes through the kind's own add function,
+ * into a fresh value that replaces the older one only when all of it was fine. */
+#include "config/value.h"
+
+#include "http/allow.h"
+#include "utapi/metric.h"
+#include "utapi/scoped.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Adds one item to the value that is being built. */
+typedef utapi_status add_fn(void *list, const char *item, const config_place *place, utapi_error *err);
+
+static utapi_status add_at(add_fn *add, void *list, const char *item, size_t index, const config_place *place,
+                           utapi_error *err)
+{
+    char name[192];
+    (void)snprintf(name, sizeof name, "%.170s[%zu]", place->name, index);
+    return add(list, item, &(config_place){.name = name, .folder = place->folder}, err);
+}
+
+static utapi_status add_from_json(add_fn *add, void *list, const json_t *value, const config_place *place,
+                                  utapi_error *err)
+{
+    if (!json_is_array(value))
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected an array of texts", place->name);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        if (!json_is_string(item))
+            return utapi_fail(err, UTAPI_INVALID, "%s[%zu]: expected a text", place->name, i);
+        const utapi_status status = add_at(add, list, json_string_value(item), i, place, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status add_from_text(add_fn *add, void *list, const char *text, const config_place *place,
+                                  utapi_error *err)
+{
+    UTAPI_AUTO_FREE char *copy = strdup(text);
+    if (copy == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    char *rest = *copy == '\0' ? NULL : copy;
+    for (size_t i = 0; rest != NULL; i++) {
+        char *item = strsep(&rest, ",");
+        item += strspn(item, " ");
+        item[strcspn(item, " ")] = '\0';
+        const utapi_status status = add_at(add, list, item, i, place, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+/* ---- levels ------------------------------------------------------------------------------- */
+
+static utapi_status level_add(void *list, const char *item, const config_place *place, utapi_error *err)
+{
+    utapi_level level;
+    const char *name = strcmp(item, "location") == 0 ? "locations" : item; /* SPEC 2.4 */
+    if (!utapi_level_find(utapi_string_of(name), &level))
+        return utapi_fail(err, UTAPI_INVALID,
+                          "%s: expected buckets, accounts, users, service or locations, not \"%.40s\"",
+                          place->name, item);
+    *(utapi_level_set *)list |= UTAPI_LEVEL_BIT(level);
+    return UTAPI_OK;
+}
+
+static utapi_status levels_keep(utapi_level_set levels, const config_place *place, void *ret,
+                                utapi_error *err)
+{
+    if (levels == 0)
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected at least one level", place->name);
+    *(utapi_level_set *)ret = levels;
+    return UTAPI_OK;
+}
+
+static utapi_status levels_from_text(const config_key *key, const char *text, const config_place *place,
+                                     void *ret, utapi_error *err)
+{
+    (void)key;
+    utapi_level_set levels = 0;
+    const utapi_status status = add_from_text(level_add, &levels, text, place, err);
+    return status != UTAPI_OK ? status : levels_keep(levels, place, ret, err);
+}
+
+static utapi_status levels_from_json(const config_key *key, const json_t *value, const config_place *place,
+                                     void *ret, utapi_error *err)
+{
+    (void)key;
+    utapi_level_set levels = 0;
+    const utapi_status status = add_from_json(level_add, &levels, value, place, err);
+    return status != UTAPI_OK ? status : levels_keep(levels, place, ret, err);
+}
+
+const config_kind config_levels = {"a list of levels", levels_from_text, levels_from_json, NULL};
+
+/* ---- operations --------------------------------------------------------------------------- */
+
+static utapi_status operation_add(void *list, const char *item, const config_place *place, utapi_error *err)
+{
+    utapi_operation operation;
+    if (!utapi_operation_find(utapi_string_of(item), &operation))
+        return utapi_fail(err, UTAPI_INVALID, "%s: no operation is called \"%.60s\"", place->name, item);
+    *(utapi_operation_set *)list |= UTAPI_OPERATION_BIT(operation);
+    return UTAPI_OK;
+}
+
+static utapi_status operations_from_text(const config_key *key, const char *text, const config_place *place,
+                                         void *ret, utapi_error *err)
+{
+    (void)key;
+    utapi_operation_set operations = 0;
+    const utapi_status status = add_from_text(operation_add, &operations, text, place, err);
+    if (status == UTAPI_OK)
+        *(utapi_operation_set *)ret = operations;
+    return status;
+}
+
+static utapi_status operations_from_json(const config_key *key, const json_t *value,
+                                         const config_place *place, void *ret, utapi_error *err)
+{
+    (void)key;
+    utapi_operation_set operations = 0;
+    const utapi_status status = add_from_json(operation_add, &operations, value, place, err);
+    if (status == UTAPI_OK)
+        *(utapi_operation_set *)ret = operations;
+    return status;
+}
+
+const config_kind config_operations = {"a list of operations", operations_from_text, operations_from_json,
+                                       NULL};
+
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+static void addresses_release(void *member)
+{
+    allow_list_done(member);
+    *(allow_list *)member = (allow_list){0};
+}
+
+static utapi_status address_add(void *list, const char *item, const config_place *place, utapi_error *err)
+{
+    utapi_error inner = {0};
+    const utapi_status status = allow_list_add(list, item, &inner);
+    return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s: %s", place->name, inner.detail);
+}
+
+/* Exactly one of text and value is given. */
+static utapi_status addresses_read(const config_key *key, const char *text, const json_t *value,
+                                   const config_place *place, allow_list *ret, utapi_error *err)
+{
+    allow_list list = {0};
+    utapi_status status = UTAPI_OK;
+    if (key->kind == &config_addresses_added)
+        status = add_from_text(address_add, &list, key->fallback, place, err);
+    if (status == UTAPI_OK)
+        status = text != NULL ? add_from_text(address_add, &list, text, place, err)
+                              : add_from_json(address_add, &list, value, place, err);
+    if (status != UTAPI_OK) {
+        addresses_release(&list);
+        return status;
+    }
+    addresses_release(ret);
+    *ret = list;
+    return UTAPI_OK;
+}
+
+static utapi_status addresses_from_text(const config_key *key, const char *text, const config_place *place,
+                                        void *ret, utapi_error *err)
+{
+    return addresses_read(key, text, NULL, place, ret, err);
+}
+
+static utapi_status addresses_from_json(const config_key *key, const json_t *value, const config_place *place,
+                                        void *ret, utapi_error *err)
+{
+    return addresses_read(key, NULL, value, place, ret, err);
+}
+
+const config_kind config_addresses = {"a list of addresses", addresses_from_text, addresses_from_json,
+                                      addresses_release};
+const config_kind config_addresses_added = {"a list of addresses", addresses_from_text, addresses_from_json,
+                                            addresses_release};

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * exchange.c - a request between libmicrohttpd and the router.
+ *
+ * libmicrohttpd calls, on the worker's thread and in this order: exchange_begin() with the raw request line; then
+ * exchange_handle() when the headers are there, for each piece of the body, when it is whole, and once more after
+ * a suspended connection was resumed; exchange_end() when the reply is sent or the connection lost. A connection is
+ * never closed while it is suspended, so a client that goes away meanwhile is noticed when its reply is written.
+ */
+#include "http/worker.h"
+
+#include "http/framing.h"
+#include "http/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A body that is too large is still read, up to this many bytes, so that the client reads our answer instead of
+ * a reset connection. */
+#define DISCARD_MAX_BYTES ((size_t)64 << 20)
+#define BODY_FIRST_BYTES  ((size_t)4096)
+
+/* ---- from the request line to the headers -------------------------------------------------- */
+
+static connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
+                                enum MHD_ConnectionNotificationCode code)
+{
+    worker *owner = ctx;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection *self = calloc(1, sizeof *self);
+        *socket_ctx = self;
+        if (self == NULL)
+            return; /* its first request will be refused */
+        *self =
+            (connection){.owner = owner, .mhd = mhd, .since_ms = worker_now_ms(), .next = owner->connections};
+        if (self->next != NULL)
+            self->next->previous = self;
+        owner->connections = self;
+        return;
+    }
+    connection *self = *socket_ctx;
+    *socket_ctx = NULL;
+    if (self == NULL)
+        return;
+    if (self->next != NULL)
+        self->next->previous = self->previous;
+    if (self->previous != NULL)
+        self->previous->next = self->next;
+    else
+        owner->connections = self->next;
+    free(self);
+}
+
+/** Any thread: the reply is there. */
+static void on_ready(http_call *call)
+{
+    exchange *self = call->ctx;
+    worker *owner = self->connection->owner;
+    if (atomic_exchange(&self->state, EXCHANGE_READY) == EXCHANGE_SUSPENDED)
+        worker_finish(owner, self);
+}
+
+void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
+{
+    worker *owner = ctx;
+    connection *link = connection_of(mhd);
+    exchange *self = link != NULL ? calloc(1, sizeof *self) : NULL;
+    if (self == NULL)
+        return NULL;
+    self->target = strdup(target); /* libmicrohttpd decodes its own in place */
+    if (self->target == NULL) {
+        free(self);
+        return NULL;
+    }
+
+    http_call_init(&self->call, on_ready, self);
+    atomic_init(&self->state, EXCHANGE_RUNNING);
+    self->connection = link;
+    self->is_reading = true;
+    link->exchange = self;
+    link->since_ms = worker_now_ms();
+    owner->exchange_count++;
+    return self;
+}
+
+void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
+                  enum MHD_RequestTerminationCode code)
+{
+    (void)mhd;
+    (void)code;
+    worker *owner = ctx;
+    exchange *self = *exchange_ctx;
+    *exchange_ctx = NULL;
+    if (self == NULL)
+        return;
+    self->connection->exchange = NULL;
+    self->connection->since_ms = worker_now_ms();
+    owner->exchange_count--;
+    http_call_done(&self->call);
+    free(self->target);
+    free(self->headers);
+    free(self->body);
+    free(self);
+}
+
+/* ---- the reply ----------------------------------------------------------------------------- */
+
+static bool add_headers(struct MHD_Response *response, const http_call *call, bool is_last)
+{
+    char seconds[16];
+    (void)snprintf(seconds, sizeof seconds, "%u", call->reply.retry_after_s);
+    const struct {
+        const char *name, *value;
+        bool is_set;
+    } headers[] = {
+        {"server", "ScalityS3", true},
+        {"x-scal-request-id", call->request_id, true},
+        {"content-type", "application/json", true},
+        {"retry-after", seconds, call->reply.retry_after_s > 0},
+        {"connection", "close", is_last},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        if (headers[i].is_set &&
+            MHD_add_response_header(response, headers[i].name, headers[i].value) != MHD_YES)
+            return false;
+    }
+    return true;
+}
+
+/** Queues the reply; MHD_NO closes the connection. */
+static enum MHD_Result send_reply(exchange *self, struct MHD_Connection *mhd)
+{
+    http_reply *reply = &self->call.reply;
+    struct MHD_Response *response =
+        reply->body != NULL ? MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE)
+                            : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return MHD_NO;
+    reply->body = NULL; /* the response's now */
+
+    enum MHD_Result queued = MHD_NO;
+    if (add_headers(response, &self->call, atomic_load(&self->connection->owner->stopping)))
+        queued = MHD_queue_response(mhd, (unsigned)reply->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/** Answers before the body is read: libmicrohttpd closes the connection afterwards. */
+static enum MHD_Result refuse_now(exchange *self, struct MHD_Connection *mhd, const http_failure *failure)
+{
+    self->is_reading = false;
+    http_call_refuse(&self->call, failure);
+    return send_reply(self, mhd);
+}
+
+/* ---- the request --------------------------------------------------------------------------- */
+
+static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                      const char *value, size_t value_size)
+{
+    (void)kind;
+    exchange *self = ctx;
+    http_request *request = &self->call.request;
+    if (request->header_count == self->header_capacity) {
+        const size_t capacity = self->header_capacity > 0 ? self->header_capacity * 2 : 16;
+        http_header *headers = realloc(self->headers, capacity * sizeof *headers);
+        if (headers == NULL)
+            return MHD_NO;
+        self->headers = headers;
+        self->header_capacity = capacity;
+    }
+    /* A header without a value comes as NULL, and is there all the same. */
+    self->headers[request->header_count++] =
+        (http_header){{name, name_size}, {value != NULL ? value : "", value_size}};
+    return MHD_YES;
+}
+
+/** Fills the call's request, without its body; false if out of memory. */
+static bool read_head(exchange *self, struct MHD_Connection *mhd, const char *method)
+{
+    http_request *request = &self->call.request;
+    request->method = utapi_string_of(method);
+    http_request_set_target(request, utapi_string_of(self->target));
+
+    const int total = MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, NULL, NULL);
+    (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, collect_header, self);
+    request->headers = self->headers;
+
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    request->peer = info != NULL ? info->client_addr : NULL;
+    return total >= 0 && request->header_count == (size_t)total && request->peer != NULL;
+}
+
+static enum MHD_Result begin_request(exchange *self, struct MHD_Connection *mhd, const char *method,
+                                     const char *version)
+{
+    http_failure failure;
+    http_framing framing;
+    self->is_begun = true;
+    if (!read_head(self, mhd, method))
+        return MHD_NO;
+    if (http_framing_check(&self->call.request, version, &framing, &failure) != HTTP_OK)
+        return refuse_now(self, mhd, &failure);
+
+    self->declared_size = framing.declared_size;
+    self->body_limit = router_body_limit(self->connection->owner->service, &self->call.request);
+    if (framing.declared_size <= self->body_limit)
+        return MHD_YES;
+
+    self->refused = HTTP_ENTITY_TOO_LARGE;
+    if (!framing.expects_continue && framing.declared_size <= self->body_limit + DISCARD_MAX_BYTES)
+        return MHD_YES;
+    (void)http_fail(&failure, self->refused, NULL);
+    return refuse_now(self, mhd, &failure);
+}
+
+/** Makes room for more bytes of body: no more than twice what has arrived, whatever was declared. */
+static bool grow_body(exchange *self, size_t more)
+{
+    const size_t needed = self->body_size + more;
+    if (needed <= self->body_capacity)
+        return true;
+
+    size_t capacity = needed < BODY_FIRST_BYTES ? BODY_FIRST_BYTES : needed * 2;
+    if (self->declared_size >= needed && capacity > self->declared_size)
+        capacity = self->declared_size;
+    char *body = realloc(self->body, capacity);
+    if (body == NULL)
+        return false;
+    self->body = body;
+    self->body_capacity = capacity;
+    return true;
+}
+
+static enum MHD_Result gather_body(exchange *self, const char *upload, size_t *upload_size)
+{
+    const size_t size = *upload_size;
+    if (self->refused == HTTP_OK && size > self->body_limit - self->body_size)
+        self->refused = HTTP_ENTITY_TOO_LARGE;
+    if (self->refused == HTTP_OK && !grow_body(self, size))
+        self->refused = HTTP_SERVICE_UNAVAILABLE;
+
+    *upload_size = 0;
+    if (self->refused == HTTP_OK) {
+        memcpy(self->body + self->body_size, upload, size);
+        self->body_size += size;
+        return MHD_YES;
+    }
+    free(self->body);
+    self->body = NULL;
+    self->discarded += size;
+    return self->discarded <= self->body_limit + DISCARD_MAX_BYTES ? MHD_YES : MHD_NO;
+}
+
+static void dispatch(exchange *self)
+{
+    self->is_reading = false;
+    if (self->refused != HTTP_OK) {
+        http_failure failure;
+        (void)http_fail(&failure, self->refused, NULL);
+        http_call_refuse(&self->call, &failure);
+        return;
+    }
+    self->call.request.body = (utapi_string){self->body, self->body_size};
+    router_dispatch(self->connection->owner->service, &self->call);
+}
+
+/** Dispatches a whole request, and puts its connection to sleep unless it is answered by then. */
+static enum MHD_Result dispatch_or_suspend(exchange *self, struct MHD_Connection *mhd)
+{
+    dispatch(self);
+    if (atomic_load(&self->state) == EXCHANGE_READY)
+        return send_reply(self, mhd);
+
+    MHD_suspend_connection(mhd);
+    exchange_state running = EXCHANGE_RUNNING;
+    if (!atomic_compare_exchange_strong(&self->state, &running, EXCHANGE_SUSPENDED))
+        MHD_resume_connection(mhd); /* answered meanwhile, by one who took us for awake */
+    return MHD_YES;
+}
+
+enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_size,
+                                void **exchange_ctx)
+{
+    (void)ctx;
+    (void)url; /* decoded: a signature covers the raw one */
+    exchange *self = *exchange_ctx;
+    if (self == NULL)
+        return MHD_NO;
+    if (!self->is_begun)
+        return begin_request(self, mhd, method, version);
+    if (*upload_size > 0)
+        return gather_body(self, upload, upload_size);
+    if (atomic_load(&self->state) == EXCHANGE_READY)
+        return send_reply(self, mhd);
+    return dispatch_or_suspend(self, mhd);
+}

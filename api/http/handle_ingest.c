@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * handle_ingest.c - POST /v2/ingest and POST /v1/push: events in.
+ *
+ * The events are read on the request's thread and handed to the engine's committer, which says later, on its own
+ * thread, how it went. The document that their strings point into lives in call->pending until the call is done.
+ */
+#include "http/routes.h"
+
+#include "http/log.h"
+#include "json/json_event.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/** Whether a detail begins with a field's name: "bucket: expected a string", not "expected an object". */
+static bool names_field(const char *detail)
+{
+    return detail[strcspn(detail, ": ")] == ':';
+}
+
+/** As http_fail_status(), naming the event: "events[3].newByteLength: expected an integer". */
+static void fail_events(http_failure *failure, const http_call *call, utapi_status status,
+                        const utapi_error *err)
+{
+    if (status == UTAPI_NOT_SUPPORTED) {
+        (void)http_fail(failure, HTTP_ENTITY_TOO_LARGE, "%s", err->detail);
+    } else if ((status == UTAPI_INVALID || status == UTAPI_OVERFLOW) && err->index != UTAPI_NO_INDEX) {
+        (void)http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, "events[%zu]%s%s", err->index,
+                        names_field(err->detail) ? "." : ": ", err->detail);
+    } else if (status == UTAPI_NO_MEMORY) {
+        /* As a full queue: the client repeats, and by then there may be room. */
+        (void)http_fail_status(failure, call, UTAPI_UNAVAILABLE, err);
+    } else {
+        (void)http_fail_status(failure, call, status, err);
+    }
+}
+
+/** The committer's answer, on its thread. */
+static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
+{
+    http_call *call = ctx;
+    if (status == UTAPI_OK) {
+        http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
+        return;
+    }
+    http_failure failure;
+    fail_events(&failure, call, status, err);
+    http_call_refuse(call, &failure);
+}
+
+static void log_unknown_operations(const http_call *call, const json_events *events)
+{
+    if (events->unknown_operations == 0)
+        return;
+    const utapi_string name = events->unknown_operation;
+    log_write(
+        LOG_LEVEL_WARN, call->request_id,
+        "%zu events of operations that are not known (the first: \"%.*s\"): their amounts count, no operation does",
+        events->unknown_operations, (int)(name.size < 64 ? name.size : 64), name.data);
+}
+
+/** Reads the events into call->pending. */
+static utapi_status read_events(const http_service *service, http_call *call, json_event_form form,
+                                utapi_error *err)
+{
+    json_events *events = calloc(1, sizeof *events);
+    if (events == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "events");
+    call->pending = events;
+    return json_events_read(form, call->request.body, service->ingest_max_events, events, err);
+}
+
+static void take_events(const http_service *service, http_call *call, json_event_form form)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    utapi_status status = read_events(service, call, form, &err);
+    const json_events *events = call->pending;
+    if (status == UTAPI_OK && events->count == 0) {
+        http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
+        return;
+    }
+    if (status == UTAPI_OK) {
+        log_unknown_operations(call, events);
+        status =
+            utapi_engine_submit(service->engine, events->events, events->count, on_committed, call, &err);
+        if (status == UTAPI_OK)
+            return; /* the call may be over by now */
+    }
+    http_failure failure;
+    fail_events(&failure, call, status, &err);
+    http_call_refuse(call, &failure);
+}
+
+void handle_ingest_v1(const http_service *service, http_call *call)
+{
+    take_events(service, call, JSON_EVENT_V1);
+}
+
+void handle_ingest_v2(const http_service *service, http_call *call)
+{
+    take_events(service, call, JSON_EVENT_V2);
+}
+
+void handle_ingest_done(void *pending)
+{
+    json_events *events = pending;
+    if (events != NULL)
+        json_events_done(events);
+    free(events);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * worker.c - a thread that drives one libmicrohttpd daemon.
+ *
+ * The daemon has an epoll descriptor and no thread; the worker polls that and an eventfd. Whoever has made a
+ * suspended call ready puts it on the done-queue and writes the eventfd; the worker resumes it, for a connection that
+ * another thread resumes may wait for the poll's time-out.
+ */
+#include "http/worker.h"
+
+#include "http/log.h"
+#include "http/routes.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024) /* headers of 16 KiB, and what else a request needs */
+#define SWEEP_MS                1000                /* how often deadlines are looked at */
+
+int64_t worker_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- the done-queue ------------------------------------------------------------------------ */
+
+static void wake(worker *self)
+{
+    const uint64_t one = 1;
+    /* It fails only if 2^64 - 1 wakings wait already. */
+    if (write(self->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        log_write(LOG_LEVEL_ERROR, NULL, "waking a worker: %s", strerror(errno));
+}
+
+void worker_finish(worker *self, exchange *finished)
+{
+    (void)pthread_mutex_lock(&self->done_lock);
+    finished->next_done = self->done;
+    self->done = finished;
+    if (finished->next_done == NULL)
+        wake(self); /* under the lock: once it is released, the server may be gone */
+    (void)pthread_mutex_unlock(&self->done_lock);
+}
+
+static void resume_done(worker *self)
+{
+    (void)pthread_mutex_lock(&self->done_lock);
+    exchange *done = self->done;
+    self->done = NULL;
+    (void)pthread_mutex_unlock(&self->done_lock);
+
+    while (done != NULL) {
+        exchange *const next = done->next_done;
+        MHD_resume_connection(done->connection->mhd);
+        done = next;
+    }
+}
+
+/* ---- deadlines ----------------------------------------------------------------------------- */
+
+/** Whether a connection has had its time. What is suspended waits for us, not for its client. */
+static bool is_late(const worker *self, const connection *link, int64_t now_ms)
+{
+    const int64_t request_ms = (int64_t)self->options.request_timeout_s * 1000;
+    const int64_t idle_ms = (int64_t)self->options.idle_timeout_s * 1000;
+    const int64_t waited_ms = now_ms - link->since_ms;
+
+    /* libmicrohttpd ends what is idle; longer than that between two requests is a request line that trickles. */
+    if (link->exchange == NULL)
+        return waited_ms > idle_ms + request_ms;
+    if (link->exchange->is_reading)
+        return waited_ms > request_ms;
+    if (atomic_load(&link->exchange->state) == EXCHANGE_SUSPENDED)
+        return false;
+    return self->stopping_since_ms != 0 && now_ms - self->stopping_since_ms > request_ms;
+}
+
+/** Whether the client has closed in the middle of a request. libmicrohttpd does not see that if the end came
+ * together with the last bytes, for it waits for another event. */
+static bool has_left(const connection *link, int fd)
+{
+    char byte;
+    return link->exchange != NULL && link->exchange->is_reading &&
+           recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/** Ends connections that are late or left. There is no call to close one, but it is noticed when its socket is
+ * shut down. */
+static void cut_connections(worker *self)
+{
+    const int64_t now_ms = worker_now_ms();
+    for (connection *link = self->connections; link != NULL; link = link->next) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(link->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (info != NULL && (is_late(self, link, now_ms) || has_left(link, info->connect_fd)))
+            (void)shutdown(info->connect_fd, SHUT_RDWR);
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static int poll_timeout_ms(worker *self)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    const bool is_set = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES;
+    if (self->connections == NULL && !is_set)
+        return -1;
+    return is_set && timeout_ms < SWEEP_MS ? (int)timeout_ms : SWEEP_MS;
+}
+
+static void wait_for_events(worker *self, int epoll_fd)
+{
+    struct pollfd fds[] = {{.fd = epoll_fd, .events = POLLIN}, {.fd = self->wake_fd, .events = POLLIN}};
+    if (poll(fds, sizeof fds / sizeof *fds, poll_timeout_ms(self)) <= 0)
+        return;
+    uint64_t wakings;
+    if (fds[1].revents != 0 && read(self->wake_fd, &wakings, sizeof wakings) < 0 && errno != EAGAIN)
+        log_write(LOG_LEVEL_ERROR, NULL, "a worker's eventfd: %s", strerror(errno));
+}
+
+/** Stops accepting, once. */
+static void notice_stop(worker *self)
+{
+    if (self->stopping_since_ms != 0 || !atomic_load(&self->stopping))
+        return;
+    self->stopping_since_ms = worker_now_ms();
+    const MHD_socket listen_fd = MHD_quiesce_daemon(self->daemon);
+    if (listen_fd != MHD_INVALID_SOCKET)
+        (void)close(listen_fd);
+}
+
+static void *run(void *ctx)
+{
+    worker *self = ctx;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int64_t swept_ms = worker_now_ms();
+
+    /* When it stops, one more round reads what clients have sent by then. */
+    for (bool is_over = false; !is_over;) {
+        wait_for_events(self, info->epoll_fd);
+        notice_stop(self);
+        resume_done(self);
+        if (MHD_run(self->daemon) != MHD_YES)
+            log_write(LOG_LEVEL_ERROR, NULL, "libmicrohttpd refuses to run");
+        if (worker_now_ms() - swept_ms >= SWEEP_MS) {
+            cut_connections(self);
+            swept_ms = worker_now_ms();
+        }
+        is_over = self->stopping_since_ms != 0 && self->exchange_count == 0;
+    }
+    MHD_stop_daemon(self->daemon);
+    self->daemon = NULL;
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static void log_library(void *ctx, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void log_library(void *ctx, const char *format, va_list arguments)
+{
+    (void)ctx;
+    char line[256];
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    line[strcspn(line, "\n")] = '\0';
+    log_write(LOG_LEVEL_DEBUG, NULL, "libmicrohttpd: %s", line);
+}
+
+static struct MHD_Daemon *start_daemon(worker *self, int listen_fd)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, exchange_handle, self,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, self, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, self,
+        MHD_OPTION_NOTIFY_CONNECTION, exchange_connection_notify, self, MHD_OPTION_CONNECTION_TIMEOUT,
+        self->options.idle_timeout_s, MHD_OPTION_CONNECTION_LIMIT, self->options.max_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, MHD_OPTION_END);
+}
+
+utapi_status worker_init(worker *self, const server_options *options, const http_service *service,
+                         int listen_fd, utapi_error *err)
+{
+    *self = (worker){.service = service, .options = *options};
+    self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (self->wake_fd < 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "eventfd: %s", strerror(errno));
+    self->daemon = start_daemon(self, listen_fd);
+    if (self->daemon == NULL) {
+        (void)close(self->wake_fd);
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "libmicrohttpd does not start");
+    }
+    (void)pthread_mutex_init(&self->done_lock, NULL);
+    return UTAPI_OK;
+}
+
+utapi_status worker_start(worker *self, utapi_error *err)
+{
+    /* Signals are the main thread's. */
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pthread_create(&self->thread, NULL, run, self);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "a worker's thread: %s", strerror(rc));
+}
+
+void worker_stop(worker *self)
+{
+    atomic_store(&self->stopping, true);
+    wake(self);
+}
+
+void worker_join(worker *self)
+{
+    (void)pthread_join(self->thread, NULL);
+}
+
+void worker_done(worker *self)
+{
+    if (self->daemon != NULL)
+        MHD_stop_daemon(self->daemon); /* never started: it closes its listen socket itself */
+    (void)pthread_mutex_destroy(&self->done_lock);
+    (void)close(self->wake_fd);
+}

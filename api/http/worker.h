@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * worker.h - a worker thread of the server, its connections, and the request that each of them is at.
+ *
+ * For server.c, worker.c and exchange.c alone. All but the done-queue belongs to the worker's own thread.
+ */
+#ifndef HTTP_WORKER_H
+#define HTTP_WORKER_H
+
+#include "http/server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct exchange exchange;
+typedef struct worker worker;
+
+/** A connection, from accept to close. */
+typedef struct connection {
+    worker *owner;
+    struct MHD_Connection *mhd;
+    exchange *exchange; /* the request under way; NULL between two of them */
+    int64_t since_ms;   /* when that request began, or the last one ended; steady clock */
+    struct connection *previous, *next;
+} connection;
+
+/** How far a request is. Whoever makes it READY finds out whether its owner went to sleep over it. */
+typedef enum exchange_state {
+    EXCHANGE_RUNNING,   /* read, or dispatched by its owner just now */
+    EXCHANGE_SUSPENDED, /* its owner waits to be told */
+    EXCHANGE_READY      /* call.reply is complete */
+} exchange_state;
+
+/** A request and its reply, from the request line to the last byte sent. */
+struct exchange {
+    http_call call;
+    connection *connection;
+    _Atomic exchange_state state;
+    bool is_begun;   /* the headers were seen */
+    bool is_reading; /* not all of its bytes have arrived yet */
+
+    char *target;         /* owned: the raw one, of the request line */
+    http_header *headers; /* owned; the strings are libmicrohttpd's */
+    size_t header_capacity;
+
+    char *body; /* owned */
+    size_t body_size;
+    size_t body_capacity;
+    size_t body_limit;
+    size_t declared_size; /* Content-Length; 0 without one */
+    size_t discarded;     /* bytes read and thrown away since it was refused */
+    http_error refused;   /* HTTP_OK, or what it will be answered once it is read */
+
+    exchange *next_done;
+};
+
+struct worker {
+    const http_service *service;
+    server_options options;
+    struct MHD_Daemon *daemon;
+    pthread_t thread;
+    int wake_fd; /* eventfd: something was done, or the server stops */
+    atomic_bool stopping;
+    int64_t stopping_since_ms; /* 0: not yet noticed */
+
+    connection *connections; /* a list */
+    size_t exchange_count;
+
+    pthread_mutex_t done_lock; /* guards what follows */
+    exchange *done;            /* ready and suspended */
+};
+
+/**
+ * Makes a worker that accepts on a socket. Its thread is not started.
+ *
+ * @param listen_fd  taken by *self on success
+ * @return UTAPI_UNAVAILABLE, UTAPI_NO_MEMORY; *self then holds nothing
+ */
+UTAPI_MUST_USE utapi_status worker_init(worker *self, const server_options *options,
+                                        const http_service *service, int listen_fd, utapi_error *err);
+
+/** Starts the thread. */
+UTAPI_MUST_USE utapi_status worker_start(worker *self, utapi_error *err);
+
+/** Tells a started worker to stop; worker_join() waits until it has. From any thread. */
+void worker_stop(worker *self);
+void worker_join(worker *self);
+
+/** Frees what a worker holds that was never started, or was joined. */
+void worker_done(worker *self);
+
+/** Wakes a worker to finish an exchange. From any thread. */
+void worker_finish(worker *self, exchange *finished);
+
+/** The steady clock, in milliseconds. */
+int64_t worker_now_ms(void);
+
+/* What libmicrohttpd calls (exchange.c). */
+void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
+                                enum MHD_ConnectionNotificationCode code);
+void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_size,
+                                void **exchange_ctx);
+void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
+                  enum MHD_RequestTerminationCode code);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order (SPEC 3), and
+ * a tree of 60 members a name would cost more than all the rest of a question.
+ */
+#include "json/json_list.h"
+#include "json/json_text.h"
+
+#include <string.h>
+
+/** The member that names the resource, by level. */
+static const char *const name_members[UTAPI_LEVEL_COUNT] = {
+#define X(name, path, member) [UTAPI_##name] = member,
+    UTAPI_LEVEL_MAP(X)
+#undef X
+};
+
+/** `"s3:PutObject":` for each operation, with the comma that goes before. */
+static const struct {
+    const char *text;
+    size_t size;
+} operation_members[UTAPI_OPERATION_COUNT] = {
+#define UTAPI_OPERATION(name, reported) \
+    [UTAPI_OP_##name] = {",\"s3:" reported "\":", sizeof(",\"s3:" reported "\":") - 1},
+#include "utapi/operations.def"
+#undef UTAPI_OPERATION
+};
+
+static void add_pair(json_text *text, int64_t first, int64_t second)
+{
+    JSON_TEXT_LITERAL(text, "[");
+    json_text_add_integer(text, first);
+    JSON_TEXT_LITERAL(text, ",");
+    json_text_add_integer(text, second);
+    JSON_TEXT_LITERAL(text, "]");
+}
+
+static void add_operations(json_text *text, const utapi_amounts *flows)
+{
+    JSON_TEXT_LITERAL(text, "{");
+    for (unsigned i = 0; i < UTAPI_OPERATION_COUNT; i++) {
+        const size_t comma = i == 0;
+        json_text_add(text, operation_members[i].text + comma, operation_members[i].size - comma);
+        json_text_add_integer(text, utapi_amounts_get(flows, UTAPI_FIRST_OPERATION + i));
+    }
+    JSON_TEXT_LITERAL(text, "}");
+}
+
+static void add_usage(json_text *text, const char *name_member, utapi_string name, utapi_range range,
+                      const utapi_usage *usage)
+{
+    JSON_TEXT_LITERAL(text, "{\"timeRange\":");
+    add_pair(text, range.start_ms, range.end_ms);
+    JSON_TEXT_LITERAL(text, ",\"storageUtilized\":");
+    add_pair(text, usage->storage_utilized[0], usage->storage_utilized[1]);
+    JSON_TEXT_LITERAL(text, ",\"incomingBytes\":");
+    json_text_add_integer(text, utapi_amounts_get(&usage->flows, UTAPI_INCOMING_BYTES));
+    JSON_TEXT_LITERAL(text, ",\"outgoingBytes\":");
+    json_text_add_integer(text, utapi_amounts_get(&usage->flows, UTAPI_OUTGOING_BYTES));
+    JSON_TEXT_LITERAL(text, ",\"numberOfObjects\":");
+    add_pair(text, usage->number_of_objects[0], usage->number_of_objects[1]);
+    JSON_TEXT_LITERAL(text, ",\"operations\":");
+    add_operations(text, &usage->flows);
+    JSON_TEXT_LITERAL(text, ",\"");
+    json_text_add(text, name_member, strlen(name_member));
+    JSON_TEXT_LITERAL(text, "\":");
+    json_text_add_string(text, name);
+    JSON_TEXT_LITERAL(text, "}");
+}
+
+char *json_answer(utapi_level level, const json_question *question, const utapi_usage *usages,
+                  size_t *ret_size)
+{
+    json_text text = {0};
+    JSON_TEXT_LITERAL(&text, "[");
+    for (size_t i = 0; i < question->count; i++) {
+        if (i > 0)
+            JSON_TEXT_LITERAL(&text, ",");
+        add_usage(&text, name_members[level], question->names[i], question->range, &usages[i]);
+    }
+    JSON_TEXT_LITERAL(&text, "]");
+    return json_text_take(&text, ret_size);
+}
+
+char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, size_t *ret_size)
+{
+    json_text text = {0};
+    JSON_TEXT_LITERAL(&text, "{\"storageUtilized\":");
+    json_text_add_integer(&text, bytes);
+    JSON_TEXT_LITERAL(&text, ",\"resource\":");
+    json_text_add_string(&text, name);
+    JSON_TEXT_LITERAL(&text, ",\"level\":");
+    json_text_add_string(&text, utapi_string_of(utapi_level_name(level)));
+    JSON_TEXT_LITERAL(&text, "}");
+    return json_text_take(&text, ret_size);
+}
+
+char *json_failure(const http_failure *failure, size_t *ret_size)
+{
+    json_text text = {0};
+    JSON_TEXT_LITERAL(&text, "{\"code\":");
+    json_text_add_string(&text, utapi_string_of(http_error_code(failure->error)));
+    JSON_TEXT_LITERAL(&text, ",\"message\":");
+    json_text_add_string(&text, utapi_string_of(http_failure_message(failure)));
+    JSON_TEXT_LITERAL(&text, "}");
+    return json_text_take(&text, ret_size);
+}

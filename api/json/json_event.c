@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_event.c - the members of both forms as tables: name, where it goes, how it is read.
+ *
+ * A member that is missing or null leaves its place as it was; one of another type is refused by its name. What
+ * an action needs and what amounts may be is core's to judge (utapi_event_of_action(), utapi_event_check()).
+ */
+#include "json/json_event.h"
+
+#include "utapi/scoped.h"
+#include "json/json_parse.h"
+
+#include <stdlib.h>
+
+#define LENGTH_OF(table) (sizeof(table) / sizeof *(table))
+
+/** A member of JSON, and the offset of the place that it fills. */
+typedef struct member {
+    const char *name;
+    size_t offset;
+} member;
+
+#define IN_EVENT(field)  offsetof(utapi_event, field)
+#define IN_PARAMS(field) offsetof(utapi_action_params, field)
+
+static const member v2_names[] = {
+    {"uuid", IN_EVENT(uuid)}, {"bucket", IN_EVENT(bucket)},     {"account", IN_EVENT(account)},
+    {"user", IN_EVENT(user)}, {"location", IN_EVENT(location)},
+};
+
+static const member v2_amounts[] = {
+    {"objectDelta", IN_EVENT(object_delta)},
+    {"sizeDelta", IN_EVENT(storage_delta)},
+    {"incomingBytes", IN_EVENT(incoming_bytes)},
+    {"outgoingBytes", IN_EVENT(outgoing_bytes)},
+};
+
+static const member v1_names[] = {
+    {"bucket", IN_EVENT(bucket)},
+    {"accountId", IN_EVENT(account)},
+    {"userId", IN_EVENT(user)},
+    {"location", IN_EVENT(location)},
+};
+
+static const member v1_params[] = {
+    {"byteLength", IN_PARAMS(byte_length)},        {"newByteLength", IN_PARAMS(new_byte_length)},
+    {"oldByteLength", IN_PARAMS(old_byte_length)}, {"numberOfObjects", IN_PARAMS(number_of_objects)},
+    {"updateSize", IN_PARAMS(update_size)},
+};
+
+static utapi_status read_string(const json_t *object, const char *name, utapi_string *ret, utapi_error *err)
+{
+    const json_t *value = json_object_get(object, name);
+    if (value == NULL || json_is_null(value))
+        return UTAPI_OK;
+    if (!json_is_string(value))
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a string", name);
+    *ret = json_string_of(value);
+    return UTAPI_OK;
+}
+
+static utapi_status read_integer(const json_t *object, const char *name, utapi_integer *ret, utapi_error *err)
+{
+    const json_t *value = json_object_get(object, name);
+    if (value == NULL)
+        return UTAPI_OK;
+    if (json_is_null(value)) {
+        ret->is = UTAPI_NULL;
+        return UTAPI_OK;
+    }
+    if (!json_is_integer(value)) /* 1.0 is a real: json_integer_value() would give 0 */
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected an integer", name);
+    *ret = (utapi_integer){.is = UTAPI_GIVEN, .value = json_integer_value(value)};
+    return UTAPI_OK;
+}
+
+static utapi_status read_strings(const json_t *object, const member *members, size_t count, utapi_event *ret,
+                                 utapi_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        utapi_string *place = (utapi_string *)(void *)((char *)ret + members[i].offset);
+        const utapi_status status = read_string(object, members[i].name, place, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+/** An event without a timestamp counts at the time of its taking. */
+static utapi_status read_timestamp(const json_t *object, utapi_event *ret, utapi_error *err)
+{
+    utapi_integer timestamp = {0};
+    const utapi_status status = read_integer(object, "timestamp", &timestamp, err);
+    if (status != UTAPI_OK)
+        return status;
+
+    ret->timestamp_ms = UTAPI_NO_TIMESTAMP;
+    if (timestamp.is != UTAPI_GIVEN)
+        return UTAPI_OK;
+    if (timestamp.value < 0) /* not core's to see: UTAPI_NO_TIMESTAMP is negative */
+        return utapi_fail(err, UTAPI_INVALID, "timestamp: must not be negative");
+    ret->timestamp_ms = timestamp.value;
+    return UTAPI_OK;
+}
+
+/** The name of the operation, which no event does without. */
+static utapi_status read_operation_name(const json_t *object, const char *name, utapi_string *ret,
+                                        utapi_error *err)
+{
+    const utapi_status status = read_string(object, name, ret, err);
+    if (status == UTAPI_OK && ret->size == 0)
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a string", name);
+    return status;
+}
+
+static utapi_status read_v2_amounts(const json_t *object, utapi_event *ret, utapi_error *err)
+{
+    for (size_t i = 0; i < LENGTH_OF(v2_amounts); i++) {
+        utapi_integer amount = {0};
+        const utapi_status status = read_integer(object, v2_amounts[i].name, &amount, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (amount.is == UTAPI_GIVEN)
+            *(int64_t *)(void *)((char *)ret + v2_amounts[i].offset) = amount.value;
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status read_v2(const json_t *object, json_events *batch, utapi_event *ret, utapi_error *err)
+{
+    utapi_string name = {NULL, 0};
+    utapi_status status = read_operation_name(object, "operationId", &name, err);
+    if (status == UTAPI_OK)
+        status = read_strings(object, v2_names, LENGTH_OF(v2_names), ret, err);
+    if (status == UTAPI_OK)
+        status = read_timestamp(object, ret, err);
+    if (status == UTAPI_OK)
+        status = read_v2_amounts(object, ret, err);
+    if (status != UTAPI_OK)
+        return status;
+
+    /* Of a newer CloudServer: its client would repeat a refused array for ever (SPEC 2.1). */
+    ret->operation = UTAPI_OP_NONE;
+    if (!utapi_action_find(name, &ret->operation) && batch->unknown_operations++ == 0)
+        batch->unknown_operation = name;
+    return UTAPI_OK;
+}
+
+static utapi_status read_v1_params(const json_t *params, utapi_event *ret, utapi_action_params *ret_params,
+                                   utapi_error *err)
+{
+    if (params == NULL || json_is_null(params))
+        return UTAPI_OK;
+    if (!json_is_object(params))
+        return utapi_fail(err, UTAPI_INVALID, "params: expected an object");
+
+    utapi_status status = read_strings(params, v1_names, LENGTH_OF(v1_names), ret, err);
+    for (size_t i = 0; i < LENGTH_OF(v1_params) && status == UTAPI_OK; i++) {
+        utapi_integer *place = (utapi_integer *)(void *)((char *)ret_params + v1_params[i].offset);
+        status = read_integer(params, v1_params[i].name, place, err);
+    }
+    return status;
+}
+
+static utapi_status read_v1(const json_t *object, json_events *batch, utapi_event *ret, utapi_error *err)
+{
+    (void)batch;
+    utapi_string action = {NULL, 0};
+    utapi_action_params params = {0};
+    utapi_status status = read_operation_name(object, "action", &action, err);
+    if (status == UTAPI_OK)
+        status = read_string(object, "uuid", &ret->uuid, err);
+    if (status == UTAPI_OK)
+        status = read_timestamp(object, ret, err);
+    if (status == UTAPI_OK)
+        status = read_v1_params(json_object_get(object, "params"), ret, &params, err);
+    if (status == UTAPI_OK)
+        status = utapi_event_of_action(action, &params, ret, err);
+    return status;
+}
+
+static utapi_status read_event(json_event_form form, const json_t *value, json_events *batch,
+                               utapi_error *err)
+{
+    if (!json_is_object(value))
+        return utapi_fail(err, UTAPI_INVALID, "expected an object");
+    utapi_event *event = &batch->events[batch->count];
+    return form == JSON_EVENT_V2 ? read_v2(value, batch, event, err) : read_v1(value, batch, event, err);
+}
+
+/** Reads all events of a document whose shape was checked. */
+static utapi_status read_events(json_event_form form, json_events *batch, utapi_error *err)
+{
+    const bool is_list = json_is_array(batch->document);
+    const size_t count = is_list ? json_array_size(batch->document) : 1;
+    batch->events = count > 0 ? calloc(count, sizeof *batch->events) : NULL;
+    if (count > 0 && batch->events == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", count);
+
+    while (batch->count < count) {
+        const json_t *value = is_list ? json_array_get(batch->document, batch->count) : batch->document;
+        const utapi_status status = read_event(form, value, batch, err);
+        if (status != UTAPI_OK) {
+            if (err != NULL)
+                err->index = batch->count;
+            return status;
+        }
+        batch->count++;
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status check_shape(json_event_form form, const json_t *document, size_t max_events,
+                                utapi_error *err)
+{
+    if (form == JSON_EVENT_V1 && json_is_object(document))
+        return UTAPI_OK;
+    if (!json_is_array(document))
+        return utapi_fail(err, UTAPI_INVALID,
+                          form == JSON_EVENT_V2 ? "expected an array of events"
+                                                : "expected an event or an array of events");
+    if (json_array_size(document) > max_events)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%zu events; a request may have %zu",
+                          json_array_size(document), max_events);
+    return UTAPI_OK;
+}
+
+utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events, json_events *ret,
+                              utapi_error *err)
+{
+    json_events batch = {0};
+    utapi_status status = json_parse(body, &batch.document, err);
+    if (status == UTAPI_OK)
+        status = check_shape(form, batch.document, max_events, err);
+    if (status == UTAPI_OK)
+        status = read_events(form, &batch, err);
+    if (status != UTAPI_OK) {
+        json_events_done(&batch);
+        return status;
+    }
+    *ret = batch;
+    return UTAPI_OK;
+}
+
+void json_events_done(json_events *events)
+{
+    free(events->events);
+    json_decref(events->document);
+    *events = (json_events){0};
+}

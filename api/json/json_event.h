@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_event.h - the two JSON forms of events (SPEC 2.1, 2.2) into core's one.
+ *
+ * Strings are not copied: they stay in the parsed document, which a json_events keeps alive. Pure.
+ */
+#ifndef JSON_EVENT_H
+#define JSON_EVENT_H
+
+#include "utapi/event.h"
+
+struct json_t;
+
+/** The events of one request. */
+typedef struct json_events {
+    utapi_event *events; /* owned, as what its strings point to: freed by json_events_done() */
+    size_t count;
+    struct json_t *document;
+
+    size_t unknown_operations;      /* V2 events whose operationId we do not know: counted as no operation */
+    utapi_string unknown_operation; /* the first of those names: valid until json_events_done() */
+} json_events;
+
+/** Which form to read. */
+typedef enum json_event_form {
+    JSON_EVENT_V2, /* an array */
+    JSON_EVENT_V1  /* an array, or one event alone */
+} json_event_form;
+
+/**
+ * Reads a request's events.
+ *
+ * @param body        borrowed for the call
+ * @param max_events  more are refused
+ * @param ret         owned: free with json_events_done(). Written on success only.
+ * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
+ * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
+ *         UTAPI_OVERFLOW   a number does not fit 64 bits; the detail names the field
+ *         UTAPI_NOT_SUPPORTED  more than max_events
+ *         UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events,
+                                             json_events *ret, utapi_error *err);
+
+void json_events_done(json_events *events);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_list.c - reading a question member by member, as Utapi's validators do.
+ *
+ * Utapi looks each member's name up in a JavaScript object, which also finds what every object inherits:
+ * a member named so is refused as of wrong format. Other unknown members are ignored.
+ */
+#include "json/json_list.h"
+
+#include "json/json_parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/** What Object.prototype has, but for __proto__, which JSON.parse makes an own member that passes. */
+static const char *const inherited_members[] = {
+    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
+    "constructor",      "hasOwnProperty",   "isPrototypeOf",    "propertyIsEnumerable",
+    "toLocaleString",   "toString",         "valueOf",
+};
+
+static bool is_inherited(const char *member)
+{
+    for (size_t i = 0; i < sizeof inherited_members / sizeof *inherited_members; i++) {
+        if (strcmp(member, inherited_members[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+utapi_string json_action_name(json_action action)
+{
+    return utapi_string_of(action == JSON_LIST_METRICS ? "ListMetrics" : "ListRecentMetrics");
+}
+
+http_error json_question_open(utapi_string body, json_question *ret, http_failure *failure)
+{
+    json_t *document = NULL;
+    utapi_error err;
+    utapi_error_clear(&err);
+    const utapi_status status = json_parse(body, &document, &err);
+    if (status == UTAPI_NO_MEMORY)
+        return http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
+    if (status != UTAPI_OK)
+        return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, NULL); /* Utapi's text says no more */
+    *ret = (json_question){.document = document};
+    return HTTP_OK;
+}
+
+static bool is_falsy(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_number(value) && json_number_value(value) == 0.0);
+}
+
+json_body_action json_question_action(const json_question *question)
+{
+    const json_t *value = json_object_get(question->document, "Action");
+    if (value == NULL)
+        return (json_body_action){.is = JSON_ACTION_ABSENT};
+    if (is_falsy(value))
+        return (json_body_action){.is = JSON_ACTION_EMPTY};
+    if (!json_is_string(value))
+        return (json_body_action){.is = JSON_ACTION_OTHER};
+    return (json_body_action){.is = JSON_ACTION_TEXT, .text = json_string_of(value)};
+}
+
+static http_error read_names(const json_t *list, const char *member, size_t max_names, json_question *ret,
+                             http_failure *failure)
+{
+    const size_t count = json_array_size(list); /* 0 for all that is no array */
+    if (count == 0)
+        return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, NULL);
+    if (count > max_names)
+        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "%s: %zu names; a question may have %zu", member,
+                         count, max_names);
+    ret->names = calloc(count, sizeof *ret->names);
+    if (ret->names == NULL)
+        return http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
+
+    for (size_t i = 0; i < count; i++) {
+        const json_t *name = json_array_get(list, i);
+        if (!json_is_string(name))
+            return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, NULL);
+        if (json_string_length(name) > UTAPI_NAME_MAX)
+            return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, "%s[%zu]: longer than %d bytes", member,
+                             i, UTAPI_NAME_MAX);
+        ret->names[i] = json_string_of(name);
+    }
+    ret->count = count;
+    return HTTP_OK;
+}
+
+static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *ret, http_failure *failure)
+{
+    const size_t count = json_array_size(list);
+    const json_t *start = json_array_get(list, 0);
+    const json_t *end = json_array_get(list, 1);
+    if (count < 1 || count > 2 || !json_is_integer(start) || (count == 2 && !json_is_integer(end)))
+        return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
+
+    const int64_t end_ms = json_integer_value(end);
+    if (utapi_range_of(json_integer_value(start), count == 2 ? &end_ms : NULL, now_ms, ret, NULL) != UTAPI_OK)
+        return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
+    return HTTP_OK;
+}
+
+http_error json_question_read(json_question *question, utapi_level level, json_action action,
+                              size_t max_names, int64_t now_ms, http_failure *failure)
+{
+    const char *const names_member = utapi_level_name(level);
+    bool has_range = action == JSON_LIST_RECENT_METRICS;
+    if (has_range)
+        question->range = utapi_range_recent(now_ms);
+
+    const char *member;
+    json_t *value;
+    json_object_foreach (question->document, member, value) {
+        http_error error = HTTP_OK;
+        if (strcmp(member, names_member) == 0) {
+            error = read_names(value, member, max_names, question, failure);
+        } else if (strcmp(member, "timeRange") == 0 && action == JSON_LIST_METRICS) {
+            error = read_range(value, now_ms, &question->range, failure);
+            has_range = true;
+        } else if (is_inherited(member)) {
+            error = http_fail(failure, HTTP_WRONG_FORMAT, NULL);
+        }
+        if (error != HTTP_OK)
+            return error;
+    }
+    return question->count > 0 && has_range ? HTTP_OK : http_fail(failure, HTTP_WRONG_FORMAT, NULL);
+}
+
+void json_question_done(json_question *question)
+{
+    free(question->names);
+    json_decref(question->document);
+    *question = (json_question){0};
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_list.h - the questions ListMetrics and ListRecentMetrics, and their answers (SPEC 3).
+ *
+ * A question is read in two steps, because Utapi's order of checks (golden/auth_rules.md) puts others between them:
+ * json_question_open() when there is a body, json_question_read() when level and action are known. Pure.
+ */
+#ifndef JSON_LIST_H
+#define JSON_LIST_H
+
+#include "http/errors.h"
+#include "utapi/usage.h"
+
+struct json_t;
+
+/** The actions that there are. */
+typedef enum json_action { JSON_LIST_METRICS, JSON_LIST_RECENT_METRICS } json_action;
+
+/** "ListMetrics", ... Static storage. */
+utapi_string json_action_name(json_action action);
+
+typedef struct json_question {
+    utapi_string *names; /* asked for, in order; owned, their bytes too: freed by json_question_done() */
+    size_t count;
+    utapi_range range;
+    struct json_t *document;
+} json_question;
+
+/**
+ * Parses a body, and reads nothing of it yet.
+ *
+ * @param body     borrowed for the call
+ * @param ret      owned: free with json_question_done()
+ * @param failure  what to tell the client
+ * @return HTTP_OK, or failure->error
+ */
+http_error json_question_open(utapi_string body, json_question *ret, http_failure *failure);
+
+/** What the body's member "Action" says. */
+typedef struct json_body_action {
+    enum {
+        JSON_ACTION_ABSENT,
+        JSON_ACTION_EMPTY, /* "", null, false, 0: as good as none to Utapi */
+        JSON_ACTION_TEXT,
+        JSON_ACTION_OTHER /* not a string */
+    } is;
+    utapi_string text; /* valid as long as the question is */
+} json_body_action;
+
+json_body_action json_question_action(const json_question *question);
+
+/**
+ * Reads names and range. The first error in the order of the body's members is reported, then what is missing.
+ *
+ * @param max_names  more are refused
+ * @param now_ms     the end of a range that has none
+ * @return HTTP_OK, or failure->error
+ */
+http_error json_question_read(json_question *question, utapi_level level, json_action action,
+                              size_t max_names, int64_t now_ms, http_failure *failure);
+
+void json_question_done(json_question *question);
+
+/**
+ * Writes the answer to a question.
+ *
+ * @param usages    one for each of the question's names
+ * @param ret_size  bytes
+ * @return owned: free(). NULL if out of memory
+ */
+char *json_answer(utapi_level level, const json_question *question, const utapi_usage *usages,
+                  size_t *ret_size);
+
+/** Writes the answer to GET /v2/storage. Otherwise as json_answer(). */
+char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, size_t *ret_size);
+
+/** Writes an error for a client. Otherwise as json_answer(). */
+char *json_failure(const http_failure *failure, size_t *ret_size);
+
+#endif

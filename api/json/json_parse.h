@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_parse.h - text to jansson's tree, with errors that name the place. For this folder alone.
+ */
+#ifndef JSON_PARSE_H
+#define JSON_PARSE_H
+
+#include "utapi/status.h"
+#include "utapi/string.h"
+
+#include <jansson.h>
+
+/**
+ * Parses any JSON value. Duplicate members, NUL, lone surrogates and bad UTF-8 are refused.
+ *
+ * @param ret  owned: json_decref()
+ * @return UTAPI_INVALID   with line, column and reason
+ *         UTAPI_OVERFLOW  a number does not fit: the detail names the member that it belongs to, and err->index
+ *                         is the element of the outermost array that it stands in (0 without one)
+ *         UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status json_parse(utapi_string text, json_t **ret, utapi_error *err);
+
+/** A JSON string's bytes: valid as long as the value is. Absent for any other value, NULL too. */
+utapi_string json_string_of(const json_t *value);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_text.h - JSON as it is written: a buffer that grows, with the escapes of RFC 8259.
+ *
+ * Running out of memory is remembered, so that a writer checks once, at the end. Belongs to one thread.
+ */
+#ifndef JSON_TEXT_H
+#define JSON_TEXT_H
+
+#include "utapi/string.h"
+
+#include <stdint.h>
+
+typedef struct json_text {
+    char *data; /* owned: json_text_done(), or whoever takes it with json_text_take() */
+    size_t size;
+    size_t capacity;
+    bool failed; /* out of memory: what was added since is lost */
+} json_text;
+
+/** Adds bytes as they are. */
+void json_text_add(json_text *text, const char *data, size_t size);
+
+/** Adds a piece of JSON that stands in the source: JSON_TEXT_LITERAL(text, "{\"code\":"). */
+#define JSON_TEXT_LITERAL(text, literal) json_text_add((text), "" literal, sizeof(literal) - 1)
+
+/** Adds a string with its quotes. Bytes that are not UTF-8 become "?", so that the JSON stays valid. */
+void json_text_add_string(json_text *text, utapi_string value);
+
+/** Adds a number. */
+void json_text_add_integer(json_text *text, int64_t value);
+
+/**
+ * Ends the writing.
+ *
+ * @param ret_size  bytes; a NUL that is not counted follows them
+ * @return owned: free(). NULL if memory ran out; text is then freed
+ */
+char *json_text_take(json_text *text, size_t *ret_size);
+
+/** Frees what was written. */
+void json_text_done(json_text *text);
+
+#endif

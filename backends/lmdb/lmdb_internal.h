@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
+ *
+ * README.md tells the layout. lmdb_open.c opens an environment, lmdb_env.c begins and ends what runs in it;
+ * lmdb_rows.c, lmdb_late.c, lmdb_seen.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers
+ * questions; lmdb_backend.c is the contract's side.
+ */
+#ifndef LMDB_LMDB_INTERNAL_H
+#define LMDB_LMDB_INTERNAL_H
+
+#include "lmdb_backend.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- tables and keys ---------------------------------------------------------------------- */
+
+typedef enum lmdb_table {
+    LMDB_RESOURCE, /* level, name -> id, newest interval, its row */
+    LMDB_HISTORY,  /* id, interval -> row */
+    LMDB_SEEN,     /* time, uuid -> interval of the taking */
+    LMDB_GONE,     /* level, name -> forgotten until, appointment */
+    LMDB_DUE,      /* time, level, name of an appointment -> nothing */
+    LMDB_META,     /* name -> format, next id, fences */
+    LMDB_TABLE_COUNT
+} lmdb_table;
+
+/* The longest is of `seen`: a time, a uuid, a NUL. LMDB's own limit is 511. */
+enum { LMDB_KEY_MAX = 8 + UTAPI_NAME_MAX + 1 };
+
+typedef struct lmdb_key {
+    size_t size;
+    unsigned char bytes[LMDB_KEY_MAX];
+} lmdb_key;
+
+static inline MDB_val utapi_lmdb_val(const void *data, size_t size)
+{
+    return (MDB_val){.mv_size = size, .mv_data = (void *)(uintptr_t)data};
+}
+
+static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
+{
+    return utapi_lmdb_val(key->bytes, key->size);
+}
+
+/** Numbers in keys are big-endian, so that they sort. */
+void utapi_lmdb_put_u32(unsigned char *at, uint32_t number);
+void utapi_lmdb_put_u64(unsigned char *at, uint64_t number);
+uint32_t utapi_lmdb_get_u32(const unsigned char *at);
+uint64_t utapi_lmdb_get_u64(const unsigned char *at);
+
+/** The key of a resource, in `resource` and `gone`. UTAPI_INVALID if the name is longer than a name may be. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_key *ret,
+                                                    utapi_error *err);
+
+/** The key of a writer's fence, in `meta`. */
+void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
+
+/* ---- the backend -------------------------------------------------------------------------- */
+
+/* A read transaction that waits for its next use, reset. */
+typedef struct lmdb_reader {
+    struct lmdb_reader *next;
+    MDB_txn *txn;
+    MDB_cursor *history;
+} lmdb_reader;
+
+typedef struct lmdb_backend {
+    utapi_backend base;
+    char *location;          /* owned */
+    uint64_t capacity_bytes; /* as asked for; 0: the default */
+    int64_t window_ms;
+    int lock_fd; /* holds the lock that keeps a second opener out */
+
+    pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
+    MDB_env *env;
+    MDB_dbi tables[LMDB_TABLE_COUNT];
+    uint64_t map_pages;     /* what the map can hold */
+    uint64_t reserve_pages; /* of these, what only upkeep may use */
+    size_t page_size;
+    atomic_bool broken; /* LMDB gave the environment up: it is opened again before the next use */
+
+    pthread_mutex_t pool_lock;
+    lmdb_reader *pool;
+
+    pthread_mutex_t writing; /* guards what follows: writes come one by one */
+    lmdb_key sweep;          /* where the next slice of expiry begins in `seen` */
+
+    pthread_mutex_t space_lock;
+    size_t space_txn; /* the transaction that free pages were counted at */
+    uint64_t free_pages;
+} lmdb_backend;
+
+/** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
+utapi_status utapi_lmdb_fail(utapi_error *err, int rc, const char *doing);
+
+/* ---- lmdb_open.c -------------------------------------------------------------------------- */
+
+/** Makes the directory if need be and locks it. UTAPI_LOCKED, UTAPI_UNAVAILABLE. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_lock(lmdb_backend *self, utapi_error *err);
+
+/** Opens the environment and its tables. On failure self->env is NULL. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_env_open(lmdb_backend *self, utapi_error *err);
+
+/** Frees the pool of readers and closes the environment. */
+void utapi_lmdb_env_close(lmdb_backend *self);
+
+/* ---- lmdb_env.c --------------------------------------------------------------------------- */
+
+/** Begins a read: a transaction of the pool, renewed. End it with utapi_lmdb_read_end(). */
+UTAPI_MUST_USE utapi_status utapi_lmdb_read_begin(lmdb_backend *self, lmdb_reader **ret, utapi_error *err);
+void utapi_lmdb_read_end(lmdb_backend *self, lmdb_reader *reader);
+
+/* A write transaction: one at a time, from begin to end on one thread. */
+typedef struct lmdb_write {
+    lmdb_backend *self;
+    MDB_txn *txn;
+    MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
+    uint64_t next_id, stored_next_id;
+    bool any_gone; /* something stands in `gone` */
+} lmdb_write;
+
+UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err);
+
+/**
+ * Ends a write: commits if status is UTAPI_OK, else undoes it.
+ *
+ * @return status, or what became of the commit: UTAPI_UNAVAILABLE if nothing was stored,
+ *         UTAPI_UNCERTAIN if that is not known
+ */
+UTAPI_MUST_USE utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_error *err);
+
+/** The write's cursor in a table. Valid until the write ends. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor **ret,
+                                              utapi_error *err);
+
+/** mdb_get, mdb_put and mdb_del in a write. get answers whether there is one. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_get(lmdb_write *write, lmdb_table table, const lmdb_key *key,
+                                           MDB_val *ret_value, bool *ret_found, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_put(lmdb_write *write, lmdb_table table, const lmdb_key *key,
+                                           const void *value, size_t size, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, const lmdb_key *key,
+                                           utapi_error *err);
+
+/** Whether taking must stop, so that there is room for expiry and forgetting. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err);
+
+/** Pages in use. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_used_pages(lmdb_backend *self, uint64_t *ret, utapi_error *err);
+
+/* ---- lmdb_rows.c and lmdb_late.c ---------------------------------------------------------- */
+
+/* A row of `resource`. */
+typedef struct lmdb_resource {
+    uint64_t id;
+    utapi_interval newest; /* LMDB_NO_ROWS: none yet */
+    utapi_amounts totals;  /* at the end of the newest interval */
+} lmdb_resource;
+
+#define LMDB_NO_ROWS INT64_MIN
+
+/** Reads a value of `resource`. UTAPI_CORRUPT. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err);
+
+/** The key of a row of `history`. Intervals are not negative. */
+void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret);
+
+/** Whether a key of `history` is of a resource, and of which interval. */
+bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval);
+
+/**
+ * Moves a history cursor to the newest row of a resource at or before an interval.
+ *
+ * @return 0; MDB_NOTFOUND; or another of LMDB's codes
+ */
+int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row);
+
+/* What a resource takes: a run of a fold, or one cell. */
+typedef struct lmdb_intake {
+    const utapi_fold *fold; /* NULL: only `once`, if that is not NULL */
+    utapi_run run;
+    int64_t not_before_ms;
+    utapi_interval after; /* cells up to here are left out: they are forgotten at once */
+    const utapi_cell *once;
+    bool counted; /* an entry counted, even if nothing is left of it */
+
+    bool more; /* `cell` is the next one */
+    utapi_cell cell;
+    utapi_sums sums; /* of the cells so far that the next row does not hold yet */
+} lmdb_intake;
+
+/** Moves on to the next cell: intake->more and intake->cell. */
+void utapi_lmdb_intake_next(lmdb_intake *intake);
+
+/** Adds each cell to its own row and to every later one. The intake's members up to `counted` are set. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+                                                utapi_error *err);
+
+/** The part of it that lies before the newest row: leaves in intake->sums what that one is to take. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add_late(lmdb_write *write, const lmdb_resource *resource,
+                                                     lmdb_intake *intake, utapi_error *err);
+
+/** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key,
+                                                   utapi_interval until, utapi_error *err);
+
+/* ---- lmdb_seen.c -------------------------------------------------------------------------- */
+
+/**
+ * Remembers the uuids of a batch.
+ *
+ * @param skip  for each entry; becomes true where its uuid was known
+ */
+UTAPI_MUST_USE utapi_status utapi_lmdb_seen_take(lmdb_write *write, const utapi_batch *batch, bool *skip,
+                                                 size_t *ret_repeated, utapi_error *err);
+
+/** A slice of expiry: looks at no more than `most` uuids. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_seen_expire(lmdb_write *write, int64_t taken_ms, size_t most,
+                                                   utapi_error *err);
+
+/* ---- lmdb_gone.c -------------------------------------------------------------------------- */
+
+/** forget() of the contract. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_forget(lmdb_write *write, utapi_level level, utapi_string name,
+                                              int64_t time_ms, utapi_error *err);
+
+/** Carries out forgettings that are due, no more than `most`. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_forget_due(lmdb_write *write, int64_t now_ms, size_t most,
+                                                  utapi_error *err);
+
+/** Counts one run of a fold, and forgets its bucket or makes the appointment for that. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_fold *fold,
+                                                 const utapi_run *run, utapi_error *err);
+
+/* ---- lmdb_read.c -------------------------------------------------------------------------- */
+
+/** read(), rows() and visit() of the contract. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
+                                            uint64_t *ret_fence, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name,
+                                            utapi_interval start, utapi_interval end, utapi_row_cb *on_row,
+                                            void *ctx, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level,
+                                             utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lmdb_open.c - from a path to an open environment: the directory, the lock, the map, the tables.
+ *
+ * LMDB itself lets several processes write in turn. We do not: what this backend keeps in memory would go
+ * stale. So a file beside the data carries a lock, which the kernel lets go when its holder ends, however
+ * that happens. */
+#include "lmdb_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB            (UINT64_C(1) << 20)
+#define GIB            (UINT64_C(1) << 30)
+#define MAP_DEFAULT    (64 * GIB) /* sparse: pages that are not used cost nothing */
+#define MAP_SMALLEST   GIB        /* of the default, where less address space is to be had */
+#define RESERVE_LEAST  (64 * MIB)
+#define SMALL_MAP      (256 * MIB)
+#define FORMAT         1U
+#define READERS        1022U
+#define DIRECTORY_MODE 0700
+#define FILE_MODE      0600
+
+static const char *const table_names[LMDB_TABLE_COUNT] = {
+    [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_SEEN] = "seen",
+    [LMDB_GONE] = "gone",         [LMDB_DUE] = "due",         [LMDB_META] = "meta",
+};
+
+/* ---- the directory and its lock ----------------------------------------------------------- */
+
+/* Makes the names in a directory durable: a file is not safe before its name is. */
+static int directory_sync(const char *directory, const char *within)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s%s", directory, within) >= (int)sizeof path)
+        return ENAMETOOLONG;
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    const int rc = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return rc;
+}
+
+/* Makes a directory and those above it, where they are missing. */
+static int directory_make(const char *location)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s", location) >= (int)sizeof path)
+        return ENAMETOOLONG;
+    for (char *end = path + 1;; end++) {
+        if (*end != '/' && *end != '\0')
+            continue;
+        const char cut = *end;
+        *end = '\0';
+        if (mkdir(path, DIRECTORY_MODE) == 0) {
+            const int rc = directory_sync(path, "/..");
+            if (rc != 0)
+                return rc;
+        } else if (errno != EEXIST)
+            return errno;
+        if (cut == '\0')
+            return 0;
+        *end = cut;
+    }
+}
+
+utapi_status utapi_lmdb_lock(lmdb_backend *self, utapi_error *err)
+{
+    char path[PATH_MAX];
+    const int rc = directory_make(self->location);
+    if (rc != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", self->location, strerror(rc));
+    if (snprintf(path, sizeof path, "%s/utapi.lock", self->location) >= (int)sizeof path)
+        return utapi_fail(err, UTAPI_INVALID, "%s: the path is too long", self->location);
+    self->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (self->lock_fd < 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+    if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return UTAPI_OK;
+    if (errno == EWOULDBLOCK)
+        return utapi_fail(err, UTAPI_LOCKED, "%s: another process uses this directory", self->location);
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+}
+
+/* ---- the environment ---------------------------------------------------------------------- */
+
+static int env_try(lmdb_backend *self, uint64_t map_bytes)
+{
+    int rc = mdb_env_create(&self->env);
+    if (rc != 0) {
+        self->env = NULL;
+        return rc;
+    }
+    rc = mdb_env_set_mapsize(self->env, (size_t)(map_bytes - map_bytes % 65536));
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(self->env, LMDB_TABLE_COUNT);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(self->env, READERS);
+    /* NOTLS: a read transaction belongs to the pool, not to the thread that happens to use it. */
+    if (rc == 0)
+        rc = mdb_env_open(self->env, self->location, MDB_NOTLS, FILE_MODE);
+    if (rc != 0) {
+        mdb_env_close(self->env);
+        self->env = NULL;
+    }
+    return rc;
+}
+
+/* A default that the address space has no room for is halved; what was asked for is not. */
+static utapi_status env_map(lmdb_backend *self, utapi_error *err)
+{
+    uint64_t map_bytes = self->capacity_bytes != 0 ? self->capacity_bytes : MAP_DEFAULT;
+    int rc = env_try(self, map_bytes);
+    while (rc == ENOMEM && self->capacity_bytes == 0 && map_bytes > MAP_SMALLEST) {
+        map_bytes /= 2;
+        rc = env_try(self, map_bytes);
+    }
+    if (rc == ENOMEM)
+        return utapi_fail(err, UTAPI_INVALID, "%s: cannot map %llu MiB into memory", self->location,
+                          (unsigned long long)(map_bytes / MIB));
+    return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, self->location);
+}
+
+static int format_check(const lmdb_backend *self, MDB_txn *txn, uint32_t *ret)
+{
+    MDB_val key = utapi_lmdb_val("format", 6);
+    MDB_val value;
+    unsigned char bytes[4];
+    const int rc = mdb_get(txn, self->tables[LMDB_META], &key, &value);
+    *ret = FORMAT;
+    if (rc == 0 && value.mv_size == sizeof bytes)
+        *ret = utapi_lmdb_get_u32(value.mv_data);
+    if (rc != MDB_NOTFOUND)
+        return rc;
+    utapi_lmdb_put_u32(bytes, FORMAT);
+    value = utapi_lmdb_val(bytes, sizeof bytes);
+    return mdb_put(txn, self->tables[LMDB_META], &key, &value, 0);
+}
+
+/* The format comes first: a later one may have other tables. Writes only into a new environment. */
+static int tables_make(lmdb_backend *self, MDB_txn *txn, uint32_t *ret_format)
+{
+    int rc = mdb_dbi_open(txn, table_names[LMDB_META], MDB_CREATE, &self->tables[LMDB_META]);
+    if (rc == 0)
+        rc = format_check(self, txn, ret_format);
+    for (unsigned i = 0; i < LMDB_META && rc == 0 && *ret_format == FORMAT; i++)
+        rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &self->tables[i]);
+    return rc;
+}
+
+static utapi_status tables_open(lmdb_backend *self, utapi_error *err)
+{
+    MDB_txn *txn;
+    uint32_t format = FORMAT;
+    int rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+    if (rc == 0) {
+        rc = tables_make(self, txn, &format);
+        if (rc == 0 && format == FORMAT)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    if (rc == 0 && format != FORMAT)
+        return utapi_fail(err, UTAPI_CORRUPT, "%s: is of format %u, and this version knows %u",
+                          self->location, format, FORMAT);
+    return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, self->location);
+}
+
+static void limits_set(lmdb_backend *self)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(self->env, &info);
+    mdb_env_stat(self->env, &stat);
+    const uint64_t map = info.me_mapsize;
+    const uint64_t twentieth = map / 20 > RESERVE_LEAST ? map / 20 : RESERVE_LEAST;
+    self->page_size = stat.ms_psize;
+    self->space_txn = 0;
+    self->map_pages = map / self->page_size;
+    self->reserve_pages = (map < SMALL_MAP ? map / 4 : twentieth) / self->page_size;
+}
+
+utapi_status utapi_lmdb_env_open(lmdb_backend *self, utapi_error *err)
+{
+    utapi_status status = env_map(self, err);
+    if (status != UTAPI_OK)
+        return status;
+    int stale;
+    mdb_reader_check(self->env, &stale); /* a killed process leaves its readers, which would pin old pages */
+    status = tables_open(self, err);
+    if (status == UTAPI_OK) {
+        const int rc = directory_sync(self->location, "");
+        if (rc != 0)
+            status = utapi_lmdb_fail(err, rc, self->location);
+    }
+    if (status == UTAPI_OK)
+        limits_set(self);
+    else
+        utapi_lmdb_env_close(self);
+    return status;
+}
+
+void utapi_lmdb_env_close(lmdb_backend *self)
+{
+    for (lmdb_reader *reader; (reader = self->pool) != NULL; free(reader)) {
+        self->pool = reader->next;
+        mdb_cursor_close(reader->history);
+        mdb_txn_abort(reader->txn);
+    }
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    self->env = NULL;
+}

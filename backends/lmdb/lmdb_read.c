@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lmdb_read.c - questions: each is answered from one snapshot, by a few look-ups a name however long its range.
+ *
+ * What LMDB hands out points into its map and is valid until the transaction ends, so it is decoded at once.
+ * Names are visited in chunks, each from a snapshot of its own: a slow caller then holds none. */
+#include "lmdb_internal.h"
+
+#include "utapi/scoped.h"
+#include "utapi/snapshot.h"
+
+#include <string.h>
+
+/* Finds a resource in the reader's snapshot; a name that cannot be is unknown. */
+static utapi_status resource_find(const lmdb_backend *self, const lmdb_reader *reader, utapi_level level,
+                                  utapi_string name, lmdb_resource *ret, bool *ret_found, utapi_error *err)
+{
+    lmdb_key key;
+    MDB_val value;
+    *ret_found = utapi_lmdb_resource_key(level, name, &key, NULL) == UTAPI_OK;
+    if (!*ret_found)
+        return UTAPI_OK;
+    MDB_val at = utapi_lmdb_key_val(&key);
+    const int rc = mdb_get(reader->txn, self->tables[LMDB_RESOURCE], &at, &value);
+    *ret_found = rc == 0;
+    if (rc == 0)
+        return utapi_lmdb_resource_decode(value, ret, err);
+    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a resource up");
+}
+
+/* A row that was looked for. */
+typedef struct read_row {
+    utapi_amounts decoded;
+    const utapi_amounts *totals; /* NULL: there is none */
+} read_row;
+
+static utapi_status row_find(const lmdb_reader *reader, const lmdb_resource *resource,
+                             utapi_interval interval, read_row *ret, utapi_error *err)
+{
+    MDB_val row;
+    ret->totals = &resource->totals;
+    if (interval >= resource->newest)
+        return UTAPI_OK;
+    const int rc = utapi_lmdb_history_floor(reader->history, resource->id, interval, &row);
+    ret->totals = rc == 0 ? &ret->decoded : NULL;
+    if (rc == 0)
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
+    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
+}
+
+static utapi_status usage_find(const lmdb_backend *self, const lmdb_reader *reader, const utapi_query *query,
+                               utapi_string name, utapi_usage *ret, utapi_error *err)
+{
+    lmdb_resource resource;
+    bool found;
+    utapi_status status = resource_find(self, reader, query->level, name, &resource, &found, err);
+    if (status != UTAPI_OK)
+        return status;
+    utapi_usage_clear(ret);
+    if (!found)
+        return UTAPI_OK;
+    read_row before, first, last;
+    status = row_find(reader, &resource, query->start - 1, &before, err);
+    if (status == UTAPI_OK)
+        status = row_find(reader, &resource, query->start, &first, err);
+    if (status == UTAPI_OK)
+        status = row_find(reader, &resource, query->end, &last, err);
+    return status == UTAPI_OK ? utapi_usage_of_rows(before.totals, first.totals, last.totals, ret, err)
+                              : status;
+}
+
+static utapi_status fence_find(const lmdb_backend *self, const lmdb_reader *reader,
+                               const unsigned char *writer, uint64_t *ret, utapi_error *err)
+{
+    lmdb_key key;
+    MDB_val value;
+    utapi_lmdb_fence_key(writer, &key);
+    MDB_val at = utapi_lmdb_key_val(&key);
+    const int rc = mdb_get(reader->txn, self->tables[LMDB_META], &at, &value);
+    *ret = rc == 0 && value.mv_size == 8 ? utapi_lmdb_get_u64(value.mv_data) : 0;
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a fence up");
+}
+
+utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
+                             uint64_t *ret_fence, utapi_error *err)
+{
+    lmdb_reader *reader;
+    utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    if (status != UTAPI_OK)
+        return status;
+    for (size_t i = 0; i < query->count && status == UTAPI_OK; i++)
+        status = usage_find(self, reader, query, query->names[i], &ret[i], err);
+    if (ret_fence != NULL && status == UTAPI_OK)
+        status = fence_find(self, reader, query->writer, ret_fence, err);
+    utapi_lmdb_read_end(self, reader);
+    return status;
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* What is asked for, and of whom. */
+typedef struct rows_walk {
+    MDB_cursor *history;
+    const lmdb_resource *resource;
+    utapi_interval start, end;
+    utapi_row_cb *on_row;
+    void *ctx;
+    bool stopped;
+} rows_walk;
+
+/* Hands out the rows of history from the newest before start on. */
+static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
+{
+    MDB_val key, row;
+    utapi_interval interval;
+    utapi_amounts totals;
+    const uint64_t id = walk->resource->id;
+    int rc = utapi_lmdb_history_floor(walk->history, id, walk->start - 1, &row);
+    if (rc == 0)
+        rc = mdb_cursor_get(walk->history, &key, &row, MDB_GET_CURRENT);
+    else if (rc == MDB_NOTFOUND) {
+        lmdb_key first;
+        utapi_lmdb_history_key(id, 0, &first); /* no row is before start: the first is the one to begin at */
+        key = utapi_lmdb_key_val(&first);
+        rc = mdb_cursor_get(walk->history, &key, &row, MDB_SET_RANGE);
+    }
+    while (rc == 0 && !walk->stopped && utapi_lmdb_history_is_of(key, id, &interval) &&
+           interval <= walk->end) {
+        const utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &totals, err);
+        if (status != UTAPI_OK)
+            return status;
+        walk->stopped = !walk->on_row(walk->ctx, interval, &totals);
+        rc = mdb_cursor_get(walk->history, &key, &row, MDB_NEXT);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
+}
+
+utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name, utapi_interval start,
+                             utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
+{
+    lmdb_reader *reader;
+    lmdb_resource resource;
+    bool found;
+    utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    if (status != UTAPI_OK)
+        return status;
+    status = resource_find(self, reader, level, name, &resource, &found, err);
+    if (status == UTAPI_OK && found) {
+        rows_walk walk = {reader->history, &resource, start, end, on_row, ctx, false};
+        if (resource.newest >= start) /* else it is itself the newest row before start */
+            status = rows_of_history(&walk, err);
+        if (status == UTAPI_OK && !walk.stopped && resource.newest <= end)
+            on_row(ctx, resource.newest, &resource.totals);
+    }
+    utapi_lmdb_read_end(self, reader);
+    return status;
+}
+
+/* ---- visiting ----------------------------------------------------------------------------- */
+
+enum { VISIT_CHUNK = 128 };
+
+typedef struct visit_chunk {
+    size_t count;
+    lmdb_key keys[VISIT_CHUNK];
+} visit_chunk;
+
+/* Collects the keys of a level that are greater than `after`. */
+static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_chunk *chunk,
+                               utapi_error *err)
+{
+    lmdb_reader *reader;
+    const utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    if (status != UTAPI_OK)
+        return status;
+    MDB_cursor *cursor;
+    MDB_val key = utapi_lmdb_key_val(after);
+    chunk->count = 0;
+    int rc = mdb_cursor_open(reader->txn, self->tables[LMDB_RESOURCE], &cursor);
+    if (rc == 0) {
+        rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE);
+        if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
+            rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
+        while (rc == 0 && *(const unsigned char *)key.mv_data == after->bytes[0] &&
+               chunk->count < VISIT_CHUNK) {
+            lmdb_key *copy = &chunk->keys[chunk->count++];
+            copy->size = key.mv_size;
+            memcpy(copy->bytes, key.mv_data, key.mv_size);
+            rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
+        }
+        mdb_cursor_close(cursor);
+    }
+    utapi_lmdb_read_end(self, reader);
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "visiting resources");
+}
+
+utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resource_cb *on_resource,
+                              void *ctx, utapi_error *err)
+{
+    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
+    lmdb_key after = {.size = 1, .bytes = {(unsigned char)level}}; /* less than every name of the level */
+    do {
+        const utapi_status status = chunk_fill(self, &after, chunk, err);
+        if (status != UTAPI_OK)
+            return status;
+        for (size_t i = 0; i < chunk->count; i++) {
+            const lmdb_key *key = &chunk->keys[i];
+            if (!on_resource(ctx,
+                             (utapi_string){.data = (const char *)key->bytes + 1, .size = key->size - 1}))
+                return UTAPI_OK;
+        }
+        if (chunk->count > 0)
+            after = chunk->keys[chunk->count - 1];
+    } while (chunk->count == VISIT_CHUNK);
+    return UTAPI_OK;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lmdb_rows.c - a resource's rows of running totals: what is added at the newest, and what is forgotten.
+ *
+ * The newest row of a resource stands in `resource`, where the rows that change lie close together; the first
+ * write of a later interval moves it to `history`. */
+#include "lmdb_internal.h"
+
+#include "utapi/snapshot.h"
+
+enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
+
+void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret)
+{
+    utapi_lmdb_put_u64(ret->bytes, id);
+    utapi_lmdb_put_u32(ret->bytes + 8, utapi_interval_number(interval));
+    ret->size = 8 + 4;
+}
+
+bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval)
+{
+    const unsigned char *bytes = key.mv_data;
+    if (key.mv_size != 8 + 4 || utapi_lmdb_get_u64(bytes) != id)
+        return false;
+    *ret_interval = utapi_interval_at(utapi_lmdb_get_u32(bytes + 8));
+    return true;
+}
+
+utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err)
+{
+    if (value.mv_size < RESOURCE_HEAD)
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored resource of %zu bytes is too short", value.mv_size);
+    const unsigned char *bytes = value.mv_data;
+    ret->id = utapi_lmdb_get_u64(bytes);
+    ret->newest = utapi_interval_at(utapi_lmdb_get_u32(bytes + 8));
+    return utapi_snapshot_decode(bytes + RESOURCE_HEAD, value.mv_size - RESOURCE_HEAD, &ret->totals, err);
+}
+
+static utapi_status resource_load(lmdb_write *write, const lmdb_key *key, lmdb_resource *ret,
+                                  utapi_error *err)
+{
+    MDB_val value;
+    bool found;
+    const utapi_status status = utapi_lmdb_get(write, LMDB_RESOURCE, key, &value, &found, err);
+    if (status != UTAPI_OK || found)
+        return status == UTAPI_OK ? utapi_lmdb_resource_decode(value, ret, err) : status;
+    ret->id = 0;
+    ret->newest = LMDB_NO_ROWS;
+    utapi_amounts_clear(&ret->totals);
+    return UTAPI_OK;
+}
+
+static utapi_status resource_store(lmdb_write *write, const lmdb_key *key, const lmdb_resource *resource,
+                                   utapi_error *err)
+{
+    unsigned char value[RESOURCE_HEAD + UTAPI_SNAPSHOT_MAX];
+    utapi_lmdb_put_u64(value, resource->id);
+    utapi_lmdb_put_u32(value + 8, utapi_interval_number(resource->newest));
+    const size_t size = RESOURCE_HEAD + utapi_snapshot_encode(&resource->totals, value + RESOURCE_HEAD);
+    return utapi_lmdb_put(write, LMDB_RESOURCE, key, value, size, err);
+}
+
+static utapi_status history_store(lmdb_write *write, const lmdb_resource *resource, utapi_error *err)
+{
+    lmdb_key key;
+    unsigned char row[UTAPI_SNAPSHOT_MAX];
+    utapi_lmdb_history_key(resource->id, resource->newest, &key);
+    const size_t size = utapi_snapshot_encode(&resource->totals, row);
+    return utapi_lmdb_put(write, LMDB_HISTORY, &key, row, size, err);
+}
+
+/* ---- adding ------------------------------------------------------------------------------- */
+
+void utapi_lmdb_intake_next(lmdb_intake *intake)
+{
+    intake->more = false;
+    if (intake->fold == NULL) {
+        if (intake->once != NULL)
+            intake->cell = *intake->once;
+        intake->more = intake->once != NULL;
+        intake->once = NULL;
+        return;
+    }
+    while (!intake->more &&
+           utapi_fold_sum(intake->fold, &intake->run, intake->not_before_ms, &intake->cell)) {
+        intake->counted = true;
+        intake->more = intake->cell.interval > intake->after;
+    }
+}
+
+/* Begins a row for the next cell's interval: the newest so far takes what it is still owed, and is history. */
+static utapi_status newest_move_on(lmdb_write *write, lmdb_resource *resource, lmdb_intake *intake,
+                                   utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    if (resource->newest == LMDB_NO_ROWS)
+        resource->id = write->next_id++;
+    else {
+        status = utapi_amounts_add(&resource->totals, &intake->sums, err);
+        if (status == UTAPI_OK)
+            status = history_store(write, resource, err);
+        intake->sums.present = 0;
+    }
+    resource->newest = intake->cell.interval;
+    return status;
+}
+
+/* Each row is changed once, by the sum of all cells up to it: a total that leaves 64 bits between two cells
+ * and comes back is no overflow. */
+utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+                                 utapi_error *err)
+{
+    utapi_lmdb_intake_next(intake);
+    if (!intake->more)
+        return UTAPI_OK;
+    lmdb_resource resource;
+    utapi_status status = resource_load(write, key, &resource, err);
+    intake->sums.present = 0;
+    if (status == UTAPI_OK && intake->cell.interval < resource.newest)
+        status = utapi_lmdb_rows_add_late(write, &resource, intake, err);
+    for (; intake->more && status == UTAPI_OK; utapi_lmdb_intake_next(intake)) {
+        if (intake->cell.interval != resource.newest)
+            status = newest_move_on(write, &resource, intake, err);
+        utapi_sums_merge(&intake->sums, &intake->cell.sums);
+    }
+    if (status == UTAPI_OK)
+        status = utapi_amounts_add(&resource.totals, &intake->sums, err);
+    return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
+}
+
+/* ---- forgetting --------------------------------------------------------------------------- */
+
+/* Takes the first rows of a resource away, up to and including an interval. */
+static utapi_status history_delete(lmdb_write *write, uint64_t id, utapi_interval until, utapi_error *err)
+{
+    MDB_cursor *history;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    lmdb_key first;
+    utapi_lmdb_history_key(id, 0, &first);
+    int rc = 0;
+    while (status == UTAPI_OK && rc == 0) {
+        MDB_val key = utapi_lmdb_key_val(&first);
+        utapi_interval interval;
+        rc = mdb_cursor_get(history, &key, NULL, MDB_SET_RANGE);
+        if (rc == MDB_NOTFOUND ||
+            (rc == 0 && (!utapi_lmdb_history_is_of(key, id, &interval) || interval > until)))
+            return UTAPI_OK;
+        if (rc == 0)
+            rc = mdb_cursor_del(history, 0);
+    }
+    return rc == 0 ? status : utapi_lmdb_fail(err, rc, "deleting rows");
+}
+
+/* Takes base away from the rows of history after an interval; with `try`, only finds out whether that works. */
+static utapi_status history_rebase(lmdb_write *write, uint64_t id, utapi_interval until,
+                                   const utapi_amounts *base, bool try, utapi_error *err)
+{
+    MDB_cursor *history;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    if (status != UTAPI_OK || until >= UTAPI_INTERVAL_MAX)
+        return status;
+    lmdb_key at;
+    utapi_lmdb_history_key(id, until + UTAPI_INTERVAL_MS, &at);
+    MDB_val key = utapi_lmdb_key_val(&at);
+    MDB_val row;
+    utapi_interval interval;
+    int rc = mdb_cursor_get(history, &key, &row, MDB_SET_RANGE);
+    while (rc == 0 && utapi_lmdb_history_is_of(key, id, &interval)) {
+        lmdb_resource later = {.id = id, .newest = interval};
+        status = utapi_snapshot_decode(row.mv_data, row.mv_size, &later.totals, err);
+        if (status == UTAPI_OK)
+            status = utapi_amounts_subtract(&later.totals, base, err);
+        if (status == UTAPI_OK && !try)
+            status = history_store(write, &later, err);
+        if (status != UTAPI_OK)
+            return status;
+        rc = mdb_cursor_get(history, &key, &row, MDB_NEXT);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "rows after a forgetting");
+}
+
+/* The totals at the newest row of history until an interval. */
+static utapi_status history_base(lmdb_write *write, uint64_t id, utapi_interval until, utapi_amounts *ret,
+                                 bool *ret_found, utapi_error *err)
+{
+    MDB_cursor *history;
+    MDB_val row;
+    const utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    if (status != UTAPI_OK)
+        return status;
+    const int rc = utapi_lmdb_history_floor(history, id, until, &row);
+    *ret_found = rc == 0;
+    if (rc == 0)
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, ret, err);
+    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "the row of a forgetting");
+}
+
+utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key, utapi_interval until,
+                                    utapi_error *err)
+{
+    lmdb_resource resource;
+    utapi_amounts base;
+    bool found = false;
+    utapi_status status = resource_load(write, key, &resource, err);
+    if (status != UTAPI_OK || resource.newest == LMDB_NO_ROWS || until < 0)
+        return status;
+    if (until >= resource.newest) { /* nothing came after */
+        status = history_delete(write, resource.id, until, err);
+        return status == UTAPI_OK ? utapi_lmdb_del(write, LMDB_RESOURCE, key, err) : status;
+    }
+    status = history_base(write, resource.id, until, &base, &found, err);
+    if (status != UTAPI_OK || !found)
+        return status;
+    status = utapi_amounts_subtract(&resource.totals, &base, err);
+    if (status == UTAPI_OK)
+        status = history_rebase(write, resource.id, until, &base, true, err);
+    if (status == UTAPI_OK)
+        status = history_rebase(write, resource.id, until, &base, false, err);
+    if (status == UTAPI_OK)
+        status = history_delete(write, resource.id, until, err);
+    return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
+}

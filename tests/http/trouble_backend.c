@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trouble_backend.c - each slot does what it was told to, then calls the storage inside. */
+#include "trouble_backend.h"
+
+#include <time.h>
+
+static utapi_backend_apply_fn trouble_apply;
+static utapi_backend_read_fn trouble_read;
+static utapi_backend_stats_fn trouble_stats;
+static utapi_backend_close_fn trouble_close;
+
+/* It is made by trouble_backend_init(), never opened by name. */
+static utapi_status trouble_open(const utapi_backend_options *options, utapi_backend **ret, utapi_error *err)
+{
+    (void)options;
+    (void)ret;
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "trouble is not opened by name");
+}
+
+static const utapi_backend_ops trouble_ops = {
+    .version = UTAPI_BACKEND_VERSION,
+    .name = "trouble",
+    .open = trouble_open,
+    .apply = trouble_apply,
+    .read = trouble_read,
+    .stats = trouble_stats,
+    .close = trouble_close,
+};
+
+static trouble_backend *trouble_of(utapi_backend *self)
+{
+    return (trouble_backend *)(void *)self;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+static utapi_status trouble_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
+                                  utapi_error *err)
+{
+    trouble_backend *self = trouble_of(base);
+    atomic_fetch_add(&self->applies, 1);
+    (void)pthread_mutex_lock(&self->lock);
+    while (self->held)
+        (void)pthread_cond_wait(&self->released, &self->lock);
+    (void)pthread_mutex_unlock(&self->lock);
+    if (self->apply_ms > 0)
+        sleep_ms(self->apply_ms);
+    if (self->apply_says != UTAPI_OK)
+        return utapi_fail(err, self->apply_says, "trouble while applying");
+    return utapi_backend_apply(self->inner, batch, ret, err);
+}
+
+static utapi_status trouble_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
+                                 uint64_t *ret_fence, utapi_error *err)
+{
+    trouble_backend *self = trouble_of(base);
+    if (self->read_says != UTAPI_OK)
+        return utapi_fail(err, self->read_says, "trouble while reading");
+    return utapi_backend_read(self->inner, query, ret, ret_fence, err);
+}
+
+static utapi_status trouble_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+{
+    trouble_backend *self = trouble_of(base);
+    if (self->stats_says != UTAPI_OK)
+        return utapi_fail(err, self->stats_says, "trouble with the disk");
+    return utapi_backend_stats(self->inner, ret, err);
+}
+
+static void trouble_close(utapi_backend *base)
+{
+    (void)base;
+}
+
+void trouble_backend_init(trouble_backend *self, utapi_backend *inner)
+{
+    *self = (trouble_backend){.base = {.ops = &trouble_ops}, .inner = inner};
+    (void)pthread_mutex_init(&self->lock, NULL);
+    (void)pthread_cond_init(&self->released, NULL);
+}
+
+void trouble_backend_done(trouble_backend *self)
+{
+    (void)pthread_cond_destroy(&self->released);
+    (void)pthread_mutex_destroy(&self->lock);
+}
+
+void trouble_backend_hold(trouble_backend *self, bool held)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->held = held;
+    (void)pthread_cond_broadcast(&self->released);
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+void trouble_backend_wait_applies(trouble_backend *self, unsigned applies)
+{
+    while (atomic_load(&self->applies) < applies)
+        sleep_ms(1);
+}

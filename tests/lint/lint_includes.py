@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The direction of use, from #include lines: core uses nobody; a backend uses core and its own library;
+api uses core and never names a backend; each library of others has its one home. Only a main sees both sides.
+
+    python3 lint_includes.py ROOT
+"""
+
+import re
+import sys
+
+import tree
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+# Which files may include a header of somebody else's library.
+LIBRARY_HOMES = {
+    r"microhttpd\.h": r"api/http/(server|worker)[a-z_]*\.[ch]$|tests/|bench/",
+    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/cli/|tests/|bench/",
+    r"openssl/.*": r"api/auth/|api/cli/|tests/|bench/",
+    r"curl/.*": r"api/cli/|tests/|bench/",
+    r"lmdb\.h": r"backends/lmdb/|tests/|bench/",
+    r"hiredis/.*": r"backends/redis/|tests/|bench/",
+    r"cmocka\.h": r"tests/",
+}
+
+# Which of our own headers a room may include, by the form in which they are written.
+CORE_PUBLIC = r"utapi/[a-z_]+\.(h|def)"
+ROOM_USES = {
+    "core": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def)"],
+    "backends": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def|inc)"],
+    "api": [CORE_PUBLIC, r"(auth|cli|config|http|json)/[a-z_0-9]+\.(h|def)", r"[a-z_0-9]+\.(h|def|inc)"],
+}
+
+REGISTRY = "backends/registry.h"
+REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/cli/|tests/|bench/")
+
+
+def library_problem(path, header):
+    for library, homes in LIBRARY_HOMES.items():
+        if re.fullmatch(library, header) and not re.match(homes, path):
+            return f"<{header}> may be included by {homes} alone"
+    return None
+
+
+def room_problem(path, header):
+    room = path.split("/")[0]
+    if header == REGISTRY:
+        return None if REGISTRY_USERS.match(path) else f"{REGISTRY} is for mains alone"
+    if room in ROOM_USES and not any(re.fullmatch(form, header) for form in ROOM_USES[room]):
+        return f'{room}/ may not use "{header}"'
+    return None
+
+
+def backend_names(root):
+    return sorted({path.split("/")[1] for path in tree.files(root, ".c", under="backends")
+                   if path.count("/") == 2 and not path.startswith("backends/include/")})
+
+
+def check(root):
+    problems = []
+    # A backend's own name is its folder's: utapi_lmdb_backend, lmdb_apply.
+    names = "|".join(backend_names(root)) or "none"
+    other_backend = re.compile(rf"\butapi_({names})_\w+|\b({names})_backend\b")
+    for path in tree.files(root, ".c", ".h", ".def"):
+        room = path.split("/")[0]
+        for number, line in tree.code_lines(tree.read(root, path)):
+            include = INCLUDE.match(line)
+            if include:
+                form, header = include.groups()
+                problem = library_problem(path, header) or (form == '"' and room_problem(path, header))
+                if problem:
+                    problems.append(f"{path}:{number}: {problem}")
+            elif room in ("core", "api") and other_backend.search(line):
+                problems.append(f"{path}:{number}: {room}/ names a backend: {line.strip()}")
+            elif room == "backends" and path.count("/") == 2:
+                for named in other_backend.findall(line):
+                    if (named[0] or named[1]) != path.split("/")[1] and "/include/" not in path:
+                        problems.append(f"{path}:{number}: one backend names another: {line.strip()}")
+    return problems
+
+
+if __name__ == "__main__":
+    tree.report(check(sys.argv[1]))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command in the guides works as written: the blocks marked "sh" are run in order by bash, with the port, the
+folder and the programs of the test in place of those in the text."""
+
+import os
+import re
+import subprocess
+
+from harness import ROOT, UTAPID, SystemTest, main, server_environment
+
+COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+
+
+def commands_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return COMMANDS.findall(file.read())
+
+
+class Documents(SystemTest):
+    def run_commands(self, blocks, port):
+        """What bash prints; it stops at the first command that fails."""
+        programs = os.path.dirname(UTAPID)
+        script = "\n".join(blocks).replace("build/bin/", programs + "/").replace("/tmp/utapi", self.folder + "/data")
+        script = script.replace("127.0.0.1:8100", f"127.0.0.1:{port}")
+        script = re.sub(r"(/utapictl (?:push|list))", rf"\1 -p {port}", script)
+        ran = subprocess.run(
+            ["bash", "-eu", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+            env=server_environment({"PS4": "$ "}),
+        )  # fmt: skip
+        self.assertEqual(ran.returncode, 0, f"{script}\n{ran.stdout}\n{ran.stderr}")
+        return ran.stdout
+
+    def test_quickstart(self):
+        start, *others, stop = commands_of("docs/quickstart.md")
+        self.assertIn("utapid", start)
+        self.assertIn("kill", stop)
+        # A free port, found by starting a server once; a reader waits for the line that says it is ready.
+        with self.server() as utapid:
+            port = utapid.port
+        wait = f"until curl -s http://127.0.0.1:{port}/_/healthcheck; do sleep 0.05; done"
+        printed = self.run_commands([start.replace(" &", f" --port {port} &"), wait, *others, stop, "wait"], port)
+        self.assertIn(f"utapid: listening on http://127.0.0.1:{port}", printed)
+        self.assertIn("photos", printed)
+
+    def test_http_api(self):
+        with self.server() as utapid:
+            printed = self.run_commands(commands_of("docs/http-api.md"), utapid.port)
+        self.assertIn('"bucketName":"photos"', printed)
+        self.assertIn('{"code":"InvalidParameterValue","message":"events[0].sizeDelta: expected an integer"}', printed)
+        self.assertIn('{"storageUtilized":2000,"resource":"photos","level":"buckets"}', printed)
+
+
+if __name__ == "__main__":
+    main()
