@@ -89,7 +89,7 @@ static commit_group group_halve(commit_group *whole)
 {
     commit_group half = {.head = whole->head};
     utapi_request **link = &half.head;
-    while (half.requests < whole->requests / 2) {
+    while (*link != NULL && half.requests < whole->requests / 2) {
         half.requests++;
         half.entries += (*link)->count;
         link = &(*link)->next;

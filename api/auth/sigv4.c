@@ -7,6 +7,7 @@
  */
 #include "auth/sigv4.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -111,10 +112,21 @@ bool sigv4_name_equal(utapi_string left, utapi_string right)
     return left.size == right.size && (left.size == 0 || strncasecmp(left.data, right.data, left.size) == 0);
 }
 
+static bool is_lower_case_of(utapi_string text, utapi_string name)
+{
+    if (text.size != name.size)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] != tolower((unsigned char)name.data[i]))
+            return false;
+    }
+    return true;
+}
+
 bool sigv4_is_signed(const sigv4_signed_headers *signed_headers, utapi_string name)
 {
     for (size_t i = 0; i < signed_headers->count; i++) {
-        if (sigv4_name_equal(signed_headers->names[i], name))
+        if (is_lower_case_of(signed_headers->names[i], name))
             return true;
     }
     return false;

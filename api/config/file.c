@@ -71,7 +71,8 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
 static utapi_status walk_member(const walk *self, const json_t *value, const char *path, utapi_error *err)
 {
     if (strcmp(path, "redis") == 0) {
-        self->facts->redis = *self->prefix != '\0' ? "utapi.redis" : "redis";
+        if (self->facts->redis == NULL)
+            self->facts->redis = *self->prefix != '\0' ? "utapi.redis" : "redis";
         return UTAPI_OK;
     }
     if (config_key_is_foreign(path, json_is_object(value)))

@@ -58,7 +58,7 @@ const char *config_key_nearest(const char *path)
     const config_key *keys = config_keys(&count);
     const size_t letters = strlen(last_part(path));
     const char *nearest = NULL;
-    size_t least = letters < 6 ? 2 : 3; /* that many letters wrong are another word */
+    size_t least = letters < 4 ? 2 : 3; /* that many letters wrong are another word */
     for (size_t i = 0; i < count; i++) {
         const size_t here = distance_to_key(path, keys[i].path);
         if (here < least) {

@@ -51,8 +51,8 @@ static http_error read_storage(const http_service *service, const http_call *cal
 static http_error answer_storage(const http_service *service, const http_call *call, char **ret_body,
                                  size_t *ret_size, http_failure *failure)
 {
-    utapi_level level;
-    utapi_string encoded;
+    utapi_level level = UTAPI_BUCKETS;
+    utapi_string encoded = {NULL, 0};
     const http_error error = split_path(call->request.path, &level, &encoded, failure);
     if (error != HTTP_OK)
         return error;

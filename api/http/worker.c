@@ -85,12 +85,12 @@ static bool is_late(const worker *self, const connection *link, int64_t now_ms)
     return self->stopping_since_ms != 0 && now_ms - self->stopping_since_ms > request_ms;
 }
 
-/** Whether the client has closed in the middle of a request. libmicrohttpd does not see that if the end came
- * together with the last bytes, for it waits for another event. */
+/** Whether the client has closed, and nothing that it sent is left to read or to answer. libmicrohttpd does not see
+ * that if the end came together with the last bytes, for it waits for another event. */
 static bool has_left(const connection *link, int fd)
 {
     char byte;
-    return link->exchange != NULL && link->exchange->is_reading &&
+    return (link->exchange == NULL || link->exchange->is_reading) &&
            recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
