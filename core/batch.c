@@ -77,7 +77,27 @@ static int ref_order(const void *left_ref, const void *right_ref)
     return ORDER(left->entry, right->entry);
 }
 
-static void fold_add_entry(utapi_fold *fold, const utapi_entry *entry, uint32_t segment)
+/* The order of the taking, for each resource. */
+static int ref_order_taken(const void *left_ref, const void *right_ref)
+{
+    const fold_ref *left = left_ref;
+    const fold_ref *right = right_ref;
+    const int resource = ref_order_resource(left, right);
+    return resource != 0 ? resource : ORDER(left->entry, right->entry);
+}
+
+/* Numbers the segments of each bucket: a forgetting ends one, of its own bucket alone. */
+static void fold_part(utapi_fold *fold)
+{
+    qsort(fold->refs, fold->count, sizeof *fold->refs, ref_order_taken);
+    for (size_t i = 1; i < fold->count && fold->refs[i].level == UTAPI_BUCKETS; i++) {
+        const fold_ref *before = &fold->refs[i - 1];
+        if (ref_order_resource(before, &fold->refs[i]) == 0)
+            fold->refs[i].segment = before->segment + (before->entry->forget != UTAPI_KEEP);
+    }
+}
+
+static void fold_add_entry(utapi_fold *fold, const utapi_entry *entry)
 {
     for (uint32_t level = 0; level < UTAPI_LEVEL_COUNT; level++) {
         if (entry->resource[level].size == 0)
@@ -86,7 +106,6 @@ static void fold_add_entry(utapi_fold *fold, const utapi_entry *entry, uint32_t 
             .prefix = name_prefix(entry->resource[level]),
             .interval = utapi_interval_of(entry->time_ms),
             .entry = entry,
-            .segment = level == UTAPI_BUCKETS ? segment : 0,
             .level = level,
         };
     }
@@ -101,15 +120,15 @@ utapi_status utapi_fold_new(const utapi_batch *batch, const bool *skip, utapi_fo
     fold->count = 0;
     fold->next = 0;
 
-    uint32_t segment = 0;
+    bool forgets = false;
     for (size_t i = 0; i < batch->count; i++) {
-        const utapi_entry *entry = &batch->entries[i];
         if (skip != NULL && skip[i])
             continue;
-        fold_add_entry(fold, entry, segment);
-        if (entry->forget != UTAPI_KEEP)
-            segment++;
+        fold_add_entry(fold, &batch->entries[i]);
+        forgets = forgets || batch->entries[i].forget != UTAPI_KEEP;
     }
+    if (forgets)
+        fold_part(fold);
     qsort(fold->refs, fold->count, sizeof *fold->refs, ref_order);
     *ret = UTAPI_TAKE(fold);
     return UTAPI_OK;

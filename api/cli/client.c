@@ -141,13 +141,16 @@ static bool prepare(const client *self, const char *path, utapi_string body, str
                     client_answer *answer)
 {
     CURL *curl = self->curl;
-    curl_easy_reset(curl); /* keeps the connection */
+    curl_easy_reset(curl);
     /* "Expect:" with nothing keeps libcurl from asking first whether a large body is welcome. Not where we
      * sign: libcurl 7.88 would sign the header that it then leaves out. Questions are small anyway. */
     if (!set_url(self, path) || !add_header(headers, "Content-Type: application/json"))
         return false;
     if (self->endpoint->access_key != NULL ? !sign(self, body, headers) : !add_header(headers, "Expect:"))
         return false;
+    /* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may
+     * not be repeated behind our back, so each request has a connection of its own. */
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * client.h - posts to a utapid over one kept-alive connection, signed if there is a key. The only file of
+ * client.h - posts to a utapid, signed if there is a key. The only file of
  * utapictl that knows libcurl.
  */
 #ifndef CLI_CLIENT_H

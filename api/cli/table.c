@@ -4,6 +4,7 @@
 
 #include "cli/format.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 bool table_init(table *self, const char *const *headings, size_t columns)
 {
-    const char *cells[TABLE_MAX_COLUMNS];
+    const char *cells[TABLE_MAX_COLUMNS] = {NULL};
     *self = (table){.columns = columns};
     for (size_t i = 0; i < columns; i++) {
         self->right[i] = *headings[i] == '>';
@@ -27,15 +28,12 @@ bool table_add(table *self, const char *const *cells)
         return false;
     self->cells = longer;
     for (size_t i = 0; i < self->columns; i++) {
+        assert(cells[i] != NULL);
         char *copy = strdup(cells[i]);
-        if (copy == NULL) {
-            while (i-- > 0)
-                free(self->cells[self->cell_count + i]);
-            return false;
-        }
-        self->cells[self->cell_count + i] = copy;
+        if (copy == NULL)
+            return false; /* table_done() frees the part of a row that there is */
+        self->cells[self->cell_count++] = copy;
     }
-    self->cell_count += self->columns;
     return true;
 }
 
@@ -49,21 +47,24 @@ static size_t column_width(const table *self, size_t column)
     return widest;
 }
 
+static void print_row(const table *self, const size_t *widths, char *const *cells, FILE *out)
+{
+    for (size_t i = 0; i < self->columns; i++) {
+        const bool is_last = i + 1 == self->columns;
+        const int space = (int)(widths[i] - format_width(cells[i]));
+        fprintf(out, "%*s%s", self->right[i] ? space : 0, "", cells[i]);
+        fprintf(out, "%*s", is_last ? 0 : GAP + (self->right[i] ? 0 : space), "");
+    }
+    fputc('\n', out);
+}
+
 void table_print(const table *self, FILE *out)
 {
-    size_t widths[TABLE_MAX_COLUMNS];
+    size_t widths[TABLE_MAX_COLUMNS] = {0};
     for (size_t i = 0; i < self->columns; i++)
         widths[i] = column_width(self, i);
-    for (size_t i = 0; i < self->cell_count; i++) {
-        const size_t column = i % self->columns;
-        const bool is_last = column + 1 == self->columns;
-        const int space = (int)(widths[column] - format_width(self->cells[i]));
-        const bool right = self->right[column];
-        fprintf(out, "%*s%s%*s", right ? space : 0, "", self->cells[i], right || is_last ? 0 : space, "");
-        fprintf(out, "%*s", is_last ? 0 : GAP, "");
-        if (is_last)
-            fputc('\n', out);
-    }
+    for (size_t i = 0; i < self->cell_count; i += self->columns)
+        print_row(self, widths, self->cells + i, out);
 }
 
 void table_done(table *self)

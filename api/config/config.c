@@ -7,6 +7,7 @@
 #include "config/value.h"
 #include "utapi/scoped.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ static utapi_status settle_backend(config *self, const config_inputs *inputs, bo
                                    const config_file_facts *facts, utapi_error *err)
 {
     char known[80];
+    assert(self->backend != NULL); /* by default */
     list_names(inputs->backends, known, sizeof known);
     if (facts->redis != NULL && !is_named && !is_listed(inputs->backends, "redis"))
         return utapi_fail(err, UTAPI_INVALID,

@@ -91,8 +91,7 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
         char path[PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s%s%.60s", group, *group != '\0' ? "." : "", name);
         const utapi_status status = walk_member(self, value, path, err);

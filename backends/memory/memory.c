@@ -320,7 +320,12 @@ static utapi_status memory_open(const utapi_backend_options *options, utapi_back
         .newest = &self->oldest,
         .next_due_ms = NO_APPOINTMENT,
     };
-    pthread_rwlock_init(&self->lock, NULL);
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    /* By default readers who keep coming keep a writer out for ever. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&self->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     *ret = &self->base;
     return UTAPI_OK;
 }

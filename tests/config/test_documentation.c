@@ -32,8 +32,10 @@ static char *section_of(const config_key *key)
     char heading[96];
     (void)snprintf(heading, sizeof heading, "\n### `%s`\n", key->path);
     const char *start = strstr(text, heading);
-    if (start == NULL)
+    if (start == NULL) {
         fail_msg("no section for %s", key->path);
+        return NULL;
+    }
     start += strlen(heading);
     const char *end = strstr(start, "\n#");
     return end != NULL ? strndup(start, (size_t)(end - start)) : strdup(start);

@@ -69,6 +69,18 @@ static void two_buckets_and_two_lives_in_one_batch(void **state)
     assert_int_equal(bytes_at(c, "b", T0), 16);
 }
 
+static void a_forgetting_of_somebody_else_does_not_part_a_batch(void **state)
+{
+    contract *c = *state;
+    CHECK_OK(apply_one(c, put("full", T0, INT64_MAX - 5)), &c->err);
+    utapi_entry entries[] = {put("full", T0, 10), forget_bucket("b", T0), put("full", T0, -10)};
+    entries[0].delta[UTAPI_INCOMING_BYTES] = 0;
+    for (size_t i = 0; i < 3; i++)
+        entries[i].resource[UTAPI_SERVICE].size = 0;
+    CHECK_OK(apply(c, entries, 3), &c->err); /* judged on the totals after the whole batch */
+    assert_true(bytes_at(c, "full", T0) == INT64_MAX - 5);
+}
+
 static void what_came_after_a_late_forgetting_stays(void **state)
 {
     contract *c = *state;
@@ -184,6 +196,7 @@ const struct CMUnitTest contract_forgetting[] = {
     CASE(older_events_count_at_the_other_levels_only),
     CASE(a_batch_is_taken_in_its_order),
     CASE(two_buckets_and_two_lives_in_one_batch),
+    CASE(a_forgetting_of_somebody_else_does_not_part_a_batch),
     CASE(what_came_after_a_late_forgetting_stays),
     CASE(a_forgetting_of_an_earlier_time_changes_nothing),
     CASE(an_appointed_forgetting_comes_when_it_is_due),

@@ -103,18 +103,21 @@ static void repetitions_count_nowhere(void **state)
 static void a_forgetting_parts_what_came_before_it_from_what_came_after(void **state)
 {
     (void)state;
-    utapi_entry entries[] = {entry("a", 7, 1), entry("a", 6, 2), entry("b", 6, 4), entry("a", 5, 8)};
-    entries[1].forget = UTAPI_FORGET_NOW;
-    utapi_fold *fold = fold_of(entries, 4, NULL);
+    utapi_entry entries[] = {entry("a", 7, 1), entry("b", 900000, 16), entry("a", 6, 2), entry("b", 6, 4),
+                             entry("a", 5, 8)};
+    entries[2].forget = UTAPI_FORGET_NOW;
+    utapi_fold *fold = fold_of(entries, 5, NULL);
     utapi_run run;
     expect_run(fold, UTAPI_BUCKETS, "a", &run);
-    assert_ptr_equal(run.forget, &entries[1]);
+    assert_ptr_equal(run.forget, &entries[2]);
     expect_cell(fold, &run, 0, 3, 2);
     expect_run(fold, UTAPI_BUCKETS, "a", &run);
     assert_null(run.forget);
     expect_cell(fold, &run, 0, 8, 1);
     expect_run(fold, UTAPI_BUCKETS, "b", &run);
     assert_null(run.forget);
+    expect_cell(fold, &run, 0, 4, 1);
+    expect_cell(fold, &run, 900000, 16, 1); /* one segment: the forgetting is another's */
     expect_run(fold, UTAPI_SERVICE, "s3", &run);
     assert_null(run.forget);
     expect_cell(fold, &run, 0, 15, 4);

@@ -50,8 +50,9 @@ bool utapi_fence_is_set(const utapi_fence *fence);
 /**
  * The deltas of a batch, sorted by level, name, segment and interval.
  *
- * A segment is a run of entries up to and including one that forgets its bucket at once; the next
- * entry begins another, so that what came before a forgetting and what came after it stay apart.
+ * A segment is a run of one bucket's entries up to and including one that forgets it, now or later; its
+ * next entry begins another, so that what came before a forgetting and what came after it stay apart. Other
+ * levels have one segment.
  */
 typedef struct utapi_fold utapi_fold;
 
