@@ -182,7 +182,7 @@ static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_res
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
-    lmdb_reader *reader;
+    lmdb_reader *reader = NULL;
     uint64_t used_pages;
     utapi_status status = utapi_lmdb_used_pages(self, &used_pages, err);
     if (status == UTAPI_OK)

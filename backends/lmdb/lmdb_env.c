@@ -5,6 +5,7 @@
  * again that LMDB gave up. So readers wait for no writer, and nobody holds a handle of a closed environment. */
 #include "lmdb_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,7 +256,7 @@ utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor *
 utapi_status utapi_lmdb_get(lmdb_write *write, lmdb_table table, const lmdb_key *key, MDB_val *ret_value,
                             bool *ret_found, utapi_error *err)
 {
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = NULL;
     const utapi_status status = utapi_lmdb_cursor(write, table, &cursor, err);
     if (status != UTAPI_OK)
         return status;
@@ -269,7 +270,7 @@ utapi_status utapi_lmdb_get(lmdb_write *write, lmdb_table table, const lmdb_key 
 utapi_status utapi_lmdb_put(lmdb_write *write, lmdb_table table, const lmdb_key *key, const void *value,
                             size_t size, utapi_error *err)
 {
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = NULL;
     const utapi_status status = utapi_lmdb_cursor(write, table, &cursor, err);
     if (status != UTAPI_OK)
         return status;
@@ -292,7 +293,7 @@ utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, const lmdb_key 
 static int free_pages_count(const lmdb_reader *reader, uint64_t *ret)
 {
     enum { FREE_LIST = 0 }; /* LMDB's own table; only readers may open it */
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = NULL;
     MDB_val key, value;
     int rc = mdb_cursor_open(reader->txn, FREE_LIST, &cursor);
     if (rc != 0)
@@ -331,10 +332,11 @@ static int free_pages(lmdb_backend *self, const lmdb_reader *reader, uint64_t *r
  * than `enough`. */
 static utapi_status pages_used(lmdb_backend *self, uint64_t enough, uint64_t *ret, utapi_error *err)
 {
-    lmdb_reader *reader;
+    lmdb_reader *reader = NULL;
     const utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
     if (status != UTAPI_OK)
         return status;
+    assert(reader != NULL); /* success promises one */
     MDB_envinfo info;
     uint64_t left_free = 0;
     int rc = mdb_env_info(self->env, &info);

@@ -118,7 +118,7 @@ utapi_status utapi_lmdb_forget(lmdb_write *write, utapi_level level, utapi_strin
 static utapi_status due_first(lmdb_write *write, int64_t now_ms, lmdb_key *ret, bool *ret_found,
                               utapi_error *err)
 {
-    MDB_cursor *due;
+    MDB_cursor *due = NULL;
     MDB_val key;
     *ret_found = false;
     const utapi_status status = utapi_lmdb_cursor(write, LMDB_DUE, &due, err);

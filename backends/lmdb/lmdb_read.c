@@ -83,7 +83,7 @@ static utapi_status fence_find(const lmdb_backend *self, const lmdb_reader *read
 utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
                              uint64_t *ret_fence, utapi_error *err)
 {
-    lmdb_reader *reader;
+    lmdb_reader *reader = NULL;
     utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
     if (status != UTAPI_OK)
         return status;
@@ -137,7 +137,7 @@ static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
 utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name, utapi_interval start,
                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
 {
-    lmdb_reader *reader;
+    lmdb_reader *reader = NULL;
     lmdb_resource resource;
     bool found;
     utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
@@ -168,11 +168,11 @@ typedef struct visit_chunk {
 static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_chunk *chunk,
                                utapi_error *err)
 {
-    lmdb_reader *reader;
+    lmdb_reader *reader = NULL;
     const utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
     if (status != UTAPI_OK)
         return status;
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = NULL;
     MDB_val key = utapi_lmdb_key_val(after);
     chunk->count = 0;
     int rc = mdb_cursor_open(reader->txn, self->tables[LMDB_RESOURCE], &cursor);

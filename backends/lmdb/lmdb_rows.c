@@ -112,7 +112,7 @@ utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_in
     utapi_lmdb_intake_next(intake);
     if (!intake->more)
         return UTAPI_OK;
-    lmdb_resource resource;
+    lmdb_resource resource = {.newest = LMDB_NO_ROWS};
     utapi_status status = resource_load(write, key, &resource, err);
     intake->sums.present = 0;
     if (status == UTAPI_OK && intake->cell.interval < resource.newest)
@@ -132,7 +132,7 @@ utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_in
 /* Takes the first rows of a resource away, up to and including an interval. */
 static utapi_status history_delete(lmdb_write *write, uint64_t id, utapi_interval until, utapi_error *err)
 {
-    MDB_cursor *history;
+    MDB_cursor *history = NULL;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     lmdb_key first;
     utapi_lmdb_history_key(id, 0, &first);
@@ -154,7 +154,7 @@ static utapi_status history_delete(lmdb_write *write, uint64_t id, utapi_interva
 static utapi_status history_rebase(lmdb_write *write, uint64_t id, utapi_interval until,
                                    const utapi_amounts *base, bool try, utapi_error *err)
 {
-    MDB_cursor *history;
+    MDB_cursor *history = NULL;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     if (status != UTAPI_OK || until >= UTAPI_INTERVAL_MAX)
         return status;
@@ -182,7 +182,7 @@ static utapi_status history_rebase(lmdb_write *write, uint64_t id, utapi_interva
 static utapi_status history_base(lmdb_write *write, uint64_t id, utapi_interval until, utapi_amounts *ret,
                                  bool *ret_found, utapi_error *err)
 {
-    MDB_cursor *history;
+    MDB_cursor *history = NULL;
     MDB_val row;
     const utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     if (status != UTAPI_OK)
@@ -197,7 +197,7 @@ static utapi_status history_base(lmdb_write *write, uint64_t id, utapi_interval 
 utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key, utapi_interval until,
                                     utapi_error *err)
 {
-    lmdb_resource resource;
+    lmdb_resource resource = {.newest = LMDB_NO_ROWS};
     utapi_amounts base;
     bool found = false;
     utapi_status status = resource_load(write, key, &resource, err);

@@ -136,7 +136,7 @@ utapi_status utapi_lmdb_seen_take(lmdb_write *write, const utapi_batch *batch, b
     }
     qsort(uuids, count, sizeof *uuids, uuid_order);
 
-    MDB_cursor *seen;
+    MDB_cursor *seen = NULL;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_SEEN, &seen, err);
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         bool *known = &skip[uuids[i].index];
@@ -161,7 +161,7 @@ utapi_status utapi_lmdb_seen_expire(lmdb_write *write, int64_t taken_ms, size_t 
 {
     const int64_t oldest_ms = taken_ms - write->self->window_ms;
     lmdb_key *sweep = &write->self->sweep;
-    MDB_cursor *seen;
+    MDB_cursor *seen = NULL;
     MDB_val value;
     const utapi_status status = utapi_lmdb_cursor(write, LMDB_SEEN, &seen, err);
     if (status != UTAPI_OK || oldest_ms <= 0)
