@@ -17,7 +17,7 @@ typedef utapi_status add_fn(void *list, const char *item, const config_place *pl
 static utapi_status add_at(add_fn *add, void *list, const char *item, size_t index, const config_place *place,
                            utapi_error *err)
 {
-    char name[192];
+    char name[200];
     (void)snprintf(name, sizeof name, "%.170s[%zu]", place->name, index);
     return add(list, item, &(config_place){.name = name, .folder = place->folder}, err);
 }
