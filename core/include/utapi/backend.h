@@ -66,6 +66,8 @@ typedef struct utapi_stats {
     uint64_t capacity_bytes;
 } utapi_stats;
 
+/* Neither of these may call the backend, which may hold a lock meanwhile. */
+
 /** Called for each resource of a level. The name is borrowed for the call. Return false to stop. */
 typedef bool utapi_resource_cb(void *ctx, utapi_string name);
 

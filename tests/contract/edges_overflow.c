@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* edges_overflow.c - totals at the edge of 64 bits: judged after the whole batch, on every row it touches. */
+#include "edges.h"
+
+static void totals_reach_the_edge_of_64_bits(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "high", INTERVAL(0), INT64_MAX)->delta[UTAPI_NUMBER_OF_OBJECTS] = INT64_MIN;
+    apply(c);
+    utapi_entry *low = put(c, "low", INTERVAL(0), INT64_MIN);
+    low->resource[UTAPI_SERVICE] = S("");
+    apply(c);
+    assert_int_equal(bucket_bytes(c, "high"), INT64_MAX);
+    assert_int_equal(bucket_bytes(c, "low"), INT64_MIN);
+    assert_int_equal(usage_of(c, UTAPI_BUCKETS, S("high"), FIRST, LAST).number_of_objects[1], INT64_MIN);
+}
+
+static void a_total_beyond_64_bits_is_refused_with_nothing_stored(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "b", INTERVAL(0), INT64_MAX - 10);
+    apply(c);
+    put_uuid(c, "u1", "aaa", INTERVAL(0), 1)->resource[UTAPI_SERVICE] = S("");
+    put_uuid(c, "u2", "b", INTERVAL(1), 11);
+    put_uuid(c, "u3", "zzz", INTERVAL(0), 1)->resource[UTAPI_SERVICE] = S("");
+    apply_fails(c, UTAPI_OVERFLOW);
+
+    expect_rows(c, "b", "0:9223372036854775797 ");
+    assert_int_equal(service_bytes(c), INT64_MAX - 10);
+    assert_false(is_known(c, UTAPI_BUCKETS, "aaa"));
+    assert_false(is_known(c, UTAPI_BUCKETS, "zzz"));
+
+    /* Their uuids are not known either. */
+    put_uuid(c, "u1", "aaa", INTERVAL(0), 1)->resource[UTAPI_SERVICE] = S("");
+    put_uuid(c, "u2", "b", INTERVAL(1), 10);
+    apply(c);
+    assert_int_equal(c->applied.repeated, 0);
+    assert_int_equal(bucket_bytes(c, "aaa"), 1);
+    assert_int_equal(bucket_bytes(c, "b"), INT64_MAX);
+}
+
+static void a_late_entry_must_fit_every_later_row(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "b", INTERVAL(0), 1);
+    put(c, "b", INTERVAL(5), INT64_MAX - 1); /* the highest row is neither the first nor the last */
+    put(c, "b", INTERVAL(6), -100)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply(c);
+    put(c, "b", INTERVAL(0), 1)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply_fails(c, UTAPI_OVERFLOW);
+    put(c, "b", INTERVAL(3), 1)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply_fails(c, UTAPI_OVERFLOW);
+    expect_rows(c, "b", "0:1 5:9223372036854775807 6:9223372036854775707 ");
+    put(c, "b", INTERVAL(6), 1)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply(c);
+    assert_int_equal(bucket_bytes(c, "b"), INT64_MAX - 99);
+}
+
+static void only_the_totals_after_the_whole_batch_must_fit(void **state)
+{
+    edges *c = edges_of(state);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++)
+            put(c, "b", INTERVAL(0), INT64_MAX)->delta[UTAPI_INCOMING_BYTES] = 0;
+        for (int i = 0; i < 3; i++)
+            put(c, "b", INTERVAL(0), -INT64_MAX);
+        put(c, "b", INTERVAL(0), 7);
+        apply(c);
+    }
+    assert_int_equal(bucket_bytes(c, "b"), 14);
+}
+
+/* Each row takes the sum of all that is earlier: what one interval gives, a later one may take. */
+static void rows_must_fit_one_by_one(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "b", INTERVAL(5), INT64_MAX)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply(c);
+    put(c, "b", INTERVAL(0), 100)->delta[UTAPI_INCOMING_BYTES] = 0;
+    put(c, "b", INTERVAL(3), -100);
+    apply(c);
+    expect_rows(c, "b", "0:100 3:0 5:9223372036854775807 ");
+    put(c, "b", INTERVAL(0), 100)->delta[UTAPI_INCOMING_BYTES] = 0;
+    put(c, "b", INTERVAL(6), -100);
+    apply_fails(c, UTAPI_OVERFLOW);
+    put(c, "b", INTERVAL(0), 100)->delta[UTAPI_INCOMING_BYTES] = 0;
+    put(c, "b", INTERVAL(5), -100);
+    apply(c);
+    expect_rows(c, "b", "0:200 3:100 5:9223372036854775807 ");
+}
+
+static void a_forgetting_of_somebody_else_does_not_part_a_batch(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "b", INTERVAL(0), INT64_MAX)->delta[UTAPI_INCOMING_BYTES] = 0;
+    apply(c);
+    put(c, "b", INTERVAL(0), 1)->delta[UTAPI_INCOMING_BYTES] = 0;
+    delete_bucket(c, "other", INTERVAL(0));
+    put(c, "b", INTERVAL(0), -1);
+    apply(c);
+    assert_int_equal(bucket_bytes(c, "b"), INT64_MAX);
+}
+
+static void what_a_batch_counts_and_forgets_need_not_fit(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "b", INTERVAL(0), INT64_MAX)->resource[UTAPI_SERVICE] = S("");
+    apply(c);
+    put(c, "b", INTERVAL(1), INT64_MAX)->resource[UTAPI_SERVICE] = S("");
+    delete_bucket(c, "b", INTERVAL(2));
+    put(c, "b", INTERVAL(2), 5);
+    apply(c);
+    expect_rows(c, "b", "2:5 ");
+}
+
+int cases_overflow(void)
+{
+    const struct CMUnitTest cases[] = {
+        EDGES_CASE(totals_reach_the_edge_of_64_bits),
+        EDGES_CASE(a_total_beyond_64_bits_is_refused_with_nothing_stored),
+        EDGES_CASE(a_late_entry_must_fit_every_later_row),
+        EDGES_CASE(only_the_totals_after_the_whole_batch_must_fit),
+        EDGES_CASE(rows_must_fit_one_by_one),
+        EDGES_CASE(a_forgetting_of_somebody_else_does_not_part_a_batch),
+        EDGES_CASE(what_a_batch_counts_and_forgets_need_not_fit),
+    };
+    return RUN_CASES("overflow", cases);
+}
