@@ -147,7 +147,7 @@ utapi_status utapi_event_of_action(utapi_string action, const utapi_action_param
     return UTAPI_OK;
 }
 
-static utapi_status name_check(const char *field, utapi_string name, utapi_error *err)
+utapi_status utapi_name_check(const char *field, utapi_string name, utapi_error *err)
 {
     if (name.size > UTAPI_NAME_MAX)
         return utapi_fail(err, UTAPI_INVALID, "%s: longer than %d bytes", field, UTAPI_NAME_MAX);
@@ -166,7 +166,7 @@ static utapi_status names_check(const utapi_event *event, utapi_error *err)
         {"user", event->user}, {"location", event->location},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const utapi_status status = name_check(names[i].field, names[i].name, err);
+        const utapi_status status = utapi_name_check(names[i].field, names[i].name, err);
         if (status != UTAPI_OK)
             return status;
     }

@@ -79,7 +79,9 @@ static utapi_status read_strings(const json_t *object, const member *members, si
 {
     for (size_t i = 0; i < count; i++) {
         utapi_string *place = (utapi_string *)(void *)((char *)ret + members[i].offset);
-        const utapi_status status = read_string(object, members[i].name, place, err);
+        utapi_status status = read_string(object, members[i].name, place, err);
+        if (status == UTAPI_OK) /* the engine checks it too, but knows no wire names */
+            status = utapi_name_check(members[i].name, *place, err);
         if (status != UTAPI_OK)
             return status;
     }

@@ -211,12 +211,16 @@ static void v2_refusals_name_the_field(void **state)
         check_invalid(ask(*state, "POST", "/v2/ingest", refusals[i].body), refusals[i].message);
 }
 
+#define NAME_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void v1_refusals_name_the_field(void **state)
 {
     static const refusal refusals[] = {
         {"5", "expected an event or an array of events"},
         {"{}", "events[0].action: expected a string"},
         {"{\"action\":\"nonesuch\"}", "events[0].action: unknown action \"nonesuch\""},
+        {"{\"action\":\"listBucket\",\"params\":{\"accountId\":\"" NAME_64 NAME_64 NAME_64 NAME_64 "\"}}",
+         "events[0].accountId: longer than 255 bytes"},
         {"{\"action\":\"listBucket\",\"params\":7}", "events[0].params: expected an object"},
         {"{\"action\":\"listBucket\",\"params\":{\"userId\":{\"a\":1}}}",
          "events[0].userId: expected a string"},

@@ -62,6 +62,14 @@ UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const uta
                                                   utapi_event *event, utapi_error *err);
 
 /**
+ * Checks a name or uuid (SPEC 2.3): absent, or text of at most 255 bytes.
+ *
+ * @param field  what to call it in the error
+ * @return UTAPI_INVALID: "bucket: longer than 255 bytes"
+ */
+UTAPI_MUST_USE utapi_status utapi_name_check(const char *field, utapi_string name, utapi_error *err);
+
+/**
  * Checks the rules of SPEC 2.3 that concern an event alone: names and uuid are text of 1-255 bytes,
  * the timestamp is 0 or later and lies no more than one interval after the current one, amounts in and
  * out are not negative.
