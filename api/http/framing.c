@@ -17,6 +17,7 @@ typedef struct header_tally {
     size_t lengths;
     utapi_string encoding, length; /* the last ones */
     bool lengths_differ;
+    bool has_blank_name; /* a proxy before us may read "Content-Length :" otherwise than we do */
 } header_tally;
 
 static bool is_named(utapi_string text, const char *name)
@@ -27,6 +28,9 @@ static bool is_named(utapi_string text, const char *name)
 static void tally_header(header_tally *tally, const http_header *header)
 {
     tally->bytes += header->name.size + header->value.size + strlen(": \r\n");
+    tally->has_blank_name |= header->name.size == 0 ||
+                             memchr(header->name.data, ' ', header->name.size) != NULL ||
+                             memchr(header->name.data, '\t', header->name.size) != NULL;
     if (is_named(header->name, "host")) {
         tally->hosts++;
     } else if (is_named(header->name, "transfer-encoding")) {
@@ -65,6 +69,8 @@ http_error http_framing_check(const http_request *request, const char *version, 
         return http_fail(failure, HTTP_INVALID_ARGUMENT, "expected HTTP/1.1");
     if (tally.bytes > HEADERS_MAX_BYTES)
         return http_fail(failure, HTTP_HEADERS_TOO_LARGE, NULL);
+    if (tally.has_blank_name) /* RFC 9112, 5.1 */
+        return http_fail(failure, HTTP_INVALID_ARGUMENT, "a header's name has a blank in it");
     if (tally.hosts > 1 || (is_http_1_1 && tally.hosts == 0))
         return http_fail(failure, HTTP_INVALID_ARGUMENT, "Host: expected one");
     if (tally.lengths > 0 && tally.encodings > 0)

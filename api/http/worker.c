@@ -109,12 +109,11 @@ static void cut_connections(worker *self)
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
+/** Never for ever: a daemon that was full listens again only in the run after connections have gone. */
 static int poll_timeout_ms(worker *self)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
     const bool is_set = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES;
-    if (self->connections == NULL && !is_set)
-        return -1;
     return is_set && timeout_ms < SWEEP_MS ? (int)timeout_ms : SWEEP_MS;
 }
 

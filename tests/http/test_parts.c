@@ -208,6 +208,8 @@ static void framing_that_two_readers_may_read_differently_is_refused(void **stat
          {"Host", "x", "Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked"},
          HTTP_INVALID_ARGUMENT,
          0},
+        {"HTTP/1.1", {"Host", "x", "Content-Length ", "5"}, HTTP_INVALID_ARGUMENT, 0},
+        {"HTTP/1.1", {"Host", "x", "Transfer-Encoding\t", "chunked"}, HTTP_INVALID_ARGUMENT, 0},
         {"", {"Host", "x"}, HTTP_INVALID_ARGUMENT, 0},
         {"HTTP/2.0", {"Host", "x"}, HTTP_INVALID_ARGUMENT, 0},
     };

@@ -124,6 +124,8 @@ BAD_QUESTIONS = [
 
 # Requests that are wrong before any handler sees them; an answer of 4xx or a closed connection is right.
 BAD_REQUESTS = [
+    b"POST /v1/push HTTP/1.1\r\nhost: x\r\ncontent-length : 2\r\n\r\n[]",
+    b"POST /v1/push HTTP/1.1\r\nhost: x\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
     b"nonsense\r\n\r\n",
     b"GET\r\n\r\n",
     b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",

@@ -96,6 +96,15 @@ class Fleet(SystemTest):
         self.assertLess(slowest, STALL_S)
         self.assertTrue(all(client.requests for client in (*pushing, *listing)))
 
+    def test_a_full_server_accepts_again_when_connections_have_gone(self):
+        config = os.path.join(self.folder, "full.json")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"limits": {"maxConnections": 1}, "workers": 1}, file)
+        utapid = self.running_server("--config", config)
+        for _ in range(4):  # each takes the one place that there is, and gives it back
+            status, _ = utapid.request("GET", "/_/healthcheck")
+            self.assertEqual(status, 200)
+
 
 if __name__ == "__main__":
     main()
