@@ -113,6 +113,22 @@ static void reader_free(lmdb_reader *reader)
     free(reader);
 }
 
+/* Beginning copies the page that holds the roots of transaction N; the commit of N + 2 overwrites that page
+ * and only then says so. A beginner that was held up meanwhile holds a copy that is newer than its number,
+ * or half of one: its next question could be answered from before this one. So it begins again. */
+static int reader_renew(lmdb_backend *self, lmdb_reader *reader)
+{
+    for (;;) {
+        const int rc = mdb_txn_renew(reader->txn);
+        if (rc != 0)
+            return rc;
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load(&self->committing) < mdb_txn_id(reader->txn) + 2)
+            return mdb_cursor_renew(reader->txn, reader->history);
+        mdb_txn_reset(reader->txn);
+    }
+}
+
 static int reader_new(lmdb_backend *self, lmdb_reader **ret)
 {
     lmdb_reader *reader = calloc(1, sizeof *reader);
@@ -121,6 +137,8 @@ static int reader_new(lmdb_backend *self, lmdb_reader **ret)
     int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &reader->txn);
     if (rc == 0)
         rc = mdb_cursor_open(reader->txn, self->tables[LMDB_HISTORY], &reader->history);
+    if (rc == 0)
+        mdb_txn_reset(reader->txn);
     if (rc != 0) {
         reader_free(reader);
         return rc;
@@ -144,14 +162,10 @@ utapi_status utapi_lmdb_read_begin(lmdb_backend *self, lmdb_reader **ret, utapi_
     const utapi_status status = gate_enter(self, err);
     if (status != UTAPI_OK)
         return status;
-    int rc;
     lmdb_reader *reader = pool_take(self);
-    if (reader == NULL)
-        rc = reader_new(self, &reader);
-    else {
-        rc = mdb_txn_renew(reader->txn);
-        if (rc == 0)
-            rc = mdb_cursor_renew(reader->txn, reader->history);
+    int rc = reader == NULL ? reader_new(self, &reader) : 0;
+    if (rc == 0) {
+        rc = reader_renew(self, reader);
         if (rc != 0)
             reader_free(reader);
     }
@@ -233,6 +247,7 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
     if (status != UTAPI_OK)
         mdb_txn_abort(write->txn);
     else {
+        atomic_store(&self->committing, mdb_txn_id(write->txn));
         const int rc = mdb_txn_commit(write->txn);
         if (rc != 0)
             status = commit_failed(self, rc, err);

@@ -80,7 +80,8 @@ typedef struct lmdb_backend {
     uint64_t map_pages;     /* what the map can hold */
     uint64_t reserve_pages; /* of these, what only upkeep may use */
     size_t page_size;
-    atomic_bool broken; /* LMDB gave the environment up: it is opened again before the next use */
+    atomic_bool broken;       /* LMDB gave the environment up: it is opened again before the next use */
+    atomic_size_t committing; /* the newest transaction whose commit began */
 
     pthread_mutex_t pool_lock;
     lmdb_reader *pool;

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { READERS = 3, BATCHES = 300, WRITERS = 3, WRITER_BATCHES = 40 };
+enum { READERS = 3, BATCHES = 2000, WRITERS = 3, WRITER_BATCHES = 40 };
 
 typedef struct stage {
     edges *c;
@@ -21,7 +21,7 @@ enum { BUCKETS = 3 };
 static void put_round(edges *c, int round)
 {
     for (int i = 0; i < BUCKETS; i++)
-        put(c, buckets[i], INTERVAL(round % 7 == 0 ? -round : round / 10), 3);
+        put(c, buckets[i], INTERVAL(round % 7 == 0 ? -(round % 300) : round / 10), 3);
 }
 
 static void *read_on(void *arg)
