@@ -124,6 +124,8 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
                   [UTAPI_NUMBER_OF_OBJECTS] = event->object_delta,
                   [UTAPI_INCOMING_BYTES] = event->incoming_bytes,
                   [UTAPI_OUTGOING_BYTES] = event->outgoing_bytes},
+        .action = event->action,
+        .keys = event->keys,
     };
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (records(engine, (utapi_level)level) && (!event->location_only || level == UTAPI_LOCATIONS))

@@ -33,13 +33,19 @@ typedef struct action_row {
     utapi_operation operation;
     unsigned needs;
     delta_rule storage, objects, in, out;
+    bool changes_data;
 } action_row;
 
 static const action_row actions[] = {
-#define UTAPI_ACTION(action, operation, needs, storage, objects, in, out) \
-    {{action, sizeof action - 1}, UTAPI_OP_##operation, needs, storage, objects, in, out},
-#define UTAPI_COUNT(action, operation) UTAPI_ACTION(action, operation, 0, NOTHING, NOTHING, NOTHING, NOTHING)
+#define UTAPI_ACTION(action, operation, needs, storage, objects, in, out)                 \
+    {{action, sizeof action - 1}, UTAPI_OP_##operation, needs, storage, objects, in, out, \
+     (storage) != NOTHING},
+#define UTAPI_COUNT(action, operation) \
+    {{action, sizeof action - 1}, UTAPI_OP_##operation, 0, NOTHING, NOTHING, NOTHING, NOTHING, true},
+#define UTAPI_LOOK(action, operation) \
+    {{action, sizeof action - 1}, UTAPI_OP_##operation, 0, NOTHING, NOTHING, NOTHING, NOTHING, false},
 #include "actions.def"
+#undef UTAPI_LOOK
 #undef UTAPI_COUNT
 #undef UTAPI_ACTION
 };
@@ -59,6 +65,12 @@ bool utapi_action_find(utapi_string action, utapi_operation *ret)
         return false;
     *ret = row->operation;
     return true;
+}
+
+bool utapi_action_changes_data(utapi_string action)
+{
+    const action_row *row = action_row_of(action);
+    return row != NULL && row->changes_data;
 }
 
 /* An integer that is there is not negative, unless its row says that it may be. */

@@ -11,6 +11,7 @@
 #include "json/json_parse.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LENGTH_OF(table) (sizeof(table) / sizeof *(table))
 
@@ -115,6 +116,41 @@ static utapi_status read_operation_name(const json_t *object, const char *name, 
     return status;
 }
 
+/* Bytes that the events of a batch point to and no document holds. */
+static char *text_keep(json_events *batch, size_t size)
+{
+    json_text_kept *kept = malloc(sizeof *kept + size);
+    if (kept == NULL)
+        return NULL;
+    kept->next = batch->kept;
+    batch->kept = kept;
+    return kept->bytes;
+}
+
+/* The keys of a V1 event, joined by colons; what is not a string is left out. */
+static utapi_status read_keys(const json_t *keys, json_events *batch, utapi_string *ret, utapi_error *err)
+{
+    size_t index, size = 0, used = 0;
+    json_t *key;
+    json_array_foreach (keys, index, key)
+        size += 1 + json_string_length(key);
+    if (size == 0)
+        return UTAPI_OK;
+    char *joined = text_keep(batch, size);
+    if (joined == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu keys", json_array_size(keys));
+    json_array_foreach (keys, index, key) {
+        if (!json_is_string(key))
+            continue;
+        if (used > 0)
+            joined[used++] = ':';
+        memcpy(joined + used, json_string_value(key), json_string_length(key));
+        used += json_string_length(key);
+    }
+    *ret = (utapi_string){joined, used};
+    return UTAPI_OK;
+}
+
 static utapi_status read_v2_amounts(const json_t *object, utapi_event *ret, utapi_error *err)
 {
     for (size_t i = 0; i < LENGTH_OF(v2_amounts); i++) {
@@ -143,6 +179,12 @@ static utapi_status read_v2(const json_t *object, json_events *batch, utapi_even
 
     /* Of a newer CloudServer: its client would repeat a refused array for ever (SPEC 2.1). */
     ret->operation = UTAPI_OP_NONE;
+    if (utapi_action_changes_data(name)) {
+        const json_t *object_key = json_object_get(object, "object");
+        ret->action = name;
+        if (json_is_string(object_key))
+            ret->keys = json_string_of(object_key);
+    }
     if (!utapi_action_find(name, &ret->operation) && batch->unknown_operations++ == 0)
         batch->unknown_operation = name;
     return UTAPI_OK;
@@ -166,7 +208,6 @@ static utapi_status read_v1_params(const json_t *params, utapi_event *ret, utapi
 
 static utapi_status read_v1(const json_t *object, json_events *batch, utapi_event *ret, utapi_error *err)
 {
-    (void)batch;
     utapi_string action = {NULL, 0};
     utapi_action_params params = {0};
     utapi_status status = read_operation_name(object, "action", &action, err);
@@ -178,6 +219,11 @@ static utapi_status read_v1(const json_t *object, json_events *batch, utapi_even
         status = read_v1_params(json_object_get(object, "params"), ret, &params, err);
     if (status == UTAPI_OK)
         status = utapi_event_of_action(action, &params, ret, err);
+    if (status == UTAPI_OK && utapi_action_changes_data(action)) {
+        ret->action = action;
+        status =
+            read_keys(json_object_get(json_object_get(object, "params"), "keys"), batch, &ret->keys, err);
+    }
     return status;
 }
 
@@ -246,6 +292,10 @@ utapi_status json_events_read(json_event_form form, utapi_string body, size_t ma
 
 void json_events_done(json_events *events)
 {
+    for (json_text_kept *kept = events->kept, *next; kept != NULL; kept = next) {
+        next = kept->next;
+        free(kept);
+    }
     free(events->events);
     json_decref(events->document);
     *events = (json_events){0};

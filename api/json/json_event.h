@@ -2,7 +2,8 @@
 /**
  * json_event.h - the two JSON forms of events (SPEC 2.1, 2.2) into core's one.
  *
- * Strings are not copied: they stay in the parsed document, which a json_events keeps alive. Pure.
+ * Strings are not copied: they stay in the parsed document, which a json_events keeps alive; only the keys
+ * of a V1 event are put together anew. Pure.
  */
 #ifndef JSON_EVENT_H
 #define JSON_EVENT_H
@@ -11,11 +12,18 @@
 
 struct json_t;
 
+/** Text that no document holds: the keys of an event, joined. */
+typedef struct json_text_kept {
+    struct json_text_kept *next;
+    char bytes[];
+} json_text_kept;
+
 /** The events of one request. */
 typedef struct json_events {
     utapi_event *events; /* owned, as what its strings point to: freed by json_events_done() */
     size_t count;
     struct json_t *document;
+    json_text_kept *kept;
 
     size_t unknown_operations;      /* V2 events whose operationId we do not know: counted as no operation */
     utapi_string unknown_operation; /* the first of those names: valid until json_events_done() */

@@ -77,9 +77,11 @@ static void every_operation_but_none_has_an_action(void **state)
     static const char *const actions[] = {
 #define UTAPI_ACTION(action, ...)      action,
 #define UTAPI_COUNT(action, operation) action,
+#define UTAPI_LOOK(action, operation)  action,
 #include "../../core/actions.def"
 #undef UTAPI_ACTION
 #undef UTAPI_COUNT
+#undef UTAPI_LOOK
     };
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         utapi_operation operation;

@@ -28,7 +28,7 @@ typedef struct utapi_backend {
 
 /** What a backend is opened with. Members that a backend has no use for are ignored. */
 typedef struct utapi_backend_options {
-    const char *location;    /* a directory, for those that store in one; borrowed for the call */
+    const char *location;    /* a directory, or the URI of a server; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
     int64_t dedup_window_ms; /* how long a uuid is remembered, from its taking; 0: uuids are not kept */
 } utapi_backend_options;
@@ -64,6 +64,17 @@ typedef struct utapi_stats {
     uint64_t uuids;      /* remembered */
     uint64_t used_bytes; /* 0 if unknown, as the next */
     uint64_t capacity_bytes;
+
+    /* Of the journal before the storage: all zero without one. */
+    struct {
+        uint64_t capacity_bytes; /* not zero where there is a journal */
+        uint64_t used_bytes;
+        uint64_t waiting;  /* events taken and not yet stored behind it */
+        int64_t oldest_ms; /* wall clock at the taking of the oldest of them; 0: none waits */
+        uint64_t refused;  /* events kept aside, for they can never be stored */
+        uint64_t lost;     /* events that the storage lost and the journal no longer had */
+    } journal;
+    char trouble[160]; /* why questions cannot be answered although events are taken; "": all is well */
 } utapi_stats;
 
 /* Neither of these may call the backend, which may hold a lock meanwhile. */
@@ -101,9 +112,16 @@ struct utapi_backend_ops {
     const char *name; /* what a configuration calls it: "lmdb" */
 
     /**
+     * Optional. The most cells (utapi_cell) and uuids, taken together, that one batch should bring where
+     * the storage serves nobody else meanwhile; a journal cuts what it hands over accordingly. 0: any.
+     */
+    size_t largest_step;
+
+    /**
      * Required. Opens the storage, makes it if there is none. *ret is owned: closed with close.
      * UTAPI_LOCKED if another opener has it; UTAPI_CORRUPT if it is of a later format;
-     * UTAPI_INVALID for options that cannot work; UTAPI_UNAVAILABLE if it cannot be reached.
+     * UTAPI_INVALID for options that cannot work; UTAPI_UNAVAILABLE if it cannot be reached (a backend
+     * on another machine may open all the same, and answer that to each call until it can).
      */
     utapi_backend_open_fn *open;
 
@@ -129,9 +147,10 @@ struct utapi_backend_ops {
 
     /**
      * Required. Fills ret[i] for each query->names[i]: the state at the newest interval <= start and
-     * <= end, each flow with start <= interval <= end, all of them from one snapshot. An unknown resource
-     * has no usage: OK. Where ret_fence is not NULL, *ret_fence is the fence of query->writer in that
-     * snapshot, 0 if it never wrote.
+     * <= end, each flow with start <= interval <= end, all of them from one snapshot (one for each name, if
+     * the storage is shared with writers of other kinds). An unknown resource has no usage: OK. Where
+     * ret_fence is not NULL, *ret_fence is the fence of query->writer in that snapshot, 0 if it never wrote;
+     * with several snapshots it is that of the first.
      */
     utapi_backend_read_fn *read;
 

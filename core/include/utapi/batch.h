@@ -23,6 +23,10 @@ typedef struct utapi_entry {
     utapi_operation operation;                /* UTAPI_OP_NONE: no operation is counted */
     int64_t delta[UTAPI_FIRST_OPERATION];     /* by metric: the two states and the two flows of bytes */
 
+    /* What a backend with subscribers tells those of the bucket (SPEC 5): the action, and the keys of the
+     * objects, joined by colons. An absent action: nothing. */
+    utapi_string action, keys;
+
     /* SPEC 2.4, expireMetrics: this entry's bucket is to be forgotten once it is counted: at once, or
      * when forget_at_ms is reached unless an entry for the bucket comes first. */
     enum { UTAPI_KEEP, UTAPI_FORGET_NOW, UTAPI_FORGET_LATER } forget;

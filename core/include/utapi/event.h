@@ -27,6 +27,8 @@ typedef struct utapi_event {
     int64_t object_delta;
     int64_t incoming_bytes; /* not negative */
     int64_t outgoing_bytes; /* not negative */
+    utapi_string action;    /* as it was reported, if it changes data; else absent */
+    utapi_string keys;      /* of the objects it concerns, joined by colons */
 } utapi_event;
 
 /** An integer that a message may have left out or set to null. */
@@ -50,6 +52,9 @@ typedef struct utapi_action_params {
  * @return false, and *ret untouched, for a name that we do not know
  */
 bool utapi_action_find(utapi_string action, utapi_operation *ret);
+
+/** Whether an action changes data, so that a bucket's subscribers are told (SPEC 5); false for unknown ones. */
+bool utapi_action_changes_data(utapi_string action);
 
 /**
  * Turns a V1 action and its parameters into deltas (SPEC 2.2).

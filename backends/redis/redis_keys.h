@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * redis_keys.h - the names of keys: Utapi V1's, which Node writers and readers share (SPEC 5), and our own, which
+ * hold "utapid:" where no Node reader looks.
+ *
+ * With P the prefix ("s3"), L a level, N a name, I an interval (ms), W a writer in hex, D the first interval of a day:
+ *
+ *     P:L:N:storageUtilized:counter      the state now          (level locations: P:location:N:locationStorage)
+ *     P:L:N:numberOfObjects:counter
+ *     P:L:N:storageUtilized              sorted set, score I, member "<value>:<unique>": the state at I's end
+ *     P:L:N:numberOfObjects
+ *     P:L:I:N:<Metric>                   a flow in I
+ *
+ *     P:L:N:utapid:D                     sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
+ *     P:L:N:utapid:late                  raised by each write into a closed day
+ *     P:L:N:utapid:shifts                late changes of state that the sorted sets do not hold yet
+ *     P:buckets:N:utapid:gone            when the bucket was forgotten (ms): nothing older counts
+ *     P:utapid:identity                  of the database: made at the first connection
+ *     P:utapid:fence:W                   where the writer's fence stands
+ *     P:utapid:seen:<time>:<uuid>        when a uuid was taken
+ *     P:utapid:due                       sorted set, score: when to forget, member: the bucket
+ *     P:utapid:shifting                  set of "L:N" with shifts to work off
+ *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
+ */
+#ifndef REDIS_REDIS_KEYS_H
+#define REDIS_REDIS_KEYS_H
+
+#include "redis_link.h"
+#include "utapi/interval.h"
+#include "utapi/metric.h"
+
+/** A prefix, a level's word, a name, an interval and a metric, with their separators: no key of ours is longer. */
+enum { REDIS_KEY_MAX = 1024 };
+
+/** A key being put together on the stack. */
+typedef struct redis_key {
+    size_t size;
+    char bytes[REDIS_KEY_MAX];
+} redis_key;
+
+/** P:L:N:<what>; what: "storageUtilized:counter", "utapid:late", ... Locations' storage counter has V1's own name. */
+void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                        const char *what);
+
+/** P:L:I:N:<Metric>; metric: a flow. */
+void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
+                    utapi_string name, utapi_metric metric);
+
+/** P:L:N:utapid:D. */
+void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                   utapi_interval first_of_day);
+
+/** P:utapid:fence:W. */
+void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);
+
+/** P:utapid:seen:<time>:<uuid>. */
+void redis_key_seen(redis_key *ret, const char *prefix, int64_t time_ms, utapi_string uuid);
+
+/** P:utapid:<what>. */
+void redis_key_own(redis_key *ret, const char *prefix, const char *what);
+
+/** The last word of a flow's or a state's key: "incomingBytes", "PutObject", "storageUtilized". Static storage. */
+const char *redis_metric_name(utapi_metric metric);
+
+/** Adds a key to a command's words, copied. */
+void redis_args_key(redis_args *args, const redis_key *key);
+
+#endif

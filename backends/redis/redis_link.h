@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * redis_link.h - one connection to the Redis that a URI names, made anew whenever it broke.
+ *
+ * A link belongs to one thread at a time. It connects at its first use: finds the master (through Sentinels where
+ * the URI has some: one that answers first, its word checked with ROLE), logs in, selects the database, loads
+ * the scripts. After a failure the next use connects again, no sooner than a back-off that doubles, with jitter,
+ * up to 5 s; until then it fails at once.
+ *
+ * What every call returns:
+ *   UTAPI_UNAVAILABLE  nothing was executed: no connection, or Redis said so (LOADING, READONLY, MASTERDOWN,
+ *                      BUSY, OOM, NOAUTH, NOPERM, MISCONF, ...); the detail carries Redis's own words
+ *   UTAPI_UNCERTAIN    the connection broke, or a reply did not come in time, after the command was sent
+ *   UTAPI_CORRUPT      WRONGTYPE, or a reply of a shape that the command cannot have
+ * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN ask for the
+ * master anew, NOSCRIPT loads the scripts and repeats once, by itself.
+ */
+#ifndef REDIS_REDIS_LINK_H
+#define REDIS_REDIS_LINK_H
+
+#include "redis_script.h"
+#include "redis_uri.h"
+#include "utapi/string.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+
+typedef struct redis_link redis_link;
+
+/** Words of a command; grows as needed. Bytes are borrowed until it is sent, unless redis_args_copy() took them. */
+typedef struct redis_args {
+    const char **words;
+    size_t *sizes;
+    size_t count, room;
+    struct redis_text *kept; /* of redis_args_copy() and redis_args_number() */
+    bool failed;             /* memory ran out: sending answers UTAPI_NO_MEMORY */
+} redis_args;
+
+void redis_args_add(redis_args *args, const char *word);                 /* borrowed */
+void redis_args_bytes(redis_args *args, const void *bytes, size_t size); /* borrowed */
+void redis_args_copy(redis_args *args, const void *bytes, size_t size);
+void redis_args_number(redis_args *args, int64_t number);
+void redis_args_clear(redis_args *args); /* empties it, keeps its memory */
+void redis_args_done(redis_args *args);
+
+/** A link; nothing is connected yet. uri: borrowed as long as the link lives. NULL: out of memory. */
+redis_link *redis_link_new(const redis_uri *uri);
+void redis_link_free(redis_link *link);
+
+/** Raised by each connection that was made: what was remembered of the server may be wrong since. */
+uint64_t redis_link_generation(const redis_link *link);
+
+/** Sends a command and waits for its reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
+UTAPI_MUST_USE utapi_status redis_link_ask(redis_link *link, redis_args *args, redisReply **ret,
+                                           utapi_error *err);
+
+/** As redis_link_ask(), with EVALSHA of a script: args begin with the number of keys. */
+UTAPI_MUST_USE utapi_status redis_link_run(redis_link *link, redis_script script, redis_args *args,
+                                           redisReply **ret, utapi_error *err);
+
+/**
+ * Pipelines: redis_link_queue() puts a command into the buffer; redis_link_next() sends what is there and waits
+ * for the next reply, in order. Every queued command's reply must be fetched, until one call fails: then
+ * all that were queued are gone. An error reply fails its own redis_link_next() with CORRUPT, or UNAVAILABLE.
+ */
+UTAPI_MUST_USE utapi_status redis_link_queue(redis_link *link, redis_args *args, utapi_error *err);
+UTAPI_MUST_USE utapi_status redis_link_next(redis_link *link, redisReply **ret, utapi_error *err);
+
+/* ---- links for many threads --------------------------------------------------------------- */
+
+typedef struct redis_pool redis_pool;
+
+/** A pool of links. uri: borrowed. NULL: out of memory. */
+redis_pool *redis_pool_new(const redis_uri *uri);
+void redis_pool_free(redis_pool *pool); /* all links must have been given back */
+
+/** Takes a link that nobody uses, or a new one; never waits. NULL: out of memory. Thread-safe. */
+redis_link *redis_pool_take(redis_pool *pool);
+void redis_pool_give(redis_pool *pool, redis_link *link);
+
+#endif
