@@ -89,6 +89,52 @@ utapi_status utapi_lmdb_lock(lmdb_backend *self, utapi_error *err)
     return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
 }
 
+/* ---- a new environment -------------------------------------------------------------------- */
+
+/* LMDB begins a file with two pages, and calls a file broken that has only half of them. So a new one is made
+ * beside its place, synced, and then moved there: a failure leaves none, and the next opener begins again. */
+#define NEW_FOLDER "new"
+#define NEW_MAP    MIB
+
+static int new_path(const lmdb_backend *self, const char *name, char ret[static PATH_MAX])
+{
+    return snprintf(ret, PATH_MAX, "%s/%s", self->location, name) < PATH_MAX ? 0 : ENAMETOOLONG;
+}
+
+static int env_write_first(const char *folder)
+{
+    MDB_env *env = NULL;
+    int rc = mdb_env_create(&env);
+    if (rc != 0)
+        return rc;
+    rc = mdb_env_set_mapsize(env, NEW_MAP);
+    if (rc == 0)
+        rc = mdb_env_open(env, folder, MDB_NOLOCK, FILE_MODE);
+    if (rc == 0)
+        rc = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+    return rc;
+}
+
+static int env_make(const lmdb_backend *self)
+{
+    char place[PATH_MAX], folder[PATH_MAX], made[PATH_MAX];
+    if (new_path(self, "data.mdb", place) != 0 || new_path(self, NEW_FOLDER, folder) != 0 ||
+        new_path(self, NEW_FOLDER "/data.mdb", made) != 0)
+        return ENAMETOOLONG;
+    if (access(place, F_OK) == 0)
+        return 0;
+    (void)unlink(made); /* of an attempt that failed */
+    if (mkdir(folder, DIRECTORY_MODE) != 0 && errno != EEXIST)
+        return errno;
+    const int rc = env_write_first(folder);
+    if (rc != 0)
+        return rc;
+    if (rename(made, place) != 0 || rmdir(folder) != 0)
+        return errno;
+    return directory_sync(self->location, "");
+}
+
 /* ---- the environment ---------------------------------------------------------------------- */
 
 static int env_try(lmdb_backend *self, uint64_t map_bytes)
@@ -189,6 +235,9 @@ static void limits_set(lmdb_backend *self)
 
 utapi_status utapi_lmdb_env_open(lmdb_backend *self, utapi_error *err)
 {
+    int rc = env_make(self);
+    if (rc != 0)
+        return utapi_lmdb_fail(err, rc, self->location);
     utapi_status status = env_map(self, err);
     if (status != UTAPI_OK)
         return status;
@@ -196,7 +245,7 @@ utapi_status utapi_lmdb_env_open(lmdb_backend *self, utapi_error *err)
     mdb_reader_check(self->env, &stale); /* a killed process leaves its readers, which would pin old pages */
     status = tables_open(self, err);
     if (status == UTAPI_OK) {
-        const int rc = directory_sync(self->location, "");
+        rc = directory_sync(self->location, "");
         if (rc != 0)
             status = utapi_lmdb_fail(err, rc, self->location);
     }
