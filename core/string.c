@@ -2,6 +2,7 @@
 /* string.c - comparing borrowed bytes, and telling text from other bytes (RFC 3629). */
 #include "utapi/string.h"
 
+#include <stdint.h>
 #include <string.h>
 
 utapi_string utapi_string_of(const char *text)
@@ -43,12 +44,25 @@ static const struct utf8_lead *utf8_lead_of(unsigned char byte)
     return NULL;
 }
 
+/* Skips eight bytes at a time as long as they are ASCII without NUL: most names are nothing else. */
+static const unsigned char *ascii_skip(const unsigned char *at, const unsigned char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    for (uint64_t eight; end - at >= (ptrdiff_t)sizeof eight; at += sizeof eight) {
+        memcpy(&eight, at, sizeof eight);
+        if (((eight | (eight - ones)) & tops) != 0) /* a byte from 0x80 on, or one that is zero */
+            break;
+    }
+    return at;
+}
+
 bool utapi_string_is_text(utapi_string text)
 {
     if (text.size == 0)
         return true; /* data may be NULL */
     const unsigned char *at = (const unsigned char *)text.data;
     const unsigned char *const end = at + text.size;
+    at = ascii_skip(at, end);
     while (at < end) {
         const struct utf8_lead *lead = utf8_lead_of(*at++);
         if (lead == NULL || end - at < lead->tail)

@@ -9,6 +9,7 @@
 
 #include "utapi/scoped.h"
 #include "json/json_parse.h"
+#include "json/json_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,20 @@ static utapi_status read_v2_amounts(const json_t *object, utapi_event *ret, utap
     return UTAPI_OK;
 }
 
+/** Counts an operation, and says whom to tell of it. */
+static void settle_v2(void *ctx, utapi_event *event, utapi_string operation, utapi_string object)
+{
+    json_events *batch = ctx;
+    /* Of a newer CloudServer: its client would repeat a refused array for ever (SPEC 2.1). */
+    event->operation = UTAPI_OP_NONE;
+    if (!utapi_action_find(operation, &event->operation) && batch->unknown_operations++ == 0)
+        batch->unknown_operation = operation;
+    if (utapi_action_changes_data(operation)) {
+        event->action = operation;
+        event->keys = object;
+    }
+}
+
 static utapi_status read_v2(const json_t *object, json_events *batch, utapi_event *ret, utapi_error *err)
 {
     utapi_string name = {NULL, 0};
@@ -177,16 +192,9 @@ static utapi_status read_v2(const json_t *object, json_events *batch, utapi_even
     if (status != UTAPI_OK)
         return status;
 
-    /* Of a newer CloudServer: its client would repeat a refused array for ever (SPEC 2.1). */
-    ret->operation = UTAPI_OP_NONE;
-    if (utapi_action_changes_data(name)) {
-        const json_t *object_key = json_object_get(object, "object");
-        ret->action = name;
-        if (json_is_string(object_key))
-            ret->keys = json_string_of(object_key);
-    }
-    if (!utapi_action_find(name, &ret->operation) && batch->unknown_operations++ == 0)
-        batch->unknown_operation = name;
+    const json_t *object_key = json_object_get(object, "object");
+    settle_v2(batch, ret, name,
+              json_is_string(object_key) ? json_string_of(object_key) : (utapi_string){NULL, 0});
     return UTAPI_OK;
 }
 
@@ -275,6 +283,18 @@ static utapi_status check_shape(json_event_form form, const json_t *document, si
 
 utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events, json_events *ret,
                               utapi_error *err)
+{
+    json_events scanned = {0};
+    if (form == JSON_EVENT_V2 &&
+        json_scan_events(body, max_events, settle_v2, &scanned, &scanned.events, &scanned.count)) {
+        *ret = scanned;
+        return UTAPI_OK;
+    }
+    return json_events_read_any(form, body, max_events, ret, err);
+}
+
+utapi_status json_events_read_any(json_event_form form, utapi_string body, size_t max_events,
+                                  json_events *ret, utapi_error *err)
 {
     json_events batch = {0};
     utapi_status status = json_parse(body, &batch.document, err);

@@ -2,8 +2,8 @@
 /**
  * json_event.h - the two JSON forms of events (SPEC 2.1, 2.2) into core's one.
  *
- * Strings are not copied: they stay in the parsed document, which a json_events keeps alive; only the keys
- * of a V1 event are put together anew. Pure.
+ * Strings are not copied: they stay in the body, or in the parsed document, which a json_events keeps alive; only
+ * the keys of a V1 event are put together anew. Pure.
  */
 #ifndef JSON_EVENT_H
 #define JSON_EVENT_H
@@ -38,7 +38,7 @@ typedef enum json_event_form {
 /**
  * Reads a request's events.
  *
- * @param body        borrowed for the call
+ * @param body        borrowed until json_events_done()
  * @param max_events  more are refused
  * @param ret         owned: free with json_events_done(). Written on success only.
  * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
@@ -49,6 +49,10 @@ typedef enum json_event_form {
  */
 UTAPI_MUST_USE utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events,
                                              json_events *ret, utapi_error *err);
+
+/** The same without the quick way (json_scan.h) first: what it leaves, and what it is tested against. */
+UTAPI_MUST_USE utapi_status json_events_read_any(json_event_form form, utapi_string body, size_t max_events,
+                                                 json_events *ret, utapi_error *err);
 
 void json_events_done(json_events *events);
 

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_scan.c - one pass over the text, with a table of members; see json_scan.h for what it leaves to others. */
+#include "json/json_scan.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the text ----------------------------------------------------------------------------- */
+
+typedef struct scan {
+    const char *at, *end;
+} scan;
+
+static void space_skip(scan *s)
+{
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+        s->at++;
+}
+
+/* Skips space and one character; false if another stands there. */
+static bool char_take(scan *s, char wanted)
+{
+    space_skip(s);
+    if (s->at == s->end || *s->at != wanted)
+        return false;
+    s->at++;
+    return true;
+}
+
+/* A string without escapes and control characters. Bytes beyond ASCII must be UTF-8. */
+static bool string_take(scan *s, utapi_string *ret)
+{
+    if (!char_take(s, '"'))
+        return false;
+    const char *begin = s->at;
+    unsigned char beyond_ascii = 0;
+    for (; s->at < s->end && *s->at != '"'; s->at++) {
+        const unsigned char byte = (unsigned char)*s->at;
+        if (byte < 0x20 || byte == '\\')
+            return false;
+        beyond_ascii |= byte;
+    }
+    *ret = (utapi_string){begin, (size_t)(s->at - begin)};
+    return char_take(s, '"') && (beyond_ascii < 0x80 || utapi_string_is_text(*ret));
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* An integer that surely fits: no fraction, no exponent, no leading zero. */
+static bool integer_take(scan *s, int64_t *ret)
+{
+    enum { DIGITS_MAX = 18 };
+    int64_t value = 0;
+    const bool negative = s->at < s->end && *s->at == '-';
+    const char *first = s->at += negative;
+    for (; s->at < s->end && is_digit(*s->at) && s->at - first < DIGITS_MAX; s->at++)
+        value = value * 10 + (*s->at - '0');
+    const ptrdiff_t digits = s->at - first;
+    if (digits == 0 || (*first == '0' && digits > 1) || s->at == s->end || is_digit(*s->at))
+        return false;
+    *ret = negative ? -value : value;
+    return *s->at != '.' && *s->at != 'e' && *s->at != 'E';
+}
+
+static bool null_take(scan *s)
+{
+    static const char word[] = "null";
+    if (s->end - s->at < (ptrdiff_t)sizeof word - 1 || memcmp(s->at, word, sizeof word - 1) != 0)
+        return false;
+    s->at += sizeof word - 1;
+    return true;
+}
+
+/* ---- events ------------------------------------------------------------------------------- */
+
+/* An event on its way, with the strings that have no place in it. */
+typedef struct scan_event {
+    utapi_event event;
+    utapi_string operation, object, ignored;
+} scan_event;
+
+typedef enum member_kind { NAME, TEXT, AMOUNT, TIME } member_kind;
+
+/* In the order in which CloudServer sends them, so that each is mostly found at once. */
+static const struct scan_member {
+    const char *name;
+    size_t size;
+    member_kind kind;
+    size_t offset;
+} members[] = {
+#define MEMBER(text, kind, place) {text, sizeof text - 1, kind, offsetof(scan_event, place)},
+    MEMBER("operationId", TEXT, operation) MEMBER("bucket", NAME, event.bucket) MEMBER("object", TEXT, object)
+        MEMBER("versionId", TEXT, ignored) MEMBER("account", NAME, event.account)
+            MEMBER("user", NAME, event.user) MEMBER("location", NAME, event.location)
+                MEMBER("objectDelta", AMOUNT, event.object_delta)
+                    MEMBER("sizeDelta", AMOUNT, event.storage_delta)
+                        MEMBER("incomingBytes", AMOUNT, event.incoming_bytes)
+                            MEMBER("outgoingBytes", AMOUNT, event.outgoing_bytes)
+                                MEMBER("uuid", NAME, event.uuid) MEMBER("timestamp", TIME, event.timestamp_ms)
+#undef MEMBER
+};
+
+enum { MEMBERS = sizeof members / sizeof *members };
+
+/* Finds a member, looking first where the next one is expected. */
+static unsigned member_find(utapi_string name, unsigned expected)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        const unsigned candidate = (expected + i) % MEMBERS;
+        if (members[candidate].size == name.size &&
+            memcmp(members[candidate].name, name.data, name.size) == 0)
+            return candidate;
+    }
+    return MEMBERS;
+}
+
+/* Reads a value into its place; null leaves it as it was. */
+static bool value_take(scan *s, unsigned member, scan_event *ret)
+{
+    void *place = (char *)ret + members[member].offset;
+    space_skip(s);
+    if (s->at < s->end && *s->at == 'n')
+        return null_take(s);
+    switch (members[member].kind) {
+    case NAME:
+        return string_take(s, place) && ((const utapi_string *)place)->size <= UTAPI_NAME_MAX;
+    case TEXT:
+        return string_take(s, place);
+    case AMOUNT:
+        return integer_take(s, place);
+    case TIME:
+        return integer_take(s, place) && *(const int64_t *)place >= 0;
+    }
+    return false;
+}
+
+static bool event_take(scan *s, scan_event *ret)
+{
+    uint32_t seen = 0;
+    unsigned expected = 0;
+    memset(ret, 0, sizeof *ret);
+    ret->event.timestamp_ms = UTAPI_NO_TIMESTAMP;
+    if (!char_take(s, '{'))
+        return false;
+    do {
+        utapi_string name;
+        if (!string_take(s, &name))
+            return false;
+        const unsigned member = member_find(name, expected);
+        if (member == MEMBERS || (seen >> member & 1U) != 0 || !char_take(s, ':') ||
+            !value_take(s, member, ret))
+            return false;
+        seen |= 1U << member;
+        expected = member + 1;
+    } while (char_take(s, ','));
+    return char_take(s, '}') && ret->operation.size > 0;
+}
+
+/* Room for one more, or false. */
+static bool events_grow(utapi_event **events, size_t count, size_t *room)
+{
+    enum { ROOM_FIRST = 16 };
+    if (count < *room)
+        return true;
+    const size_t more = *room == 0 ? ROOM_FIRST : *room * 2;
+    utapi_event *grown = realloc(*events, more * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    *events = grown;
+    *room = more;
+    return true;
+}
+
+bool json_scan_events(utapi_string text, size_t max_events, json_scan_cb *on_event, void *ctx,
+                      utapi_event **ret, size_t *ret_count)
+{
+    scan s = {text.data, text.data + text.size};
+    utapi_event *events = NULL;
+    size_t count = 0, room = 0;
+    bool whole = text.size > 0 && char_take(&s, '[');
+    const bool is_empty = whole && char_take(&s, ']');
+    while (whole && !is_empty) {
+        scan_event next;
+        whole = count < max_events && events_grow(&events, count, &room) && event_take(&s, &next);
+        if (!whole)
+            break;
+        on_event(ctx, &next.event, next.operation, next.object);
+        events[count++] = next.event;
+        if (char_take(&s, ','))
+            continue;
+        whole = char_take(&s, ']');
+        break;
+    }
+    space_skip(&s);
+    if (!whole || s.at != s.end) {
+        free(events);
+        return false;
+    }
+    *ret = events;
+    *ret_count = count;
+    return true;
+}
