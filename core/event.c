@@ -97,7 +97,9 @@ static utapi_status params_check(const action_row *row, const utapi_action_param
         const bool needed = (row->needs & param_rules[i].needed_by) != 0;
         if (!needed && (row->needs & param_rules[i].allowed_by) == 0)
             continue;
-        if (needed && (param->is == UTAPI_ABSENT || (param->is == UTAPI_NULL && !param_rules[i].may_be_null)))
+        if (param->is == UTAPI_NO_INTEGER ||
+            (needed &&
+             (param->is == UTAPI_ABSENT || (param->is == UTAPI_NULL && !param_rules[i].may_be_null))))
             return utapi_fail(err, UTAPI_INVALID, "%s: expected an integer%s", param_rules[i].name,
                               param_rules[i].may_be_null ? " or null" : "");
         if (param->is == UTAPI_GIVEN && param->value < 0 && !param_rules[i].may_be_negative)
@@ -141,9 +143,11 @@ utapi_status utapi_event_of_action(utapi_string action, const utapi_action_param
                                    utapi_error *err)
 {
     const action_row *row = action_row_of(action);
-    if (row == NULL)
-        return utapi_fail(err, UTAPI_INVALID, "action: unknown action \"%.*s\"",
-                          (int)(action.size < 64 ? action.size : 64), action.data != NULL ? action.data : "");
+    if (row == NULL) {
+        const utapi_string shown = utapi_string_cut(action, 64);
+        return utapi_fail(err, UTAPI_INVALID, "action: unknown action \"%.*s\"", (int)shown.size,
+                          shown.size > 0 ? shown.data : "");
+    }
     const utapi_status status = params_check(row, params, err);
     if (status != UTAPI_OK)
         return status;

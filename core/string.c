@@ -76,3 +76,12 @@ bool utapi_string_is_text(utapi_string text)
     }
     return true;
 }
+
+utapi_string utapi_string_cut(utapi_string text, size_t most)
+{
+    if (text.size <= most)
+        return text;
+    while (most > 0 && ((unsigned char)text.data[most] & 0xC0U) == 0x80) /* a byte that continues one */
+        most--;
+    return (utapi_string){text.data, most};
+}

@@ -53,11 +53,11 @@ static void log_unknown_operations(const http_call *call, const json_events *eve
 {
     if (events->unknown_operations == 0)
         return;
-    const utapi_string name = events->unknown_operation;
+    const utapi_string name = utapi_string_cut(events->unknown_operation, 64);
     log_write(
         LOG_LEVEL_WARN, call->request_id,
         "%zu events of operations that are not known (the first: \"%.*s\"): their amounts count, no operation does",
-        events->unknown_operations, (int)(name.size < 64 ? name.size : 64), name.data);
+        events->unknown_operations, (int)name.size, name.data);
 }
 
 /** Reads the events into call->pending. */

@@ -209,7 +209,8 @@ static utapi_status read_v1_params(const json_t *params, utapi_event *ret, utapi
     utapi_status status = read_strings(params, v1_names, LENGTH_OF(v1_names), ret, err);
     for (size_t i = 0; i < LENGTH_OF(v1_params) && status == UTAPI_OK; i++) {
         utapi_integer *place = (utapi_integer *)(void *)((char *)ret_params + v1_params[i].offset);
-        status = read_integer(params, v1_params[i].name, place, err);
+        if (read_integer(params, v1_params[i].name, place, NULL) != UTAPI_OK)
+            place->is = UTAPI_NO_INTEGER; /* core knows whether the action needs it */
     }
     return status;
 }

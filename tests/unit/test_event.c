@@ -70,6 +70,34 @@ static void every_row_of_the_table_gives_its_deltas(void **state)
     }
 }
 
+static void only_needed_parameters_are_judged(void **state)
+{
+    (void)state;
+    const utapi_integer odd = {.is = UTAPI_NO_INTEGER};
+    const utapi_action_params all_odd = {odd, odd, odd, odd, odd};
+    utapi_event event = {0};
+    CHECK_OK(utapi_event_of_action(utapi_string_of("headObject"), &all_odd, &event, &err), &err);
+    const utapi_action_params others_odd = {odd, GIVEN(5), NULL_GIVEN, odd, odd};
+    CHECK_OK(utapi_event_of_action(utapi_string_of("putObject"), &others_odd, &event, &err), &err);
+    assert_int_equal(event.storage_delta, 5);
+    check_refused("putObject", &all_odd, "newByteLength: expected an integer");
+    check_refused("putDeleteMarkerObject", &all_odd, "byteLength: expected an integer");
+}
+
+static void those_who_listen_are_told_of_what_changes_data(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {"putObject",  "deleteObject",          "createBucket",
+                                          "uploadPart", "putDeleteMarkerObject", "getBucketObjectLock"};
+    static const char *const looks[] = {"getObject",        "headObject",
+                                        "listBucket",       "listMultipartUploads",
+                                        "getBucketTagging", "nothing we know"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        assert_true(utapi_action_changes_data(utapi_string_of(changes[i])));
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
+        assert_false(utapi_action_changes_data(utapi_string_of(looks[i])));
+}
+
 static void every_operation_but_none_has_an_action(void **state)
 {
     (void)state;
@@ -175,6 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_of_the_table_gives_its_deltas),
+        cmocka_unit_test(only_needed_parameters_are_judged),
+        cmocka_unit_test(those_who_listen_are_told_of_what_changes_data),
         cmocka_unit_test(every_operation_but_none_has_an_action),
         cmocka_unit_test(what_an_action_needs_must_be_there),
         cmocka_unit_test(parameters_at_the_edge_of_64_bits_give_exact_deltas),

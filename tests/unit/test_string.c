@@ -3,6 +3,8 @@
 #include "check.h"
 #include "utapi/string.h"
 
+#include <string.h>
+
 static void order_is_by_bytes_then_length(void **state)
 {
     (void)state;
@@ -44,11 +46,39 @@ static void text_is_well_formed_utf8_without_nul(void **state)
             fail_msg("row %zu: expected %d", i, rows[i].is_text);
 }
 
+static void a_cut_leaves_whole_characters(void **state)
+{
+    (void)state;
+    const utapi_string text = utapi_string_of("a\xc3\xa9\xe2\x82\xac"); /* of one, two and three bytes */
+    static const size_t left[] = {0, 1, 1, 3, 3, 3, 6, 6};
+    for (size_t most = 0; most < sizeof left / sizeof *left; most++)
+        assert_int_equal(utapi_string_cut(text, most).size, left[most]);
+}
+
+static void text_is_judged_wherever_its_bytes_lie(void **state)
+{
+    (void)state;
+    char bytes[40];
+    for (size_t at = 0; at < sizeof bytes; at++) {
+        memset(bytes, 'a', sizeof bytes);
+        const utapi_string text = {bytes, sizeof bytes};
+        assert_true(utapi_string_is_text(text));
+        bytes[at] = '\0';
+        assert_false(utapi_string_is_text(text));
+        bytes[at] = (char)0x80;
+        assert_false(utapi_string_is_text(text));
+        bytes[at] = (char)0x7F;
+        assert_true(utapi_string_is_text(text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_is_by_bytes_then_length),
         cmocka_unit_test(text_is_well_formed_utf8_without_nul),
+        cmocka_unit_test(text_is_judged_wherever_its_bytes_lie),
+        cmocka_unit_test(a_cut_leaves_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,13 +31,13 @@ typedef struct utapi_event {
     utapi_string keys;      /* of the objects it concerns, joined by colons */
 } utapi_event;
 
-/** An integer that a message may have left out or set to null. */
+/** An integer that a message may have left out, set to null, or sent something else for. */
 typedef struct utapi_integer {
-    enum { UTAPI_ABSENT, UTAPI_NULL, UTAPI_GIVEN } is;
+    enum { UTAPI_ABSENT, UTAPI_NULL, UTAPI_GIVEN, UTAPI_NO_INTEGER } is;
     int64_t value; /* when given */
 } utapi_integer;
 
-/** The parameters of a V1 event that decide its deltas (SPEC 2.2), as they came. */
+/** The parameters of a V1 event that decide its deltas (SPEC 2.2), as they came: only needed ones are judged. */
 typedef struct utapi_action_params {
     utapi_integer byte_length;
     utapi_integer new_byte_length;
