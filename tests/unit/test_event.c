@@ -70,20 +70,6 @@ static void every_row_of_the_table_gives_its_deltas(void **state)
     }
 }
 
-static void only_needed_parameters_are_judged(void **state)
-{
-    (void)state;
-    const utapi_integer odd = {.is = UTAPI_NO_INTEGER};
-    const utapi_action_params all_odd = {odd, odd, odd, odd, odd};
-    utapi_event event = {0};
-    CHECK_OK(utapi_event_of_action(utapi_string_of("headObject"), &all_odd, &event, &err), &err);
-    const utapi_action_params others_odd = {odd, GIVEN(5), NULL_GIVEN, odd, odd};
-    CHECK_OK(utapi_event_of_action(utapi_string_of("putObject"), &others_odd, &event, &err), &err);
-    assert_int_equal(event.storage_delta, 5);
-    check_refused("putObject", &all_odd, "newByteLength: expected an integer");
-    check_refused("putDeleteMarkerObject", &all_odd, "byteLength: expected an integer");
-}
-
 static void those_who_listen_are_told_of_what_changes_data(void **state)
 {
     (void)state;
@@ -126,6 +112,20 @@ static void check_refused(const char *action, const utapi_action_params *params,
     assert_int_equal(utapi_event_of_action(utapi_string_of(action), params, &event, &err), UTAPI_INVALID);
     assert_string_equal(err.detail, detail);
     utapi_error_clear(&err);
+}
+
+static void only_needed_parameters_are_judged(void **state)
+{
+    (void)state;
+    const utapi_integer odd = {.is = UTAPI_NO_INTEGER};
+    const utapi_action_params all_odd = {odd, odd, odd, odd, odd};
+    utapi_event event = {0};
+    CHECK_OK(utapi_event_of_action(utapi_string_of("headObject"), &all_odd, &event, &err), &err);
+    const utapi_action_params others_odd = {odd, GIVEN(5), NULL_GIVEN, odd, odd};
+    CHECK_OK(utapi_event_of_action(utapi_string_of("putObject"), &others_odd, &event, &err), &err);
+    assert_int_equal(event.storage_delta, 5);
+    check_refused("putObject", &all_odd, "newByteLength: expected an integer");
+    check_refused("putDeleteMarkerObject", &all_odd, "byteLength: expected an integer");
 }
 
 static void what_an_action_needs_must_be_there(void **state)
