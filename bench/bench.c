@@ -1,115 +1,276 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench.c - the main of utapi-bench: a table of workloads, each measured on a fresh store.
- *
- * The store is a folder of its own below the temporary directory, removed at the end. */
+/* bench.c - the main of utapi-bench: the command line, and signals that end a run early but cleanly. */
 #include "bench.h"
 
 #include "backends/registry.h"
+#include "compare.h"
+#include "plot.h"
+#include "result.h"
+#include "run.h"
+#include "serve.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-static const struct workload {
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool bench_is_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+static void catch_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        (void)sigaction(numbers[i], &(struct sigaction){.sa_handler = on_signal}, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- the command line --------------------------------------------------------------------- */
+
+typedef enum option_kind { TEXT, COUNT, NUMBER, FLAG, LIST } option_kind;
+
+/* Where an option's value goes: a member of bench_options. */
+#define MEMBER(name) offsetof(bench_options, name)
+
+static const struct option_row {
     const char *name;
-    bench_workload_fn *run;
-    const char *help;
-} workloads[] = {
-    {"list", bench_list, "ListMetrics of one bucket over 15 minutes, a day, 30 days and a year"},
+    option_kind kind;
+    size_t member;
+    double least, most; /* of numbers */
+    const char *argument, *help;
+} rows[] = {
+    {"backend", LIST, 0, 0, 0, "NAMES",
+     "storages, with commas between them; journal+NAME has a journal before it (lmdb)"},
+    {"transport", LIST, 0, 0, 0, "NAMES", "process, http or both (process,http)"},
+    {"short", FLAG, MEMBER(is_short), 0, 0, NULL,
+     "the short set of workloads, 0.6 s each: two or three minutes"},
+    {"repeat", COUNT, MEMBER(repeat), 1, BENCH_REPEATS_MAX, "N", "repetitions of each line (3)"},
+    {"duration", NUMBER, MEMBER(duration_s), 0.01, 86400, "S", "seconds of each repetition (2)"},
+    {"rate", NUMBER, MEMBER(rate), 0, 1e9, "N", "open loop: so many requests a second; 0: closed loop (0)"},
+    {"scale", NUMBER, MEMBER(scale), 1e-6, 1000, "X", "factor of the numbers of buckets and intervals (1)"},
+    {"seed", COUNT, MEMBER(seed), 0, 1e15, "N", "what events are drawn by (1)"},
+    {"no-floors", FLAG, MEMBER(floors), 0, 0, NULL, "measure no floors"},
+    {"json", TEXT, MEMBER(json), 0, 0, "FILE", "write the figures to FILE"},
+    {"plot", TEXT, MEMBER(plot), 0, 0, "DIR", "draw them into DIR, with gnuplot"},
+    {"data", TEXT, MEMBER(data), 0, 0, "DIR",
+     "store below DIR ($TMPDIR, or /tmp); all of it is removed afterwards"},
+    {"redis", TEXT, MEMBER(redis), 0, 0, "URI",
+     "use this Redis, which keeps what is stored (one of our own)"},
+    {"url", TEXT, MEMBER(url), 0, 0, "URL", "measure a server that runs already; it keeps what is stored"},
+    {"utapid", TEXT, MEMBER(utapid), 0, 0, "PATH", "the server to start (beside this program)"},
+    {"access-key", TEXT, MEMBER(access_key), 0, 0, "KEY", "who signs questions (accessKey1)"},
+    {"secret-key", TEXT, MEMBER(secret_key), 0, 0, "KEY", "and with what (verySecretKey1)"},
 };
+
+enum { ROWS = sizeof rows / sizeof *rows, OPTION_BASE = 256 };
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: utapi-bench WORKLOAD [--backend NAME] [--rounds N] [--json]\n\nworkloads:\n");
-    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
-        fprintf(out, "  %-8s %s\n", workloads[i].name, workloads[i].help);
-    fprintf(out, "\nbackends:");
+    fprintf(out, "usage: utapi-bench [OPTION]... [WORKLOAD]...\n"
+                 "       utapi-bench compare [--fail-on-regression] A.json B.json\n"
+                 "       utapi-bench plot FILE.json DIR\n\n");
+    for (size_t i = 0; i < ROWS; i++) {
+        char option[40];
+        (void)snprintf(option, sizeof option, "--%s %s", rows[i].name,
+                       rows[i].argument != NULL ? rows[i].argument : "");
+        fprintf(out, "  %-20s %s\n", option, rows[i].help);
+    }
+    fprintf(out, "\nworkloads, by name or by what stands before the dot (* short set):\n");
+    for (const bench_workload *workload = bench_workloads; workload->name != NULL; workload++)
+        fprintf(out, "%s %-17s %s\n", workload->is_short ? " *" : "  ", workload->name, workload->help);
+    fprintf(out, "\nstorages:");
     for (const utapi_backend_ops *const *kind = utapi_registry_all(); *kind != NULL; kind++)
-        fprintf(out, " %s", (*kind)->name);
+        fprintf(out, " %s journal+%s", (*kind)->name, (*kind)->name);
     fprintf(out, "\n");
 }
 
-static const struct workload *workload_find(const char *name)
+static bool complain(const struct option_row *row, const char *expected)
 {
-    for (size_t i = 0; name != NULL && i < sizeof workloads / sizeof *workloads; i++)
-        if (strcmp(workloads[i].name, name) == 0)
-            return &workloads[i];
-    return NULL;
+    fprintf(stderr, "utapi-bench: --%s: expected %s\n", row->name, expected);
+    return false;
 }
 
-static bool parse_rounds(const char *text, size_t *ret)
+static bool parse_number(const struct option_row *row, const char *text, double *ret)
 {
     char *end;
+    char expected[64];
     errno = 0;
-    const long long rounds = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || rounds < 1 || rounds > 100000000) {
-        fprintf(stderr, "utapi-bench: --rounds: expected a number from 1 to 100000000\n");
-        return false;
+    *ret = strtod(text, &end);
+    if (errno == 0 && end != text && *end == '\0' && *ret >= row->least && *ret <= row->most)
+        return true;
+    (void)snprintf(expected, sizeof expected, "a number from %g to %g", row->least, row->most);
+    return complain(row, expected);
+}
+
+static bool parse_backends(const struct option_row *row, char *text, bench_options *ret)
+{
+    ret->backend_count = 0;
+    for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
+        if (ret->backend_count == BENCH_BACKENDS_MAX || *name == '\0')
+            return complain(row, "names of storages with commas between them");
+        ret->backends[ret->backend_count++] = name;
     }
-    *ret = (size_t)rounds;
     return true;
 }
 
-/* Returns false after it has said what is wrong. */
-static bool parse_options(int argc, char **argv, bench_options *ret)
+static bool parse_transports(const struct option_row *row, char *text, bench_options *ret)
 {
-    static const struct option options[] = {{"backend", required_argument, NULL, 'b'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option == 'b') {
-            ret->backend = utapi_registry_find(optarg);
-            if (ret->backend == NULL) {
-                fprintf(stderr, "utapi-bench: --backend: no backend is called \"%s\"\n", optarg);
-                return false;
-            }
-        } else if (option == 'r') {
-            if (!parse_rounds(optarg, &ret->rounds))
-                return false;
-        } else if (option == 'j') {
-            ret->json = true;
-        } else {
+    memset(ret->transports, 0, sizeof ret->transports);
+    for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
+        unsigned i = 0;
+        while (i < BENCH_TRANSPORTS && strcmp(name, bench_transport_names[i]) != 0)
+            i++;
+        if (i == BENCH_TRANSPORTS)
+            return complain(row, "process, http or both with a comma between them");
+        ret->transports[i] = true;
+    }
+    return true;
+}
+
+static bool parse_option(const struct option_row *row, char *text, bench_options *ret)
+{
+    void *member = (char *)ret + row->member;
+    double number = 0;
+    switch (row->kind) {
+    case TEXT:
+        *(const char **)member = text;
+        return true;
+    case FLAG: /* flips its default */
+        *(bool *)member = !*(bool *)member;
+        return true;
+    case LIST:
+        return strcmp(row->name, "backend") == 0 ? parse_backends(row, text, ret)
+                                                 : parse_transports(row, text, ret);
+    case NUMBER:
+        return parse_number(row, text, (double *)member);
+    case COUNT:
+        if (!parse_number(row, text, &number))
+            return false;
+        if (row->member == MEMBER(seed))
+            ret->seed = (uint64_t)number;
+        else
+            *(unsigned *)member = (unsigned)number;
+        return true;
+    }
+    return false;
+}
+
+/* 0: run; else the exit status plus one. */
+static int parse_options(int argc, char **argv, bench_options *ret)
+{
+    struct option table[ROWS + 2] = {{"help", no_argument, NULL, 'h'}};
+    for (size_t i = 0; i < ROWS; i++)
+        table[i + 1] =
+            (struct option){rows[i].name, rows[i].argument != NULL ? required_argument : no_argument, NULL,
+                            OPTION_BASE + (int)i};
+    bool has_duration = false;
+    for (int option; (option = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
+        if (option < OPTION_BASE) {
             usage(option == 'h' ? stdout : stderr);
-            exit(option == 'h' ? EXIT_SUCCESS : 2);
+            return option == 'h' ? 1 : 3;
+        }
+        const struct option_row *row = &rows[option - OPTION_BASE];
+        has_duration = has_duration || row->member == MEMBER(duration_s);
+        if (!parse_option(row, optarg, ret))
+            return 3;
+    }
+    if (ret->is_short && !has_duration)
+        ret->duration_s = 0.6;
+    ret->words = argv + optind;
+    ret->word_count = (unsigned)(argc - optind);
+    return 0;
+}
+
+static bool words_are_known(const bench_options *options)
+{
+    for (unsigned i = 0; i < options->word_count; i++) {
+        const bench_workload *workload = bench_workloads;
+        while (workload->name != NULL && !bench_workload_is(workload, options->words[i]))
+            workload++;
+        if (workload->name == NULL) {
+            fprintf(stderr, "utapi-bench: no workload is called \"%s\"; see --help\n", options->words[i]);
+            return false;
         }
     }
     return true;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
+static void raise_file_limit(void)
 {
-    (void)status;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int run_main(int argc, char **argv)
+{
+    bench_options options = {.backends = {"lmdb"},
+                             .backend_count = 1,
+                             .transports = {true, true},
+                             .repeat = 3,
+                             .duration_s = 2,
+                             .scale = 1,
+                             .seed = 1,
+                             .floors = true,
+                             .access_key = "accessKey1",
+                             .secret_key = "verySecretKey1"};
+    const int answer = parse_options(argc, argv, &options);
+    if (answer != 0)
+        return answer - 1;
+    if (!words_are_known(&options))
+        return 2;
+    if (options.url != NULL) { /* whatever it stores in, it is one */
+        char host[64];
+        uint16_t port;
+        if (!session_parse_url(options.url, host, sizeof host, &port)) {
+            fprintf(stderr, "utapi-bench: --url: expected http://ADDRESS:PORT\n");
+            return 2;
+        }
+        options.backends[0] = "url";
+        options.backend_count = 1;
+        memset(options.transports, 0, sizeof options.transports);
+        options.transports[BENCH_HTTP] = true;
+    }
+    catch_signals();
+    raise_file_limit();
+    return bench_run(&options) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int plot_main(int count, char **arguments)
+{
+    if (count != 2) {
+        fprintf(stderr, "usage: utapi-bench plot FILE.json DIR\n");
+        return 2;
+    }
+    json_t *document = bench_document_read(arguments[0]);
+    const bool is_done = document != NULL && bench_plot(document, arguments[1]);
+    json_decref(document);
+    return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    bench_options options = {.backend = utapi_registry_find("lmdb"), .rounds = 20000};
-    if (!parse_options(argc, argv, &options))
-        return 2;
-    const struct workload *workload = workload_find(argv[optind]);
-    if (workload == NULL || optind + 1 != argc) {
-        usage(stderr);
-        return 2;
-    }
-
-    const char *parent = getenv("TMPDIR");
-    char data_dir[4096];
-    const int length =
-        snprintf(data_dir, sizeof data_dir, "%s/utapi-bench-XXXXXX", parent != NULL ? parent : "/tmp");
-    if (length < 0 || (size_t)length >= sizeof data_dir || mkdtemp(data_dir) == NULL) {
-        fprintf(stderr, "utapi-bench: no temporary folder: %s\n", strerror(errno));
-        return EXIT_FAILURE;
-    }
-    options.data_dir = data_dir;
-    const bool done = workload->run(&options);
-    nftw(data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    return done ? EXIT_SUCCESS : EXIT_FAILURE;
+    static const struct {
+        const char *name;
+        int (*run)(int count, char **arguments);
+    } commands[] = {{"compare", compare_main}, {"plot", plot_main}, {"serve", serve_main}};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands && argc > 1; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 2, argv + 2);
+    return run_main(argc, argv);
 }

@@ -1,42 +1,85 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * bench.h - what the workloads of utapi-bench share: a store to measure, and samples of time.
+ * bench.h - what the parts of utapi-bench share: a row of the table of workloads, and the options of a run.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
-#include "utapi/engine.h"
+#include "utapi/status.h"
 
-/** What to measure and how often, from the command line. */
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum bench_kind {
+    BENCH_INGEST, /* events into buckets taken by chance */
+    BENCH_TURN,   /* one event for each bucket, in an interval that none of them has a row in yet */
+    BENCH_LIST,   /* questions */
+    BENCH_MIXED,  /* both, by chance */
+    BENCH_START   /* the server, until it listens, on a database that is there */
+} bench_kind;
+
+/** One workload: a row of the table in workload.c. */
+typedef struct bench_workload {
+    const char *name; /* "ingest.64": a group and a member of it */
+    bench_kind kind;
+    unsigned clients;          /* requests under way at the same time */
+    unsigned batch;            /* events in one request */
+    unsigned buckets;          /* that are known before it begins, and that it takes from */
+    unsigned history;          /* intervals in which each of them has a row by then */
+    bool uuids;                /* whether events bring one */
+    unsigned late_percent;     /* of the events: up to a day late */
+    unsigned question_percent; /* of the requests of a mixed workload */
+    unsigned names;            /* resources in one question */
+    unsigned intervals;        /* in the range of a question */
+    bool is_short;             /* part of --short */
+    const char *help;
+} bench_workload;
+
+/** The table, which ends with a row without a name. Static storage. */
+extern const bench_workload bench_workloads[];
+
+/** Whether a word of the command line ("ingest", "ingest.64") names a workload. */
+bool bench_workload_is(const bench_workload *workload, const char *word);
+
+/** What a rate counts: "events", "questions", "requests" or "starts". Static storage. */
+const char *bench_workload_unit(const bench_workload *workload);
+
+/** Requests count as so many units. */
+unsigned bench_workload_units(const bench_workload *workload);
+
+typedef enum bench_transport { BENCH_IN_PROCESS, BENCH_HTTP, BENCH_TRANSPORTS } bench_transport;
+
+/** "process" and "http". */
+extern const char *const bench_transport_names[BENCH_TRANSPORTS];
+
+enum { BENCH_BACKENDS_MAX = 16, BENCH_REPEATS_MAX = 100 };
+
+/** What the command line asks for. Strings are borrowed from it. */
 typedef struct bench_options {
-    const utapi_backend_ops *backend;
-    const char *data_dir; /* where a backend stores; a new folder that is removed afterwards */
-    size_t rounds;        /* measurements of each line */
-    bool json;
+    const char *backends[BENCH_BACKENDS_MAX]; /* "lmdb", "journal+redis" */
+    unsigned backend_count;
+    bool transports[BENCH_TRANSPORTS];
+    char *const *words; /* names of workloads; none: all of them */
+    unsigned word_count;
+    bool is_short;
+    unsigned repeat;
+    double duration_s; /* of each repetition */
+    double rate;       /* requests a second, open loop; 0: closed */
+    double scale;      /* of the numbers of buckets and intervals */
+    uint64_t seed;
+    bool floors;
+    const char *data;                    /* folder to store in; NULL: the temporary one */
+    const char *redis;                   /* URI; NULL: a server of our own */
+    const char *url;                     /* of a server that runs; NULL: one of our own */
+    const char *utapid;                  /* its program; NULL: beside ours */
+    const char *access_key, *secret_key; /* to sign with */
+    const char *json, *plot;             /* where to write; NULL: nowhere */
 } bench_options;
-
-/** One workload: prints its figures. Returns false after it has said on stderr what went wrong. */
-typedef bool bench_workload_fn(const bench_options *options);
-
-bench_workload_fn bench_list;
-
-/** Durations, to be sorted for their quantiles. */
-typedef struct bench_samples {
-    size_t count, capacity;
-    int64_t *nanoseconds; /* owned: bench_samples_done() */
-} bench_samples;
-
-/** Makes room for that many; false if out of memory. */
-bool bench_samples_init(bench_samples *samples, size_t capacity);
-void bench_samples_done(bench_samples *samples);
-
-/** Adds a duration; at most the capacity. */
-void bench_samples_add(bench_samples *samples, int64_t nanoseconds);
-
-/** The duration that the given part of the samples does not exceed, in microseconds. 0.5: the median. */
-double bench_samples_quantile_us(bench_samples *samples, double part);
 
 /** A clock for durations, in nanoseconds. */
 int64_t bench_now_ns(void);
+
+/** Whether a signal asked us to end: what waits or loops looks at it. */
+bool bench_is_interrupted(void);
 
 #endif

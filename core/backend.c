@@ -62,11 +62,12 @@ utapi_status utapi_backend_rows(utapi_backend *self, utapi_level level, utapi_st
     return self->ops->rows(self, level, name, start, end, on_row, ctx, err);
 }
 
-utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *adjustment, utapi_error *err)
+utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *adjustments, size_t count,
+                                  utapi_error *err)
 {
     if (self->ops->adjust == NULL)
         return not_supported(self, "adjust", err);
-    return self->ops->adjust(self, adjustment, err);
+    return self->ops->adjust(self, adjustments, count, err);
 }
 
 utapi_status utapi_backend_forget(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,
@@ -80,6 +81,14 @@ utapi_status utapi_backend_forget(utapi_backend *self, utapi_level level, utapi_
 utapi_status utapi_backend_tend(utapi_backend *self, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
     return self->ops->tend != NULL ? self->ops->tend(self, now_ms, taken_ms, err) : UTAPI_OK;
+}
+
+utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_change, void *ctx,
+                                   utapi_error *err)
+{
+    if (self->ops->changes == NULL)
+        return not_supported(self, "changes", err);
+    return self->ops->changes(self, on_change, ctx, err);
 }
 
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)

@@ -13,7 +13,7 @@ static const uint32_t crc_nibbles[16] = {
     0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9, 0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75,
 };
 
-static uint32_t crc32c(const unsigned char *data, size_t size)
+static uint32_t crc32c_by_table(const unsigned char *data, size_t size)
 {
     uint32_t crc = 0xFFFFFFFFU;
     for (size_t i = 0; i < size; i++) {
@@ -23,6 +23,32 @@ static uint32_t crc32c(const unsigned char *data, size_t size)
     }
     return ~crc;
 }
+
+#ifdef __x86_64__
+/* The processor's own instruction for this polynomial (SSE 4.2), eight bytes at a time. */
+__attribute__((target("sse4.2"))) static uint32_t crc32c_by_processor(const unsigned char *data, size_t size)
+{
+    uint64_t crc = 0xFFFFFFFFU;
+    uint64_t word;
+    for (; size >= sizeof word; data += sizeof word, size -= sizeof word) {
+        memcpy(&word, data, sizeof word);
+        crc = __builtin_ia32_crc32di(crc, word);
+    }
+    for (; size > 0; data++, size--)
+        crc = __builtin_ia32_crc32qi((uint32_t)crc, *data);
+    return ~(uint32_t)crc;
+}
+
+static uint32_t crc32c(const unsigned char *data, size_t size)
+{
+    return __builtin_cpu_supports("sse4.2") ? crc32c_by_processor(data, size) : crc32c_by_table(data, size);
+}
+#else
+static uint32_t crc32c(const unsigned char *data, size_t size)
+{
+    return crc32c_by_table(data, size);
+}
+#endif
 
 static unsigned char *put_varint(unsigned char *at, uint64_t value)
 {

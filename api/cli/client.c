@@ -122,7 +122,7 @@ static bool sign(const client *self, utapi_string body, struct curl_slist **head
            curl_easy_setopt(self->curl, CURLOPT_PASSWORD, self->endpoint->secret_key) == CURLE_OK;
 }
 
-static bool set_url(const client *self, const char *path)
+static bool set_url(const client *self, const char *method, const char *path)
 {
     const client_endpoint *to = self->endpoint;
     UTAPI_AUTO_FREE char *url = NULL;
@@ -133,18 +133,21 @@ static bool set_url(const client *self, const char *path)
         return false;
     }
     if (to->verbose)
-        fprintf(stderr, "> POST %s\n", url);
+        fprintf(stderr, "> %s %s\n", method, url);
     return curl_easy_setopt(self->curl, CURLOPT_URL, url) == CURLE_OK; /* copies it */
 }
 
+/* A body that is absent makes it a GET. */
 static bool prepare(const client *self, const char *path, utapi_string body, struct curl_slist **headers,
                     client_answer *answer)
 {
+    const bool is_get = body.data == NULL;
     CURL *curl = self->curl;
     curl_easy_reset(curl);
     /* "Expect:" with nothing keeps libcurl from asking first whether a large body is welcome. Not where we
      * sign: libcurl 7.88 would sign the header that it then leaves out. Questions are small anyway. */
-    if (!set_url(self, path) || !add_header(headers, "Content-Type: application/json"))
+    if (!set_url(self, is_get ? "GET" : "POST", path) ||
+        !add_header(headers, "Content-Type: application/json"))
         return false;
     if (self->endpoint->access_key != NULL ? !sign(self, body, headers) : !add_header(headers, "Expect:"))
         return false;
@@ -153,8 +156,10 @@ static bool prepare(const client *self, const char *path, utapi_string body, str
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data);
+    if (!is_get) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data);
+    }
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
@@ -185,8 +190,8 @@ static utapi_status failure_status(CURLcode code)
     }
 }
 
-utapi_status client_post(client *self, const char *path, utapi_string body, client_answer *ret,
-                         utapi_error *err)
+static utapi_status client_ask(client *self, const char *path, utapi_string body, client_answer *ret,
+                               utapi_error *err)
 {
     AUTO_HEADERS *headers = NULL;
     client_answer answer = {.body = calloc(1, 1)};
@@ -210,4 +215,15 @@ utapi_status client_post(client *self, const char *path, utapi_string body, clie
         read_error(&answer);
     *ret = answer;
     return UTAPI_OK;
+}
+
+utapi_status client_post(client *self, const char *path, utapi_string body, client_answer *ret,
+                         utapi_error *err)
+{
+    return client_ask(self, path, body, ret, err);
+}
+
+utapi_status client_get(client *self, const char *path, client_answer *ret, utapi_error *err)
+{
+    return client_ask(self, path, (utapi_string){NULL, 0}, ret, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * client.h - posts to a utapid, signed if there is a key. The only file of
+ * client.h - asks a utapid and posts to it, signed if there is a key. The only file of
  * utapictl that knows libcurl.
  */
 #ifndef CLI_CLIENT_H
@@ -53,6 +53,9 @@ void client_free(client *self);
  */
 UTAPI_MUST_USE utapi_status client_post(client *self, const char *path, utapi_string body, client_answer *ret,
                                         utapi_error *err);
+
+/** As client_post(), with GET and no body. */
+UTAPI_MUST_USE utapi_status client_get(client *self, const char *path, client_answer *ret, utapi_error *err);
 
 void client_answer_done(client_answer *answer);
 

@@ -9,5 +9,7 @@
 
 extern const command push_command;
 extern const command list_command;
+extern const command journal_command;
+extern const command migrate_command;
 
 #endif

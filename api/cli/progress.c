@@ -23,17 +23,22 @@ static int64_t steady_ms(void)
 void progress_start(progress *self, FILE *input, bool is_wanted)
 {
     struct stat facts;
-    *self = (progress){.started_ms = steady_ms()};
+    *self = (progress){.unit = "events", .started_ms = steady_ms()};
     if (fstat(fileno(input), &facts) == 0 && S_ISREG(facts.st_mode))
-        self->total_bytes = (uint64_t)facts.st_size;
-    self->is_shown =
-        is_wanted && isatty(STDERR_FILENO) && (self->total_bytes == 0 || self->total_bytes >= LARGE_BYTES);
+        self->total = (uint64_t)facts.st_size;
+    self->is_shown = is_wanted && isatty(STDERR_FILENO) && (self->total == 0 || self->total >= LARGE_BYTES);
 }
 
-static void draw_bar(const progress *self, uint64_t bytes)
+void progress_begin(progress *self, uint64_t total, const char *unit)
+{
+    *self = (progress){.unit = unit, .total = total, .started_ms = steady_ms()};
+    self->is_shown = isatty(STDERR_FILENO);
+}
+
+static void draw_bar(const progress *self, uint64_t done)
 {
     char bar[BAR_CHARACTERS + 1];
-    const double share = bytes < self->total_bytes ? (double)bytes / (double)self->total_bytes : 1.0;
+    const double share = done < self->total ? (double)done / (double)self->total : 1.0;
     const size_t full = (size_t)(share * BAR_CHARACTERS);
     memset(bar, ' ', BAR_CHARACTERS);
     memset(bar, '#', full);
@@ -41,21 +46,21 @@ static void draw_bar(const progress *self, uint64_t bytes)
     fprintf(stderr, "[%s] %3d %%  ", bar, (int)(share * 100));
 }
 
-void progress_show(progress *self, uint64_t bytes, size_t events)
+void progress_show(progress *self, uint64_t done, size_t count)
 {
     const int64_t now_ms = steady_ms();
     if (!self->is_shown || now_ms - self->drawn_ms < REDRAW_MS)
         return;
     self->drawn_ms = now_ms;
     const int64_t spent_ms = now_ms > self->started_ms ? now_ms - self->started_ms : 1;
-    char count[FORMAT_BYTES];
+    char counted[FORMAT_BYTES];
     char rate[FORMAT_BYTES];
-    format_count((int64_t)events, count);
-    format_count((int64_t)((double)events * 1000 / (double)spent_ms), rate);
+    format_count((int64_t)count, counted);
+    format_count((int64_t)((double)count * 1000 / (double)spent_ms), rate);
     fputs("\r\033[K", stderr);
-    if (self->total_bytes > 0)
-        draw_bar(self, bytes);
-    fprintf(stderr, "%s events  %s/s", count, rate);
+    if (self->total > 0)
+        draw_bar(self, done);
+    fprintf(stderr, "%s %s  %s/s", counted, self->unit, rate);
 }
 
 void progress_clear(progress *self)

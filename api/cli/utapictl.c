@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const command *const commands[] = {&push_command, &list_command};
+static const command *const commands[] = {&push_command, &list_command, &journal_command, &migrate_command};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

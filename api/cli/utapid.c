@@ -3,6 +3,7 @@
  * one before; a signal, and down again in the opposite order. The only file of api/ that sees storage. */
 #include "auth/auth.h"
 #include "backends/registry.h"
+#include "cli/replay.h"
 #include "cli/utapid_options.h"
 #include "config/config.h"
 #include "http/log.h"
@@ -15,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_BACKEND "lmdb"
 #define MAX_BACKENDS    16
 #define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
 #define MS_PER_S        INT64_C(1000)
+#define WATCH_S         1 /* between looks at how storage is */
 
 /* Everything that runs, in the order of its making. */
 typedef struct utapid {
@@ -31,6 +34,7 @@ typedef struct utapid {
     auth *auth;
     http_service service;
     server *server;
+    replay *replay;
 } utapid;
 
 /* ---- settings ----------------------------------------------------------------------------- */
@@ -70,13 +74,27 @@ static void open_log(const config *settings)
 
 /* ---- up, step by step --------------------------------------------------------------------- */
 
+/* The journal remembers uuids for as long as was asked for; a shared storage behind it for less, for all it has
+ * to recognise is what another utapid took too. */
 static utapi_status open_storage(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    const utapi_backend_options options = {.location = settings->data_dir,
+    const bool is_shared = settings->redis_uri != NULL;
+    const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
+    const utapi_backend_options options = {.location = is_shared ? settings->redis_uri : settings->data_dir,
                                            .capacity_bytes = (uint64_t)settings->capacity_bytes,
+                                           .dedup_window_ms = window_s * MS_PER_S};
+    const utapi_journal_options journal = {.location = settings->journal_path,
+                                           .capacity_bytes = (uint64_t)settings->journal_bytes,
+                                           .keep_ms = settings->journal_keep_s * MS_PER_S,
                                            .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
-    return utapi_backend_open(utapi_registry_find(settings->backend), &options, &self->backend, err);
+    return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
+                               &self->backend, err);
+}
+
+static utapi_status walk_refused(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err)
+{
+    return utapi_journal_refused(storage, on_refused, ctx, err);
 }
 
 static utapi_status start_engine(utapid *self, utapi_error *err)
@@ -142,6 +160,8 @@ static utapi_status start_server(utapid *self, utapi_error *err)
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
         .list_max_bytes = (size_t)settings->max_list_bytes,
         .list_max_names = (size_t)settings->max_names,
+        .refused = settings->journal_enabled ? walk_refused : NULL,
+        .storage = self->backend,
     };
     const server_options options = {
         .bind = settings->bind,
@@ -155,10 +175,17 @@ static utapi_status start_server(utapid *self, utapi_error *err)
     return server_start(&options, &self->service, &self->server, err);
 }
 
+static utapi_status start_replay(utapid *self, utapi_error *err)
+{
+    if (self->config.local_cache_uri == NULL)
+        return UTAPI_OK;
+    return replay_start(self->config.local_cache_uri, self->engine, &self->replay, err);
+}
+
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity, open_storage, start_engine, start_auth, start_server};
+        load_identity, open_storage, start_engine, start_auth, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -171,6 +198,7 @@ static utapi_status start(utapid *self, utapi_error *err)
 
 static void stop(utapid *self)
 {
+    replay_stop(self->replay);
     server_stop(self->server);
     auth_free(self->auth);
     utapi_engine_free(self->engine); /* commits what still waits */
@@ -191,12 +219,31 @@ static void block_signals(sigset_t *ret)
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-/* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
-static void wait_for_signal(const sigset_t *signals)
+/* Says when trouble begins, and when it is over; what it is may change meanwhile. */
+static void watch_storage(const utapid *self, bool *is_troubled)
 {
+    utapi_stats stats = {0};
+    utapi_error err = {0};
+    const char *trouble = stats.trouble;
+    if (utapi_engine_stats(self->engine, &stats, &err) != UTAPI_OK)
+        trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
+    if (*trouble != '\0' && !*is_troubled)
+        log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
+                  self->config.journal_enabled ? "; events are taken all the same, until the journal is full"
+                                               : "");
+    if (*trouble == '\0' && *is_troubled)
+        log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
+    *is_troubled = *trouble != '\0';
+}
+
+/* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
+static void wait_for_signal(const utapid *self, const sigset_t *signals)
+{
+    static const struct timespec pause = {.tv_sec = WATCH_S};
+    bool is_troubled = false;
     int received;
-    while (sigwait(signals, &received) != 0)
-        continue;
+    while ((received = sigtimedwait(signals, NULL, &pause)) < 0)
+        watch_storage(self, &is_troubled);
     log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
@@ -234,7 +281,7 @@ static utapi_status serve(utapid *self, utapi_error *err)
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
         announce(self);
-        wait_for_signal(&signals);
+        wait_for_signal(self, &signals);
     }
     return status;
 }

@@ -4,6 +4,7 @@
 #include "config/config.h"
 
 #include "config/file.h"
+#include "config/redis.h"
 #include "config/value.h"
 #include "utapi/scoped.h"
 
@@ -22,8 +23,12 @@ void config_done(config *self)
         if (keys[i].kind->release != NULL)
             keys[i].kind->release((char *)self + keys[i].member);
     }
+    free(self->redis_uri);
+    free(self->local_cache_uri);
     free(self->file);
     free(self->ignored);
+    self->redis_uri = NULL;
+    self->local_cache_uri = NULL;
     self->file = NULL;
     self->ignored = NULL;
 }
@@ -89,26 +94,82 @@ static void list_names(const char *const *names, char *ret, size_t size)
     }
 }
 
-/* A file that asks for Redis and names no backend means that one. */
-static utapi_status settle_backend(config *self, const config_inputs *inputs, bool is_named,
+static bool is_given(const bool *is_set, const char *path)
+{
+    size_t count;
+    return is_set[config_key_find(path) - config_keys(&count)];
+}
+
+/* What asks for Redis: the file's object, or a key that says where one is; NULL if nothing does. */
+static const char *asking_for_redis(const config_file_facts *facts, const bool *is_set)
+{
+    static const char *const places[] = {"redis.url", "redis.path", "redis.sentinels", "redis.host"};
+    if (facts->redis != NULL)
+        return facts->redis;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (is_given(is_set, places[i]))
+            return places[i];
+    }
+    return NULL;
+}
+
+/* Who asks for Redis and names no backend means that one. */
+static utapi_status settle_backend(config *self, const config_inputs *inputs, const bool *is_set,
                                    const config_file_facts *facts, utapi_error *err)
 {
     char known[80];
     assert(self->backend != NULL); /* by default */
     list_names(inputs->backends, known, sizeof known);
-    if (facts->redis != NULL && !is_named && !is_listed(inputs->backends, "redis"))
+    const char *asking = is_given(is_set, "backend") ? NULL : asking_for_redis(facts, is_set);
+    if (asking != NULL && !is_listed(inputs->backends, "redis"))
         return utapi_fail(err, UTAPI_INVALID,
-                          "%.60s: %s asks for Redis, which this build cannot store in; choose with the key "
+                          "%s asks for Redis, which this build cannot store in; choose with the key "
                           "\"backend\" or --backend: %s",
-                          self->file, facts->redis, known);
-    if (facts->redis != NULL && !is_named)
+                          asking, known);
+    if (asking != NULL)
         return set_from_text(self, config_key_find("backend"), "redis", "backend", err);
     if (!is_listed(inputs->backends, self->backend))
         return utapi_fail(err, UTAPI_INVALID,
                           "backend: this build cannot store in \"%.40s\"; choose one of: %s", self->backend,
                           known);
-    if (facts->redis != NULL && strcmp(self->backend, "redis") != 0)
-        return config_ignore(self, facts->redis, err);
+    return UTAPI_OK;
+}
+
+/* Utapi's list of undelivered events belongs to what its clients write into Redis themselves. CloudServer's file
+ * always says where it would be, so elsewhere only localCache.url, which is ours, means that there is one. */
+static utapi_status settle_redis(config *self, const bool *is_set, const config_file_facts *facts,
+                                 utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    if (strcmp(self->backend, "redis") != 0) {
+        if (facts->redis != NULL)
+            status = config_ignore(self, facts->redis, err);
+        if (status == UTAPI_OK && is_given(is_set, "localCache.url"))
+            status = config_redis_uri(&self->local_cache, "localCache", NULL, &self->local_cache_uri, err);
+        else if (status == UTAPI_OK && facts->local_cache != NULL)
+            status = config_ignore(self, facts->local_cache, err);
+        return status;
+    }
+    const bool has_cache = facts->local_cache != NULL || is_given(is_set, "localCache.url") ||
+                           is_given(is_set, "localCache.host") || is_given(is_set, "localCache.sentinels");
+    status = config_redis_uri(&self->redis, "redis", self->component, &self->redis_uri, err);
+    if (status == UTAPI_OK && has_cache)
+        status = config_redis_uri(&self->local_cache, "localCache", NULL, &self->local_cache_uri, err);
+    return status;
+}
+
+/* Redis is another machine that may be away: it is never without a journal. */
+static utapi_status settle_journal(config *self, const bool *is_set, utapi_error *err)
+{
+    if (self->redis_uri != NULL && !self->journal_enabled && is_given(is_set, "journal.enabled"))
+        return utapi_fail(err, UTAPI_INVALID,
+                          "journal.enabled: events always go to the journal before Redis, so it cannot be "
+                          "false; leave it out");
+    self->journal_enabled = self->journal_enabled || self->redis_uri != NULL;
+    if (self->journal_path == NULL && asprintf(&self->journal_path, "%s/journal", self->data_dir) < 0) {
+        self->journal_path = NULL;
+        return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    }
     return UTAPI_OK;
 }
 
@@ -144,7 +205,11 @@ static utapi_status gather(config *self, const config_inputs *inputs, bool *is_s
     for (size_t i = 0; i < count && status == UTAPI_OK; i++)
         status = set_from_process(self, &keys[i], inputs->flags[i], &is_set[i], err);
     if (status == UTAPI_OK)
-        status = settle_backend(self, inputs, is_set[config_key_find("backend") - keys], &facts, err);
+        status = settle_backend(self, inputs, is_set, &facts, err);
+    if (status == UTAPI_OK)
+        status = settle_redis(self, is_set, &facts, err);
+    if (status == UTAPI_OK)
+        status = settle_journal(self, is_set, err);
     if (status == UTAPI_OK)
         status = settle_limits(self, err);
     settle_operations(self);

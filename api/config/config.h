@@ -15,6 +15,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** Where a Redis is, as Utapi's and ioredis's keys say it. */
+typedef struct config_redis {
+    char *url; /* NULL: the members that follow say it */
+    char *host;
+    int64_t port;
+    char *path; /* of a Unix socket; NULL: none */
+    char *username, *password;
+    int64_t database;
+    char *sentinels; /* "host:port,host:port"; NULL: none */
+    char *name;
+    char *sentinel_password;
+    int64_t connect_timeout_ms, timeout_ms;
+} config_redis;
+
 /** Every setting, checked. Members are documented in docs/configuration.md under their keys. */
 typedef struct config {
     int64_t port;
@@ -25,6 +39,17 @@ typedef struct config {
     char *data_dir;         /* lmdb.path */
     int64_t capacity_bytes; /* lmdb.mapSize */
     int64_t dedup_window_s;
+
+    config_redis redis;
+    char *redis_uri; /* all of redis in one text, passwords too; NULL: another backend was chosen */
+    int64_t redis_dedup_window_s;
+    config_redis local_cache;
+    char *local_cache_uri; /* likewise; NULL: there is nothing to take over */
+
+    bool journal_enabled;
+    char *journal_path;
+    int64_t journal_bytes;
+    int64_t journal_keep_s;
 
     bool auth_enabled;
     char *auth_file;  /* NULL: none was named */
@@ -54,7 +79,7 @@ typedef struct config {
     int64_t request_timeout_s;
 
     char *file;    /* that was read; NULL: none */
-    char *ignored; /* keys of the file that do not apply: "vaultd, localCache"; NULL: none */
+    char *ignored; /* keys of the file that do not apply: "vaultd, certFilePaths"; NULL: none */
 } config;
 
 /** "trace", "debug", "info", "warn", "error", "fatal", NULL. */

@@ -7,6 +7,7 @@
 #include "utapi/scoped.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,15 +67,56 @@ static utapi_status ignore_key(const walk *self, const char *path, utapi_error *
     return config_ignore(self->config, whole, err);
 }
 
+/* Objects that stand in `utapi` or beside it and are taken as a whole: their members do not mix. */
+static const struct {
+    const char *group, *in_utapi;
+    size_t fact; /* offset in config_file_facts */
+} wholes[] = {
+    {"redis", "utapi.redis", offsetof(config_file_facts, redis)},
+    {"localCache", "utapi.localCache", offsetof(config_file_facts, local_cache)},
+};
+
+/* Takes back what an object said that is now said again. */
+static utapi_status forget_group(const walk *self, const char *group, utapi_error *err)
+{
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        const config_key *key = &keys[i];
+        const config_place place = {.name = key->path};
+        void *member = (char *)self->config + key->member;
+        if (strncmp(key->path, group, strlen(group)) != 0 || key->path[strlen(group)] != '.')
+            continue;
+        self->is_set[i] = false;
+        if (key->kind->release != NULL)
+            key->kind->release(member);
+        if (*key->fallback != '\0')
+            status = key->kind->from_text(key, key->fallback, &place, member, err);
+    }
+    return status;
+}
+
+static utapi_status note_whole(const walk *self, const char *path, utapi_error *err)
+{
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        if (strcmp(wholes[i].group, path) != 0)
+            continue;
+        const char **fact = (const char **)(void *)((char *)self->facts + wholes[i].fact);
+        if (*fact != NULL)
+            return forget_group(self, path, err);
+        *fact = *self->prefix != '\0' ? wholes[i].in_utapi : wholes[i].group;
+    }
+    return UTAPI_OK;
+}
+
 static utapi_status walk_object(const walk *self, const json_t *object, const char *group, utapi_error *err);
 
 static utapi_status walk_member(const walk *self, const json_t *value, const char *path, utapi_error *err)
 {
-    if (strcmp(path, "redis") == 0) {
-        if (self->facts->redis == NULL)
-            self->facts->redis = *self->prefix != '\0' ? "utapi.redis" : "redis";
-        return UTAPI_OK;
-    }
+    const utapi_status status = note_whole(self, path, err);
+    if (status != UTAPI_OK)
+        return status;
     if (config_key_is_foreign(path, json_is_object(value)))
         return ignore_key(self, path, err);
     const config_key *key = config_key_find(path);

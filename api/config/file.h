@@ -9,7 +9,8 @@
 
 /** What a file says besides the values that it sets. */
 typedef struct config_file_facts {
-    const char *redis; /* where it asks for Redis: "redis" or "utapi.redis"; NULL: nowhere. Static storage. */
+    /* Where its objects of these names are: "redis" or "utapi.redis"; NULL: nowhere. Static storage. */
+    const char *redis, *local_cache;
 } config_file_facts;
 
 /**

@@ -17,6 +17,8 @@
 #define MIB          (KIB * 1024)
 #define TIB          (MIB * 1024 * 1024)
 #define YEAR_S       INT64_C(31622400)
+#define HOUR_MS      INT64_C(3600000)
+#define TEXT_MOST    4096 /* bytes of a URI, of a password */
 
 #define MOST_DEFAULT_WORKERS 8
 
@@ -56,6 +58,13 @@ static char *default_data_dir(const config_inputs *inputs)
     else
         size = asprintf(&path, "%s/.local/state/utapi", home != NULL ? home : "");
     return size < 0 ? NULL : path;
+}
+
+/* It depends on another key, so config.c makes it when all are known. */
+static char *default_journal_path(const config_inputs *inputs)
+{
+    (void)inputs;
+    return strdup("");
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -107,10 +116,11 @@ static const char *const foreign[] = {"batchSize",
                                       "ingestionLagSeconds",
                                       "ingestionSchedule",
                                       "ingestionShardSize",
-                                      "localCache",
+                                      "localCache.retry",
                                       "log.dumpLevel",
                                       "nodeId",
                                       "onlyCountLatestWhenObjectLocked",
+                                      "redis.retry",
                                       "reindex",
                                       "reindexSchedule",
                                       "repairSchedule",

@@ -145,18 +145,17 @@ const config_kind config_boolean = {"true or false", boolean_from_text, boolean_
 
 /* ---- texts -------------------------------------------------------------------------------- */
 
-static void text_release(void *member)
+void config_text_release(void *member)
 {
     free(*(char **)member);
     *(char **)member = NULL;
 }
 
-/* text is taken. */
-static utapi_status text_replace(char *text, void *ret, utapi_error *err)
+utapi_status config_text_replace(char *text, void *ret, utapi_error *err)
 {
     if (text == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
-    text_release(ret);
+    config_text_release(ret);
     *(char **)ret = text;
     return UTAPI_OK;
 }
@@ -168,7 +167,7 @@ static utapi_status name_from_text(const config_key *key, const char *text, cons
     if (*text == '\0' || strlen(text) > (size_t)key->max)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected a text of 1 to %lld bytes", place->name,
                           (long long)key->max);
-    return text_replace(strdup(text), ret, err);
+    return config_text_replace(strdup(text), ret, err);
 }
 
 static utapi_status path_from_text(const config_key *key, const char *text, const config_place *place,
@@ -182,7 +181,7 @@ static utapi_status path_from_text(const config_key *key, const char *text, cons
         path = strdup(text);
     else if (asprintf(&path, "%s/%s", place->folder, text) < 0)
         path = NULL;
-    return text_replace(path, ret, err);
+    return config_text_replace(path, ret, err);
 }
 
 static utapi_status address_from_text(const config_key *key, const char *text, const config_place *place,
@@ -193,7 +192,7 @@ static utapi_status address_from_text(const config_key *key, const char *text, c
     if (inet_pton(AF_INET, text, address) != 1 && inet_pton(AF_INET6, text, address) != 1)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected an IPv4 or IPv6 address, not \"%.60s\"",
                           place->name, text);
-    return text_replace(strdup(text), ret, err);
+    return config_text_replace(strdup(text), ret, err);
 }
 
 static utapi_status text_from_json(const config_key *key, const json_t *value, const config_place *place,
@@ -204,10 +203,10 @@ static utapi_status text_from_json(const config_key *key, const json_t *value, c
     return key->kind->from_text(key, json_string_value(value), place, ret, err);
 }
 
-const config_kind config_name = {"a text", name_from_text, text_from_json, text_release};
-const config_kind config_path = {"a path", path_from_text, text_from_json, text_release};
+const config_kind config_name = {"a text", name_from_text, text_from_json, config_text_release};
+const config_kind config_path = {"a path", path_from_text, text_from_json, config_text_release};
 const config_kind config_address = {"an IPv4 or IPv6 address", address_from_text, text_from_json,
-                                    text_release};
+                                    config_text_release};
 
 /* ---- choices ------------------------------------------------------------------------------ */
 

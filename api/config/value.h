@@ -24,6 +24,12 @@ typedef utapi_status config_from_json_fn(const config_key *key, const json_t *va
                                          const config_place *place, void *ret, utapi_error *err);
 typedef void config_release_fn(void *member);
 
+/** Frees a char * member, and makes it NULL. */
+void config_text_release(void *member);
+
+/** Puts a text into a char * member. @param text  taken; NULL: there was no memory */
+UTAPI_MUST_USE utapi_status config_text_replace(char *text, void *ret, utapi_error *err);
+
 typedef struct config_kind {
     const char *name; /* "a whole number" */
     config_from_text_fn *from_text;
@@ -41,6 +47,11 @@ extern const config_kind config_choice;     /* int: an index into choices */
 extern const config_kind config_levels;     /* utapi_level_set */
 extern const config_kind config_operations; /* utapi_operation_set; an empty list is 0 */
 extern const config_kind config_addresses;  /* allow_list */
+extern const config_kind config_host;       /* char *, a host's name or address */
+extern const config_kind config_secret;     /* char *, in no message; NULL where it is "" */
+extern const config_kind config_redis_url;  /* char *, in no message; only its scheme is looked at */
+extern const config_kind
+    config_endpoints; /* char *, "host:port,host:port"; in JSON also an array of objects */
 
 /** allow_list that the default always belongs to: Utapi adds what healthChecks.allowFrom says to it. */
 extern const config_kind config_addresses_added;

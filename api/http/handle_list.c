@@ -134,8 +134,8 @@ static http_error read_usage(const http_service *service, const http_call *call,
     utapi_error_clear(&err);
     const utapi_status status = utapi_engine_list(service->engine, asked->level, names, asked->body.count,
                                                   asked->body.range, usages, &err);
-    if (status != UTAPI_OK) /* no fault of the question's: an overflow there is ours */
-        return http_fail_status(failure, call, status == UTAPI_OVERFLOW ? UTAPI_CORRUPT : status, &err);
+    if (status != UTAPI_OK)
+        return http_fail_question(failure, call, status, &err);
 
     *ret_body = json_answer(asked->level, &asked->body, usages, ret_size);
     return *ret_body != NULL ? HTTP_OK : http_fail(failure, HTTP_INTERNAL_ERROR, NULL);

@@ -42,8 +42,8 @@ static http_error read_storage(const http_service *service, const http_call *cal
     utapi_error_clear(&err);
     int64_t bytes = 0;
     const utapi_status status = utapi_engine_storage(service->engine, level, stored, &bytes, &err);
-    if (status != UTAPI_OK) /* no fault of the question's: an overflow there is ours */
-        return http_fail_status(failure, call, status == UTAPI_OVERFLOW ? UTAPI_CORRUPT : status, &err);
+    if (status != UTAPI_OK)
+        return http_fail_question(failure, call, status, &err);
     *ret_body = json_storage_answer(level, name, bytes, ret_size);
     return *ret_body != NULL ? HTTP_OK : http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
 }

@@ -102,6 +102,17 @@ http_error http_fail_status(http_failure *failure, const http_call *call, utapi_
     }
 }
 
+http_error http_fail_question(http_failure *failure, const http_call *call, utapi_status status,
+                              const utapi_error *err)
+{
+    const http_error error =
+        http_fail_status(failure, call, status == UTAPI_OVERFLOW ? UTAPI_CORRUPT : status, err);
+    if (error == HTTP_SERVICE_UNAVAILABLE)
+        return http_fail(failure, error,
+                         "The storage does not answer, so usage cannot be read now. Try again.");
+    return error;
+}
+
 /** A generator that is quick, not secret: request ids only need to differ (splitmix64). */
 static uint64_t next_random(void)
 {

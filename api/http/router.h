@@ -13,6 +13,12 @@
 #include "http/request.h"
 #include "utapi/engine.h"
 
+/** Told of each event that was kept aside (utapi_stats.journal.refused). Borrowed for the call. False stops. */
+typedef bool http_refused_cb(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason);
+
+/** Walks through the events that were kept aside, the oldest first. */
+typedef utapi_status http_refused_fn(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err);
+
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
     utapi_engine *engine;
@@ -25,6 +31,8 @@ typedef struct http_service {
     size_t ingest_max_bytes;
     size_t list_max_bytes; /* SPEC 3 */
     size_t list_max_names;
+    http_refused_fn *refused; /* NULL: nothing is ever kept aside */
+    void *storage;            /* for refused */
 } http_service;
 
 /**

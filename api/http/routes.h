@@ -36,10 +36,15 @@ void http_call_refuse(http_call *call, const http_failure *failure);
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
                             const utapi_error *err);
 
+/** As http_fail_status(), for a question: no fault of its own can make it fail, so that an overflow is ours. */
+http_error http_fail_question(http_failure *failure, const http_call *call, utapi_status status,
+                              const utapi_error *err);
+
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
+http_handler_fn handle_refused;
 http_handler_fn handle_storage;
 
 /** Frees http_call.pending of an ingest call. NULL is fine. */

@@ -1,21 +1,246 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal.c - opening and closing. */
-#include "utapi_journal.h"
+/* journal.c - the contract's side: opening and closing, and the slots that wait for the storage. */
+#include "journal_internal.h"
+
+#include "utapi/scoped.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEEP_LEAST_MS = 60000 };
+
+const journal_tuning utapi_journal_tuning = {
+    .steady_ms = utapi_journal_monotonic_ms,
+    .tick_ms = 1000,
+    .wait_ms = 5000,
+    .back_off_ms = 10,
+    .step_events = 20000,
+    .pending_events = 1000000,
+    .pending_bytes = (size_t)256 << 20,
+};
+
+/* ---- slots -------------------------------------------------------------------------------- */
+
+/* The storage's own slots, once it has all that was taken before the call. */
+static utapi_status journal_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
+                                  void *ctx, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = utapi_journal_wait_drained(self, err);
+    return status == UTAPI_OK ? utapi_backend_visit(self->storage, level, on_resource, ctx, err) : status;
+}
+
+static utapi_status journal_rows(utapi_backend *base, utapi_level level, utapi_string name,
+                                 utapi_interval start, utapi_interval end, utapi_row_cb *on_row, void *ctx,
+                                 utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = utapi_journal_wait_drained(self, err);
+    return status == UTAPI_OK ? utapi_backend_rows(self->storage, level, name, start, end, on_row, ctx, err)
+                              : status;
+}
+
+static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
+                                   utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = utapi_journal_wait_drained(self, err);
+    return status == UTAPI_OK ? utapi_backend_adjust(self->storage, adjustments, count, err) : status;
+}
+
+static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+                                   utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = utapi_journal_wait_drained(self, err);
+    if (status != UTAPI_OK)
+        return status;
+    pthread_mutex_lock(&self->lock); /* first: no question may add what this makes void */
+    if (time_ms > self->gone_newest_ms[level])
+        self->gone_newest_ms[level] = time_ms;
+    pthread_mutex_unlock(&self->lock);
+    return utapi_backend_forget(self->storage, level, name, time_ms, err);
+}
+
+/* The storage's upkeep is the drain thread's: it must not run ahead of what was taken earlier. The caller waits
+ * for it only while that takes no longer than a hand-over. */
+static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+{
+    enum { AT_ONCE = 10000, TEND_WAIT_MS = 1000 };
+    journal *self = (journal *)base;
+    (void)err;
+    const int64_t until_ms = utapi_journal_monotonic_ms() + TEND_WAIT_MS;
+    pthread_mutex_lock(&self->lock);
+    self->now_ms = now_ms;
+    self->taken_ms = taken_ms > self->taken_ms ? taken_ms : self->taken_ms;
+    self->tend_wanted = self->expire_wanted = true;
+    pthread_cond_signal(&self->wake);
+    while (self->tend_wanted && *self->trouble == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
+           utapi_journal_wait_until(self, &self->changed, until_ms))
+        continue;
+    pthread_mutex_unlock(&self->lock);
+    return UTAPI_OK;
+}
+
+static void note(char ret[static sizeof((utapi_stats *)0)->trouble], const char *text)
+{
+    const size_t most = sizeof((utapi_stats *)0)->trouble;
+    if (*ret == '\0')
+        snprintf(ret, most, "%.*s", (int)most - 1, text);
+}
+
+static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    utapi_stats stats = {.resources = 0};
+    utapi_error storage_err;
+    uint64_t used_pages = 0;
+    utapi_error_clear(&storage_err);
+    if (utapi_backend_stats(self->storage, &stats, &storage_err) != UTAPI_OK) {
+        stats = (utapi_stats){.resources = 0};
+        note(stats.trouble, storage_err.detail);
+    }
+    const utapi_status status = utapi_journal_used_pages(self, &used_pages, err);
+    if (status != UTAPI_OK)
+        return status; /* nothing can be taken: the whole is not well */
+    stats.journal.capacity_bytes = self->map_pages * self->page_size;
+    stats.journal.used_bytes = used_pages * self->page_size;
+    pthread_mutex_lock(&self->lock);
+    note(stats.trouble, self->trouble);
+    note(stats.trouble, self->alarm);
+    stats.journal.waiting = utapi_journal_waiting(self);
+    stats.journal.oldest_ms = stats.journal.waiting > 0 ? self->oldest_ms : 0;
+    stats.journal.refused = self->refused;
+    stats.journal.lost = self->lost;
+    pthread_mutex_unlock(&self->lock);
+    *ret = stats;
+    return UTAPI_OK;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------ */
+
+static void journal_free(journal *self)
+{
+    if (self == NULL)
+        return;
+    utapi_journal_drain_stop(self);
+    utapi_backend_close(self->storage);
+    utapi_journal_epochs_free(self);
+    utapi_journal_pending_free(self);
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    if (self->lock_fd >= 0)
+        close(self->lock_fd);
+    pthread_rwlock_destroy(&self->gate);
+    pthread_mutex_destroy(&self->writing);
+    pthread_mutex_destroy(&self->lock);
+    pthread_cond_destroy(&self->wake);
+    pthread_cond_destroy(&self->changed);
+    free(self->location);
+    free(self);
+}
+UTAPI_AUTO_DEFINE(journal, journal_free)
+
+static void journal_close(utapi_backend *base)
+{
+    journal *self = (journal *)base;
+    utapi_error err;
+    utapi_error_clear(&err);
+    utapi_journal_drain_stop(self);
+    self->started = false;
+    /* Notes how far it is. Where that fails, the storage's fence tells as well. */
+    if (utapi_journal_upkeep(self, &err) != UTAPI_OK)
+        utapi_error_clear(&err);
+    journal_free(self);
+}
+
+static const utapi_backend_ops journal_ops = {
+    .version = UTAPI_BACKEND_VERSION,
+    .name = "journal",
+    .apply = utapi_journal_apply,
+    .read = utapi_journal_read,
+    .visit = journal_visit,
+    .rows = journal_rows,
+    .adjust = journal_adjust,
+    .forget = journal_forget,
+    .tend = journal_tend,
+    .stats = journal_stats,
+    .close = journal_close,
+};
+
+static utapi_status options_check(const utapi_journal_options *options, utapi_error *err)
+{
+    if (options->location == NULL || *options->location == '\0')
+        return utapi_fail(err, UTAPI_INVALID, "the journal needs a directory");
+    if (options->keep_ms < 0 || options->dedup_window_ms < 0)
+        return utapi_fail(err, UTAPI_INVALID, "the journal: a time must not be negative");
+    return UTAPI_OK;
+}
+
+static void conditions_init(journal *self)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->wake, &attr);
+    pthread_cond_init(&self->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void locks_init(journal *self)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    /* By default readers who keep coming would keep a reopening out for ever. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&self->gate, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&self->writing, NULL);
+    pthread_mutex_init(&self->lock, NULL);
+    conditions_init(self);
+}
+
+utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journal_options *options,
+                                      const journal_tuning *tuning, utapi_backend **ret, utapi_error *err)
+{
+    UTAPI_AUTO(journal) *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        utapi_backend_close(storage);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the journal");
+    }
+    self->base.ops = &journal_ops;
+    self->storage = storage;
+    self->lock_fd = -1;
+    self->tuning = *tuning;
+    self->capacity_bytes = options->capacity_bytes;
+    self->keep_ms = options->keep_ms;
+    self->window_ms = options->dedup_window_ms;
+    locks_init(self);
+    utapi_status status = options_check(options, err);
+    if (status != UTAPI_OK)
+        return status;
+    self->location = strdup(options->location);
+    if (self->location == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the journal");
+    status = utapi_journal_lock(self, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_env_open(self, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_epochs_load(self, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_drain_start(self, err);
+    if (status == UTAPI_OK)
+        *ret = &UTAPI_TAKE(self)->base;
+    return status;
+}
 
 utapi_status utapi_journal_open(utapi_backend *storage, const utapi_journal_options *options,
                                 utapi_backend **ret, utapi_error *err)
 {
-    (void)options;
-    (void)ret;
-    utapi_backend_close(storage);
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "journal");
-}
-
-utapi_status utapi_journal_refused(utapi_backend *journal, utapi_refused_cb *on_refused, void *ctx,
-                                   utapi_error *err)
-{
-    (void)journal;
-    (void)on_refused;
-    (void)ctx;
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "journal");
+    if (options->keep_ms < KEEP_LEAST_MS) {
+        utapi_backend_close(storage);
+        return utapi_fail(err, UTAPI_INVALID, "the journal keeps what was stored for a minute at least");
+    }
+    return utapi_journal_open_tuned(storage, options, &utapi_journal_tuning, ret, err);
 }

@@ -117,21 +117,28 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
 
 /* ---- the other writes --------------------------------------------------------------------- */
 
-static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustment, utapi_error *err)
+static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *adjustment, utapi_error *err)
 {
     utapi_cell cell = {.interval = adjustment->interval};
     utapi_sums_add_amounts(&cell.sums, adjustment->delta);
     lmdb_intake intake = {.once = &cell};
     lmdb_key key;
-    lmdb_write write;
     if (cell.interval < 0 || cell.interval > UTAPI_INTERVAL_MAX)
         return utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)cell.interval);
-    utapi_status status = utapi_lmdb_resource_key(adjustment->level, adjustment->name, &key, err);
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
+    const utapi_status status = utapi_lmdb_resource_key(adjustment->level, adjustment->name, &key, err);
+    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, &key, &intake, err) : status;
+}
+
+static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
+                                utapi_error *err)
+{
+    lmdb_write write;
+    utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    return utapi_lmdb_write_end(&write, utapi_lmdb_rows_add(&write, &key, &intake, err), err);
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
+        status = adjustment_apply(&write, &adjustments[i], err);
+    return utapi_lmdb_write_end(&write, status, err);
 }
 
 static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,

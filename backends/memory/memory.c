@@ -180,18 +180,25 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
 
 /* ---- the other writes --------------------------------------------------------------------- */
 
-static utapi_status memory_adjust(utapi_backend *base, const utapi_adjustment *adjustment, utapi_error *err)
+static utapi_status adjustment_apply(memory_backend *self, const utapi_adjustment *adjustment,
+                                     utapi_error *err)
 {
-    memory_backend *self = (memory_backend *)base;
     utapi_cell cell = {.interval = adjustment->interval};
     utapi_sums_add_amounts(&cell.sums, adjustment->delta);
     memory_intake intake = {.once = &cell};
     memory_resource *resource = NULL;
+    const utapi_status status = utapi_memory_get(self, adjustment->level, adjustment->name, &resource, err);
+    return status == UTAPI_OK ? utapi_memory_add(self, resource, &intake, err) : status;
+}
 
+static utapi_status memory_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
+                                  utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    utapi_status status = UTAPI_OK;
     pthread_rwlock_wrlock(&self->lock);
-    utapi_status status = utapi_memory_get(self, adjustment->level, adjustment->name, &resource, err);
-    if (status == UTAPI_OK)
-        status = utapi_memory_add(self, resource, &intake, err);
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
+        status = adjustment_apply(self, &adjustments[i], err);
     return write_end(self, status);
 }
 

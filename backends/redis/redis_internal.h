@@ -2,8 +2,8 @@
 /*
  * redis_internal.h - what the files of this backend share.
  *
- * redis_uri.c and redis_link.c reach the server; redis_keys.c names keys; redis_apply.c hands batches to
- * lua/apply.lua; redis_tend.c works off what scripts left for later; redis_read.c answers questions, with the
+ * redis_uri.c, redis_connect.c and redis_link.c reach the server; redis_keys.c names keys; redis_apply.c hands batches
+ * to lua/apply.lua, in the words of redis_words.c; redis_tend.c works off what scripts left for later; redis_read.c answers questions, with the
  * summaries of redis_days.c; redis_visit.c walks through resources; redis_backend.c is the contract's side.
  */
 #ifndef REDIS_REDIS_INTERNAL_H
@@ -22,15 +22,18 @@ typedef struct redis_backend {
     redis_pool *pool;        /* for readers */
     pthread_mutex_t writing; /* guards the writer's link */
     redis_link *writer;
+    uint64_t unique,
+        unique_count; /* random, and how often it was used: members of sorted sets are told apart */
 } redis_backend;
 
 /* The slots of the contract (utapi/backend.h), by file. */
-utapi_backend_apply_fn utapi_redis_apply;   /* redis_apply.c */
-utapi_backend_adjust_fn utapi_redis_adjust; /* redis_apply.c */
-utapi_backend_forget_fn utapi_redis_forget; /* redis_forget.c */
-utapi_backend_tend_fn utapi_redis_tend;     /* redis_tend.c */
-utapi_backend_read_fn utapi_redis_read;     /* redis_read.c */
-utapi_backend_visit_fn utapi_redis_visit;   /* redis_visit.c */
-utapi_backend_stats_fn utapi_redis_stats;   /* redis_backend.c */
+utapi_backend_apply_fn utapi_redis_apply;     /* redis_apply.c */
+utapi_backend_adjust_fn utapi_redis_adjust;   /* redis_apply.c */
+utapi_backend_forget_fn utapi_redis_forget;   /* redis_tend.c */
+utapi_backend_tend_fn utapi_redis_tend;       /* redis_tend.c */
+utapi_backend_read_fn utapi_redis_read;       /* redis_read.c */
+utapi_backend_visit_fn utapi_redis_visit;     /* redis_visit.c */
+utapi_backend_changes_fn utapi_redis_changes; /* redis_history.c */
+utapi_backend_stats_fn utapi_redis_stats;     /* redis_backend.c */
 
 #endif

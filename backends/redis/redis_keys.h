@@ -13,6 +13,9 @@
  *
  *     P:L:N:utapid:D                     sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
  *     P:L:N:utapid:late                  raised by each write into a closed day
+ *     P:L:N:utapid:since                 a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
+ *     P:L:N:utapid:odd                   sorted set, score and member: days that a script wrote flows into although they
+ *                                        lie before `since`, or although the interval begins more than an hour from now
  *     P:L:N:utapid:shifts                late changes of state that the sorted sets do not hold yet
  *     P:buckets:N:utapid:gone            when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:identity                  of the database: made at the first connection
@@ -21,6 +24,10 @@
  *     P:utapid:due                       sorted set, score: when to forget, member: the bucket
  *     P:utapid:shifting                  set of "L:N" with shifts to work off
  *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
+ *
+ * A day is closed when Redis's clock says that it ended REDIS_CLOSING_MS ago. Node writers count at their own clocks'
+ * present, which is within REDIS_CLOSING_MS of Redis's, and none of them is older than Utapi: so what a reader must look
+ * through is bounded, and scripts note in `odd` what they write outside those bounds.
  */
 #ifndef REDIS_REDIS_KEYS_H
 #define REDIS_REDIS_KEYS_H
@@ -28,6 +35,10 @@
 #include "redis_link.h"
 #include "utapi/interval.h"
 #include "utapi/metric.h"
+
+#define REDIS_DAY_MS     INT64_C(86400000)
+#define REDIS_CLOSING_MS INT64_C(3600000)
+#define REDIS_FIRST_DAY  INT64_C(1451606400000) /* 2016-01-01: there was no Utapi before */
 
 /** A prefix, a level's word, a name, an interval and a metric, with their separators: no key of ours is longer. */
 enum { REDIS_KEY_MAX = 1024 };

@@ -40,6 +40,7 @@ void redis_args_add(redis_args *args, const char *word);                 /* borr
 void redis_args_bytes(redis_args *args, const void *bytes, size_t size); /* borrowed */
 void redis_args_copy(redis_args *args, const void *bytes, size_t size);
 void redis_args_number(redis_args *args, int64_t number);
+void redis_args_joined(redis_args *args, utapi_string left, utapi_string right); /* with a colon; copied */
 void redis_args_clear(redis_args *args); /* empties it, keeps its memory */
 void redis_args_done(redis_args *args);
 

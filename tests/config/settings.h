@@ -15,7 +15,7 @@
 
 #define SETTINGS_MAX_KEYS 64
 
-static const char *const settings_backends[] = {"lmdb", "memory", NULL};
+static const char *const settings_backends[] = {"lmdb", "memory", "redis", NULL};
 
 /* What one load is made of. */
 typedef struct settings {

@@ -204,8 +204,7 @@ static const char *const refused_files[][2] = {
     {"{\"bind\": \"localhost\"}", "bind: expected an IPv4 or IPv6 address, not \"localhost\""},
     {"{\"bind\": 1}", "bind: expected an IPv4 or IPv6 address"},
     {"{\"backend\": \"mysql\"}",
-     "backend: this build cannot store in \"mysql\"; choose one of: lmdb, memory"},
-    {"{\"backend\": \"redis\"}", "backend: this build cannot store in \"redis\""},
+     "backend: this build cannot store in \"mysql\"; choose one of: lmdb, memory, redis"},
     {"{\"backend\": \"\"}", "backend: expected a text of 1 to 255 bytes"},
     {"{\"lmdb\": {\"path\": \"\"}}", "lmdb.path: expected a path"},
     {"{\"lmdb\": {\"path\": []}}", "lmdb.path: expected a path"},
@@ -243,6 +242,46 @@ static const char *const refused_files[][2] = {
     {"{\"limits\": {\"queueEvents\": 100}}", "limits.queueEvents: 100 is less than limits.maxEvents, 10000"},
     {"{\"limits\": {\"idleTimeout\": 0}}", "limits.idleTimeout:"},
     {"{\"limits\": {\"requestTimeout\": 99999}}", "limits.requestTimeout:"},
+
+    {"{\"redis\": {\"url\": \"http://secret@host\"}}", "redis.url: expected a URI that begins with redis://"},
+    {"{\"redis\": {\"host\": \"a b\"}}", "redis.host: expected a host's name or address"},
+    {"{\"redis\": {\"host\": \"\"}}", "redis.host: expected a host's name or address"},
+    {"{\"redis\": {\"host\": 1}}", "redis.host: expected a host's name or address"},
+    {"{\"redis\": {\"port\": \"6379\"}}", "redis.port: expected a whole number from 1 to 65535"},
+    {"{\"redis\": {\"port\": 0}}", "redis.port: expected a whole number from 1 to 65535, not 0"},
+    {"{\"redis\": {\"path\": \"\"}}", "redis.path: expected a path"},
+    {"{\"redis\": {\"password\": 5}}", "redis.password: expected a text"},
+    {"{\"redis\": {\"username\": \"u\"}}", "redis.username: a user needs a password: redis.password"},
+    {"{\"redis\": {\"db\": -1}}", "redis.db: expected a whole number"},
+    {"{\"redis\": {\"name\": \"\"}}", "redis.name: expected a text of 1 to 255 bytes"},
+    {"{\"redis\": {\"sentinels\": []}}", "redis.sentinels: expected at least one"},
+    {"{\"redis\": {\"sentinels\": \"\"}}", "redis.sentinels: expected at least one"},
+    {"{\"redis\": {\"sentinels\": 5}}", "redis.sentinels: expected an array"},
+    {"{\"redis\": {\"sentinels\": \"a:1,b:x\"}}", "redis.sentinels[1]: expected a host and a port"},
+    {"{\"redis\": {\"sentinels\": \"a:0\"}}", "redis.sentinels[0]: expected a host and a port"},
+    {"{\"redis\": {\"sentinels\": \"[::1\"}}", "redis.sentinels[0]: expected a host and a port"},
+    {"{\"redis\": {\"sentinels\": [{\"host\": \"a\"}, {\"port\": 1}]}}",
+     "redis.sentinels[1]: expected a host"},
+    {"{\"redis\": {\"sentinels\": [{\"host\": \"a\", \"port\": 65536}]}}",
+     "redis.sentinels[0]: expected a host"},
+    {"{\"redis\": {\"sentinels\": [{\"host\": \"a\", \"prot\": 1}]}}", "redis.sentinels[0]: expected a host"},
+    {"{\"redis\": {\"sentinels\": [{\"host\": \"a\", \"port\": \"1\"}]}}",
+     "redis.sentinels[0]: expected a host"},
+    {"{\"redis\": {\"sentinels\": \"a:1\"}}",
+     "redis.sentinels: they must be asked for a name, so redis.name"},
+    {"{\"redis\": {\"connectTimeout\": 0}}", "redis.connectTimeout: expected a whole number from 1"},
+    {"{\"redis\": {\"timeout\": 1.5}}", "redis.timeout: expected a whole number from 1"},
+    {"{\"redis\": {\"dedupWindow\": -1}}", "redis.dedupWindow: expected a whole number"},
+    {"{\"redis\": {\"hots\": \"a\"}}", "redis.hots: there is no such key; did you mean redis.host?"},
+    {"{\"redis\": \"127.0.0.1\"}", "redis: expected an object"},
+    {"{\"localCache\": {\"port\": 0}}", "localCache.port: expected a whole number"},
+    {"{\"redis\": {}, \"localCache\": {\"sentinels\": \"a:1\"}}", "localCache.name must be there"},
+    {"{\"journal\": {\"enabled\": 1}}", "journal.enabled: expected true or false"},
+    {"{\"journal\": {\"enabled\": false}, \"backend\": \"redis\"}",
+     "journal.enabled: events always go to the journal before Redis"},
+    {"{\"journal\": {\"path\": \"\"}}", "journal.path: expected a path"},
+    {"{\"journal\": {\"maxSize\": \"1 KiB\"}}", "journal.maxSize: expected a size from 4194304"},
+    {"{\"journal\": {\"keep\": 59}}", "journal.keep: expected a whole number from 60"},
 
     {"{\"prot\": 8100}", "prot: there is no such key; did you mean port?"},
     {"{\"mapSize\": 1}", "mapSize: there is no such key; did you mean lmdb.mapSize?"},
@@ -284,7 +323,7 @@ static void a_bad_value_is_refused_under_the_name_it_was_given_by(void **state)
     for (size_t i = 0; i < count; i++) {
         settings s = {0};
         char name[64];
-        char long_value[300];
+        char long_value[5000];
         memset(long_value, '%', sizeof long_value - 1);
         long_value[sizeof long_value - 1] = '\0';
         if (strstr(keys[i].path, "path") != NULL || strcmp(keys[i].path, "auth.file") == 0)
@@ -338,46 +377,161 @@ static void cloudservers_file_is_read_for_its_utapi_object(void **state)
     assert_int_equal(s.config.workers, 1);
     assert_string_equal(config_log_levels[s.config.log_level], "info"); /* CloudServer keeps its own */
     assert_true(allows(&s.config.health_allow, "10.0.0.1"));
-    assert_string_equal(s.config.ignored, "utapi.log.dumpLevel, localCache, vaultd, utapi.redis");
+    assert_string_equal(s.config.ignored, "utapi.log.dumpLevel, vaultd, utapi.redis, localCache");
     settings_done(&s);
 }
 
-static void a_file_that_asks_for_redis_is_refused_and_told_of_backend(void **state)
+static void a_build_without_redis_says_so_and_tells_of_backend(void **state)
+{
+    static const char *const backends[] = {"lmdb", "memory", NULL};
+    settings s = {0};
+    (void)state;
+    settings_write(&s, "{\"redis\": {\"host\": \"127.0.0.1\", \"port\": 6379}}");
+    const config_inputs inputs = {.file = s.path, .flags = s.flags, .backends = backends};
+    CHECK_STATUS(UTAPI_INVALID, config_load(&inputs, &s.config, &s.err), &(utapi_error){0});
+    assert_non_null(strstr(s.err.detail, "redis asks for Redis"));
+    assert_non_null(strstr(s.err.detail, "\"backend\" or --backend: lmdb, memory"));
+    assert_int_equal(setenv("UTAPI_BACKEND", "lmdb", 1), 0);
+    CHECK_OK(config_load(&inputs, &s.config, &s.err), &s.err);
+    assert_string_equal(s.config.ignored, "redis");
+    settings_done(&s);
+}
+
+static void a_file_that_names_a_backend_keeps_it(void **state)
 {
     settings s = {0};
     char json[1024];
     (void)state;
     (void)snprintf(json, sizeof json, cloudserver, "");
     settings_write(&s, json);
-    CHECK_STATUS(UTAPI_INVALID, settings_load(&s), &(utapi_error){0});
-    assert_non_null(strstr(s.err.detail, "utapi.redis asks for Redis"));
-    assert_non_null(strstr(s.err.detail, "\"backend\""));
-
     settings_flag(&s, "backend", "memory");
     CHECK_OK(settings_load(&s), &s.err);
     assert_string_equal(s.config.backend, "memory");
-    settings_done(&s);
-
-    settings_write(&s, "{\"redis\": {\"host\": \"127.0.0.1\", \"port\": 6379}}");
-    CHECK_STATUS(UTAPI_INVALID, settings_load(&s), &(utapi_error){0});
-    assert_non_null(strstr(s.err.detail, "redis asks for Redis"));
-    assert_non_null(strstr(s.err.detail, "lmdb, memory"));
-    assert_int_equal(setenv("UTAPI_BACKEND", "lmdb", 1), 0);
-    CHECK_OK(settings_load(&s), &s.err);
-    assert_string_equal(s.config.ignored, "redis");
+    assert_null(s.config.redis_uri);
+    assert_null(s.config.local_cache_uri);
+    assert_false(s.config.journal_enabled);
     settings_done(&s);
 }
 
-static void a_build_that_has_redis_takes_it_where_a_file_asks_for_it(void **state)
+static void cloudservers_file_is_enough_for_redis(void **state)
 {
-    static const char *const backends[] = {"lmdb", "redis", NULL};
+    settings s = {0};
+    char json[1024];
+    (void)state;
+    (void)snprintf(json, sizeof json, cloudserver, "");
+    settings_write(&s, json);
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_string_equal(s.config.backend, "redis");
+    assert_string_equal(s.config.redis_uri,
+                        "redis://127.0.0.1:6379?connectTimeout=2000&timeout=5000&prefix=s3");
+    assert_string_equal(s.config.local_cache_uri, "redis://localhost:6379");
+    assert_string_equal(s.config.ignored, "vaultd");
+    assert_true(s.config.journal_enabled);
+    assert_string_equal(s.config.journal_path, "/state/utapi/journal");
+    settings_done(&s);
+}
+
+/* A file, and the URI that its keys make. */
+static const char *const redis_uris[][2] = {
+    {"{\"redis\": {}}", "redis://127.0.0.1:6379?connectTimeout=2000&timeout=5000&prefix=s3"},
+    {"{\"backend\": \"redis\"}", "redis://127.0.0.1:6379?connectTimeout=2000&timeout=5000&prefix=s3"},
+    {"{\"redis\": {\"host\": \"::1\", \"port\": 6380, \"password\": \"\"}}",
+     "redis://[::1]:6380?connectTimeout=2000&timeout=5000&prefix=s3"},
+    {"{\"component\": \"a&b=c\", \"redis\": {\"password\": \"p@:/?#% \\u00e9\", \"username\": \"u:\", \"db\": 3}}",
+     "redis://u%3A:p%40%3A%2F%3F%23%25%20%C3%A9@127.0.0.1:6379?database=3&connectTimeout=2000&timeout=5000"
+     "&prefix=a%26b%3Dc"},
+    {"{\"redis\": {\"path\": \"/run/redis server.sock\", \"host\": \"elsewhere\", \"timeout\": 7, \"connectTimeout\": 8}}",
+     "redis+unix:///run/redis%20server.sock?connectTimeout=8&timeout=7&prefix=s3"},
+    {"{\"redis\": {\"sentinels\": [{\"host\": \"a\", \"port\": 1}, {\"host\": \"::2\"}, \"c:3\"], \"name\": \"m/y\","
+     " \"password\": \"p\", \"sentinelPassword\": \"s p\"}}",
+     "redis-sentinel://:p@a:1,[::2]:26379,c:3/m%2Fy?connectTimeout=2000&timeout=5000&sentinelPassword=s%20p&prefix=s3"},
+    {"{\"redis\": {\"sentinels\": \"a:1, [::2]:2,c\", \"name\": \"n\"}}",
+     "redis-sentinel://a:1,[::2]:2,c:26379/n?connectTimeout=2000&timeout=5000&prefix=s3"},
+    {"{\"component\": \"s4\", \"redis\": {\"url\": \"redis://h\", \"host\": \"other\", \"sentinels\": \"a:1\"}}",
+     "redis://h?prefix=s4"},
+    {"{\"redis\": {\"url\": \"redis://h/2?timeout=5\"}}", "redis://h/2?timeout=5&prefix=s3"},
+    {"{\"redis\": {\"url\": \"redis://h?timeout=5&prefix=x\"}}", "redis://h?timeout=5&prefix=x"},
+    {"{\"redis\": {\"url\": \"redis://h?prefix=x\"}}", "redis://h?prefix=x"},
+    /* As a whole, the object beside `utapi` wins. */
+    {"{\"utapi\": {\"redis\": {\"sentinels\": \"a:1\", \"name\": \"n\", \"password\": \"p\"}},"
+     " \"redis\": {\"host\": \"h\", \"retry\": {\"connectBackoff\": {\"min\": 10}}}}",
+     "redis://h:6379?connectTimeout=2000&timeout=5000&prefix=s3"},
+};
+
+static void keys_of_redis_become_one_uri(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof redis_uris / sizeof *redis_uris; i++) {
+        settings s = {0};
+        settings_write(&s, redis_uris[i][0]);
+        CHECK_OK(settings_load(&s), &s.err);
+        assert_string_equal(s.config.backend, "redis");
+        assert_string_equal(s.config.redis_uri, redis_uris[i][1]);
+        settings_done(&s);
+    }
+}
+
+static void a_flag_or_a_variable_alone_selects_redis(void **state)
+{
     settings s = {0};
     (void)state;
-    settings_write(&s, "{\"redis\": {\"host\": \"127.0.0.1\", \"port\": 6379}}");
-    const config_inputs inputs = {.file = s.path, .flags = s.flags, .backends = backends};
-    CHECK_OK(config_load(&inputs, &s.config, &s.err), &s.err);
+    settings_flag(&s, "redis.url", "redis+unix:///tmp/redis.sock");
+    CHECK_OK(settings_load(&s), &s.err);
     assert_string_equal(s.config.backend, "redis");
-    assert_null(s.config.ignored);
+    assert_string_equal(s.config.redis_uri, "redis+unix:///tmp/redis.sock?prefix=s3");
+    settings_done(&s);
+
+    assert_int_equal(setenv("UTAPI_REDIS_SENTINELS", "a:1,b:2", 1), 0);
+    assert_int_equal(setenv("UTAPI_REDIS_NAME", "n", 1), 0);
+    assert_int_equal(setenv("UTAPI_REDIS_CACHE_HOST", "c", 1), 0);
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_string_equal(s.config.redis_uri,
+                        "redis-sentinel://a:1,b:2/n?connectTimeout=2000&timeout=5000&prefix=s3");
+    assert_string_equal(s.config.local_cache_uri, "redis://c:6379");
+    settings_done(&s);
+
+    settings_clear_environment();
+    assert_int_equal(setenv("UTAPI_REDIS_PASSWORD", "p", 1), 0); /* says nothing of where */
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_string_equal(s.config.backend, "lmdb");
+    settings_done(&s);
+}
+
+static void no_message_repeats_a_password(void **state)
+{
+    static const char *const files[] = {
+        "{\"redis\": {\"url\": \"rediss://user:geheim@host\"}}",
+        "{\"redis\": {\"password\": [\"geheim\"]}}",
+        "{\"redis\": {\"sentinelPassword\": {\"geheim\": 1}}}",
+        "{\"redis\": {\"url\": [\"geheim\"]}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        settings s = {0};
+        settings_write(&s, files[i]);
+        CHECK_STATUS(UTAPI_INVALID, settings_load(&s), &(utapi_error){0});
+        assert_null(strstr(s.err.detail, "geheim"));
+        settings_done(&s);
+    }
+}
+
+static void a_journal_is_asked_for_or_comes_with_redis(void **state)
+{
+    settings s = {0};
+    (void)state;
+    settings_write(
+        &s, "{\"journal\": {\"enabled\": true, \"path\": \"j\", \"maxSize\": \"8 MiB\", \"keep\": 60}}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_true(s.config.journal_enabled);
+    assert_string_equal(s.config.journal_path, "/tmp/j");
+    assert_int_equal(s.config.journal_bytes, 8 << 20);
+    assert_int_equal(s.config.journal_keep_s, 60);
+    settings_done(&s);
+
+    settings_write(&s, "{\"lmdb\": {\"path\": \"/data\"}}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_false(s.config.journal_enabled);
+    assert_string_equal(s.config.journal_path, "/data/journal");
     settings_done(&s);
 }
 
@@ -388,13 +542,13 @@ static void keys_of_utapi_that_mean_nothing_here_are_told(void **state)
     settings_write(&s, "{\"cacheBackend\": \"memory\", \"localCache\": {}, \"metrics\": {\"enabled\": true},"
                        " \"snapshotSchedule\": \"5 0 * * * *\"}");
     CHECK_OK(settings_load(&s), &s.err);
-    assert_string_equal(s.config.ignored, "cacheBackend, localCache, metrics, snapshotSchedule");
+    assert_string_equal(s.config.ignored, "cacheBackend, metrics, snapshotSchedule, localCache");
     settings_done(&s);
 }
 
 static void the_examples_are_valid(void **state)
 {
-    static const char *const files[] = {"utapid.json", "cloudserver-config.json"};
+    static const char *const files[] = {"utapid.json", "utapid-redis.json", "cloudserver-config.json"};
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         settings s = {0};
@@ -428,8 +582,13 @@ int main(int argc, char **argv)
         CASE(a_bad_value_is_refused_under_the_name_it_was_given_by),
         CASE(a_file_that_is_not_there_is_named),
         CASE(cloudservers_file_is_read_for_its_utapi_object),
-        CASE(a_file_that_asks_for_redis_is_refused_and_told_of_backend),
-        CASE(a_build_that_has_redis_takes_it_where_a_file_asks_for_it),
+        CASE(a_build_without_redis_says_so_and_tells_of_backend),
+        CASE(a_file_that_names_a_backend_keeps_it),
+        CASE(cloudservers_file_is_enough_for_redis),
+        CASE(keys_of_redis_become_one_uri),
+        CASE(a_flag_or_a_variable_alone_selects_redis),
+        CASE(no_message_repeats_a_password),
+        CASE(a_journal_is_asked_for_or_comes_with_redis),
         CASE(keys_of_utapi_that_mean_nothing_here_are_told),
         CASE(the_examples_are_valid),
     };

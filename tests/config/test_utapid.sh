@@ -35,12 +35,19 @@ out=$("$utapid" --check --config "$source_dir/docs/examples/utapid.json")
 is $? 0 "exit code of --check"
 has "$out" "the configuration is valid" "--check"
 out=$("$utapid" --check --config "$source_dir/docs/examples/cloudserver-config.json")
-has "$out" "ignored, for they do not apply here: localCache, vaultd, utapi.redis" "CloudServer's file"
+has "$out" "ignored, for they do not apply here: vaultd, utapi.redis, localCache" "CloudServer's file"
 
-printf '{"utapi": {"workers": 1, "redis": {"host": "127.0.0.1", "port": 6379}}}' >"$tmp/redis.json"
-err=$("$utapid" --config "$tmp/redis.json" 2>&1)
-is $? 1 "exit code of a file that asks for Redis"
-has "$err" "backend" "a file that asks for Redis"
+printf '{"utapi": {"workers": 1, "redis": {"host": "127.0.0.1", "port": 6379, "password": "geheim"}}, "localCache": {}}' \
+    >"$tmp/redis.json"
+out=$("$utapid" --check --config "$tmp/redis.json" 2>&1)
+is $? 0 "exit code of --check with a file that asks for Redis"
+is "$out" "utapid: the configuration is valid" "a file that asks for Redis"
+err=$("$utapid" --check --redis "rediss://:geheim@127.0.0.1" 2>&1)
+is $? 1 "exit code of a URI that is none"
+is "$err" "utapid: --redis: expected a URI that begins with redis://, redis+unix:// or redis-sentinel://" "a URI"
+err=$(UTAPI_JOURNAL=false "$utapid" --check --redis "redis://127.0.0.1" 2>&1)
+is $? 1 "exit code of Redis without a journal"
+has "$err" "journal.enabled: events always go to the journal" "Redis without a journal"
 
 printf '{"accounts": 5}' >"$tmp/authdata.json"
 err=$("$utapid" --check --auth-file "$tmp/authdata.json" 2>&1)

@@ -246,16 +246,38 @@ static void an_adjustment_reaches_every_later_row(void **state)
     utapi_amounts_set(&delta, UTAPI_STORAGE_UTILIZED, -3);
     utapi_adjustment adjustment = {
         .level = UTAPI_BUCKETS, .name = utapi_string_of("b"), .interval = T0 + HOUR, .delta = &delta};
-    CHECK_OK(utapi_backend_adjust(c->backend, &adjustment, &c->err), &c->err);
+    CHECK_OK(utapi_backend_adjust(c->backend, &adjustment, 1, &c->err), &c->err);
     assert_int_equal(bytes_at(c, "b", T0), 10);
     assert_int_equal(bytes_at(c, "b", T0 + HOUR), 7);
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 17);
     utapi_amounts_set(&delta, UTAPI_STORAGE_UTILIZED, INT64_MAX);
-    CHECK_STATUS(UTAPI_OVERFLOW, utapi_backend_adjust(c->backend, &adjustment, &c->err), &c->err);
+    CHECK_STATUS(UTAPI_OVERFLOW, utapi_backend_adjust(c->backend, &adjustment, 1, &c->err), &c->err);
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 17);
     adjustment.name = utapi_string_of("new");
-    CHECK_OK(utapi_backend_adjust(c->backend, &adjustment, &c->err), &c->err);
+    CHECK_OK(utapi_backend_adjust(c->backend, &adjustment, 1, &c->err), &c->err);
     assert_true(bytes_at(c, "new", T0 + HOUR) == INT64_MAX);
+}
+
+static void adjustments_count_together_or_not_at_all(void **state)
+{
+    contract *c = *state;
+    CHECK_OK(apply_one(c, put("b", T0, 10)), &c->err);
+    utapi_amounts one = {.present = 0}, most = {.present = 0};
+    utapi_amounts_set(&one, UTAPI_STORAGE_UTILIZED, 1);
+    utapi_amounts_set(&most, UTAPI_STORAGE_UTILIZED, INT64_MAX);
+    const utapi_string b = utapi_string_of("b"), other = utapi_string_of("other");
+    utapi_adjustment adjustments[] = {
+        {.level = UTAPI_BUCKETS, .name = b, .interval = T0, .delta = &one},
+        {.level = UTAPI_BUCKETS, .name = b, .interval = T0 + HOUR, .delta = &one},
+        {.level = UTAPI_USERS, .name = other, .interval = T0, .delta = &one},
+        {.level = UTAPI_BUCKETS, .name = b, .interval = T0 + DAY, .delta = &most},
+    };
+    CHECK_STATUS(UTAPI_OVERFLOW, utapi_backend_adjust(c->backend, adjustments, 4, &c->err), &c->err);
+    assert_int_equal(bytes_at(c, "b", T0 + DAY), 10);
+    CHECK_OK(utapi_backend_adjust(c->backend, adjustments, 3, &c->err), &c->err);
+    assert_int_equal(bytes_at(c, "b", T0), 11);
+    assert_int_equal(bytes_at(c, "b", T0 + DAY), 12);
+    CHECK_OK(utapi_backend_adjust(c->backend, NULL, 0, &c->err), &c->err);
 }
 
 /* ---- visiting ----------------------------------------------------------------------------- */
@@ -369,6 +391,7 @@ const struct CMUnitTest contract_counting[] = {
     CASE(totals_are_signed_and_exact_below_zero),
     CASE(a_fenced_batch_is_stored_only_from_where_its_writer_stands),
     CASE(an_adjustment_reaches_every_later_row),
+    CASE(adjustments_count_together_or_not_at_all),
     CASE(visiting_names_each_resource_of_a_level_once),
     CASE(rows_begin_with_the_one_before_the_range),
     CASE(stats_count_resources_rows_and_uuids),

@@ -9,6 +9,7 @@
 #define CONTRACT_EDGES_H
 
 #include "check.h"
+#include "kinds.h"
 
 #include "utapi/backend.h"
 
@@ -118,6 +119,6 @@ int cases_disk(void);
 int cases_threads(void);
 int cases_model(void);
 
-#define RUN_CASES(name, cases) cmocka_run_group_tests_name(name, cases, NULL, NULL)
+#define RUN_CASES(topic, cases) kind_run(edges_kind.ops->name, topic, cases, sizeof(cases) / sizeof *(cases))
 
 #endif

@@ -5,6 +5,7 @@
 #include "edges.h"
 
 #include "backends/registry.h"
+#include "kinds.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static int (*const all_cases[])(void) = {
 
 int main(int argc, char **argv)
 {
-    edges_kind.ops = argc > 1 ? utapi_registry_find(argv[1]) : NULL;
+    edges_kind.ops = argc > 1 ? kind_find(argv[1]) : NULL;
     edges_oracle = utapi_registry_find("memory");
     if (edges_kind.ops == NULL || edges_oracle == NULL) {
         fprintf(stderr, "usage: contract_edges KIND [durable]\n");
@@ -30,5 +31,6 @@ int main(int argc, char **argv)
     int failed = 0;
     for (size_t i = 0; i < sizeof all_cases / sizeof *all_cases; i++)
         failed += all_cases[i]();
+    kind_done();
     return failed != 0;
 }

@@ -129,6 +129,8 @@ static void visit_comes_by_every_resource_of_a_level_once(void **state)
     CHECK_OK(utapi_backend_visit(c->backend, UTAPI_BUCKETS, visit_one, &some, &c->err), &c->err);
     assert_int_equal(some.count, 300);
 
+    if (edges_kind.ops->rows == NULL)
+        return; /* nor does it count resources */
     utapi_stats stats;
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 1026);
@@ -146,7 +148,7 @@ static utapi_status adjust(edges *c, const char *bucket, int interval, utapi_met
     utapi_amounts_set(&delta, metric, amount);
     const utapi_adjustment adjustment = {
         .level = UTAPI_BUCKETS, .name = S(bucket), .interval = INTERVAL(interval), .delta = &delta};
-    return utapi_backend_adjust(c->backend, &adjustment, &c->err);
+    return utapi_backend_adjust(c->backend, &adjustment, 1, &c->err);
 }
 
 static void a_correction_reaches_its_row_and_every_later_one(void **state)

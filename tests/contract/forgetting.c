@@ -25,6 +25,8 @@ static void a_forgotten_bucket_is_unknown_and_the_others_are_not(void **state)
     assert_int_equal(bytes_at(c, "b*", T0), 4);
     assert_int_equal(bytes_at(c, "b1", T0), 8);
     assert_int_equal(service_puts(c), 4);
+    if (c->kind->rows == NULL)
+        return; /* nor does it count resources */
     utapi_stats stats;
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 3);

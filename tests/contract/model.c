@@ -94,8 +94,8 @@ static void step_adjust(model *m)
                                          .name = utapi_string_of(m->names[next_random(m, BUCKETS)]),
                                          .interval = utapi_interval_of(random_time(m)),
                                          .delta = &delta};
-    const utapi_status status = utapi_backend_adjust(m->oracle, &adjustment, NULL);
-    same_status(m, utapi_backend_adjust(m->c->backend, &adjustment, &m->c->err), status);
+    const utapi_status status = utapi_backend_adjust(m->oracle, &adjustment, 1, NULL);
+    same_status(m, utapi_backend_adjust(m->c->backend, &adjustment, 1, &m->c->err), status);
 }
 
 static void step_forget(model *m)
@@ -147,6 +147,8 @@ static void compare(model *m)
     utapi_stats ours, expected;
     CHECK_OK(utapi_backend_stats(m->oracle, &expected, &m->c->err), &m->c->err);
     CHECK_OK(utapi_backend_stats(m->c->backend, &ours, &m->c->err), &m->c->err);
+    if (m->c->kind->rows == NULL)
+        return; /* nor does it count resources */
     assert_int_equal(ours.resources, expected.resources);
     assert_int_equal(ours.rows, expected.rows);
 }

@@ -401,7 +401,8 @@ static void a_question_that_storage_cannot_answer_is_5xx(void **state)
     world->trouble.read_says = UTAPI_UNAVAILABLE;
     http_call call = ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\"]}");
     assert_true(call.reply.retry_after_s > 0);
-    check_refusal(call, 503, "ServiceUnavailable", "Reduce your request rate.");
+    check_refusal(call, 503, "ServiceUnavailable",
+                  "The storage does not answer, so usage cannot be read now. Try again.");
     world->trouble.read_says = UTAPI_CORRUPT;
     check_refusal(ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\"]}"), 500,
                   "InternalError", "We encountered an internal error. Please try again.");
@@ -466,6 +467,81 @@ static void health_is_what_storage_says(void **state)
     http_call_done(&call);
 }
 
+static void health_tells_of_the_journal_and_of_trouble(void **state)
+{
+    http_world *world = *state;
+    utapi_stats stats = {.journal = {.capacity_bytes = 4096, .used_bytes = 100}};
+    world->trouble.shown = &stats;
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
+                 "\"capacityBytes\":4096,\"refused\":0,\"lost\":0}}");
+
+    (void)snprintf(stats.trouble, sizeof stats.trouble, "127.0.0.1:6379: \"refused\"");
+    stats.journal.waiting = 7;
+    stats.journal.oldest_ms = WORLD_NOW_MS - 1500;
+    stats.journal.refused = 2;
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
+        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0}}");
+
+    stats =
+        (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807}}");
+
+    stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
+}
+
+/* ---- events kept aside --------------------------------------------------------------------- */
+
+static utapi_status walk_two(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err)
+{
+    (void)err;
+    assert_non_null(storage);
+    const utapi_entry whole = {
+        .uuid = utapi_string_of("u-1"),
+        .time_ms = 5,
+        .resource = {[UTAPI_BUCKETS] = utapi_string_of("b\"1"), [UTAPI_SERVICE] = utapi_string_of("s3")},
+        .operation = UTAPI_OP_PUT_OBJECT,
+        .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
+    };
+    const utapi_entry bare = {.operation = UTAPI_OP_NONE};
+    if (on_refused(ctx, &whole, UTAPI_OVERFLOW, "too much"))
+        (void)on_refused(ctx, &bare, UTAPI_OVERFLOW, "");
+    return UTAPI_OK;
+}
+
+static utapi_status walk_in_vain(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err)
+{
+    (void)storage;
+    (void)on_refused;
+    (void)ctx;
+    return utapi_fail(err, UTAPI_CORRUPT, "trouble");
+}
+
+static void events_kept_aside_are_listed(void **state)
+{
+    http_world *world = *state;
+    check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
+
+    world->service.refused = walk_two;
+    world->service.storage = world;
+    check_answer(
+        ask(world, "GET", "/_/journal/refused", ""), 200,
+        "[{\"operation\":\"PutObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
+        "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
+        "{\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "\"reason\":\"an amount does not fit 64 bits\"}]");
+
+    world->service.refused = walk_in_vain;
+    check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
+                  "We encountered an internal error. Please try again.");
+}
+
 /** Denied before any handler runs, or answered by one that answers at once: there is nothing to wait for. */
 static void ignore_ready(http_call *call)
 {
@@ -491,7 +567,7 @@ static void other_addresses_are_denied(void **state)
         const char *method, *target;
     } requests[] = {
         {"GET", "/_/healthcheck"}, {"POST", "/_/healthcheck"},     {"POST", "/v2/ingest"},
-        {"POST", "/v1/push"},      {"GET", "/v2/storage/users/u"},
+        {"POST", "/v1/push"},      {"GET", "/v2/storage/users/u"}, {"GET", "/_/journal/refused"},
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         check_refusal(ask_from(*state, "::ffff:10.0.0.1", requests[i].method, requests[i].target), 403,
@@ -542,6 +618,8 @@ int main(int argc, char **argv)
         IN_WORLD(storage_is_told_by_level_and_name),
         IN_WORLD(storage_of_nothing_is_refused),
         IN_WORLD(health_is_what_storage_says),
+        IN_WORLD(health_tells_of_the_journal_and_of_trouble),
+        IN_WORLD(events_kept_aside_are_listed),
         IN_WORLD(other_addresses_are_denied),
         IN_WORLD(a_call_has_an_id_of_its_own),
     };

@@ -17,6 +17,7 @@ typedef struct trouble_backend {
     _Atomic utapi_status apply_says; /* not UTAPI_OK: apply fails so, and stores nothing */
     _Atomic utapi_status read_says;  /* likewise, for questions */
     _Atomic utapi_status stats_says; /* likewise */
+    const utapi_stats *shown;        /* what stats tells; NULL: what the storage inside does. Borrowed */
     atomic_uint applies;             /* calls of apply, those that are held included */
 
     pthread_mutex_t lock; /* guards what follows */

@@ -12,6 +12,7 @@ import sys
 import tree
 
 PUBLIC = re.compile(r"^(core/include/utapi|backends/include/backends)/[a-z_]+\.h$")
+FOLDERS = ["core/include", "backends/include", "backends/journal", "backends/redis"]
 WARNINGS = ["-std=c17", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
 
 
@@ -21,7 +22,7 @@ def check(root, *compilers):
         shown = re.sub(r"^(core|backends)/include/", "", path)
         for compiler in compilers:
             compiled = subprocess.run(
-                [compiler, *WARNINGS, "-Icore/include", "-Ibackends/include", "-xc", "-"],
+                [compiler, *WARNINGS, *map("-I{}".format, FOLDERS), "-xc", "-"],
                 input=f'#include "{shown}"\n#include "{shown}"\n',
                 cwd=os.path.abspath(root), capture_output=True, text=True, check=False,
             )  # fmt: skip

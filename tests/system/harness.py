@@ -66,7 +66,8 @@ class Server:
     def __init__(self, data, *flags, port=0, auth_file=AUTH_FILE, backend="lmdb", env=None):
         self.log_path = os.path.join(data, f"utapid-{uuid.uuid4()}.log")
         os.makedirs(data, exist_ok=True)
-        self.command = [UTAPID, "--port", str(port), "--backend", backend, "--data", os.path.join(data, "lmdb")]
+        self.command = [UTAPID, "--port", str(port), "--data", os.path.join(data, "lmdb")]
+        self.command += ["--backend", backend] if backend else []
         self.command += (["--auth-file", auth_file] if auth_file else []) + list(flags)
         with open(self.log_path, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(

@@ -110,7 +110,7 @@ static void a_missing_optional_slot_answers_not_supported(void **state)
                  &err);
     CHECK_STATUS(UTAPI_NOT_SUPPORTED,
                  utapi_backend_rows(backend, UTAPI_BUCKETS, name, 0, 0, no_row, NULL, &err), &err);
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_adjust(backend, &adjustment, &err), &err);
+    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_adjust(backend, &adjustment, 1, &err), &err);
     CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_forget(backend, UTAPI_BUCKETS, name, 0, &err), &err);
     CHECK_OK(utapi_backend_tend(backend, 0, 0, &err), &err);
     CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(backend, NULL, NULL, NULL, &err), &err);

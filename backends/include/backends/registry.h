@@ -7,6 +7,7 @@
 
 #include "utapi/backend.h"
 #include "utapi_journal.h"
+#include "utapi_replay.h"
 
 /** The kind that a configuration calls by this name; NULL if there is none. Static storage. */
 const utapi_backend_ops *utapi_registry_find(const char *name);

@@ -77,13 +77,17 @@ typedef struct utapi_stats {
     char trouble[160]; /* why questions cannot be answered although events are taken; "": all is well */
 } utapi_stats;
 
-/* Neither of these may call the backend, which may hold a lock meanwhile. */
+/* None of these may call the backend, which may hold a lock meanwhile. */
 
 /** Called for each resource of a level. The name is borrowed for the call. Return false to stop. */
 typedef bool utapi_resource_cb(void *ctx, utapi_string name);
 
 /** Called for each row. totals are as of the end of the interval, borrowed for the call. False stops. */
 typedef bool utapi_row_cb(void *ctx, utapi_interval interval, const utapi_amounts *totals);
+
+/** Called for a part of what changed of a resource in an interval. Borrowed for the call. False stops. */
+typedef bool utapi_change_cb(void *ctx, utapi_level level, utapi_string name, utapi_interval interval,
+                             const utapi_amounts *delta);
 
 /* Function types, not pointer types: an implementation is declared with the type of its slot. */
 typedef utapi_status utapi_backend_open_fn(const utapi_backend_options *options, utapi_backend **ret,
@@ -97,12 +101,14 @@ typedef utapi_status utapi_backend_visit_fn(utapi_backend *self, utapi_level lev
 typedef utapi_status utapi_backend_rows_fn(utapi_backend *self, utapi_level level, utapi_string name,
                                            utapi_interval start, utapi_interval end, utapi_row_cb *on_row,
                                            void *ctx, utapi_error *err);
-typedef utapi_status utapi_backend_adjust_fn(utapi_backend *self, const utapi_adjustment *adjustment,
-                                             utapi_error *err);
+typedef utapi_status utapi_backend_adjust_fn(utapi_backend *self, const utapi_adjustment *adjustments,
+                                             size_t count, utapi_error *err);
 typedef utapi_status utapi_backend_forget_fn(utapi_backend *self, utapi_level level, utapi_string name,
                                              int64_t time_ms, utapi_error *err);
 typedef utapi_status utapi_backend_tend_fn(utapi_backend *self, int64_t now_ms, int64_t taken_ms,
                                            utapi_error *err);
+typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_cb *on_change, void *ctx,
+                                              utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
@@ -163,7 +169,11 @@ struct utapi_backend_ops {
      */
     utapi_backend_rows_fn *rows;
 
-    /** Optional. Adds the delta at its interval and to every later row, durably; errors as in apply. */
+    /**
+     * Optional. Adds each delta at its interval and to every later row: one after the other, all of them
+     * in one durable step, or none. Not more than largest_step at a time, where there is one. Errors as in
+     * apply, but that an overflow is judged after each of them.
+     */
     utapi_backend_adjust_fn *adjust;
 
     /**
@@ -180,6 +190,13 @@ struct utapi_backend_ops {
      * about once a second while nothing else is written.
      */
     utapi_backend_tend_fn *tend;
+
+    /**
+     * Optional, and only for a storage without rows. Calls on_change for all that ever changed, in no certain
+     * order; a metric in an interval may be told twice, with the same amount then. Their sums are the totals
+     * that read answers with. Complete only if nobody writes meanwhile.
+     */
+    utapi_backend_changes_fn *changes;
 
     /** Required. Must be cheap: it is asked by every healthcheck. An error says that storage is not well. */
     utapi_backend_stats_fn *stats;
@@ -210,6 +227,7 @@ UTAPI_MUST_USE utapi_backend_rows_fn utapi_backend_rows;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_forget_fn utapi_backend_forget;
 UTAPI_MUST_USE utapi_backend_tend_fn utapi_backend_tend;
+UTAPI_MUST_USE utapi_backend_changes_fn utapi_backend_changes;
 UTAPI_MUST_USE utapi_backend_stats_fn utapi_backend_stats;
 
 /** Closes a backend; NULL is fine. */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal.c - `utapictl journal`: what waits in a server's journal, from its healthcheck; waits until nothing
+ * does; lists what was kept aside. */
+#include "cli/commands.h"
+#include "cli/journal_print.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_MS           200
+#define DEFAULT_TIMEOUT_S 300
+#define MS_PER_S          INT64_C(1000)
+
+enum { OPTION_JSON = OPTION_FIRST, OPTION_DRAIN, OPTION_TIMEOUT, OPTION_REFUSED };
+
+typedef struct journal {
+    client_endpoint endpoint;
+    int64_t timeout_s;
+    bool json, drain, refused;
+    client *client;
+} journal;
+
+static bool take_option(void *ctx, int id, const char *value)
+{
+    journal *self = ctx;
+    switch (id) {
+    case OPTION_JSON:
+        self->json = true;
+        return true;
+    case OPTION_DRAIN:
+        self->drain = true;
+        return true;
+    case OPTION_REFUSED:
+        self->refused = true;
+        return true;
+    case OPTION_TIMEOUT:
+        return cli_number("--timeout", value, 0, INT32_MAX, &self->timeout_s);
+    default:
+        return false;
+    }
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+/* What a path answers, owned; NULL after saying why there is nothing. */
+static json_t *ask(const journal *self, const char *path)
+{
+    client_answer answer;
+    utapi_error err = {0};
+    if (client_get(self->client, path, &answer, &err) != UTAPI_OK) {
+        cli_say("%s", err.detail);
+        return NULL;
+    }
+    json_t *body = NULL;
+    if (answer.status != 200) {
+        cli_say("%s: %s", answer.code, answer.message);
+    } else {
+        body = json_loadb(answer.body, answer.size, 0, NULL);
+        if (body == NULL)
+            cli_say("the server's answer is not JSON");
+    }
+    client_answer_done(&answer);
+    return body;
+}
+
+/* The healthcheck, and its figures, which borrow from it; NULL after saying why there is none. */
+static json_t *ask_health(const journal *self, journal_figures *ret)
+{
+    json_t *health = ask(self, "/_/healthcheck");
+    if (health != NULL && !journal_figures_read(health, ret)) {
+        cli_say("the server's answer is not that of a healthcheck");
+        json_decref(health);
+        return NULL;
+    }
+    return health;
+}
+
+static int print_json(const json_t *body)
+{
+    const bool is_printed = json_dumpf(body, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+    return is_printed && fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- what can be asked for ---------------------------------------------------------------- */
+
+static int show_figures(const journal *self)
+{
+    journal_figures figures;
+    json_auto_t *health = ask_health(self, &figures);
+    if (health == NULL)
+        return EXIT_FAILED;
+    if (self->json)
+        return print_json(health);
+    if (figures.has_journal)
+        journal_print_figures(&figures, stdout);
+    else
+        puts("the server has no journal: it stores events before it acknowledges them");
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int show_refused(const journal *self)
+{
+    json_auto_t *events = ask(self, "/_/journal/refused");
+    if (events == NULL)
+        return EXIT_FAILED;
+    if (self->json)
+        return print_json(events);
+    if (json_is_array(events) && json_array_size(events) == 0) {
+        puts("no event was kept aside");
+        return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    }
+    if (!journal_print_refused(events, stdout)) {
+        cli_say("the server's answer is not a list of events");
+        return EXIT_FAILED;
+    }
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- draining ----------------------------------------------------------------------------- */
+
+static int64_t steady_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / 1000000;
+}
+
+static void pause_shortly(void)
+{
+    struct timespec left = {.tv_nsec = POLL_MS * 1000000L};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
+static void show_progress(const journal_figures *figures, bool is_last)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fputs("\r\033[K", stderr);
+    if (!is_last)
+        journal_print_waiting(figures, stderr);
+}
+
+static int give_up(const journal *self, const journal_figures *figures)
+{
+    fprintf(stderr, "utapictl: after %lld s ", (long long)self->timeout_s);
+    journal_print_waiting(figures, stderr);
+    fprintf(stderr, "%s%s\n", *figures->trouble != '\0' ? ": " : "", figures->trouble);
+    return EXIT_FAILED;
+}
+
+/* The journal drains by itself; this waits for it. EXIT_NONE: there is still something to wait for. */
+static int look(const journal *self, int64_t deadline_ms)
+{
+    journal_figures figures;
+    json_auto_t *health = ask_health(self, &figures);
+    if (health == NULL)
+        return EXIT_FAILED;
+    const bool is_late = steady_ms() >= deadline_ms;
+    show_progress(&figures, figures.waiting == 0 || is_late);
+    if (figures.waiting == 0)
+        return EXIT_DONE;
+    return is_late ? give_up(self, &figures) : EXIT_NONE;
+}
+
+static int drain(const journal *self)
+{
+    const int64_t deadline_ms = steady_ms() + self->timeout_s * MS_PER_S;
+    int code;
+    while ((code = look(self, deadline_ms)) == EXIT_NONE)
+        pause_shortly();
+    return code == EXIT_DONE ? show_figures(self) : code;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static int run_journal(int argc, char **argv)
+{
+    journal self = {.endpoint = client_endpoint_defaults, .timeout_s = DEFAULT_TIMEOUT_S};
+    utapi_error err = {0};
+    int rest;
+    int code = cli_parse(&journal_command, argc, argv, &self.endpoint, take_option, &self, &rest);
+    if (code != EXIT_NONE)
+        return code;
+    if (rest < argc || (self.drain && self.refused)) {
+        cli_say(rest < argc ? "journal takes no argument" : "--drain or --refused: one at a time");
+        return EXIT_USAGE;
+    }
+    if (client_new(&self.endpoint, &self.client, &err) != UTAPI_OK) {
+        cli_say("%s", err.detail);
+        return EXIT_FAILED;
+    }
+    if (self.refused)
+        code = show_refused(&self);
+    else
+        code = self.drain ? drain(&self) : show_figures(&self);
+    client_free(self.client);
+    return code;
+}
+
+static const cli_option options[] = {
+    {OPTION_DRAIN, "drain", NULL, "wait until nothing waits to be stored"},
+    {OPTION_TIMEOUT, "timeout", "SECONDS", "with --drain: the longest to wait (300)"},
+    {OPTION_REFUSED, "refused", NULL, "list the events that can never be counted"},
+    {OPTION_JSON, "json", NULL, "print the server's answer as JSON"},
+    CLI_ENDPOINT_OPTIONS,
+};
+
+const command journal_command = {
+    .name = "journal",
+    .summary = "Shows what the server took and has not stored yet",
+    .usage = "[OPTION]...",
+    .text =
+        "Ask from an address in the server's healthChecks.allowFrom. --drain ends with 1, and the reason, if\n"
+        "events still wait when the time is over.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .run = run_journal,
+};

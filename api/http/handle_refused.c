@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * handle_refused.c - GET /_/journal/refused: the events that were acknowledged and can never be counted.
+ */
+#include "http/routes.h"
+
+#include "json/json_health.h"
+
+#include <stdlib.h>
+
+/** The most that one answer lists: the oldest of them, for those that follow tend to say the same. */
+#define MOST_LISTED 10000
+
+typedef struct listing {
+    json_text text;
+    size_t count;
+} listing;
+
+static bool list_event(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason)
+{
+    listing *self = ctx;
+    if (self->count++ > 0)
+        JSON_TEXT_LITERAL(&self->text, ",");
+    json_refused_event(&self->text, entry, *reason != '\0' ? reason : utapi_status_text(status));
+    return self->count < MOST_LISTED && !self->text.failed;
+}
+
+void handle_refused(const http_service *service, http_call *call)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    http_failure failure;
+    listing list = {0};
+    size_t size = 0;
+    utapi_status status = UTAPI_OK;
+
+    JSON_TEXT_LITERAL(&list.text, "[");
+    if (service->refused != NULL)
+        status = service->refused(service->storage, list_event, &list, &err);
+    JSON_TEXT_LITERAL(&list.text, "]");
+    char *body = json_text_take(&list.text, &size);
+    if (status == UTAPI_OK && body != NULL) {
+        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+        return;
+    }
+    free(body);
+    (void)http_fail_question(&failure, call, status != UTAPI_OK ? status : UTAPI_NO_MEMORY, &err);
+    http_call_refuse(call, &failure);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * json_health.c - healthcheck and events kept aside, written straight into a buffer.
+ */
+#include "json/json_health.h"
+
+#include <string.h>
+
+static void add_name(json_text *text, const char *name)
+{
+    if (text->size > 0 && text->data[text->size - 1] != '{')
+        JSON_TEXT_LITERAL(text, ",");
+    json_text_add_string(text, utapi_string_of(name));
+    JSON_TEXT_LITERAL(text, ":");
+}
+
+static void add_integer(json_text *text, const char *name, int64_t value)
+{
+    add_name(text, name);
+    json_text_add_integer(text, value);
+}
+
+static void add_count(json_text *text, const char *name, uint64_t value)
+{
+    add_integer(text, name, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+/* An absent text is no member. */
+static void add_string(json_text *text, const char *name, utapi_string value)
+{
+    if (value.size == 0)
+        return;
+    add_name(text, name);
+    json_text_add_string(text, value);
+}
+
+/* ---- healthcheck --------------------------------------------------------------------------- */
+
+/* How long the oldest waits; a clock that was set back does not make it negative. */
+static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
+{
+    return oldest_ms > 0 && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
+}
+
+char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
+{
+    json_text text = {0};
+    const bool is_degraded = *stats->trouble != '\0' || stats->journal.lost > 0;
+    JSON_TEXT_LITERAL(&text, "{");
+    if (is_degraded || stats->journal.capacity_bytes > 0)
+        add_string(&text, "status", utapi_string_of(is_degraded ? "degraded" : "ok"));
+    add_string(&text, "trouble", utapi_string_of(stats->trouble));
+    if (stats->journal.capacity_bytes > 0) {
+        add_name(&text, "journal");
+        JSON_TEXT_LITERAL(&text, "{");
+        add_count(&text, "waiting", stats->journal.waiting);
+        add_integer(&text, "oldestAgeMs", waiting_ms(stats->journal.oldest_ms, now_ms));
+        add_count(&text, "usedBytes", stats->journal.used_bytes);
+        add_count(&text, "capacityBytes", stats->journal.capacity_bytes);
+        add_count(&text, "refused", stats->journal.refused);
+        add_count(&text, "lost", stats->journal.lost);
+        JSON_TEXT_LITERAL(&text, "}");
+    }
+    JSON_TEXT_LITERAL(&text, "}");
+    return json_text_take(&text, ret_size);
+}
+
+/* ---- events kept aside --------------------------------------------------------------------- */
+
+/* The members have the names and the meaning that they have in an event of V2. */
+void json_refused_event(json_text *text, const utapi_entry *entry, const char *reason)
+{
+    static const char *const resources[UTAPI_LEVEL_COUNT] = {
+        [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",
+        [UTAPI_SERVICE] = "service", [UTAPI_LOCATIONS] = "location",
+    };
+    static const char *const deltas[UTAPI_FIRST_OPERATION] = {
+        [UTAPI_STORAGE_UTILIZED] = "sizeDelta",
+        [UTAPI_NUMBER_OF_OBJECTS] = "objectDelta",
+        [UTAPI_INCOMING_BYTES] = "incomingBytes",
+        [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
+    };
+    JSON_TEXT_LITERAL(text, "{");
+    if (entry->operation != UTAPI_OP_NONE)
+        add_string(text, "operation", utapi_string_of(utapi_operation_name(entry->operation)));
+    add_string(text, "uuid", entry->uuid);
+    add_integer(text, "timestamp", entry->time_ms);
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        add_string(text, resources[level], entry->resource[level]);
+    for (unsigned metric = 0; metric < UTAPI_FIRST_OPERATION; metric++)
+        add_integer(text, deltas[metric], entry->delta[metric]);
+    add_string(text, "reason", utapi_string_of(reason));
+    JSON_TEXT_LITERAL(text, "}");
+}

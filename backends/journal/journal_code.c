@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal_code.c - the stored form of a group of entries.
+ *
+ *     byte 0    1, the version
+ *     varints   count, now_ms, taken_ms
+ *     entries   a varint of flags, then what the flags say is there
+ *     4 bytes   CRC-32C of all before it, little-endian
+ *
+ * Varints are LEB128, signed ones zigzag; strings are a length and bytes. The decoder may be given any bytes. */
+#include "journal_internal.h"
+
+#include "utapi/scoped.h"
+
+#include <string.h>
+
+enum { VERSION = 1, CRC_SIZE = 4, VARINT_MOST = 10, NUMBERS_MOST = 12 + UTAPI_FIRST_OPERATION };
+
+/* The flags of an entry: bits, from the lowest. */
+enum {
+    HAS_RESOURCE = 0, /* one for each level */
+    HAS_DELTA = HAS_RESOURCE + UTAPI_LEVEL_COUNT,
+    HAS_UUID = HAS_DELTA + UTAPI_FIRST_OPERATION,
+    HAS_ACTION,
+    HAS_KEYS,
+    HAS_OPERATION,
+    FORGET_NOW,
+    FORGET_LATER,
+    FLAG_COUNT
+};
+
+#define FLAG(bit) (UINT64_C(1) << (bit))
+
+static uint32_t crc_of(const unsigned char *data, size_t size)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < size; i++) {
+        static const uint32_t nibbles[16] = {
+            0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+            0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+        };
+        crc ^= data[i];
+        crc = crc >> 4 ^ nibbles[crc & 15];
+        crc = crc >> 4 ^ nibbles[crc & 15];
+    }
+    return ~crc;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static unsigned char *put_number(unsigned char *at, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (unsigned char)(number | 0x80);
+    *at++ = (unsigned char)number;
+    return at;
+}
+
+static unsigned char *put_signed(unsigned char *at, int64_t number)
+{
+    return put_number(at, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+}
+
+static unsigned char *put_text(unsigned char *at, utapi_string text)
+{
+    at = put_number(at, text.size);
+    if (text.size > 0)
+        memcpy(at, text.data, text.size);
+    return at + text.size;
+}
+
+static uint64_t entry_flags(const utapi_entry *entry)
+{
+    uint64_t flags = 0;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if (entry->resource[level].size > 0)
+            flags |= FLAG(HAS_RESOURCE + level);
+    for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
+        if (entry->delta[m] != 0)
+            flags |= FLAG(HAS_DELTA + m);
+    flags |= entry->uuid.size > 0 ? FLAG(HAS_UUID) : 0;
+    flags |= entry->action.size > 0 ? FLAG(HAS_ACTION) : 0;
+    flags |= entry->keys.size > 0 ? FLAG(HAS_KEYS) : 0;
+    flags |= entry->operation != UTAPI_OP_NONE ? FLAG(HAS_OPERATION) : 0;
+    flags |= entry->forget == UTAPI_FORGET_NOW ? FLAG(FORGET_NOW) : 0;
+    flags |= entry->forget == UTAPI_FORGET_LATER ? FLAG(FORGET_LATER) : 0;
+    return flags;
+}
+
+static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
+{
+    const uint64_t flags = entry_flags(entry);
+    at = put_number(at, flags);
+    at = put_signed(at, entry->time_ms);
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if (entry->resource[level].size > 0)
+            at = put_text(at, entry->resource[level]);
+    for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
+        if (entry->delta[m] != 0)
+            at = put_signed(at, entry->delta[m]);
+    if ((flags & FLAG(HAS_UUID)) != 0)
+        at = put_signed(put_text(at, entry->uuid), entry->uuid_time_ms);
+    if ((flags & FLAG(HAS_ACTION)) != 0)
+        at = put_text(at, entry->action);
+    if ((flags & FLAG(HAS_KEYS)) != 0)
+        at = put_text(at, entry->keys);
+    if ((flags & FLAG(HAS_OPERATION)) != 0)
+        at = put_number(at, (uint64_t)entry->operation);
+    if ((flags & FLAG(FORGET_LATER)) != 0)
+        at = put_signed(at, entry->forget_at_ms);
+    return at;
+}
+
+size_t utapi_journal_encoded_most(const utapi_batch *batch)
+{
+    size_t size = 1 + 3 * VARINT_MOST + CRC_SIZE;
+    for (size_t i = 0; i < batch->count; i++) {
+        const utapi_entry *entry = &batch->entries[i];
+        size += (NUMBERS_MOST + UTAPI_LEVEL_COUNT) * VARINT_MOST + entry->uuid.size + entry->action.size +
+                entry->keys.size;
+        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+            size += entry->resource[level].size;
+    }
+    return size;
+}
+
+size_t utapi_journal_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        count += skip == NULL || !skip[i];
+    unsigned char *at = buffer;
+    *at++ = VERSION;
+    at = put_number(at, count);
+    at = put_signed(at, batch->now_ms);
+    at = put_signed(at, batch->taken_ms);
+    for (size_t i = 0; i < batch->count; i++)
+        if (skip == NULL || !skip[i])
+            at = put_entry(at, &batch->entries[i]);
+    const uint32_t crc = crc_of(buffer, (size_t)(at - buffer));
+    for (unsigned i = 0; i < CRC_SIZE; i++)
+        *at++ = (unsigned char)(crc >> (8 * i));
+    return (size_t)(at - buffer);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+typedef struct reader {
+    const unsigned char *at, *end;
+    bool failed; /* it ended too soon, or holds what encode never writes */
+} reader;
+
+static uint64_t get_number(reader *in)
+{
+    uint64_t number = 0;
+    for (unsigned shift = 0; shift < 64 && in->at < in->end; shift += 7) {
+        const unsigned char byte = *in->at++;
+        number |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0)
+            return number;
+    }
+    in->failed = true;
+    return 0;
+}
+
+static int64_t get_signed(reader *in)
+{
+    const uint64_t number = get_number(in);
+    return (int64_t)(number >> 1 ^ (0 - (number & 1)));
+}
+
+static utapi_string get_text(reader *in, size_t most)
+{
+    const uint64_t size = get_number(in);
+    if (in->failed || size == 0 || size > most || size > (uint64_t)(in->end - in->at)) {
+        in->failed = true;
+        return (utapi_string){.size = 0};
+    }
+    const utapi_string text = {.data = (const char *)in->at, .size = (size_t)size};
+    in->at += size;
+    return text;
+}
+
+static utapi_operation get_operation(reader *in)
+{
+    const uint64_t operation = get_number(in);
+    in->failed |= operation >= UTAPI_OPERATION_COUNT;
+    return in->failed ? UTAPI_OP_NONE : (utapi_operation)operation;
+}
+
+static void get_entry(reader *in, utapi_entry *ret)
+{
+    *ret = (utapi_entry){.operation = UTAPI_OP_NONE};
+    const uint64_t flags = get_number(in);
+    in->failed |= flags >= FLAG(FLAG_COUNT);
+    ret->time_ms = get_signed(in);
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if ((flags & FLAG(HAS_RESOURCE + level)) != 0)
+            ret->resource[level] = get_text(in, UTAPI_NAME_MAX);
+    for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
+        if ((flags & FLAG(HAS_DELTA + m)) != 0)
+            ret->delta[m] = get_signed(in);
+    if ((flags & FLAG(HAS_UUID)) != 0) {
+        ret->uuid = get_text(in, UTAPI_NAME_MAX);
+        ret->uuid_time_ms = get_signed(in);
+    }
+    if ((flags & FLAG(HAS_ACTION)) != 0)
+        ret->action = get_text(in, SIZE_MAX);
+    if ((flags & FLAG(HAS_KEYS)) != 0)
+        ret->keys = get_text(in, SIZE_MAX);
+    if ((flags & FLAG(HAS_OPERATION)) != 0)
+        ret->operation = get_operation(in);
+    if ((flags & FLAG(FORGET_NOW)) != 0)
+        ret->forget = UTAPI_FORGET_NOW;
+    if ((flags & FLAG(FORGET_LATER)) != 0) {
+        ret->forget = UTAPI_FORGET_LATER;
+        ret->forget_at_ms = get_signed(in);
+    }
+}
+
+static utapi_status corrupt(utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_CORRUPT, "the journal holds a group that cannot be read");
+}
+
+static bool crc_fits(const unsigned char *bytes, size_t size)
+{
+    uint32_t crc = 0;
+    for (unsigned i = 0; i < CRC_SIZE; i++)
+        crc |= (uint32_t)bytes[size - CRC_SIZE + i] << (8 * i);
+    return crc == crc_of(bytes, size - CRC_SIZE);
+}
+
+utapi_status utapi_journal_decode(const void *data, size_t size, journal_group *ret, utapi_error *err)
+{
+    const unsigned char *bytes = data;
+    if (size < 1 + CRC_SIZE || bytes[0] != VERSION || !crc_fits(bytes, size))
+        return corrupt(err);
+    reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
+    const uint64_t count = get_number(&in);
+    *ret = (journal_group){.now_ms = get_signed(&in)};
+    ret->taken_ms = get_signed(&in);
+    if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
+        return corrupt(err);
+    UTAPI_AUTO_FREE utapi_entry *entries = malloc((size_t)count * sizeof *entries);
+    if (entries == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events of the journal", (size_t)count);
+    for (size_t i = 0; i < count && !in.failed; i++)
+        get_entry(&in, &entries[i]);
+    if (in.failed || in.at != in.end)
+        return corrupt(err);
+    ret->count = (size_t)count;
+    ret->entries = UTAPI_TAKE(entries);
+    return UTAPI_OK;
+}

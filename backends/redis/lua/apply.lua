@@ -1,0 +1,281 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- needs: exact.lua metrics.lua forgetting.lua
+-- apply.lua - one hand-over, all of it or nothing.
+--
+-- A script is not rolled back: so every key is looked at before the first one is written, and what cannot be stored is
+-- answered with a word and the culprit. KEYS: the writer's fence ("" without one), then a key for each uuid.
+-- ARGV: prefix, from, to, now, taken, window, unique, 1 if marks of forgotten buckets were looked up; then operations,
+-- each a letter and its words:
+--     C level name interval n (metric delta)...   a cell's deltas
+--     M level name mark                           the mark that the caller found for a resource; "" for none
+--     F level name time                           forgets it
+--     A bucket at                                 appoints the forgetting of a bucket
+--     P channel message                           tells those who listen
+local P, FROM, TO, NOW, TAKEN, WINDOW, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local MARKS_KNOWN = ARGV[8] == '1'
+local DAY, HOUR, FIRST_DAY = 86400000, 3600000, '1451606400000'
+local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
+local time = redis.call('TIME')
+local redis_now = time[1] * 1000
+local uniques, budget = 0, 64
+
+local function unique_next()
+    uniques = uniques + 1
+    return UNIQUE .. '-' .. uniques
+end
+
+local function flow_key(cell, metric)
+    local when = cell.interval == '0' and '' or cell.interval .. ':' -- V1 leaves it out
+    return P .. ':' .. cell.level .. ':' .. when .. cell.name .. ':' .. metric
+end
+
+local function counter_key(cell, metric)
+    return counter_of(P, cell.level, cell.name, metric)
+end
+
+-- ---- what is asked for -------------------------------------------------------------------
+
+local steps, cells, marks = {}, {}, {}
+local at = 9
+while at <= #ARGV do
+    local kind = ARGV[at]
+    local step = {kind = kind}
+    if kind == 'C' then
+        step.level, step.name, step.interval = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+        step.prefix = prefix_of(P, step.level, step.name)
+        step.first, step.last = at + 5, at + 3 + 2 * tonumber(ARGV[at + 4])
+        cells[#cells + 1] = step
+        at = step.last + 2
+    else
+        step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+        at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
+    end
+    if kind == 'M' then
+        marks[#marks + 1] = step
+    else
+        steps[#steps + 1] = step
+    end
+end
+
+-- ---- may it be stored? -------------------------------------------------------------------
+
+if KEYS[1] ~= '' then
+    local fence = redis.call('GET', KEYS[1]) or '0'
+    if fence ~= FROM then
+        return {'FENCED', fence}
+    end
+end
+
+local due = redis.call('ZRANGEBYSCORE', P .. ':utapid:due', '-inf', NOW, 'LIMIT', 0, 100)
+if #due > 0 then
+    table.insert(due, 1, 'DUE')
+    return due
+end
+
+local CHUNK = 4000
+local function values_of(keys, first)
+    local values = {}
+    for from = first, #keys, CHUNK do
+        local some = redis.call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))
+        for i = 1, #some do
+            values[from + i - 1] = some[i]
+        end
+    end
+    return values
+end
+
+local known = {'KNOWN'}
+local taken = values_of(KEYS, 2)
+for i = 2, #KEYS do
+    if taken[i] and TAKEN - taken[i] <= tonumber(WINDOW) then
+        known[#known + 1] = tostring(i - 2)
+    end
+end
+if #known > 1 then
+    return known
+end
+
+if not MARKS_KNOWN and redis.call('EXISTS', P .. ':utapid:forgotten') == 1 then
+    return {'MARKS'}
+end
+for _, each in ipairs(marks) do
+    if (redis.call('GET', prefix_of(P, each.first, each.second) .. 'utapid:gone') or '') ~= each.third then
+        return {'MARKS'}
+    end
+end
+
+-- Every counter that is touched. Cells come in the order of their intervals, so what a state comes to on the way is what
+-- its rows come to.
+local keys, place = {}, {}
+for _, cell in ipairs(cells) do
+    for i = cell.first, cell.last, 2 do
+        local metric = ARGV[i]
+        local key = STATES[metric] and counter_key(cell, metric) or flow_key(cell, metric)
+        if not place[key] then
+            keys[#keys + 1] = key
+            place[key] = #keys
+        end
+    end
+end
+local totals, absent, sums = values_of(keys, 1), {}, {}
+for n, key in ipairs(keys) do
+    if not totals[n] then
+        absent[#absent + 1] = key
+        totals[n] = '0'
+    elseif not is_integer(totals[n]) then
+        return {'CORRUPT', key}
+    end
+end
+for _, cell in ipairs(cells) do
+    for i = cell.first, cell.last, 2 do
+        local metric = ARGV[i]
+        local n = place[STATES[metric] and counter_key(cell, metric) or flow_key(cell, metric)]
+        sums[n] = add(sums[n] or totals[n], ARGV[i + 1])
+        if not sums[n] then
+            return {'OVERFLOW', keys[n]}
+        end
+    end
+end
+for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
+    local to = math.min(from + CHUNK - 1, #absent)
+    if redis.call('EXISTS', unpack(absent, from, to)) > 0 then
+        for n = from, to do
+            if redis.call('EXISTS', absent[n]) == 1 then
+                return {'CORRUPT', absent[n]}
+            end
+        end
+    end
+end
+
+-- The newest member of each sorted set that is touched.
+local newest = {}
+for _, cell in ipairs(cells) do
+    for i = cell.first, cell.last, 2 do
+        local key = STATES[ARGV[i]] and cell.prefix .. ARGV[i]
+        if key and newest[key] == nil then
+            local last = redis.pcall('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+            if last.err then
+                return {'CORRUPT', key}
+            end
+            newest[key] = tonumber(last[2]) or -1
+        end
+    end
+end
+for _, step in ipairs(steps) do
+    if step.kind == 'F' and redis.call('EXISTS', prefix_of(P, step.first, step.second) .. 'utapid:shifts') == 1 then
+        return {'SHIFTS', step.first, step.second}
+    end
+end
+
+-- ---- it may: from here on nothing is refused ---------------------------------------------
+
+local noted = 0
+
+-- The delta reaches the interval's own state and every later one, the newest first; what is more than this script may
+-- do is noted for later (shift.lua). The newest is never left out, so that a later write finds it right.
+local function state_shift(cell, metric, delta)
+    local key, interval = cell.prefix .. metric, cell.interval
+    local members = redis.call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
+                               math.max(budget, 1) + 1)
+    local most = math.min(#members / 2, math.max(budget, 1))
+    for i = 1, most do
+        member_shift(key, members[2 * i], members[2 * i - 1], delta, unique_next())
+    end
+    budget = budget - most
+    if most < #members / 2 then
+        redis.call('RPUSH', cell.prefix .. 'utapid:shifts',
+                   STATES[metric] .. ' ' .. interval .. ' ' .. delta .. ' ' .. members[2 * most])
+        redis.call('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
+        noted = noted + 1
+    else
+        member_insert(key, interval, delta, unique_next())
+    end
+end
+
+local function state_add(cell, metric, delta)
+    local key, counter = cell.prefix .. metric, counter_key(cell, metric)
+    local n = place[counter]
+    redis.call('INCRBY', counter, delta)
+    totals[n] = add(totals[n], delta) or totals[n]
+    local interval = tonumber(cell.interval)
+    if interval < newest[key] then
+        return state_shift(cell, metric, delta)
+    elseif interval == newest[key] then
+        redis.call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
+    end
+    redis.call('ZADD', key, cell.interval, member_of(totals[n], unique_next()))
+    newest[key] = interval
+end
+
+-- A summary of a day that gets another flow is no longer true. Whose clock is ahead does not matter: either may say so.
+local touched = {}
+local function day_touch(cell)
+    local interval = tonumber(cell.interval)
+    local day = interval - interval % DAY
+    local tag = cell.prefix .. day
+    if touched[tag] then
+        return
+    end
+    touched[tag] = true
+    local early = interval > redis_now + HOUR
+    if day + DAY > redis_now and day + DAY > tonumber(NOW) and not early then
+        return
+    end
+    local text = string.format('%.0f', day)
+    redis.call('INCR', cell.prefix .. 'utapid:late')
+    redis.call('DEL', cell.prefix .. 'utapid:' .. text)
+    if early or day < tonumber(redis.call('GET', cell.prefix .. 'utapid:since') or FIRST_DAY) then
+        redis.call('ZADD', cell.prefix .. 'utapid:odd', text, text)
+    end
+end
+
+local has_due = redis.call('EXISTS', P .. ':utapid:due') == 1
+local perform = {}
+
+function perform.C(cell)
+    for i = cell.first, cell.last, 2 do
+        local metric, delta = ARGV[i], ARGV[i + 1]
+        if STATES[metric] then
+            state_add(cell, metric, delta)
+        else
+            redis.call('INCRBY', flow_key(cell, metric), delta)
+        end
+    end
+    day_touch(cell)
+    if has_due and cell.level == 'buckets' then
+        redis.call('ZREM', P .. ':utapid:due', cell.name)
+    end
+end
+
+function perform.F(step)
+    forget(P, step.first, step.second, step.third, unique_next)
+    for metric in pairs(STATES) do -- what was known of it holds no longer
+        local n = place[counter_of(P, step.first, step.second, metric)]
+        if n then
+            totals[n] = redis.call('GET', keys[n]) or '0'
+        end
+        local key = prefix_of(P, step.first, step.second) .. metric
+        local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+        newest[key] = tonumber(last[2]) or -1
+    end
+end
+
+function perform.A(step)
+    redis.call('ZADD', P .. ':utapid:due', step.second, step.first)
+    has_due = true
+end
+
+function perform.P(step)
+    redis.call('PUBLISH', step.first, step.second)
+end
+
+for _, step in ipairs(steps) do
+    perform[step.kind](step)
+end
+for i = 2, #KEYS do
+    redis.call('SET', KEYS[i], TAKEN, 'PX', WINDOW)
+end
+if KEYS[1] ~= '' then
+    redis.call('SET', KEYS[1], TO)
+end
+return {'OK', tostring(noted)}

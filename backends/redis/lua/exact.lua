@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- exact.lua - 64-bit sums on decimal texts: Lua's numbers are doubles, exact to 2^53 only. Stands before the scripts
+-- that name it.
+
+local BILLION = 1000000000
+
+-- Whether a text is an integer of at most 64 bits, as Redis itself writes one.
+local function is_integer(text)
+    return #text <= 20 and string.find(text, '^%-?[1-9]%d*$') ~= nil or text == '0'
+end
+
+-- The text as two limbs of the same sign.
+local function limbs_of(text)
+    local sign, digits = 1, text
+    if string.sub(text, 1, 1) == '-' then
+        sign, digits = -1, string.sub(text, 2)
+    end
+    local high = string.sub(digits, 1, -10)
+    return sign * (high == '' and 0 or tonumber(high)), sign * tonumber(string.sub(digits, -9))
+end
+
+-- Brings two limbs to one sign.
+local function limbs_settle(high, low)
+    local carry = low >= BILLION and 1 or low <= -BILLION and -1 or 0
+    high, low = high + carry, low - carry * BILLION
+    if high > 0 and low < 0 then
+        return high - 1, low + BILLION
+    elseif high < 0 and low > 0 then
+        return high + 1, low - BILLION
+    end
+    return high, low
+end
+
+-- The sum of two integers; nil where it does not fit 64 bits.
+local function add(left, right)
+    if #left < 16 and #right < 16 then
+        return string.format('%.0f', tonumber(left) + tonumber(right))
+    end
+    local high1, low1 = limbs_of(left)
+    local high2, low2 = limbs_of(right)
+    local high, low = limbs_settle(high1 + high2, low1 + low2)
+    local most = (high < 0 or low < 0) and 854775808 or 854775807
+    if math.abs(high) > 9223372036 or (math.abs(high) == 9223372036 and math.abs(low) > most) then
+        return nil
+    elseif high == 0 then
+        return string.format('%.0f', low)
+    end
+    return string.format('%.0f%09.0f', high, math.abs(low))
+end
+
+-- A member of a sorted set of states: what a Node server reads comes first, and is never negative.
+local function member_of(total, unique)
+    if string.sub(total, 1, 1) == '-' then
+        return '0:' .. unique .. ':' .. total
+    end
+    return total .. ':' .. unique
+end
+
+-- The state that a member tells.
+local function total_of(member)
+    local exact = string.match(member, '^0:[^:]*:(%-%d+)$')
+    if exact and is_integer(exact) then
+        return exact
+    end
+    local first = string.match(member, '^%-?%d+') or '0'
+    first = string.gsub(first, '^(%-?)0+(%d)', '%1%2')
+    return is_integer(first) and first or '0'
+end
+
+-- Raises a member by a delta; one that would leave 64 bits stays as it is.
+local function member_shift(key, score, member, delta, unique)
+    local total = add(total_of(member), delta)
+    if total then
+        redis.call('ZREM', key, member)
+        redis.call('ZADD', key, score, member_of(total, unique))
+    end
+end
+
+-- Makes the member of an interval, if it has none: the state before it, and the delta.
+local function member_insert(key, interval, delta, unique)
+    if redis.call('ZCOUNT', key, interval, interval) > 0 then
+        return
+    end
+    local before = redis.call('ZREVRANGEBYSCORE', key, '(' .. interval, '-inf', 'LIMIT', 0, 1)
+    local total = add(before[1] and total_of(before[1]) or '0', delta)
+    if total then
+        redis.call('ZADD', key, interval, member_of(total, unique))
+    end
+end

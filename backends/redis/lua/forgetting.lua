@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- forgetting.lua - takes away what a resource came to until a time. Stands before the scripts that name it.
+
+local function prefix_of(P, level, name)
+    return P .. ':' .. level .. ':' .. name .. ':'
+end
+
+-- The key of a state as it is now; the bytes of a location have a name of V1's own.
+local function counter_of(P, level, name, metric)
+    if level == 'locations' and metric == 'storageUtilized' then
+        return P .. ':location:' .. name .. ':locationStorage'
+    end
+    return prefix_of(P, level, name) .. metric .. ':counter'
+end
+
+local function negated(total)
+    if string.sub(total, 1, 1) == '-' then
+        return string.sub(total, 2)
+    end
+    return total == '0' and total or '-' .. total
+end
+
+-- Takes one state away up to an interval. Later members come down by what it was; those that are more than a script may
+-- do are noted for later (shift.lua).
+local function state_forget(P, level, name, metric, interval, unique_next)
+    local SLICE, prefix = 64, prefix_of(P, level, name)
+    local key, counter = prefix .. metric, counter_of(P, level, name, metric)
+    local before = redis.call('ZREVRANGEBYSCORE', key, interval, '-inf', 'LIMIT', 0, 1)
+    local later = redis.call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', interval)
+    if #later == 0 then
+        redis.call('DEL', key, counter)
+        return
+    end
+    local delta = negated(before[1] and total_of(before[1]) or '0')
+    local most = math.min(#later / 2, SLICE)
+    for i = 1, most do
+        member_shift(key, later[2 * i], later[2 * i - 1], delta, unique_next())
+    end
+    if most < #later / 2 then
+        local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+        redis.call('RPUSH', prefix .. 'utapid:shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
+                   ' ' .. delta .. ' ' .. later[2 * most])
+        redis.call('SADD', P .. ':utapid:shifting', level .. ':' .. name)
+    end
+    redis.pcall('INCRBY', counter, delta)
+end
+
+-- What is still to be swept of a resource: from its first state on, or from where an earlier forgetting began.
+local function sweep_note(P, level, name, first, interval)
+    local sweeping, who = P .. ':utapid:sweeping', level .. ':' .. name
+    local from = string.match(redis.call('HGET', sweeping, who) or '', '^(%d+) ')
+    if not from or tonumber(first) < tonumber(from) then
+        from = first
+    end
+    redis.call('HSET', sweeping, who, from .. ' ' .. interval)
+end
+
+-- Forgets a resource up to a time. Its old flows stay for a while, and the mark says that they do not count; those of
+-- the time's own interval go at once, for what comes after may count there.
+local function forget(P, level, name, time, unique_next)
+    local prefix = prefix_of(P, level, name)
+    local last = redis.call('GET', prefix .. 'utapid:gone')
+    if level == 'buckets' then
+        redis.call('ZREM', P .. ':utapid:due', name)
+    end
+    if last and tonumber(last) > tonumber(time) then
+        return
+    end
+    local at = tonumber(time) - tonumber(time) % 900000
+    local interval, day = string.format('%.0f', at), string.format('%.0f', at - at % 86400000)
+    local first = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')
+    state_forget(P, level, name, 'storageUtilized', interval, unique_next)
+    state_forget(P, level, name, 'numberOfObjects', interval, unique_next)
+    local flows = {}
+    for i, metric in ipairs(FLOW_METRICS) do
+        flows[i] = P .. ':' .. level .. ':' .. (at == 0 and '' or interval .. ':') .. name .. ':' .. metric
+    end
+    redis.call('UNLINK', unpack(flows))
+    redis.call('INCR', prefix .. 'utapid:late')
+    redis.call('DEL', prefix .. 'utapid:' .. day)
+    redis.call('SET', prefix .. 'utapid:gone', time)
+    redis.call('SET', P .. ':utapid:forgotten', '1')
+    sweep_note(P, level, name, first[2] and tonumber(first[2]) < at and first[2] or interval, interval)
+end

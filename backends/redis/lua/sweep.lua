@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- needs: metrics.lua
+-- sweep.lua - deletes old flows of a forgotten resource, of a few intervals. ARGV: prefix, "level:name". Answers
+-- whether some are left.
+local P, WHO = ARGV[1], ARGV[2]
+local INTERVAL, SLICE = 900000, 4
+local sweeping = P .. ':utapid:sweeping'
+local level, name = string.match(WHO, '^(%a+):(.*)$')
+local from, to = string.match(redis.call('HGET', sweeping, WHO) or '', '^(%d+) (%d+)$')
+if not from then
+    redis.call('HDEL', sweeping, WHO)
+    return 0
+end
+from, to = tonumber(from), tonumber(to)
+local keys = {}
+for i = 1, SLICE do
+    if from < to then
+        local when = from == 0 and '' or string.format('%.0f:', from)
+        for _, metric in ipairs(FLOW_METRICS) do
+            keys[#keys + 1] = P .. ':' .. level .. ':' .. when .. name .. ':' .. metric
+        end
+        from = from + INTERVAL
+    end
+end
+if #keys > 0 then
+    redis.call('UNLINK', unpack(keys))
+end
+if from >= to then
+    redis.call('HDEL', sweeping, WHO)
+    return 0
+end
+redis.call('HSET', sweeping, WHO, string.format('%.0f %.0f', from, to))
+return 1

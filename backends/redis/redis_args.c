@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_args.c - the words of a command: two arrays as hiredis wants them, and blocks for bytes that were copied.
+ *
+ * Blocks never move, since words point into them. Running out of memory is noted, and told when the command is
+ * to be sent: so whoever puts words together need not look at each. */
+#include "redis_link.h"
+#include "redis_link_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM_FIRST = 32, BLOCK_BYTES = 4096 };
+
+/* A block of copied bytes; the newest is the first of the list. */
+struct redis_text {
+    struct redis_text *next;
+    size_t used, room;
+    char bytes[];
+};
+
+static bool args_grow(redis_args *args, size_t wanted)
+{
+    size_t room = args->room != 0 ? args->room : ROOM_FIRST;
+    while (room < wanted)
+        room *= 2;
+    const char **words = realloc(args->words, room * sizeof *words);
+    if (words == NULL)
+        return false;
+    args->words = words;
+    size_t *sizes = realloc(args->sizes, room * sizeof *sizes);
+    if (sizes == NULL)
+        return false;
+    args->sizes = sizes;
+    args->room = room;
+    return true;
+}
+
+static bool args_reserve(redis_args *args, size_t more)
+{
+    if (args->count + more > args->room && !args_grow(args, args->count + more))
+        args->failed = true;
+    return !args->failed;
+}
+
+void redis_args_bytes(redis_args *args, const void *bytes, size_t size)
+{
+    if (!args_reserve(args, 1))
+        return;
+    args->words[args->count] = bytes;
+    args->sizes[args->count++] = size;
+}
+
+void redis_args_add(redis_args *args, const char *word)
+{
+    redis_args_bytes(args, word, strlen(word));
+}
+
+/* Where `size` bytes can be kept; NULL: out of memory. */
+static char *text_take(redis_args *args, size_t size)
+{
+    struct redis_text *block = args->kept;
+    if (block == NULL || block->room - block->used < size) {
+        const size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+        block = malloc(sizeof *block + room);
+        if (block == NULL)
+            return NULL;
+        *block = (struct redis_text){.next = args->kept, .room = room};
+        args->kept = block;
+    }
+    char *at = block->bytes + block->used;
+    block->used += size;
+    return at;
+}
+
+void redis_args_copy(redis_args *args, const void *bytes, size_t size)
+{
+    char *copy = text_take(args, size);
+    if (copy == NULL) {
+        args->failed = true;
+        return;
+    }
+    if (size != 0)
+        memcpy(copy, bytes, size);
+    redis_args_bytes(args, copy, size);
+}
+
+void redis_args_joined(redis_args *args, utapi_string left, utapi_string right)
+{
+    const size_t size = left.size + 1 + right.size;
+    char *copy = text_take(args, size);
+    if (copy == NULL) {
+        args->failed = true;
+        return;
+    }
+    memcpy(copy, left.data, left.size);
+    copy[left.size] = ':';
+    memcpy(copy + left.size + 1, right.data, right.size);
+    redis_args_bytes(args, copy, size);
+}
+
+void redis_args_number(redis_args *args, int64_t number)
+{
+    char text[24];
+    const int size = snprintf(text, sizeof text, "%" PRId64, number);
+    redis_args_copy(args, text, (size_t)size);
+}
+
+bool redis_args_push_front(redis_args *args, const char *first, const char *second)
+{
+    if (!args_reserve(args, 2))
+        return false;
+    memmove(args->words + 2, args->words, args->count * sizeof *args->words);
+    memmove(args->sizes + 2, args->sizes, args->count * sizeof *args->sizes);
+    args->words[0] = first;
+    args->words[1] = second;
+    args->sizes[0] = strlen(first);
+    args->sizes[1] = strlen(second);
+    args->count += 2;
+    return true;
+}
+
+void redis_args_pop_front(redis_args *args)
+{
+    args->count -= 2;
+    memmove(args->words, args->words + 2, args->count * sizeof *args->words);
+    memmove(args->sizes, args->sizes + 2, args->count * sizeof *args->sizes);
+}
+
+/* Frees all blocks but the newest. */
+static void texts_trim(redis_args *args)
+{
+    if (args->kept == NULL)
+        return;
+    for (struct redis_text *block; (block = args->kept->next) != NULL; free(block))
+        args->kept->next = block->next;
+}
+
+void redis_args_clear(redis_args *args)
+{
+    args->count = 0;
+    args->failed = false;
+    texts_trim(args);
+    if (args->kept != NULL)
+        args->kept->used = 0;
+}
+
+void redis_args_done(redis_args *args)
+{
+    texts_trim(args);
+    free(args->kept);
+    free(args->words);
+    free(args->sizes);
+    *args = (redis_args){0};
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_connect.c - from a URI to a connection that can be used: the master's address, the login, the scripts.
+ *
+ * Where the URI names Sentinels, each connection begins by asking them: the one that answered last is asked first, and
+ * what it says is believed only if the server there says of itself that it is a master. */
+#include "redis_link_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+enum { DELAY_FIRST_MS = 50, DELAY_MOST_MS = 5000 };
+
+static int64_t steady_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct timeval time_of(unsigned ms)
+{
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+}
+
+/* ---- one server --------------------------------------------------------------------------- */
+
+static utapi_status server_open(const redis_uri *uri, const char *host, uint16_t port, redisContext **ret,
+                                utapi_error *err)
+{
+    const struct timeval connecting = time_of(uri->connect_timeout_ms), waiting = time_of(uri->timeout_ms);
+    redisContext *context = host != NULL ? redisConnectWithTimeout(host, port, connecting)
+                                         : redisConnectUnixWithTimeout(uri->socket_path, connecting);
+    if (context == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
+    if (context->err == 0 && redisSetTimeout(context, waiting) == REDIS_OK &&
+        (host == NULL || redisEnableKeepAlive(context) == REDIS_OK)) {
+        *ret = context;
+        return UTAPI_OK;
+    }
+    if (host != NULL)
+        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis at %s:%u: %s", host, port, context->errstr);
+    else
+        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis at %s: %s", uri->socket_path, context->errstr);
+    redisFree(context);
+    return UTAPI_UNAVAILABLE;
+}
+
+/* Asks while connecting: a failure of any kind means that there is no connection. */
+static utapi_status server_ask(redisContext *context, int count, const char **words, redisReply **ret,
+                               utapi_error *err)
+{
+    redisReply *reply = redisCommandArgv(context, count, words, NULL);
+    if (reply == NULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s", context->errstr);
+    if (reply->type == REDIS_REPLY_ERROR) { /* it repeats names of commands, never a password */
+        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s: %s", words[0], reply->str);
+        freeReplyObject(reply);
+        return UTAPI_UNAVAILABLE;
+    }
+    *ret = reply;
+    return UTAPI_OK;
+}
+
+static utapi_status server_tell(redisContext *context, int count, const char **words, utapi_error *err)
+{
+    redisReply *reply = NULL;
+    const utapi_status status = server_ask(context, count, words, &reply, err);
+    freeReplyObject(reply);
+    return status;
+}
+
+static utapi_status server_login(redisContext *context, const char *user, const char *password,
+                                 utapi_error *err)
+{
+    const char *with_user[] = {"AUTH", user, password}, *alone[] = {"AUTH", password};
+    if (password == NULL)
+        return UTAPI_OK;
+    return user != NULL ? server_tell(context, 3, with_user, err) : server_tell(context, 2, alone, err);
+}
+
+/* ---- Sentinels ---------------------------------------------------------------------------- */
+
+/* Where a Sentinel says that the master is. `host` is owned. */
+static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sentinel, char **ret_host,
+                                 uint16_t *ret_port, utapi_error *err)
+{
+    redisContext *context = NULL;
+    redisReply *reply = NULL;
+    const char *question[] = {"SENTINEL", "get-master-addr-by-name", uri->master_name};
+    utapi_status status = server_open(uri, sentinel->host, sentinel->port, &context, err);
+    if (status != UTAPI_OK)
+        return status;
+    assert(context != NULL);
+    status = server_login(context, uri->sentinel_user, uri->sentinel_password, err);
+    if (status == UTAPI_OK)
+        status = server_ask(context, 3, question, &reply, err);
+    assert(status != UTAPI_OK || reply != NULL);
+    if (status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_STRING) {
+        *ret_host = strdup(reply->element[0]->str);
+        *ret_port = (uint16_t)strtoul(reply->element[1]->str, NULL, 10);
+        if (*ret_host == NULL)
+            status = utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
+    } else if (status == UTAPI_OK)
+        status = utapi_fail(err, UTAPI_UNAVAILABLE, "the Sentinel at %s:%u knows no master \"%s\"",
+                            sentinel->host, sentinel->port, uri->master_name);
+    freeReplyObject(reply);
+    redisFree(context);
+    return status;
+}
+
+static utapi_status role_check(redisContext *context, const char *host, uint16_t port, utapi_error *err)
+{
+    const char *question[] = {"ROLE"};
+    redisReply *reply = NULL;
+    const utapi_status status = server_ask(context, 1, question, &reply, err);
+    if (status != UTAPI_OK)
+        return status;
+    assert(reply != NULL);
+    const bool is_master = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+                           reply->element[0]->type == REDIS_REPLY_STRING &&
+                           strcmp(reply->element[0]->str, "master") == 0;
+    freeReplyObject(reply);
+    if (!is_master)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis at %s:%u is not a master (yet)", host, port);
+    return UTAPI_OK;
+}
+
+/* ---- the whole way ------------------------------------------------------------------------ */
+
+static utapi_status context_begin(redisContext *context, const redis_uri *uri, utapi_error *err)
+{
+    char database[16];
+    const char *select[] = {"SELECT", database};
+    (void)snprintf(database, sizeof database, "%u", uri->database);
+    utapi_status status = server_login(context, uri->user, uri->password, err);
+    if (status == UTAPI_OK && uri->database != 0)
+        status = server_tell(context, 2, select, err);
+    return status;
+}
+
+/* Opens what a Sentinel names, or the one server. */
+static utapi_status master_open(redis_link *link, size_t endpoint, utapi_error *err)
+{
+    const redis_uri *uri = link->uri;
+    const redis_endpoint *named = uri->endpoint_count > 0 ? &uri->endpoints[endpoint] : NULL;
+    char *found = NULL;
+    const char *host = named != NULL ? named->host : NULL;
+    uint16_t port = named != NULL ? named->port : 0;
+    utapi_status status = UTAPI_OK;
+    assert(named != NULL || uri->master_name == NULL); /* a URI with Sentinels names some */
+    if (uri->master_name != NULL) {
+        status = sentinel_ask(uri, named, &found, &port, err);
+        host = found;
+    }
+    if (status == UTAPI_OK)
+        status = server_open(uri, host, port, &link->context, err);
+    if (status == UTAPI_OK)
+        status = context_begin(link->context, uri, err);
+    if (status == UTAPI_OK && uri->master_name != NULL)
+        status = role_check(link->context, host, port, err);
+    if (status != UTAPI_OK)
+        redis_link_drop(link);
+    free(found);
+    return status;
+}
+
+/* Scripts are loaded at once: inside a pipeline a missing one cannot be made good. */
+static utapi_status scripts_load(redis_link *link, utapi_error *err)
+{
+    for (unsigned i = 0; i < REDIS_SCRIPT_COUNT; i++) {
+        const char *load[] = {"SCRIPT", "LOAD", redis_script_text((redis_script)i)};
+        redisReply *reply = NULL;
+        const utapi_status status = server_ask(link->context, 3, load, &reply, err);
+        if (status != UTAPI_OK)
+            return status;
+        assert(reply != NULL);
+        const bool is_sha = reply->type == REDIS_REPLY_STRING && reply->len == REDIS_SHA_SIZE;
+        if (is_sha)
+            memcpy(link->shas[i], reply->str, REDIS_SHA_SIZE + 1);
+        freeReplyObject(reply);
+        if (!is_sha)
+            return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis did not load a script");
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status endpoints_try(redis_link *link, utapi_error *err)
+{
+    const size_t count = link->uri->endpoint_count > 0 ? link->uri->endpoint_count : 1;
+    utapi_status status = UTAPI_UNAVAILABLE;
+    for (size_t i = 0; i < count; i++) {
+        const size_t endpoint = (link->first_endpoint + i) % count;
+        utapi_error_clear(err);
+        status = master_open(link, endpoint, err);
+        if (status == UTAPI_OK)
+            status = scripts_load(link, err);
+        if (status == UTAPI_OK) {
+            link->first_endpoint = endpoint;
+            return UTAPI_OK;
+        }
+        redis_link_drop(link);
+    }
+    return status;
+}
+
+/* Doubles the back-off, and spreads it: many that lost one server must not come back all at once. */
+static void back_off(redis_link *link)
+{
+    link->delay_ms = link->delay_ms == 0 ? DELAY_FIRST_MS : link->delay_ms * 2;
+    if (link->delay_ms > DELAY_MOST_MS)
+        link->delay_ms = DELAY_MOST_MS;
+    link->random = link->random * 1103515245U + 12345U;
+    link->retry_at_ms = steady_ms() + link->delay_ms / 2 + (link->random >> 8) % (link->delay_ms / 2 + 1);
+}
+
+utapi_status redis_link_connect(redis_link *link, utapi_error *err)
+{
+    utapi_error why;
+    if (link->context != NULL)
+        return UTAPI_OK;
+    if (link->delay_ms != 0 && steady_ms() < link->retry_at_ms)
+        return utapi_fail(err, link->why, "%s", link->reason);
+    utapi_error_clear(&why);
+    const utapi_status status = endpoints_try(link, &why);
+    if (status == UTAPI_OK) {
+        link->generation++;
+        link->delay_ms = 0;
+        return UTAPI_OK;
+    }
+    back_off(link);
+    link->why = status;
+    (void)snprintf(link->reason, sizeof link->reason, "%.*s", (int)sizeof link->reason - 1, why.detail);
+    return utapi_fail(err, status, "%s", link->reason);
+}
+
+void redis_link_drop(redis_link *link)
+{
+    if (link->context != NULL)
+        redisFree(link->context);
+    link->context = NULL;
+    link->queued = 0;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_days.c - summaries of closed days: summing up those that have none, and offering the sums.
+ *
+ * Days are worked off in batches, eight MGETs a day, of which only a few are in flight, so that Redis serves others
+ * in between. Where the database has fewer keys than that would look for, they are walked through before, to find
+ * out which days have any. After each batch what was found is offered: a repetition of a question that took too
+ * long gets further. Empty days before anything else are not stored one by one: `since` is raised past them. */
+#include "redis_days.h"
+
+#include "utapi/scoped.h"
+#include "utapi/snapshot.h"
+
+#include <limits.h>
+#include <string.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum {
+    BATCH_DAYS = 16,
+    STEPS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) / REDIS_STEP_INTERVALS,
+    IN_FLIGHT = 3,
+};
+
+/* How long to remember that a name that nobody reports has nothing. */
+#define UNKNOWN_KEPT_MS "86400000"
+
+/* A day being summed up. */
+typedef struct sum {
+    redis_day *day;
+    utapi_sums sums;
+    unsigned char row[UTAPI_SNAPSHOT_MAX];
+    size_t row_size; /* 0: the sums do not fit 64 bits */
+    bool found;
+    utapi_interval found_interval; /* where the last flow was found */
+    utapi_metric found_metric;
+} sum;
+
+typedef struct batch {
+    sum sums[BATCH_DAYS];
+    size_t count;
+} batch;
+
+static redis_span sum_step(const sum *of, size_t step)
+{
+    const utapi_interval first =
+        of->day->first + (utapi_interval)step * REDIS_STEP_INTERVALS * UTAPI_INTERVAL_MS;
+    return (redis_span){first, first + (REDIS_STEP_INTERVALS - 1) * UTAPI_INTERVAL_MS};
+}
+
+static utapi_status sum_add(redis_reading *reading, sum *of, size_t step, utapi_error *err)
+{
+    const redis_span span = sum_step(of, step);
+    size_t at = SIZE_MAX;
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    utapi_status status = redis_read_next(reading, &reply, err);
+    if (status == UTAPI_OK)
+        status = redis_flows_add(reading, span, reply, &of->sums, &at, err);
+    if (status == UTAPI_OK && at != SIZE_MAX) {
+        of->found = true;
+        of->found_interval = span.first + (utapi_interval)(at / REDIS_FLOW_COUNT) * UTAPI_INTERVAL_MS;
+        of->found_metric = (utapi_metric)(UTAPI_INCOMING_BYTES + at % REDIS_FLOW_COUNT);
+    }
+    return status;
+}
+
+static utapi_status batch_read(redis_reading *reading, batch *all, utapi_error *err)
+{
+    sum *of[BATCH_DAYS];
+    size_t steps = 0;
+    for (size_t i = 0; i < all->count; i++)
+        if (!all->sums[i].day->empty) {
+            of[steps / STEPS_A_DAY] = &all->sums[i];
+            steps += STEPS_A_DAY;
+        }
+    utapi_status status = UTAPI_OK;
+    for (size_t asked = 0, got = 0; got < steps && status == UTAPI_OK; got++) {
+        for (; asked < steps && asked < got + IN_FLIGHT && status == UTAPI_OK; asked++)
+            status = redis_flows_queue(reading, sum_step(of[asked / STEPS_A_DAY], asked % STEPS_A_DAY), err);
+        if (status == UTAPI_OK)
+            status = sum_add(reading, of[got / STEPS_A_DAY], got % STEPS_A_DAY, err);
+    }
+    return status;
+}
+
+/* ---- offering ----------------------------------------------------------------------------- */
+
+/* The first day from `since` on that is not known to be empty. */
+static utapi_interval plan_since(const redis_plan *plan, utapi_interval since)
+{
+    for (size_t i = 0; i < plan->day_count; i++) {
+        const redis_day *day = &plan->days[i];
+        if (day->first < since)
+            continue;
+        if (day->first > since || !day->empty)
+            break;
+        since += REDIS_DAY_MS;
+    }
+    return since;
+}
+
+static void offer_begin(redis_reading *reading, size_t count)
+{
+    static const char *const owners[] = {"utapid:late", "storageUtilized:counter", "numberOfObjects:counter",
+                                         "storageUtilized", "numberOfObjects"};
+    redis_key key;
+    redis_args_number(&reading->args, (int64_t)(5 + 2 * count));
+    for (size_t i = 0; i < 5; i++) {
+        redis_key_resource(&key, reading->prefix, reading->level, reading->name, owners[i]);
+        redis_args_key(&reading->args, &key);
+    }
+}
+
+static void offer_key(redis_reading *reading, const sum *of)
+{
+    redis_key key;
+    redis_key_day(&key, reading->prefix, reading->level, reading->name, of->day->first);
+    redis_args_key(&reading->args, &key);
+    if (of->found)
+        redis_key_flow(&key, reading->prefix, reading->level, of->found_interval, reading->name,
+                       of->found_metric);
+    redis_args_key(&reading->args, &key);
+}
+
+/* Which of a batch are to be stored: not those that `since` covers, nor those that do not fit 64 bits. */
+static size_t offer_pick(const batch *all, utapi_interval since, const sum **ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const sum *of = &all->sums[i];
+        if (of->row_size > 0 && (of->found || of->day->first >= since))
+            ret[count++] = of;
+    }
+    return count;
+}
+
+/* Offers what a batch found. Nobody depends on its being stored: if a late write came in between, or Redis takes
+ * nothing, the next question does the work again. */
+static void batch_offer(redis_reading *reading, const redis_plan *plan, const batch *all)
+{
+    const sum *picked[BATCH_DAYS];
+    redis_key key;
+    const utapi_interval since = plan_since(plan, reading->marks.since);
+    const bool raised = since > reading->marks.since;
+    const size_t count = offer_pick(all, since, picked);
+    if (count == 0 && !raised)
+        return;
+
+    offer_begin(reading, count + (raised ? 1 : 0));
+    for (size_t i = 0; i < count; i++)
+        offer_key(reading, picked[i]);
+    if (raised) {
+        redis_key_resource(&key, reading->prefix, reading->level, reading->name, "utapid:since");
+        redis_args_key(&reading->args, &key);
+        redis_args_key(&reading->args, &key);
+    }
+    redis_args_add(&reading->args, reading->marks.late);
+    redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
+    for (size_t i = 0; i < count; i++)
+        redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
+    if (raised)
+        redis_args_number(&reading->args, since);
+
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const utapi_status status =
+        redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
+    redis_args_clear(&reading->args);
+    if (raised && status == UTAPI_OK && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
+        reading->marks.since = since;
+}
+
+/* The next days that are missing, from *next on. */
+static void batch_begin(redis_plan *plan, size_t *next, batch *ret)
+{
+    for (ret->count = 0; *next < plan->day_count && ret->count < BATCH_DAYS; ++*next)
+        if (plan->days[*next].is == REDIS_DAY_MISSING) {
+            sum *of = &ret->sums[ret->count++];
+            of->day = &plan->days[*next];
+            of->sums.present = 0;
+            of->found = false;
+        }
+}
+
+static void batch_end(redis_plan *plan, batch *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        sum *of = &all->sums[i];
+        utapi_amounts amounts;
+        utapi_amounts_clear(&amounts);
+        const bool fits = utapi_amounts_add(&amounts, &of->sums, NULL) == UTAPI_OK;
+        of->row_size = fits ? utapi_snapshot_encode(&amounts, of->row) : 0;
+        of->day->is = REDIS_DAY_SUMMED;
+        of->day->empty = !of->found;
+        utapi_sums_merge(&plan->summed, &of->sums);
+    }
+}
+
+/* ---- days without any key ----------------------------------------------------------------- */
+
+/* A walk through the keys of a resource. */
+typedef struct day_scan {
+    redis_reading *reading;
+    redis_plan *plan;
+    size_t head; /* bytes of "P:L:" */
+} day_scan;
+
+static int day_compare(const void *key, const void *element)
+{
+    const utapi_interval day = *(const utapi_interval *)key, other = ((const redis_day *)element)->first;
+    return day < other ? -1 : day > other;
+}
+
+/* "P:L:<interval>:<name>:<Metric>": its day is not empty. What only looks like it costs a look more. */
+static utapi_status scan_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+{
+    const day_scan *scan = ctx;
+    (void)stop;
+    (void)err;
+    utapi_interval day = 0;
+    for (size_t i = scan->head;
+         i < key.size && i < scan->head + 16 && key.data[i] >= '0' && key.data[i] <= '9'; i++)
+        day = day * 10 + (key.data[i] - '0');
+    day -= day % REDIS_DAY_MS;
+    redis_day *found = bsearch(&day, scan->plan->days, scan->plan->day_count, sizeof *found, day_compare);
+    if (found != NULL)
+        found->empty = false;
+    return UTAPI_OK;
+}
+
+static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_args_add(&reading->args, "DBSIZE");
+    const utapi_status status = redis_link_ask(reading->link, &reading->args, &reply, err);
+    redis_args_clear(&reading->args);
+    *ret = status == UTAPI_OK && reply->type == REDIS_REPLY_INTEGER ? reply->integer : LLONG_MAX;
+    return status;
+}
+
+/* Marks missing days that have no key, if that can be found out faster than by asking for each. */
+static utapi_status days_scan(redis_reading *reading, redis_plan *plan, utapi_error *err)
+{
+    long long size;
+    size_t missing = 0;
+    for (size_t i = 0; i < plan->day_count; i++)
+        missing += plan->days[i].is == REDIS_DAY_MISSING;
+    const utapi_status status = size_ask(reading, &size, err);
+    if (status != UTAPI_OK ||
+        size / (STEPS_A_DAY * REDIS_STEP_INTERVALS * REDIS_FLOW_COUNT) >= (long long)missing)
+        return status;
+
+    redis_key key;
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, "");
+    const size_t head = key.size - reading->name.size - 1;
+    UTAPI_AUTO_FREE char *pattern = malloc(2 * key.size + 4);
+    if (pattern == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "summing up days");
+    char *at = redis_glob_put(pattern, key.bytes, head);
+    memcpy(at, "*:", 2);
+    at = redis_glob_put(at + 2, key.bytes + head, key.size - head);
+    memcpy(at, "*", 2);
+    for (size_t i = 0; i < plan->day_count; i++)
+        if (plan->days[i].is == REDIS_DAY_MISSING)
+            plan->days[i].empty = plan->days[i].first > 0; /* V1 names the first interval of all otherwise */
+    day_scan scan = {reading, plan, head};
+    return redis_scan(reading->link, pattern, scan_key, &scan, err);
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
+utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_error *err)
+{
+    UTAPI_AUTO_FREE batch *all = malloc(sizeof *all);
+    if (all == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "summing up days");
+    size_t next = 0;
+    utapi_status status = days_scan(reading, plan, err);
+    for (batch_begin(plan, &next, all); all->count > 0 && status == UTAPI_OK; batch_begin(plan, &next, all)) {
+        status = batch_read(reading, all, err);
+        if (status != UTAPI_OK)
+            return status;
+        batch_end(plan, all);
+        batch_offer(reading, plan, all);
+        if (next < plan->day_count && redis_monotonic_ms() > reading->give_up_ms)
+            return utapi_fail(err, UTAPI_UNAVAILABLE,
+                              "the days of this range are being summed up for the first time; ask again");
+    }
+    return status;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_history.c - all that ever changed, by walking through the keys: for those who copy a whole Redis.
+ *
+ * V1 has no list of a resource's flows: only a walk finds them. Keys of flows are gathered and fetched some hundred at a
+ * time, each with the mark of its resource's forgetting; a sorted set of states is read in slices, from the oldest member,
+ * and what changed is the difference of two members. */
+#include "redis_read.h"
+#include "redis_sight.h"
+
+#include "utapi/scoped.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum { FLOWS_A_FETCH = 400, MEMBERS_A_SLICE = 1000 };
+
+/* A flow that was met and is not fetched yet. */
+typedef struct history_flow {
+    utapi_interval interval;
+    utapi_metric metric;
+    size_t name_size;
+    char name[UTAPI_NAME_MAX];
+} history_flow;
+
+typedef struct history {
+    redis_link *link;   /* borrowed */
+    const char *prefix; /* borrowed */
+    redis_args args;
+    utapi_change_cb *on_change;
+    void *ctx;
+    utapi_level level;
+    bool (*sight)(utapi_string rest, redis_sighting *ret);
+    size_t head; /* bytes of "P:<word>:" */
+    size_t flow_count;
+    history_flow flows[FLOWS_A_FETCH];
+    bool stopped;
+} history;
+
+/* Asks for history->args. */
+static utapi_status history_ask(history *self, int type, redisReply **ret, utapi_error *err)
+{
+    const utapi_status status = redis_link_ask(self->link, &self->args, ret, err);
+    redis_args_clear(&self->args);
+    if (status == UTAPI_OK && (*ret)->type != type)
+        return utapi_fail(err, UTAPI_CORRUPT, "an answer of another shape than Redis gives");
+    return status;
+}
+
+/* Adds the name of a resource's key to the command. */
+static void key_add(history *self, utapi_string name, const char *what)
+{
+    redis_key key;
+    redis_key_resource(&key, self->prefix, self->level, name, what);
+    redis_args_key(&self->args, &key);
+}
+
+static void change_tell(history *self, utapi_string name, utapi_interval interval, utapi_metric metric,
+                        int64_t amount)
+{
+    utapi_amounts delta = {.present = 0};
+    if (self->stopped || amount == 0 || interval < 0)
+        return;
+    utapi_amounts_set(&delta, metric, amount);
+    self->stopped = !self->on_change(self->ctx, self->level, name, interval, &delta);
+}
+
+/* ---- flows -------------------------------------------------------------------------------- */
+
+static bool is_gone(const redisReply *mark, utapi_interval interval)
+{
+    char *end;
+    if (mark->type != REDIS_REPLY_STRING)
+        return false;
+    errno = 0;
+    const long long gone_ms = strtoll(mark->str, &end, 10);
+    return errno == 0 && end != mark->str && interval < utapi_interval_of(gone_ms);
+}
+
+static utapi_status flows_fetch(history *self, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const size_t count = self->flow_count;
+    self->flow_count = 0;
+    if (count == 0)
+        return UTAPI_OK;
+    redis_args_add(&self->args, "MGET");
+    for (size_t i = 0; i < count; i++) {
+        const history_flow *flow = &self->flows[i];
+        const utapi_string name = {flow->name, flow->name_size};
+        redis_key key;
+        redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
+        redis_args_key(&self->args, &key);
+        key_add(self, name, "utapid:gone");
+    }
+    utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &reply, err);
+    if (status == UTAPI_OK && reply->elements != 2 * count)
+        status = utapi_fail(err, UTAPI_CORRUPT, "MGET: an answer of another shape than Redis gives");
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        const history_flow *flow = &self->flows[i];
+        const redisReply *value = reply->element[2 * i];
+        int64_t amount = 0;
+        if (value->type != REDIS_REPLY_STRING || is_gone(reply->element[2 * i + 1], flow->interval))
+            continue;
+        if (!redis_read_integer(value, &amount))
+            status = utapi_fail(
+                err, UTAPI_OVERFLOW, "%s of \"%.*s\" in interval %lld is more than 64 bits hold",
+                redis_metric_name(flow->metric), (int)flow->name_size, flow->name, (long long)flow->interval);
+        else
+            change_tell(self, (utapi_string){flow->name, flow->name_size}, flow->interval, flow->metric,
+                        amount);
+    }
+    return status;
+}
+
+static utapi_status flow_meet(history *self, const redis_sighting *seen, utapi_error *err)
+{
+    history_flow *flow = &self->flows[self->flow_count++];
+    flow->interval = seen->interval;
+    flow->metric = seen->metric;
+    flow->name_size = seen->name.size;
+    memcpy(flow->name, seen->name.data, seen->name.size);
+    return self->flow_count == FLOWS_A_FETCH ? flows_fetch(self, err) : UTAPI_OK;
+}
+
+/* ---- states ------------------------------------------------------------------------------- */
+
+/* How far a sorted set was read. */
+typedef struct states_walk {
+    utapi_string name; /* borrowed */
+    utapi_metric metric;
+    utapi_interval interval; /* of the member that was read last, */
+    utapi_wide value;        /* which may be followed by another one of the same interval */
+    utapi_wide told;         /* the state before it */
+} states_walk;
+
+static utapi_status state_tell(history *self, states_walk *walk, utapi_error *err)
+{
+    const utapi_wide delta = walk->value - walk->told;
+    if (delta < INT64_MIN || delta > INT64_MAX)
+        return utapi_fail(err, UTAPI_OVERFLOW, "%s of \"%.*s\" changes by more than 64 bits hold",
+                          redis_metric_name(walk->metric), (int)walk->name.size, walk->name.data);
+    walk->told = walk->value;
+    change_tell(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
+    return UTAPI_OK;
+}
+
+/* The last member of an interval is the one that counts, as in V1. */
+static utapi_status slice_read(history *self, states_walk *walk, const redisReply *reply, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i + 1 < reply->elements && status == UTAPI_OK; i += 2) {
+        const redisReply *member = reply->element[i], *score = reply->element[i + 1];
+        utapi_wide value;
+        if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
+            !redis_state_value(member, &value))
+            return utapi_fail(err, UTAPI_CORRUPT, "%s of \"%.*s\": a member that is no number",
+                              redis_metric_name(walk->metric), (int)walk->name.size, walk->name.data);
+        const utapi_interval interval = redis_state_interval(score);
+        if (interval != walk->interval)
+            status = state_tell(self, walk, err);
+        walk->interval = interval;
+        walk->value = value;
+    }
+    return status;
+}
+
+static utapi_status states_read(history *self, const redis_sighting *seen, utapi_error *err)
+{
+    states_walk walk = {.name = seen->name, .metric = seen->metric, .interval = INT64_MIN};
+    utapi_status status = UTAPI_OK;
+    size_t found = 2 * MEMBERS_A_SLICE;
+    for (int64_t at = 0; status == UTAPI_OK && found == 2 * MEMBERS_A_SLICE; at += MEMBERS_A_SLICE) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        redis_args_add(&self->args, "ZRANGE");
+        key_add(self, seen->name, redis_metric_name(seen->metric));
+        redis_args_number(&self->args, at);
+        redis_args_number(&self->args, at + MEMBERS_A_SLICE - 1);
+        redis_args_add(&self->args, "WITHSCORES");
+        status = history_ask(self, REDIS_REPLY_ARRAY, &reply, err);
+        if (status == UTAPI_OK)
+            status = slice_read(self, &walk, reply, err);
+        found = status == UTAPI_OK ? reply->elements : 0;
+    }
+    return status == UTAPI_OK ? state_tell(self, &walk, err) : status;
+}
+
+/* A location that only Node clients report has what it holds now for every time (redis_read_state.c). */
+static utapi_status location_read(history *self, utapi_string name, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *count = NULL, *counter = NULL;
+    int64_t value = 0;
+    redis_args_add(&self->args, "ZCARD");
+    key_add(self, name, redis_metric_name(UTAPI_STORAGE_UTILIZED));
+    utapi_status status = history_ask(self, REDIS_REPLY_INTEGER, &count, err);
+    if (status != UTAPI_OK || count->integer != 0)
+        return status;
+    redis_args_add(&self->args, "GET");
+    key_add(self, name, "storageUtilized:counter");
+    status = history_ask(self, REDIS_REPLY_STRING, &counter, err);
+    if (status == UTAPI_OK && !redis_read_integer(counter, &value))
+        status = utapi_fail(err, UTAPI_OVERFLOW, "what location \"%.*s\" holds is more than 64 bits hold",
+                            (int)name.size, name.data);
+    if (status == UTAPI_OK)
+        change_tell(self, name, 0, UTAPI_STORAGE_UTILIZED, value);
+    return status;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------- */
+
+static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+{
+    history *self = ctx;
+    redis_sighting seen;
+    utapi_status status = UTAPI_OK;
+    if (key.size <= self->head ||
+        !self->sight((utapi_string){key.data + self->head, key.size - self->head}, &seen))
+        return UTAPI_OK;
+    if (seen.is == REDIS_SEES_FLOW)
+        status = flow_meet(self, &seen, err);
+    else if (seen.is == REDIS_SEES_STATES)
+        status = states_read(self, &seen, err);
+    else if (self->sight == redis_sight_location)
+        status = location_read(self, seen.name, err);
+    *stop = self->stopped;
+    return status;
+}
+
+static utapi_status history_walk(history *self, const char *word, utapi_error *err)
+{
+    UTAPI_AUTO_FREE char *pattern = malloc(2 * (strlen(self->prefix) + strlen(word)) + sizeof "::*");
+    if (pattern == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
+    char *at = redis_glob_put(pattern, self->prefix, strlen(self->prefix));
+    *at++ = ':';
+    at = redis_glob_put(at, word, strlen(word));
+    memcpy(at, ":*", sizeof ":*");
+    self->head = strlen(self->prefix) + strlen(word) + 2;
+    const utapi_status status = redis_scan(self->link, pattern, history_meet, self, err);
+    return status == UTAPI_OK && !self->stopped ? flows_fetch(self, err) : status;
+}
+
+static utapi_status levels_walk(history *self, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    self->sight = redis_sight;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK && !self->stopped; level++) {
+        self->level = (utapi_level)level;
+        status = history_walk(self, utapi_level_name(self->level), err);
+    }
+    if (status != UTAPI_OK || self->stopped)
+        return status;
+    self->sight = redis_sight_location;
+    self->level = UTAPI_LOCATIONS;
+    return history_walk(self, "location", err);
+}
+
+/* Late changes stand in no sorted set before they were worked off. */
+static utapi_status shifts_settle(redis_backend *backend, history *self, utapi_error *err)
+{
+    for (;;) {
+        UTAPI_AUTO(redisReply) *left = NULL;
+        redis_key key;
+        redis_key_own(&key, self->prefix, "shifting");
+        redis_args_add(&self->args, "SCARD");
+        redis_args_key(&self->args, &key);
+        utapi_status status = history_ask(self, REDIS_REPLY_INTEGER, &left, err);
+        if (status != UTAPI_OK || left->integer == 0)
+            return status;
+        const int64_t now_ms = (int64_t)time(NULL) * 1000;
+        status = utapi_redis_tend(&backend->base, now_ms, now_ms, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+}
+
+utapi_status utapi_redis_changes(utapi_backend *base, utapi_change_cb *on_change, void *ctx, utapi_error *err)
+{
+    redis_backend *backend = (redis_backend *)base;
+    UTAPI_AUTO_FREE history *self = calloc(1, sizeof *self);
+    redis_link *link = redis_pool_take(backend->pool);
+    if (self == NULL || link == NULL) {
+        if (link != NULL)
+            redis_pool_give(backend->pool, link);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
+    }
+    *self = (history){.link = link, .prefix = backend->uri.prefix, .on_change = on_change, .ctx = ctx};
+    utapi_status status = shifts_settle(backend, self, err);
+    if (status == UTAPI_OK)
+        status = levels_walk(self, err);
+    redis_args_done(&self->args);
+    redis_pool_give(backend->pool, link);
+    if (status != UTAPI_UNCERTAIN)
+        return status;
+    if (err != NULL)
+        err->status = UTAPI_UNAVAILABLE; /* nothing was to be stored */
+    return UTAPI_UNAVAILABLE;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_link.c - commands over one connection, and what their failures mean.
+ *
+ * hiredis tells of a broken connection by no reply at all, and of a refusal by a reply of a type of its own. */
+#include "redis_link_internal.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+redis_link *redis_link_new(const redis_uri *uri)
+{
+    redis_link *link = calloc(1, sizeof *link);
+    if (link == NULL)
+        return NULL;
+    link->uri = uri;
+    link->random = (unsigned)((uintptr_t)link >> 4);
+    return link;
+}
+
+void redis_link_free(redis_link *link)
+{
+    if (link == NULL)
+        return;
+    redis_link_drop(link);
+    free(link);
+}
+
+uint64_t redis_link_generation(const redis_link *link)
+{
+    return link->generation;
+}
+
+/* ---- failures ----------------------------------------------------------------------------- */
+
+/* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY); what a
+ * script raises has a text of Redis's own behind ERR, and says nothing of what it wrote before. */
+static const struct {
+    const char *word;
+    utapi_status status;
+    bool drop; /* another connection may do better */
+} refusals[] = {
+    {"NOSCRIPT", UTAPI_UNAVAILABLE, true},    {"READONLY", UTAPI_UNAVAILABLE, true},
+    {"MASTERDOWN", UTAPI_UNAVAILABLE, true},  {"LOADING", UTAPI_UNAVAILABLE, false},
+    {"BUSY", UTAPI_UNAVAILABLE, false},       {"OOM", UTAPI_UNAVAILABLE, false},
+    {"MISCONF", UTAPI_UNAVAILABLE, false},    {"NOREPLICAS", UTAPI_UNAVAILABLE, false},
+    {"NOAUTH", UTAPI_UNAVAILABLE, true},      {"WRONGPASS", UTAPI_UNAVAILABLE, true},
+    {"NOPERM", UTAPI_UNAVAILABLE, false},     {"EXECABORT", UTAPI_UNAVAILABLE, false},
+    {"CLUSTERDOWN", UTAPI_UNAVAILABLE, true}, {"MOVED", UTAPI_UNAVAILABLE, true},
+    {"WRONGTYPE", UTAPI_CORRUPT, false},
+};
+
+utapi_status redis_link_refused(redis_link *link, const redisReply *reply, utapi_error *err)
+{
+    const size_t size = strcspn(reply->str, " ");
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (strlen(refusals[i].word) != size || memcmp(refusals[i].word, reply->str, size) != 0)
+            continue;
+        if (refusals[i].drop)
+            redis_link_drop(link);
+        return utapi_fail(err, refusals[i].status, "Redis: %.180s", reply->str);
+    }
+    const bool of_script = strstr(reply->str, "user_script") != NULL;
+    return utapi_fail(err, of_script ? UTAPI_UNCERTAIN : UTAPI_CORRUPT, "Redis: %.180s", reply->str);
+}
+
+static utapi_status link_broke(redis_link *link, utapi_error *err)
+{
+    const utapi_status status = utapi_fail(err, UTAPI_UNCERTAIN, "Redis: %s", link->context->errstr);
+    redis_link_drop(link);
+    return status;
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+/* Nothing can be there to read before a command is sent, unless the server hung up. */
+static bool link_is_stale(const redis_link *link)
+{
+    struct pollfd waiting = {.fd = link->context->fd, .events = POLLIN};
+    return link->queued == 0 && poll(&waiting, 1, 0) != 0;
+}
+
+static utapi_status link_ready(redis_link *link, const redis_args *args, utapi_error *err)
+{
+    if (args->failed)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
+    if (link->context != NULL && link_is_stale(link))
+        redis_link_drop(link);
+    return redis_link_connect(link, err);
+}
+
+utapi_status redis_link_queue(redis_link *link, redis_args *args, utapi_error *err)
+{
+    const utapi_status status = link_ready(link, args, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (redisAppendCommandArgv(link->context, (int)args->count, args->words, args->sizes) != REDIS_OK) {
+        redis_link_drop(link);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
+    }
+    link->queued++;
+    return UTAPI_OK;
+}
+
+/* After a failure nobody fetches what else was queued. */
+static void replies_discard(redis_link *link)
+{
+    while (link->context != NULL && link->queued > 0) {
+        void *reply = NULL;
+        if (redisGetReply(link->context, &reply) != REDIS_OK)
+            redis_link_drop(link);
+        else
+            link->queued--;
+        freeReplyObject(reply);
+    }
+}
+
+utapi_status redis_link_next(redis_link *link, redisReply **ret, utapi_error *err)
+{
+    void *reply = NULL;
+    if (link->context == NULL) /* a reply before this one said that the server is not the right one */
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: the connection was given up");
+    if (redisGetReply(link->context, &reply) != REDIS_OK)
+        return link_broke(link, err);
+    link->queued--;
+    redisReply *got = reply;
+    if (got->type != REDIS_REPLY_ERROR) {
+        *ret = got;
+        return UTAPI_OK;
+    }
+    const utapi_status status = redis_link_refused(link, got, err);
+    freeReplyObject(got);
+    replies_discard(link);
+    return status;
+}
+
+utapi_status redis_link_ask(redis_link *link, redis_args *args, redisReply **ret, utapi_error *err)
+{
+    const utapi_status status = redis_link_queue(link, args, err);
+    return status == UTAPI_OK ? redis_link_next(link, ret, err) : status;
+}
+
+static utapi_status script_try(redis_link *link, redis_script script, redis_args *args, redisReply **ret,
+                               utapi_error *err)
+{
+    utapi_status status = link_ready(link, args, err); /* the digest is known once it is connected */
+    if (status != UTAPI_OK)
+        return status;
+    if (!redis_args_push_front(args, "EVALSHA", link->shas[script]))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
+    status = redis_link_ask(link, args, ret, err);
+    redis_args_pop_front(args);
+    return status;
+}
+
+utapi_status redis_link_run(redis_link *link, redis_script script, redis_args *args, redisReply **ret,
+                            utapi_error *err)
+{
+    utapi_error first;
+    utapi_error_clear(&first);
+    const utapi_status status = script_try(link, script, args, ret, &first);
+    if (status == UTAPI_OK)
+        return UTAPI_OK;
+    if (strstr(first.detail, "NOSCRIPT") != NULL) /* it was flushed: the next connection loads it */
+        return script_try(link, script, args, ret, err);
+    return utapi_fail(err, status, "%s", first.detail);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_read.c - questions: each name is answered from one snapshot, which is a MULTI that reads alone.
+ *
+ * First the marks of the resource and Redis's clock say what to look at (redis_read_plan.c). The snapshot then reads
+ * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
+ * Summaries that turn out to be missing are made (redis_days.c) before another snapshot. What was read outside the
+ * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
+ * anything, and that raises `late`: if it differs in the snapshot, the answer is begun again. From the third time on,
+ * the snapshot itself reads what late writes keep out of summaries. */
+#include "redis_days.h"
+
+#include "utapi/scoped.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum {
+    TRIES = 12,
+    RAW_FROM_TRY = 2,
+    LONGEST_FILL_MS = 10000, /* for one question: a thread of the server waits meanwhile */
+};
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error *err)
+{
+    if (size <= reading->text_room)
+        return UTAPI_OK;
+    char *text = realloc(reading->text, size);
+    if (text == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "putting a command together");
+    reading->text = text;
+    reading->text_room = size;
+    return UTAPI_OK;
+}
+
+utapi_status redis_read_queue(redis_reading *reading, utapi_error *err)
+{
+    const utapi_status status = redis_link_queue(reading->link, &reading->args, err);
+    redis_args_clear(&reading->args);
+    reading->waiting = status == UTAPI_OK ? reading->waiting + 1 : 0;
+    return status;
+}
+
+utapi_status redis_read_queue_key(redis_reading *reading, const char *command, const char *what,
+                                  const char *word, const char *more, utapi_error *err)
+{
+    redis_key key;
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, what);
+    redis_args_add(&reading->args, command);
+    redis_args_bytes(&reading->args, key.bytes, key.size);
+    if (word != NULL)
+        redis_args_add(&reading->args, word);
+    if (more != NULL)
+        redis_args_add(&reading->args, more);
+    return redis_read_queue(reading, err);
+}
+
+utapi_status redis_read_next(redis_reading *reading, redisReply **ret, utapi_error *err)
+{
+    const utapi_status status = redis_link_next(reading->link, ret, err);
+    reading->waiting = status == UTAPI_OK ? reading->waiting - 1 : 0;
+    return status;
+}
+
+/* A failure of ours leaves replies behind; the link's next user must not meet them. */
+static void reading_drain(redis_reading *reading)
+{
+    redis_args_clear(&reading->args);
+    while (reading->waiting > 0) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        if (redis_read_next(reading, &reply, NULL) != UTAPI_OK)
+            return;
+    }
+}
+
+bool redis_read_integer(const redisReply *value, int64_t *ret)
+{
+    const char *at = value->str, *end = value->str + value->len;
+    while (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
+        at++;
+    const bool negative = at < end && *at == '-';
+    if (at < end && (*at == '-' || *at == '+'))
+        at++;
+    int64_t number = 0; /* kept below zero, where there is room for one more */
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_sub_overflow(number, *at - '0', &number))
+            return false;
+    if (!negative && number == INT64_MIN)
+        return false;
+    *ret = negative ? number : -number;
+    return true;
+}
+
+utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, const redisReply *reply,
+                                utapi_error *err)
+{
+    const bool has_words = reply->type == REDIS_REPLY_ERROR;
+    return utapi_fail(err, UTAPI_CORRUPT, "%s:%s:%.*s:%s: %.*s", reading->prefix,
+                      utapi_level_name(reading->level), (int)reading->name.size, reading->name.data, what,
+                      has_words ? (int)reply->len : 31,
+                      has_words ? reply->str : "holds what nobody puts there...");
+}
+
+int64_t redis_monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- looking ------------------------------------------------------------------------------ */
+
+/* Redis's clock: seconds and microseconds. */
+static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_error *err)
+{
+    int64_t seconds, micros;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING ||
+        !redis_read_integer(reply->element[0], &seconds) || !redis_read_integer(reply->element[1], &micros) ||
+        seconds < 0 || seconds > UTAPI_INTERVAL_MAX / 1000)
+        return utapi_fail(err, UTAPI_CORRUPT, "TIME: an answer of another shape than Redis gives");
+    *ret_ms = seconds * 1000 + micros / 1000;
+    return UTAPI_OK;
+}
+
+/* Reads the clock and the marks. */
+static utapi_status look(redis_reading *reading, utapi_error *err)
+{
+    redisReply *replies[1 + REDIS_MARKS_COMMANDS] = {0};
+    redis_args_add(&reading->args, "TIME");
+    utapi_status status = redis_read_queue(reading, err);
+    if (status == UTAPI_OK)
+        status = redis_marks_queue(reading, err);
+    for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS && status == UTAPI_OK; i++)
+        status = redis_read_next(reading, &replies[i], err);
+    if (status == UTAPI_OK)
+        status = now_take(replies[0], &reading->now_ms, err);
+    if (status == UTAPI_OK)
+        status = redis_marks_take(reading, replies + 1, &reading->marks, err);
+    for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS; i++)
+        freeReplyObject(replies[i]);
+    return status;
+}
+
+/* ---- an answer ---------------------------------------------------------------------------- */
+
+/* Whether a snapshot and what was read before it belong together. */
+static bool snapshot_holds(const redis_reading *reading, const redis_plan *plan, const redis_snapshot *of)
+{
+    const bool read_before = plan->edge_count > 0 || plan->summed.present != 0;
+    return redis_marks_hold(&reading->marks, &of->marks) &&
+           (!read_before || strcmp(reading->marks.late, of->marks.late) == 0);
+}
+
+/* Plans anew and takes a snapshot, with its days summed up. *ret_done: it is the answer. */
+static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_plan *plan, redis_snapshot *of,
+                               bool *ret_done, utapi_error *err)
+{
+    utapi_status status = look(reading, err);
+    if (status == UTAPI_OK)
+        status = redis_plan_make(reading, raw, plan, err);
+    if (status == UTAPI_OK)
+        status = redis_snapshot_take(reading, plan, of, err);
+    if (status == UTAPI_OK && of->missing > 0 && !raw->edges) {
+        status = redis_days_fill(reading, plan, err);
+        if (status == UTAPI_OK)
+            status = redis_snapshot_take(reading, plan, of, err);
+    }
+    *ret_done = status == UTAPI_OK && of->missing == 0 && snapshot_holds(reading, plan, of);
+    return status;
+}
+
+/* What the next try is to read in the snapshot itself, with what the last one did. */
+static void raw_choose(const redis_plan *plan, redis_raw *ret)
+{
+    ret->edges = true;
+    for (size_t i = 0; i < plan->day_count; i++) {
+        if (plan->days[i].is != REDIS_DAY_MISSING)
+            continue;
+        if (ret->count == sizeof ret->days / sizeof *ret->days) { /* too many: they must be summed up first */
+            *ret = (redis_raw){.edges = false};
+            return;
+        }
+        ret->days[ret->count++] = plan->days[i].first;
+    }
+}
+
+static utapi_status usage_of(const redis_plan *plan, redis_snapshot *of, utapi_usage *ret, utapi_error *err)
+{
+    *ret = of->states;
+    utapi_sums_merge(&of->flows, &plan->summed);
+    utapi_amounts_clear(&ret->flows);
+    return utapi_amounts_add(&ret->flows, &of->flows, err);
+}
+
+static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snapshot *of, utapi_usage *ret,
+                           utapi_error *err)
+{
+    redis_raw raw = {.edges = false};
+    for (size_t i = 0; i < TRIES; i++) {
+        bool done = false;
+        const utapi_status status = answer_try(reading, &raw, plan, of, &done, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (done)
+            return usage_of(plan, of, ret, err);
+        if (i + 1 >= RAW_FROM_TRY)
+            raw_choose(plan, &raw);
+    }
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "late events keep changing this range; ask again");
+}
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+static bool writer_is_set(const unsigned char writer[16])
+{
+    static const unsigned char nobody[16];
+    return memcmp(writer, nobody, sizeof nobody) != 0;
+}
+
+/* A question that never reached a name still tells the fence. */
+static utapi_status fence_read(redis_reading *reading, redis_snapshot *of, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    utapi_status status = redis_fence_queue(reading, of->writer, err);
+    if (status == UTAPI_OK)
+        status = redis_read_next(reading, &reply, err);
+    return status == UTAPI_OK ? redis_fence_take(reply, &of->fence, err) : status;
+}
+
+static utapi_status query_read(redis_reading *reading, const utapi_query *query, redis_snapshot *of,
+                               utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
+{
+    redis_plan plan = {0};
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < query->count && status == UTAPI_OK; i++) {
+        utapi_usage_clear(&ret[i]);
+        reading->name = query->names[i];
+        if (reading->name.size == 0 || reading->name.size > UTAPI_NAME_MAX) /* no key has it */
+            continue;
+        status = answer(reading, &plan, of, &ret[i], err);
+        of->writer = NULL; /* the first snapshot's fence counts */
+    }
+    if (status == UTAPI_OK && of->writer != NULL)
+        status = fence_read(reading, of, err);
+    if (status == UTAPI_OK && ret_fence != NULL)
+        *ret_fence = of->fence;
+    redis_plan_done(&plan);
+    return status;
+}
+
+static utapi_status query_answer(const redis_backend *backend, redis_link *link, const utapi_query *query,
+                                 utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
+{
+    redis_reading reading = {
+        .link = link,
+        .prefix = backend->uri.prefix,
+        .level = query->level,
+        .range = {query->start, query->end},
+        .give_up_ms = redis_monotonic_ms() + LONGEST_FILL_MS,
+    };
+    const bool fenced = ret_fence != NULL && writer_is_set(query->writer);
+    redis_snapshot of = {.writer = fenced ? query->writer : NULL};
+    const utapi_status status = query_read(&reading, query, &of, ret, ret_fence, err);
+    reading_drain(&reading);
+    redis_marks_done(&reading.marks);
+    redis_marks_done(&of.marks);
+    redis_args_done(&reading.args);
+    free(reading.text);
+    return status;
+}
+
+utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
+                              uint64_t *ret_fence, utapi_error *err)
+{
+    redis_backend *backend = (redis_backend *)self;
+    redis_link *link = redis_pool_take(backend->pool);
+    if (link == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "answering a question");
+    utapi_error first;
+    utapi_error_clear(&first);
+    utapi_status status = query_answer(backend, link, query, ret, ret_fence, &first);
+    if (status == UTAPI_UNCERTAIN) { /* a link that waited may have been closed at the other end */
+        utapi_error_clear(&first);
+        status = query_answer(backend, link, query, ret, ret_fence, &first);
+    }
+    redis_pool_give(backend->pool, link);
+    if (status == UTAPI_UNCERTAIN) /* nothing was to be stored */
+        status = first.status = UTAPI_UNAVAILABLE;
+    if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)
+        *err = first;
+    return status;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redis_read.h - what the files that answer questions share.
+ *
+ * redis_read.c answers a question, name by name; redis_read_marks.c reads what was noted of a resource;
+ * redis_read_plan.c says which days may hold flows; redis_read_flows.c sums them key by key; redis_days.c makes
+ * summaries of days; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
+ * reading belongs to one thread.
+ */
+#ifndef REDIS_REDIS_READ_H
+#define REDIS_REDIS_READ_H
+
+#include "redis_internal.h"
+#include "utapi/usage.h"
+
+/** Flows in an interval: all metrics but the states. */
+enum { REDIS_FLOW_COUNT = UTAPI_METRIC_COUNT - UTAPI_INCOMING_BYTES };
+
+/** Intervals whose flows one MGET reads: some 700 keys, a fraction of a millisecond. */
+enum { REDIS_STEP_INTERVALS = 12 };
+
+/** Intervals from the first to the last. */
+typedef struct redis_span {
+    utapi_interval first, last;
+} redis_span;
+
+/** What is noted of a resource (redis_keys.h). */
+typedef struct redis_marks {
+    char late[24];        /* as it is stored; "": never raised */
+    utapi_interval gone;  /* the interval of the forgetting; REDIS_NEVER_GONE */
+    utapi_interval since; /* REDIS_FIRST_DAY where nothing else is noted */
+    utapi_interval *odd;  /* owned; ascending: those inside the range */
+    size_t odd_count, odd_room;
+} redis_marks;
+
+#define REDIS_NEVER_GONE INT64_MIN
+
+/** A question about one resource, being answered. */
+typedef struct redis_reading {
+    redis_link *link;   /* borrowed */
+    const char *prefix; /* borrowed */
+    utapi_level level;
+    utapi_string name;  /* borrowed */
+    redis_span range;   /* as it was asked */
+    int64_t give_up_ms; /* on the monotonic clock: no more summaries are made afterwards */
+    redis_args args;    /* the command being put together */
+    char *text;         /* owned: the keys in it */
+    size_t text_room;
+    size_t waiting; /* replies that are still to be fetched */
+    int64_t now_ms; /* Redis's clock, when the marks were read */
+    redis_marks marks;
+} redis_reading;
+
+/* ..._queue() functions queue commands, and ..._take() and ..._add() take their replies, which they check. */
+
+/** Makes room for keys of `size` bytes altogether: reading->text. */
+UTAPI_MUST_USE utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error *err);
+
+/** Queues reading->args, and empties them. */
+UTAPI_MUST_USE utapi_status redis_read_queue(redis_reading *reading, utapi_error *err);
+
+/** The next reply. *ret is owned: freeReplyObject(). */
+UTAPI_MUST_USE utapi_status redis_read_next(redis_reading *reading, redisReply **ret, utapi_error *err);
+
+/** Queues a command on one key of the resource, as redis_key_resource() names it. Further words may be NULL. */
+UTAPI_MUST_USE utapi_status redis_read_queue_key(redis_reading *reading, const char *command,
+                                                 const char *what, const char *word, const char *more,
+                                                 utapi_error *err);
+
+/** What V1 reads in a value: an integer in front, else 0. False if it does not fit 64 bits. */
+bool redis_read_integer(const redisReply *value, int64_t *ret);
+
+/** The clock that waits are measured on. */
+int64_t redis_monotonic_ms(void);
+
+/** UTAPI_CORRUPT, naming the resource's key, with Redis's own words where it gave some. */
+utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, const redisReply *reply,
+                                utapi_error *err);
+
+/* ---- redis_read_marks.c ------------------------------------------------------------------- */
+
+enum { REDIS_MARKS_COMMANDS = 2 };
+
+/** Queues the reading of marks. */
+UTAPI_MUST_USE utapi_status redis_marks_queue(redis_reading *reading, utapi_error *err);
+
+/** Takes two replies. ret: redis_marks_done(). */
+UTAPI_MUST_USE utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *replies,
+                                             redis_marks *ret, utapi_error *err);
+
+/** Whether what was planned by some marks is still right: `late` aside. */
+bool redis_marks_hold(const redis_marks *planned, const redis_marks *now);
+void redis_marks_done(redis_marks *marks);
+
+/* ---- redis_read_flows.c ------------------------------------------------------------------- */
+
+/** Cuts the next step off a span; false when nothing is left. */
+bool redis_span_step(redis_span *left, redis_span *ret);
+
+/** Queues one MGET of all flows in a step. */
+UTAPI_MUST_USE utapi_status redis_flows_queue(redis_reading *reading, redis_span step, utapi_error *err);
+
+/**
+ * Adds what an MGET of a step found.
+ *
+ * @param ret_found  a key that was there, if there was any: where in the command; may be NULL
+ * @return UTAPI_OVERFLOW for a value of more than 64 bits; UTAPI_CORRUPT
+ */
+UTAPI_MUST_USE utapi_status redis_flows_add(const redis_reading *reading, redis_span step,
+                                            const redisReply *reply, utapi_sums *sums, size_t *ret_found,
+                                            utapi_error *err);
+
+/* ---- redis_read_state.c ------------------------------------------------------------------- */
+
+/** Queues what redis_states_take() wants. */
+UTAPI_MUST_USE utapi_status redis_states_queue(redis_reading *reading, utapi_error *err);
+
+/** How many replies that makes. */
+size_t redis_states_replies(const redis_reading *reading);
+
+/** Fills in the states. UTAPI_CORRUPT; UTAPI_OVERFLOW if late changes lead out of 64 bits. */
+UTAPI_MUST_USE utapi_status redis_states_take(const redis_reading *reading, redisReply *const *replies,
+                                              utapi_usage *ret, utapi_error *err);
+
+/** The value of a sorted set's member; false if it holds none. */
+bool redis_state_value(const redisReply *member, utapi_wide *ret);
+
+/** The interval that a member's score stands for. */
+utapi_interval redis_state_interval(const redisReply *score);
+
+/* ---- redis_read_plan.c -------------------------------------------------------------------- */
+
+/** A closed day that lies wholly in the range. */
+typedef struct redis_day {
+    utapi_interval first;
+    enum {
+        REDIS_DAY_ASKED,   /* the snapshot asks for its summary */
+        REDIS_DAY_MISSING, /* it has none */
+        REDIS_DAY_SUMMED   /* it had none, and is part of plan->summed */
+    } is;
+    bool empty; /* it is known to hold nothing */
+} redis_day;
+
+/** How a range's flows are to be found. */
+typedef struct redis_plan {
+    redis_day *days; /* owned; ascending */
+    size_t day_count, day_room;
+    redis_span *spans; /* owned: to be read in the snapshot */
+    size_t span_count, span_room;
+    redis_span edges[2]; /* parts of closed days: may be read before, for only late writes change them */
+    size_t edge_count;
+    utapi_sums summed; /* of the days that were summed up */
+} redis_plan;
+
+/** What a snapshot reads key by key although it is closed, because late writes keep coming in. */
+typedef struct redis_raw {
+    bool edges;
+    utapi_interval days[2];
+    size_t count;
+} redis_raw;
+
+/**
+ * Plans by reading->range, now_ms and marks.
+ *
+ * @param ret  redis_plan_done(); may hold an earlier plan, whose memory is used again
+ */
+UTAPI_MUST_USE utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw,
+                                            redis_plan *ret, utapi_error *err);
+void redis_plan_done(redis_plan *plan);
+
+/* ---- redis_read_snapshot.c ---------------------------------------------------------------- */
+
+/** What one snapshot brought. */
+typedef struct redis_snapshot {
+    const unsigned char *writer; /* whose fence to read with it; NULL: nobody's. Borrowed. */
+    uint64_t fence;
+    redis_marks marks; /* redis_marks_done() */
+    utapi_usage states;
+    utapi_sums flows;
+    size_t missing; /* summaries: their days are REDIS_DAY_MISSING now */
+} redis_snapshot;
+
+UTAPI_MUST_USE utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+                                                utapi_error *err);
+
+/** A writer's fence: one command, and its reply. */
+UTAPI_MUST_USE utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writer,
+                                              utapi_error *err);
+UTAPI_MUST_USE utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_error *err);
+
+/* ---- redis_scan.c ------------------------------------------------------------------------- */
+
+/** Called for each key. Borrowed for the call. It may use the link. */
+typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utapi_error *err);
+
+/** Walks through all keys that match; a key may come twice. Nothing may wait in the link's pipeline. */
+UTAPI_MUST_USE utapi_status redis_scan(redis_link *link, const char *pattern, redis_scan_fn *on_key,
+                                       void *ctx, utapi_error *err);
+
+/** Puts text into a pattern so that it means itself: at most two bytes for each. Returns where it ends. */
+char *redis_glob_put(char *at, const char *bytes, size_t size);
+
+#endif

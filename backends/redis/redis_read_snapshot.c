@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_read_snapshot.c - all that an answer must see at one moment, in one MULTI: marks, states, the summaries of
+ * closed days, and every key of what is still open.
+ *
+ * Two parts are read just before it, since only a late write changes them, which the marks would tell: the parts of
+ * closed days at both ends of the range. A MULTI holds Redis up for as long as it reads. */
+#include "redis_read.h"
+
+#include "utapi/scoped.h"
+#include "utapi/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum { SUMMARIES_A_STEP = 512 };
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+static utapi_status span_queue(redis_reading *reading, redis_span left, utapi_error *err)
+{
+    redis_span step;
+    utapi_status status = UTAPI_OK;
+    while (status == UTAPI_OK && redis_span_step(&left, &step))
+        status = redis_flows_queue(reading, step, err);
+    return status;
+}
+
+static bool day_next_asked(const redis_plan *plan, size_t *at)
+{
+    while (*at < plan->day_count && plan->days[*at].is != REDIS_DAY_ASKED)
+        ++*at;
+    return *at < plan->day_count;
+}
+
+/* Queues one MGET of the next summaries. */
+static utapi_status summaries_queue(redis_reading *reading, const redis_plan *plan, size_t *at,
+                                    utapi_error *err)
+{
+    redis_key key;
+    redis_key_day(&key, reading->prefix, reading->level, reading->name,
+                  plan->days[plan->day_count - 1].first);
+    utapi_status status = redis_read_reserve(reading, key.size * SUMMARIES_A_STEP, err);
+    if (status != UTAPI_OK)
+        return status;
+    char *text = reading->text;
+    redis_args_add(&reading->args, "MGET");
+    for (size_t i = 0; i < SUMMARIES_A_STEP && day_next_asked(plan, at); i++) {
+        redis_key_day(&key, reading->prefix, reading->level, reading->name, plan->days[(*at)++].first);
+        memcpy(text, key.bytes, key.size);
+        redis_args_bytes(&reading->args, text, key.size);
+        text += key.size;
+    }
+    return redis_read_queue(reading, err);
+}
+
+utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writer, utapi_error *err)
+{
+    redis_key key;
+    redis_key_fence(&key, reading->prefix, writer);
+    redis_args_add(&reading->args, "GET");
+    redis_args_bytes(&reading->args, key.bytes, key.size);
+    return redis_read_queue(reading, err);
+}
+
+static utapi_status word_queue(redis_reading *reading, const char *word, utapi_error *err)
+{
+    redis_args_add(&reading->args, word);
+    return redis_read_queue(reading, err);
+}
+
+static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *plan, const redis_snapshot *want,
+                                   utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < plan->edge_count && status == UTAPI_OK; i++)
+        status = span_queue(reading, plan->edges[i], err);
+    if (status == UTAPI_OK)
+        status = word_queue(reading, "MULTI", err);
+    if (status == UTAPI_OK)
+        status = redis_marks_queue(reading, err);
+    if (status == UTAPI_OK)
+        status = redis_states_queue(reading, err);
+    if (status == UTAPI_OK && want->writer != NULL)
+        status = redis_fence_queue(reading, want->writer, err);
+    for (size_t at = 0; status == UTAPI_OK && day_next_asked(plan, &at);)
+        status = summaries_queue(reading, plan, &at, err);
+    for (size_t i = 0; i < plan->span_count && status == UTAPI_OK; i++)
+        status = span_queue(reading, plan->spans[i], err);
+    return status == UTAPI_OK ? word_queue(reading, "EXEC", err) : status;
+}
+
+/* ---- taking what it brought --------------------------------------------------------------- */
+
+/* The replies that are left, in the order of the asking. */
+typedef struct answers {
+    redisReply **at, **end;
+} answers;
+
+static utapi_status answers_check(const answers *left, size_t wanted, utapi_error *err)
+{
+    if ((size_t)(left->end - left->at) < wanted)
+        return utapi_fail(err, UTAPI_CORRUPT, "EXEC: fewer answers than commands");
+    return UTAPI_OK;
+}
+
+static utapi_status edges_take(redis_reading *reading, const redis_plan *plan, utapi_sums *sums,
+                               utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < plan->edge_count; i++) {
+        redis_span left = plan->edges[i], step;
+        while (status == UTAPI_OK && redis_span_step(&left, &step)) {
+            UTAPI_AUTO(redisReply) *reply = NULL;
+            status = redis_read_next(reading, &reply, err);
+            if (status == UTAPI_OK)
+                status = redis_flows_add(reading, step, reply, sums, NULL, err);
+        }
+    }
+    return status;
+}
+
+/* Takes one MGET of summaries. A summary that cannot be read is as good as none. */
+static utapi_status summaries_take(const redis_reading *reading, redis_plan *plan, size_t *at,
+                                   const redisReply *reply, redis_snapshot *ret, utapi_error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return redis_read_corrupt(reading, "utapid", reply, err);
+    for (size_t i = 0; i < reply->elements && day_next_asked(plan, at); i++) {
+        redis_day *day = &plan->days[(*at)++];
+        const redisReply *row = reply->element[i];
+        utapi_amounts amounts;
+        if (row->type == REDIS_REPLY_STRING &&
+            utapi_snapshot_decode(row->str, row->len, &amounts, NULL) == UTAPI_OK) {
+            day->empty = amounts.present == 0;
+            utapi_sums_add_amounts(&ret->flows, &amounts);
+        } else {
+            day->is = REDIS_DAY_MISSING;
+            day->empty = false;
+            ret->missing++;
+        }
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status summaries_take_all(const redis_reading *reading, redis_plan *plan, answers *left,
+                                       redis_snapshot *ret, utapi_error *err)
+{
+    size_t at = 0;
+    utapi_status status = UTAPI_OK;
+    while (status == UTAPI_OK && day_next_asked(plan, &at)) {
+        status = answers_check(left, 1, err);
+        if (status == UTAPI_OK)
+            status = summaries_take(reading, plan, &at, *left->at++, ret, err);
+    }
+    return status;
+}
+
+static utapi_status spans_take(const redis_reading *reading, const redis_plan *plan, answers *left,
+                               utapi_sums *sums, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < plan->span_count; i++) {
+        redis_span span = plan->spans[i], step;
+        while (status == UTAPI_OK && redis_span_step(&span, &step)) {
+            status = answers_check(left, 1, err);
+            if (status == UTAPI_OK)
+                status = redis_flows_add(reading, step, *left->at++, sums, NULL, err);
+        }
+    }
+    return status;
+}
+
+utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_error *err)
+{
+    int64_t fence = 0;
+    if (reply->type != REDIS_REPLY_NIL &&
+        (reply->type != REDIS_REPLY_STRING || !redis_read_integer(reply, &fence) || fence < 0))
+        return utapi_fail(err, UTAPI_CORRUPT, "a writer's fence is no number");
+    *ret = (uint64_t)fence;
+    return UTAPI_OK;
+}
+
+static utapi_status exec_take(redis_reading *reading, redis_plan *plan, const redisReply *exec,
+                              redis_snapshot *ret, utapi_error *err)
+{
+    if (exec->type != REDIS_REPLY_ARRAY)
+        return utapi_fail(err, UTAPI_CORRUPT, "EXEC: an answer of another shape than Redis gives");
+    answers left = {exec->element, exec->element + exec->elements};
+    const size_t states = redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
+    utapi_status status = answers_check(&left, REDIS_MARKS_COMMANDS + states + fences, err);
+    if (status == UTAPI_OK)
+        status = redis_marks_take(reading, left.at, &ret->marks, err);
+    left.at += REDIS_MARKS_COMMANDS;
+    if (status == UTAPI_OK)
+        status = redis_states_take(reading, left.at, &ret->states, err);
+    left.at += states;
+    if (status == UTAPI_OK && fences > 0)
+        status = redis_fence_take(*left.at, &ret->fence, err);
+    left.at += fences;
+    if (status == UTAPI_OK)
+        status = summaries_take_all(reading, plan, &left, ret, err);
+    return status == UTAPI_OK ? spans_take(reading, plan, &left, &ret->flows, err) : status;
+}
+
+static utapi_status replies_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+                                 utapi_error *err)
+{
+    utapi_status status = edges_take(reading, plan, &ret->flows, err);
+    while (status == UTAPI_OK && reading->waiting > 1) { /* MULTI, and each command that it only notes */
+        UTAPI_AUTO(redisReply) *noted = NULL;
+        status = redis_read_next(reading, &noted, err);
+    }
+    UTAPI_AUTO(redisReply) *exec = NULL;
+    if (status == UTAPI_OK)
+        status = redis_read_next(reading, &exec, err);
+    return status == UTAPI_OK ? exec_take(reading, plan, exec, ret, err) : status;
+}
+
+utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+                                 utapi_error *err)
+{
+    ret->flows.present = 0;
+    ret->missing = 0;
+    const utapi_status status = snapshot_queue(reading, plan, ret, err);
+    return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;
+}

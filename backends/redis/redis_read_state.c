@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_read_state.c - states: the newest member of a sorted set at or before a time, and what is still owed to it.
+ *
+ * A late event changes the counters at once and notes in a list what the sorted set is owed; scripts work that off,
+ * newest member first, down to the cursor. So a noted change is added where the member that was found is not yet
+ * shifted. V1 keeps no history of a location, only what it holds now: without a sorted set of ours that one figure
+ * stands for every time. */
+#include "redis_read.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATE_COUNT = 2, BOUND_COUNT = 2 };
+
+static const char *const state_names[STATE_COUNT] = {"storageUtilized", "numberOfObjects"};
+
+static utapi_status floor_queue(redis_reading *reading, const char *state, utapi_interval until,
+                                utapi_error *err)
+{
+    redis_key key;
+    char score[24];
+    snprintf(score, sizeof score, "%lld", (long long)until);
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
+    redis_args_add(&reading->args, "ZREVRANGEBYSCORE");
+    redis_args_bytes(&reading->args, key.bytes, key.size);
+    redis_args_add(&reading->args, score);
+    redis_args_add(&reading->args, "-inf");
+    redis_args_add(&reading->args, "WITHSCORES");
+    redis_args_add(&reading->args, "LIMIT");
+    redis_args_add(&reading->args, "0");
+    redis_args_add(&reading->args, "1");
+    return redis_read_queue(reading, err);
+}
+
+utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
+{
+    const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
+    utapi_status status = UTAPI_OK;
+    for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++)
+        for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
+            status = floor_queue(reading, state_names[s], bounds[b], err);
+    if (status == UTAPI_OK)
+        status = redis_read_queue_key(reading, "LRANGE", "utapid:shifts", "0", "-1", err);
+    if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
+        status = redis_read_queue_key(reading, "ZCARD", "storageUtilized", NULL, NULL, err);
+    if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
+        status = redis_read_queue_key(reading, "GET", "storageUtilized:counter", NULL, NULL, err);
+    return status;
+}
+
+size_t redis_states_replies(const redis_reading *reading)
+{
+    return STATE_COUNT * BOUND_COUNT + 1 + (reading->level == UTAPI_LOCATIONS ? 2 : 0);
+}
+
+/* ---- members ------------------------------------------------------------------------------ */
+
+/* What was found at or before a bound. */
+typedef struct state_floor {
+    bool found;
+    utapi_interval at;
+    utapi_wide value; /* 0 where nothing was found */
+    bool below_zero;  /* in V1's own form, which we do not write */
+} state_floor;
+
+/* The third part of "0:<unique>:<value>", where V1 must not read a value below zero; else the first part. */
+bool redis_state_value(const redisReply *member, utapi_wide *ret)
+{
+    int64_t value;
+    const char *end = member->str + member->len;
+    const char *unique = memchr(member->str, ':', member->len);
+    const char *exact = unique != NULL ? memchr(unique + 1, ':', (size_t)(end - unique - 1)) : NULL;
+    if (exact != NULL && exact + 1 < end) {
+        char *rest;
+        errno = 0;
+        const long long number = strtoll(exact + 1, &rest, 10);
+        if (errno == 0 && rest == end) {
+            *ret = number;
+            return true;
+        }
+    }
+    if (!redis_read_integer(member, &value))
+        return false;
+    *ret = value;
+    return true;
+}
+
+utapi_interval redis_state_interval(const redisReply *score)
+{
+    const double at = strtod(score->str, NULL);
+    return at > -9e15 && at < 9e15 ? (utapi_interval)at : at < 0 ? -INT64_MAX : INT64_MAX;
+}
+
+static utapi_status floor_take(const redis_reading *reading, const char *state, const redisReply *reply,
+                               state_floor *ret, utapi_error *err)
+{
+    *ret = (state_floor){.found = false};
+    if (reply->type != REDIS_REPLY_ARRAY || (reply->elements != 0 && reply->elements != 2))
+        return redis_read_corrupt(reading, state, reply, err);
+    if (reply->elements == 0)
+        return UTAPI_OK;
+    const redisReply *member = reply->element[0], *score = reply->element[1];
+    if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
+        !redis_state_value(member, &ret->value))
+        return redis_read_corrupt(reading, state, member, err);
+    ret->found = true;
+    ret->below_zero = member->str[0] == '-';
+    ret->at = redis_state_interval(score);
+    return UTAPI_OK;
+}
+
+/* ---- what they are owed ------------------------------------------------------------------- */
+
+/* An element of the list: "<s|o> <interval> <delta> <cursor>". */
+typedef struct state_shift {
+    size_t state;
+    utapi_interval interval; /* from here on the state is higher by delta, */
+    int64_t delta;
+    utapi_interval cursor; /* but members from here on have it already */
+} state_shift;
+
+static bool shift_parse(const redisReply *element, state_shift *ret)
+{
+    long long numbers[3];
+    if (element->type != REDIS_REPLY_STRING || element->len < 2 || element->str[1] != ' ' ||
+        (element->str[0] != 's' && element->str[0] != 'o'))
+        return false;
+    char *at = element->str + 1;
+    for (size_t i = 0; i < 3; i++) {
+        char *end;
+        errno = 0;
+        numbers[i] = strtoll(at, &end, 10);
+        if (*at != ' ' || end == at || errno != 0)
+            return false;
+        at = end;
+    }
+    *ret = (state_shift){element->str[0] == 'o', numbers[0], numbers[1], numbers[2]};
+    return *at == '\0';
+}
+
+static utapi_status shifts_take(const redis_reading *reading, const redisReply *reply,
+                                state_floor floors[STATE_COUNT][BOUND_COUNT], utapi_error *err)
+{
+    const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return redis_read_corrupt(reading, "utapid:shifts", reply, err);
+    for (size_t i = 0; i < reply->elements; i++) {
+        state_shift shift;
+        if (!shift_parse(reply->element[i], &shift))
+            return redis_read_corrupt(reading, "utapid:shifts", reply->element[i], err);
+        for (size_t b = 0; b < BOUND_COUNT; b++) {
+            state_floor *floor = &floors[shift.state][b];
+            if (shift.interval <= bounds[b] && (!floor->found || floor->at < shift.cursor))
+                floor->value += shift.delta;
+        }
+    }
+    return UTAPI_OK;
+}
+
+/* A location that only Node clients report. */
+static utapi_status location_take(const redis_reading *reading, const redisReply *count,
+                                  const redisReply *counter, state_floor floors[BOUND_COUNT],
+                                  utapi_error *err)
+{
+    int64_t value = 0;
+    if (count->type != REDIS_REPLY_INTEGER)
+        return redis_read_corrupt(reading, "storageUtilized", count, err);
+    if (count->integer != 0)
+        return UTAPI_OK;
+    if (counter->type != REDIS_REPLY_NIL &&
+        (counter->type != REDIS_REPLY_STRING || !redis_read_integer(counter, &value)))
+        return redis_read_corrupt(reading, "storageUtilized:counter", counter, err);
+    for (size_t b = 0; b < BOUND_COUNT; b++)
+        floors[b].value = value;
+    return UTAPI_OK;
+}
+
+/* V1 stops at the first state that it reads below zero: that one and those after it are zero. */
+static void states_blank(state_floor floors[STATE_COUNT][BOUND_COUNT])
+{
+    bool blank = false;
+    for (size_t s = 0; s < STATE_COUNT; s++)
+        for (size_t b = 0; b < BOUND_COUNT; b++) {
+            blank |= floors[s][b].below_zero;
+            if (blank)
+                floors[s][b].value = 0;
+        }
+}
+
+utapi_status redis_states_take(const redis_reading *reading, redisReply *const *replies, utapi_usage *ret,
+                               utapi_error *err)
+{
+    state_floor floors[STATE_COUNT][BOUND_COUNT];
+    utapi_status status = UTAPI_OK;
+    for (size_t s = 0; s < STATE_COUNT; s++)
+        for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
+            status = floor_take(reading, state_names[s], *replies++, &floors[s][b], err);
+    if (status == UTAPI_OK)
+        status = shifts_take(reading, *replies++, floors, err);
+    if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
+        status = location_take(reading, replies[0], replies[1], floors[0], err);
+    if (status != UTAPI_OK)
+        return status;
+
+    states_blank(floors);
+
+    int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
+    for (size_t s = 0; s < STATE_COUNT; s++)
+        for (size_t b = 0; b < BOUND_COUNT; b++) {
+            if (floors[s][b].value < INT64_MIN || floors[s][b].value > INT64_MAX)
+                return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits", state_names[s]);
+            figures[s][b] = (int64_t)floors[s][b].value;
+        }
+    return UTAPI_OK;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_scan.c - walking through all keys that match a pattern, a step at a time, so that Redis serves others in
+ * between. A key may come twice. */
+#include "redis_read.h"
+
+#include "utapi/scoped.h"
+
+#include <string.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+/* Keys that one step looks at: a few tenths of a millisecond. */
+#define SCAN_COUNT "1000"
+
+char *redis_glob_put(char *at, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != '\0' && strchr("*?[]\\^-", bytes[i]) != NULL)
+            *at++ = '\\';
+        *at++ = bytes[i];
+    }
+    return at;
+}
+
+/* Where a SCAN goes on: a number of up to 20 digits; "0" at both ends. */
+typedef struct scan_cursor {
+    char digits[24];
+} scan_cursor;
+
+static utapi_status scan_ask(redis_link *link, const char *pattern, const scan_cursor *cursor,
+                             redisReply **ret, utapi_error *err)
+{
+    const char *const words[] = {"SCAN", cursor->digits, "MATCH", pattern, "COUNT", SCAN_COUNT};
+    redis_args args = {0};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        redis_args_add(&args, words[i]);
+    utapi_status status = redis_link_ask(link, &args, ret, err);
+    redis_args_done(&args);
+    if (status == UTAPI_OK &&
+        ((*ret)->type != REDIS_REPLY_ARRAY || (*ret)->elements != 2 ||
+         (*ret)->element[0]->type != REDIS_REPLY_STRING || (*ret)->element[0]->len >= sizeof cursor->digits ||
+         (*ret)->element[1]->type != REDIS_REPLY_ARRAY))
+        status = utapi_fail(err, UTAPI_CORRUPT, "SCAN: an answer of another shape than Redis gives");
+    return status;
+}
+
+utapi_status redis_scan(redis_link *link, const char *pattern, redis_scan_fn *on_key, void *ctx,
+                        utapi_error *err)
+{
+    scan_cursor cursor = {"0"};
+    do {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        bool stop = false;
+        utapi_status status = scan_ask(link, pattern, &cursor, &reply, err);
+        for (size_t i = 0; status == UTAPI_OK && i < reply->element[1]->elements && !stop; i++) {
+            const redisReply *key = reply->element[1]->element[i];
+            if (key->type == REDIS_REPLY_STRING)
+                status = on_key(ctx, (utapi_string){key->str, key->len}, &stop, err);
+        }
+        if (status != UTAPI_OK || stop)
+            return status;
+        memcpy(cursor.digits, reply->element[0]->str, reply->element[0]->len + 1);
+    } while (strcmp(cursor.digits, "0") != 0);
+    return UTAPI_OK;
+}

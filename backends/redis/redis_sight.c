@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_sight.c - takes names out of keys. A name may hold colons and may look like an interval, so a key is read by its
+ * known last words first. */
+#include "redis_sight.h"
+
+#include <string.h>
+
+/* More digits than any interval has. */
+enum { INTERVAL_DIGITS = 16 };
+
+/* Takes ":<word>" off the end. */
+static bool word_cut(utapi_string *key, const char *word)
+{
+    const size_t size = strlen(word);
+    if (key->size < size + 1 || key->data[key->size - size - 1] != ':' ||
+        memcmp(key->data + key->size - size, word, size) != 0)
+        return false;
+    key->size -= size + 1;
+    return true;
+}
+
+static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_metric *ret)
+{
+    for (unsigned m = first; m < end; m++)
+        if (word_cut(key, redis_metric_name((utapi_metric)m))) {
+            *ret = (utapi_metric)m;
+            return true;
+        }
+    return false;
+}
+
+/* Takes "<interval>:" off the front. V1 leaves the interval out where it is 0, so it need not be there. */
+static utapi_interval interval_cut(utapi_string *key)
+{
+    int64_t number = 0;
+    size_t digits = 0;
+    while (digits < key->size && digits < INTERVAL_DIGITS && key->data[digits] >= '0' &&
+           key->data[digits] <= '9')
+        number = number * 10 + (key->data[digits++] - '0');
+    if (digits == 0 || digits + 1 >= key->size || key->data[digits] != ':' || number % UTAPI_INTERVAL_MS != 0)
+        return 0;
+    key->data += digits + 1;
+    key->size -= digits + 1;
+    return number;
+}
+
+static bool name_fits(utapi_string name)
+{
+    return name.size > 0 && name.size <= UTAPI_NAME_MAX;
+}
+
+bool redis_sight(utapi_string rest, redis_sighting *ret)
+{
+    *ret = (redis_sighting){.name = rest, .is = REDIS_SEES_FLOW};
+    if (metric_cut(&ret->name, UTAPI_INCOMING_BYTES, UTAPI_METRIC_COUNT, &ret->metric)) {
+        ret->interval = interval_cut(&ret->name);
+        return name_fits(ret->name);
+    }
+    ret->is = word_cut(&ret->name, "counter") ? REDIS_SEES_COUNTER : REDIS_SEES_STATES;
+    return metric_cut(&ret->name, 0, UTAPI_INCOMING_BYTES, &ret->metric) && name_fits(ret->name);
+}
+
+bool redis_sight_location(utapi_string rest, redis_sighting *ret)
+{
+    *ret = (redis_sighting){.name = rest, .metric = UTAPI_STORAGE_UTILIZED, .is = REDIS_SEES_COUNTER};
+    return word_cut(&ret->name, "locationStorage") && name_fits(ret->name);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_tend.c - what scripts leave for later, in steps that are each short: late changes of state, forgettings that are
+ * due, flows of what was forgotten. Any utapid may do it; two at once do each step once. */
+#include "redis_writing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEND_SHIFTS = 32, TEND_DUE = 16, TEND_SWEEPS = 32 };
+
+void redis_unique(redis_backend *self, char ret[static 40])
+{
+    (void)snprintf(ret, 40, "%016llx.%llx", (unsigned long long)self->unique,
+                   (unsigned long long)self->unique_count++);
+}
+
+/* Asks for one element of a set or a hash that lists what is to be done; NULL: there is none. */
+static utapi_status one_of(redis_backend *self, const char *command, const char *what, redisReply **ret,
+                           utapi_error *err)
+{
+    redis_args args = {0};
+    redis_key key;
+    redis_key_own(&key, self->uri.prefix, what);
+    redis_args_add(&args, command);
+    redis_args_key(&args, &key);
+    const utapi_status status = redis_link_ask(self->writer, &args, ret, err);
+    redis_args_done(&args);
+    if (status == UTAPI_OK && redis_text_of(*ret).size == 0) {
+        freeReplyObject(*ret);
+        *ret = NULL;
+    }
+    return status;
+}
+
+static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error *err)
+{
+    const bool is_number = reply->type == REDIS_REPLY_INTEGER;
+    *ret_more = is_number && reply->integer > 0;
+    freeReplyObject(reply);
+    return is_number ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
+}
+
+/* ---- late changes of state ---------------------------------------------------------------- */
+
+utapi_status redis_shifts_work(redis_backend *self, utapi_string level, utapi_string name, unsigned most,
+                               utapi_error *err)
+{
+    redis_args args = {0};
+    char unique[40];
+    utapi_status status = UTAPI_OK;
+    bool more = true;
+    for (unsigned i = 0; i < most && more && status == UTAPI_OK; i++) {
+        redisReply *reply = NULL;
+        redis_unique(self, unique);
+        redis_args_clear(&args);
+        redis_args_add(&args, "0");
+        redis_args_add(&args, self->uri.prefix);
+        redis_args_bytes(&args, level.data, level.size);
+        redis_args_bytes(&args, name.data, name.size);
+        redis_args_add(&args, unique);
+        status = redis_link_run(self->writer, REDIS_SCRIPT_SHIFT, &args, &reply, err);
+        if (status == UTAPI_OK)
+            status = integer_take(reply, &more, err);
+    }
+    redis_args_done(&args);
+    return status;
+}
+
+utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *err)
+{
+    for (unsigned i = 0; i < most; i++) {
+        redisReply *reply = NULL;
+        utapi_status status = one_of(self, "SRANDMEMBER", "shifting", &reply, err);
+        if (status != UTAPI_OK || reply == NULL)
+            return status;
+        const utapi_string who = redis_text_of(reply);
+        const char *colon = memchr(who.data, ':', who.size);
+        if (colon != NULL) {
+            const size_t size = (size_t)(colon - who.data);
+            status = redis_shifts_work(self, (utapi_string){who.data, size},
+                                       (utapi_string){colon + 1, who.size - size - 1}, 1, err);
+        }
+        freeReplyObject(reply);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+/* ---- forgettings -------------------------------------------------------------------------- */
+
+static utapi_status forget_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
+                               bool *ret_shifts, utapi_error *err)
+{
+    redis_args args = {0};
+    redisReply *reply = NULL;
+    char unique[40];
+    redis_unique(self, unique);
+    redis_args_add(&args, "0");
+    redis_args_add(&args, self->uri.prefix);
+    redis_args_add(&args, level);
+    redis_args_bytes(&args, name.data, name.size);
+    if (time_ms == INT64_MIN)
+        redis_args_add(&args, "");
+    else
+        redis_args_number(&args, time_ms);
+    redis_args_add(&args, unique);
+    const utapi_status status = redis_link_run(self->writer, REDIS_SCRIPT_FORGET, &args, &reply, err);
+    redis_args_done(&args);
+    if (status != UTAPI_OK)
+        return status;
+    *ret_shifts = utapi_string_equal(redis_text_of(reply), utapi_string_of("SHIFTS"));
+    freeReplyObject(reply);
+    return UTAPI_OK;
+}
+
+utapi_status redis_forget_one(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
+                              utapi_error *err)
+{
+    bool shifts = true;
+    utapi_status status = UTAPI_OK;
+    while (shifts && status == UTAPI_OK) {
+        status = forget_try(self, level, name, time_ms, &shifts, err);
+        if (status == UTAPI_OK && shifts)
+            status = redis_shifts_work(self, utapi_string_of(level), name, 1, err);
+    }
+    return status;
+}
+
+utapi_status utapi_redis_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+                                utapi_error *err)
+{
+    redis_backend *self = (redis_backend *)base;
+    if (name.size == 0 || name.size > UTAPI_NAME_MAX)
+        return utapi_fail(err, UTAPI_INVALID, "a name of %zu bytes, expected 1 to %d", name.size,
+                          UTAPI_NAME_MAX);
+    if (time_ms < 0 || utapi_interval_of(time_ms) > UTAPI_INTERVAL_MAX)
+        return utapi_fail(err, UTAPI_INVALID, "a forgetting at %lld ms", (long long)time_ms);
+    pthread_mutex_lock(&self->writing);
+    const utapi_status status = redis_forget_one(self, utapi_level_name(level), name, time_ms, err);
+    pthread_mutex_unlock(&self->writing);
+    return status;
+}
+
+utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most, utapi_error *err)
+{
+    redis_args args = {0};
+    redis_key key;
+    redisReply *reply = NULL;
+    redis_key_own(&key, self->uri.prefix, "due");
+    redis_args_add(&args, "ZRANGEBYSCORE");
+    redis_args_key(&args, &key);
+    redis_args_add(&args, "-inf");
+    redis_args_number(&args, now_ms);
+    redis_args_add(&args, "LIMIT");
+    redis_args_add(&args, "0");
+    redis_args_number(&args, most);
+    utapi_status status = redis_link_ask(self->writer, &args, &reply, err);
+    redis_args_done(&args);
+    if (status != UTAPI_OK)
+        return status;
+    for (size_t i = 0; i < reply->elements && status == UTAPI_OK; i++)
+        status = redis_forget_one(self, utapi_level_name(UTAPI_BUCKETS), redis_text_of(reply->element[i]),
+                                  INT64_MIN, err);
+    freeReplyObject(reply);
+    return status;
+}
+
+/* ---- flows of what was forgotten ---------------------------------------------------------- */
+
+static utapi_status sweep_one(redis_backend *self, utapi_string who, utapi_error *err)
+{
+    redis_args args = {0};
+    redisReply *reply = NULL;
+    bool more;
+    redis_args_add(&args, "0");
+    redis_args_add(&args, self->uri.prefix);
+    redis_args_bytes(&args, who.data, who.size);
+    const utapi_status status = redis_link_run(self->writer, REDIS_SCRIPT_SWEEP, &args, &reply, err);
+    redis_args_done(&args);
+    return status == UTAPI_OK ? integer_take(reply, &more, err) : status;
+}
+
+static utapi_status sweeps_tend(redis_backend *self, unsigned most, utapi_error *err)
+{
+    for (unsigned i = 0; i < most; i++) {
+        redisReply *reply = NULL;
+        utapi_status status = one_of(self, "HRANDFIELD", "sweeping", &reply, err);
+        if (status != UTAPI_OK || reply == NULL)
+            return status;
+        status = sweep_one(self, redis_text_of(reply), err);
+        freeReplyObject(reply);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+{
+    redis_backend *self = (redis_backend *)base;
+    (void)taken_ms; /* Redis drops uuids by itself */
+    pthread_mutex_lock(&self->writing);
+    utapi_status status = redis_due_tend(self, now_ms, TEND_DUE, err);
+    if (status == UTAPI_OK)
+        status = redis_shifts_tend(self, TEND_SHIFTS, err);
+    if (status == UTAPI_OK)
+        status = sweeps_tend(self, TEND_SWEEPS, err);
+    pthread_mutex_unlock(&self->writing);
+    return status;
+}

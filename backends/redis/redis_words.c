@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_words.c - a batch as the words of apply.lua: folded, so that a key is named once however many events it takes. */
+#include "redis_writing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define METRIC(metric) (UINT64_C(1) << (metric))
+#define STATES         (METRIC(UTAPI_STORAGE_UTILIZED) | METRIC(UTAPI_NUMBER_OF_OBJECTS))
+#define COUNT_OF(name) METRIC((unsigned)UTAPI_FIRST_OPERATION + (unsigned)UTAPI_OP_##name)
+
+/* What V1 writes for an operation even where nothing changes. */
+static const struct {
+    uint64_t operations, metrics;
+} written_anyway[] = {
+    {COUNT_OF(PUT_OBJECT) | COUNT_OF(REPLICATE_OBJECT), STATES | METRIC(UTAPI_INCOMING_BYTES)},
+    {COUNT_OF(COPY_OBJECT) | COUNT_OF(DELETE_OBJECT) | COUNT_OF(MULTI_OBJECT_DELETE), STATES},
+    {COUNT_OF(UPLOAD_PART) | COUNT_OF(UPLOAD_PART_COPY),
+     METRIC(UTAPI_STORAGE_UTILIZED) | METRIC(UTAPI_INCOMING_BYTES)},
+    {COUNT_OF(ABORT_MULTIPART_UPLOAD), METRIC(UTAPI_STORAGE_UTILIZED)},
+    {COUNT_OF(GET_OBJECT), METRIC(UTAPI_OUTGOING_BYTES)},
+};
+
+static uint64_t metrics_of(utapi_level level, const utapi_sums *sums)
+{
+    uint64_t metrics = sums->present;
+    for (size_t i = 0; i < sizeof written_anyway / sizeof *written_anyway; i++)
+        if ((sums->present & written_anyway[i].operations) != 0)
+            metrics |= written_anyway[i].metrics;
+    if (level == UTAPI_LOCATIONS)
+        metrics |= METRIC(UTAPI_STORAGE_UTILIZED);
+    return metrics;
+}
+
+/* ---- one cell ----------------------------------------------------------------------------- */
+
+static utapi_status amount_add(redis_args *args, const utapi_sums *sums, unsigned metric, utapi_error *err)
+{
+    const utapi_wide amount = (sums->present & METRIC(metric)) != 0 ? sums->of[metric] : 0;
+    if (amount > INT64_MAX || amount < INT64_MIN)
+        return utapi_fail(err, UTAPI_OVERFLOW, "%s: does not fit 64 bits",
+                          redis_metric_name((utapi_metric)metric));
+    redis_args_add(args, redis_metric_name((utapi_metric)metric));
+    redis_args_number(args, (int64_t)amount);
+    return UTAPI_OK;
+}
+
+static utapi_status cell_add(redis_writing *writing, const utapi_run *run, const utapi_cell *cell,
+                             utapi_error *err)
+{
+    redis_args *args = &writing->args;
+    const uint64_t metrics = metrics_of(run->level, &cell->sums);
+    redis_args_add(args, "C");
+    redis_args_add(args, utapi_level_name(run->level));
+    redis_args_bytes(args, run->name.data, run->name.size);
+    redis_args_number(args, cell->interval);
+    redis_args_number(args, __builtin_popcountll(metrics));
+    for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++) {
+        if ((metrics & METRIC(metric)) == 0)
+            continue;
+        const utapi_status status = amount_add(args, &cell->sums, metric, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+static void adjustment_add(redis_args *args, const utapi_adjustment *adjustment)
+{
+    redis_args_add(args, "C");
+    redis_args_add(args, utapi_level_name(adjustment->level));
+    redis_args_bytes(args, adjustment->name.data, adjustment->name.size);
+    redis_args_number(args, adjustment->interval);
+    redis_args_number(args, __builtin_popcountll(adjustment->delta->present));
+    for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++) {
+        if ((adjustment->delta->present & METRIC(metric)) == 0)
+            continue;
+        redis_args_add(args, redis_metric_name((utapi_metric)metric));
+        redis_args_number(args, adjustment->delta->of[metric]);
+    }
+}
+
+/* ---- one run ------------------------------------------------------------------------------ */
+
+static void forgetting_add(redis_args *args, const utapi_run *run)
+{
+    const utapi_entry *forget = run->forget;
+    const bool now = forget->forget == UTAPI_FORGET_NOW;
+    redis_args_add(args, now ? "F" : "A");
+    if (now)
+        redis_args_add(args, utapi_level_name(run->level));
+    redis_args_bytes(args, run->name.data, run->name.size);
+    redis_args_number(args, now ? forget->time_ms : forget->forget_at_ms);
+}
+
+/* Marks stand in the order of the fold: the next run's is this one or the next. */
+static int64_t mark_add(redis_writing *writing, const utapi_run *run, size_t *at, bool *is_new)
+{
+    if (writing->marks == NULL)
+        return INT64_MIN;
+    while (*at < writing->mark_count && (writing->marks[*at].level != run->level ||
+                                         !utapi_string_equal(writing->marks[*at].name, run->name))) {
+        ++*at;
+        *is_new = true;
+    }
+    if (*at == writing->mark_count)
+        return INT64_MIN;
+    const redis_mark *mark = &writing->marks[*at];
+    if (*is_new) {
+        redis_args_add(&writing->args, "M");
+        redis_args_add(&writing->args, utapi_level_name(run->level));
+        redis_args_bytes(&writing->args, run->name.data, run->name.size);
+        redis_args_add(&writing->args, mark->text);
+        *is_new = false;
+    }
+    return mark->time_ms;
+}
+
+/* *not_before_ms is raised by a forgetting: what the rest of the batch brings of an earlier time does not count. */
+static utapi_status run_add(redis_writing *writing, const utapi_fold *fold, utapi_run *run,
+                            int64_t *not_before_ms, utapi_error *err)
+{
+    utapi_cell cell;
+    while (utapi_fold_sum(fold, run, *not_before_ms, &cell)) {
+        const utapi_status status = cell_add(writing, run, &cell, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    const utapi_entry *forget = run->forget;
+    if (forget == NULL || forget->time_ms < *not_before_ms)
+        return UTAPI_OK;
+    forgetting_add(&writing->args, run);
+    if (forget->forget == UTAPI_FORGET_NOW)
+        *not_before_ms = forget->time_ms;
+    return UTAPI_OK;
+}
+
+static utapi_status runs_add(redis_writing *writing, utapi_error *err)
+{
+    utapi_fold *fold;
+    utapi_status status = utapi_fold_new(writing->batch, writing->skip, &fold, err);
+    if (status != UTAPI_OK)
+        return status;
+    size_t at = 0;
+    bool is_new = true;
+    utapi_run last = {.name = {NULL, 0}};
+    int64_t not_before_ms = INT64_MIN;
+    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
+        if (run.level != last.level || !utapi_string_equal(run.name, last.name))
+            not_before_ms = mark_add(writing, &run, &at, &is_new);
+        last = run;
+        status = run_add(writing, fold, &run, &not_before_ms, err);
+    }
+    utapi_fold_free(fold);
+    return status;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+/* The keys: the fence, and a place for each uuid. */
+static void keys_add(redis_writing *writing)
+{
+    redis_key key;
+    const char *prefix = writing->self->uri.prefix;
+    const utapi_batch *batch = writing->batch;
+    writing->uuid_count = 0;
+    for (size_t i = 0; i < batch->count && writing->self->window_ms > 0; i++)
+        if (batch->entries[i].uuid.size > 0 && !writing->skip[i])
+            writing->uuid_entry[writing->uuid_count++] = i;
+    redis_args_number(&writing->args, 1 + (int64_t)writing->uuid_count);
+    key.size = 0;
+    if (utapi_fence_is_set(&batch->fence))
+        redis_key_fence(&key, prefix, batch->fence.writer);
+    redis_args_key(&writing->args, &key);
+    for (size_t i = 0; i < writing->uuid_count; i++) {
+        const utapi_entry *entry = &batch->entries[writing->uuid_entry[i]];
+        redis_key_seen(&key, prefix, entry->uuid_time_ms, entry->uuid);
+        redis_args_key(&writing->args, &key);
+    }
+}
+
+static void fence_number_add(redis_args *args, uint64_t number)
+{
+    char text[24];
+    const int size = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    redis_args_copy(args, text, (size_t)size);
+}
+
+static void notices_add(redis_writing *writing)
+{
+    redis_args *args = &writing->args;
+    char text[2 * REDIS_KEY_MAX];
+    for (size_t i = 0; i < writing->batch->count; i++) {
+        const utapi_entry *entry = &writing->batch->entries[i];
+        const utapi_string bucket = entry->resource[UTAPI_BUCKETS];
+        if (writing->skip[i] || bucket.size == 0 || entry->action.size == 0)
+            continue;
+        int size = snprintf(text, sizeof text, "%s:event:%.*s", writing->self->uri.prefix, (int)bucket.size,
+                            bucket.data);
+        redis_args_add(args, "P");
+        redis_args_copy(args, text, (size_t)size);
+        if (entry->keys.size == 0) {
+            redis_args_bytes(args, entry->action.data, entry->action.size);
+            continue;
+        }
+        redis_args_joined(args, entry->action, entry->keys);
+    }
+}
+
+utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
+{
+    char unique[40];
+    redis_args *args = &writing->args;
+    const utapi_batch *batch = writing->batch;
+    redis_unique(writing->self, unique);
+    redis_args_clear(args);
+    keys_add(writing);
+    redis_args_add(args, writing->self->uri.prefix);
+    fence_number_add(args, batch->fence.from);
+    fence_number_add(args, batch->fence.to);
+    redis_args_number(args, batch->now_ms);
+    redis_args_number(args, batch->taken_ms);
+    redis_args_number(args, writing->self->window_ms);
+    redis_args_copy(args, unique, strlen(unique));
+    redis_args_add(args, writing->marks != NULL || writing->adjustments != NULL ? "1" : "0");
+    for (size_t i = 0; i < writing->adjustment_count; i++)
+        adjustment_add(args, &writing->adjustments[i]);
+    const utapi_status status = runs_add(writing, err);
+    if (status == UTAPI_OK)
+        notices_add(writing);
+    return status;
+}

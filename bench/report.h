@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * report.h - what a run prints while it goes on, for people.
+ */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "result.h"
+
+/** The machine and the head of the table. */
+void report_head(const bench_options *options, const bench_machine *machine, const bench_disk *disk);
+
+/** One line: medians, the spread of the rate, and its ratio to each floor. */
+void report_line(const bench_result *result);
+
+/** A line that could not be measured. */
+void report_missing(const bench_workload *workload, const char *backend, bench_transport transport,
+                    const utapi_error *err);
+
+/** What the names of floors in the table mean. */
+void report_foot(void);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c - the loops of a run.
+ *
+ * Each repetition measures a line and its floors one after the other, so that both meet the same state of the machine.
+ * A floor that several lines share is measured once for each repetition. */
+#include "run.h"
+
+#include "plot.h"
+#include "report.h"
+#include "utapi/scoped.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CACHED_MAX = 4096, KEY_MAX = 96 };
+
+#define FLOOR_PART   0.5 /* of a repetition's time */
+#define DISK_SECONDS 0.5
+
+/* A floor that was measured. */
+typedef struct cached_floor {
+    char key[KEY_MAX];
+    double per_s;
+} cached_floor;
+
+typedef struct bench_runner {
+    const bench_options *options;
+    bench_world world;
+    json_t *document;
+    bool is_whole; /* nothing went wrong */
+    bench_session *session;
+    const bench_workload *session_for; /* the workload that it was filled for */
+    cached_floor *cache;               /* owned */
+    size_t cached;
+} bench_runner;
+
+/* ---- floors ------------------------------------------------------------------------------- */
+
+static void floor_key(const bench_floor *floor, const floor_task *task, unsigned repeat, char ret[KEY_MAX])
+{
+    const bench_workload *workload = task->workload;
+    (void)snprintf(ret, KEY_MAX, "%s/%u/%d/%u/%u/%u/%u/%d/%u/%u/%zu%s", floor->name, repeat,
+                   (int)workload->kind, workload->clients, workload->batch, workload->buckets,
+                   workload->history, (int)workload->uuids, workload->names, workload->intervals,
+                   task->answer_bytes, workload->kind == BENCH_START ? task->backend : "");
+}
+
+static utapi_status floor_measure(bench_runner *self, const bench_floor *floor, const floor_task *task,
+                                  unsigned repeat, double *ret_per_s, utapi_error *err)
+{
+    char key[KEY_MAX];
+    floor_key(floor, task, repeat, key);
+    for (size_t i = 0; i < self->cached; i++) {
+        if (strcmp(self->cache[i].key, key) == 0) {
+            *ret_per_s = self->cache[i].per_s;
+            return UTAPI_OK;
+        }
+    }
+    const utapi_status status = floor->measure(task, ret_per_s, err);
+    if (status == UTAPI_OK && self->cached < CACHED_MAX) {
+        memcpy(self->cache[self->cached].key, key, sizeof key);
+        self->cache[self->cached++].per_s = *ret_per_s;
+    }
+    return status;
+}
+
+/* A floor that cannot be measured leaves its line without a ratio, and is told of once. */
+static void floors_measure(bench_runner *self, bench_result *result, size_t answer_bytes, unsigned repeat)
+{
+    const floor_task task = {.world = &self->world,
+                             .workload = result->workload,
+                             .backend = result->backend,
+                             .transport = result->transport,
+                             .origin_ms = session_origin_ms(self->session),
+                             .answer_bytes = answer_bytes,
+                             .seconds = self->options->duration_s * FLOOR_PART};
+    unsigned count = 0;
+    for (const bench_floor *floor = bench_floors; floor->name != NULL && self->options->floors; floor++) {
+        if (!bench_floor_applies(floor, &task) || count == FLOORS_MAX || bench_is_interrupted())
+            continue;
+        utapi_error err;
+        utapi_error_clear(&err);
+        double per_s;
+        result->floors[count].floor = floor;
+        if (floor_measure(self, floor, &task, repeat, &per_s, &err) == UTAPI_OK) {
+            series_add(&result->floors[count].per_s, per_s);
+        } else if (repeat == 0) {
+            fprintf(stderr, "utapi-bench: floor %s: %s\n", floor->name, err.detail);
+            self->is_whole = false;
+        }
+        count++;
+    }
+    result->floor_count = count;
+}
+
+/* ---- lines -------------------------------------------------------------------------------- */
+
+static utapi_status line_measure(bench_runner *self, bench_result *result, utapi_error *err)
+{
+    UTAPI_AUTO_FREE session_figures *figures = calloc(1, sizeof *figures);
+    if (figures == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "figures");
+    for (unsigned repeat = 0; repeat < self->options->repeat; repeat++) {
+        const utapi_status status = session_measure(self->session, result->workload, figures, err);
+        if (status != UTAPI_OK)
+            return status;
+        bench_result_add(result, figures);
+        floors_measure(self, result, figures->answer_bytes, repeat);
+        if (bench_is_interrupted())
+            return utapi_fail(err, UTAPI_UNAVAILABLE, "interrupted");
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status session_prepare(bench_runner *self, const bench_workload *workload, const char *backend,
+                                    bench_transport transport, utapi_error *err)
+{
+    if (self->session != NULL && session_serves(self->session_for, workload))
+        return UTAPI_OK;
+    session_close(self->session);
+    self->session = NULL;
+    self->session_for = workload;
+    return session_open(&self->world, backend, transport, workload, &self->session, err);
+}
+
+static utapi_status line_run(bench_runner *self, const bench_workload *workload, const char *backend,
+                             bench_transport transport)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    UTAPI_AUTO_FREE bench_result *result = calloc(1, sizeof *result);
+    utapi_status status = UTAPI_NO_MEMORY;
+    if (result != NULL) {
+        *result = (bench_result){.workload = workload, .backend = backend, .transport = transport};
+        status = session_prepare(self, workload, backend, transport, &err);
+        if (status == UTAPI_OK)
+            status = line_measure(self, result, &err);
+    }
+    if (result == NULL || status != UTAPI_OK) {
+        report_missing(workload, backend, transport, &err);
+        self->is_whole = false;
+        session_close(self->session);
+        self->session = NULL;
+        return status;
+    }
+    report_line(result);
+    self->is_whole = self->is_whole && result->failed == 0 && bench_document_add(self->document, result);
+    return UTAPI_OK;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static bool is_chosen(const bench_options *options, const bench_workload *workload)
+{
+    for (unsigned i = 0; i < options->word_count; i++)
+        if (bench_workload_is(workload, options->words[i]))
+            return true;
+    return options->word_count == 0 && (workload->is_short || !options->is_short);
+}
+
+static unsigned scaled(unsigned number, double scale)
+{
+    const double product = (double)number * scale;
+    return number <= 1 || product < 1 ? 1 : (unsigned)product;
+}
+
+/* The rows of the table that are chosen, smaller by the scale. Owned; ends with a row without a name. */
+static bench_workload *workloads_choose(const bench_options *options)
+{
+    size_t count = 0;
+    size_t rows = 0;
+    while (bench_workloads[rows].name != NULL)
+        rows++;
+    bench_workload *chosen = calloc(rows + 1, sizeof *chosen);
+    for (size_t i = 0; i < rows && chosen != NULL; i++) {
+        if (!is_chosen(options, &bench_workloads[i]))
+            continue;
+        bench_workload *workload = &chosen[count++];
+        *workload = bench_workloads[i];
+        workload->buckets = scaled(workload->buckets, options->scale);
+        workload->history = scaled(workload->history, options->scale);
+        if (workload->intervals > 0)
+            workload->intervals = scaled(workload->intervals, options->scale);
+    }
+    return chosen;
+}
+
+static void storage_run(bench_runner *self, const bench_workload *workloads, const char *backend,
+                        bench_transport transport)
+{
+    utapi_status status = UTAPI_OK;
+    for (const bench_workload *workload = workloads; workload->name != NULL; workload++) {
+        if (status == UTAPI_NOT_SUPPORTED)
+            break; /* no other workload would fare better */
+        const bool makes_sense = workload->kind != BENCH_START ||
+                                 (self->options->url == NULL && strstr(backend, "memory") == NULL);
+        if (makes_sense && !bench_is_interrupted())
+            status = line_run(self, workload, backend, transport);
+    }
+    session_close(self->session);
+    self->session = NULL;
+}
+
+static utapi_status begin(bench_runner *self, utapi_error *err)
+{
+    bench_machine machine;
+    bench_disk disk;
+    UTAPI_AUTO_FREE histogram *durations = calloc(1, sizeof *durations);
+    self->cache = calloc(CACHED_MAX, sizeof *self->cache);
+    if (durations == NULL || self->cache == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a run");
+    utapi_status status = bench_world_init(&self->world, self->options, err);
+    if (status == UTAPI_OK)
+        status = floor_disk_measure(&self->world, 4096, DISK_SECONDS, durations, &disk.syncs_per_s, err);
+    if (status != UTAPI_OK)
+        return status;
+    disk.p50_us = (double)histogram_quantile_ns(durations, 0.5) / 1000.0;
+    disk.p99_us = (double)histogram_quantile_ns(durations, 0.99) / 1000.0;
+    bench_machine_read(&self->world, &machine);
+    self->document = bench_document_new(self->options, &machine, &disk);
+    if (self->document == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "the document");
+    report_head(self->options, &machine, &disk);
+    return UTAPI_OK;
+}
+
+static void finish(bench_runner *self)
+{
+    const bench_options *options = self->options;
+    if (options->floors)
+        report_foot();
+    if (options->json != NULL && !bench_document_write(self->document, options->json))
+        self->is_whole = false;
+    if (options->plot != NULL && !bench_plot(self->document, options->plot))
+        self->is_whole = false;
+}
+
+bool bench_run(const bench_options *options)
+{
+    bench_runner self = {.options = options, .is_whole = true};
+    utapi_error err;
+    utapi_error_clear(&err);
+    UTAPI_AUTO_FREE bench_workload *workloads = workloads_choose(options);
+    if (workloads == NULL) {
+        fprintf(stderr, "utapi-bench: out of memory\n");
+        return false;
+    }
+    const utapi_status status = begin(&self, &err);
+    if (status != UTAPI_OK) {
+        fprintf(stderr, "utapi-bench: %s\n", err.detail);
+        self.is_whole = false;
+    }
+    for (unsigned i = 0; i < options->backend_count && status == UTAPI_OK; i++)
+        for (unsigned transport = 0; transport < BENCH_TRANSPORTS; transport++)
+            if (options->transports[transport])
+                storage_run(&self, workloads, options->backends[i], (bench_transport)transport);
+    if (status == UTAPI_OK)
+        finish(&self);
+    json_decref(self.document);
+    free(self.cache);
+    bench_world_done(&self.world);
+    return self.is_whole && !bench_is_interrupted();
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * run.h - a run: every chosen workload on every chosen storage, by every chosen transport.
+ */
+#ifndef BENCH_RUN_H
+#define BENCH_RUN_H
+
+#include "bench.h"
+
+/** Runs, prints, writes the document and the plots. False if anything that was asked for could not be done. */
+bool bench_run(const bench_options *options);
+
+#endif

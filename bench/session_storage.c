@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session_storage.c - up and down again, in either transport. */
+#include "session_storage.h"
+
+#include "backends/registry.h"
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DAY_MS INT64_C(86400000)
+
+/* ---- in process --------------------------------------------------------------------------- */
+
+static utapi_status engine_start(session_storage *self, utapi_error *err)
+{
+    const bool is_redis = strcmp(self->kind, "redis") == 0;
+    const utapi_backend_options options = {.location = is_redis ? self->redis_uri : self->data,
+                                           .dedup_window_ms = DAY_MS};
+    const utapi_journal_options journal = {
+        .location = self->journal, .keep_ms = DAY_MS, .dedup_window_ms = DAY_MS};
+    utapi_status status =
+        utapi_registry_open(self->kind, &options, self->has_journal ? &journal : NULL, &self->backend, err);
+    if (status == UTAPI_OK)
+        status = utapi_engine_new(self->backend, &utapi_engine_defaults, &self->engine, err);
+    return status;
+}
+
+/* ---- a server of our own ------------------------------------------------------------------ */
+
+static utapi_status config_write(const session_storage *self, const char *path, utapi_error *err)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+    (void)fprintf(file, "{\"backend\":\"%s\"", self->kind);
+    if (self->has_journal)
+        (void)fprintf(file, ",\"journal\":{\"enabled\":true,\"path\":\"%s\"}", self->journal);
+    if (self->redis_uri[0] != '\0')
+        (void)fprintf(file, ",\"redis\":{\"url\":\"%s\"}", self->redis_uri);
+    (void)fprintf(file, "}\n");
+    return fclose(file) == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+}
+
+static utapi_status server_run(session_storage *self, utapi_error *err)
+{
+    char config[BENCH_PATH_MAX + 16];
+    char url[256];
+    const bench_world *world = self->world;
+    (void)snprintf(config, sizeof config, "%s/config.json", self->folder);
+    const char *const arguments[] = {world->utapid, "--config", config,        "--port",          "0",
+                                     "--data",      self->data, "--auth-file", world->identities, NULL};
+    utapi_status status = config_write(self, config, err);
+    if (status == UTAPI_OK)
+        status = child_start(arguments, world->log, &self->server, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (child_wait_line(&self->server, "utapid: listening on ", url, sizeof url, NULL) != UTAPI_OK) {
+        bench_log_last(world, url, sizeof url);
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.80s does not start: %.120s", world->utapid, url);
+    }
+    if (!session_parse_url(url, self->host, sizeof self->host, &self->target.port))
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "utapid listens on %.100s", url);
+    return UTAPI_OK;
+}
+
+/* ---- both --------------------------------------------------------------------------------- */
+
+static utapi_status name_read(session_storage *self, const char *backend, utapi_error *err)
+{
+    static const char prefix[] = "journal+";
+    self->has_journal = strncmp(backend, prefix, sizeof prefix - 1) == 0;
+    (void)snprintf(self->kind, sizeof self->kind, "%s",
+                   backend + (self->has_journal ? sizeof prefix - 1 : 0));
+    if (utapi_registry_find(self->kind) == NULL)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%.100s: no such storage", backend);
+    if (self->transport == BENCH_HTTP && strcmp(backend, "redis") == 0)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED,
+                          "utapid has a journal before redis: measure journal+redis");
+    return UTAPI_OK;
+}
+
+static utapi_status folders_make(session_storage *self, utapi_error *err)
+{
+    const utapi_status status = bench_folder_make(self->world, self->folder, err);
+    if (status != UTAPI_OK) {
+        self->folder[0] = '\0';
+        return status;
+    }
+    (void)snprintf(self->data, sizeof self->data, "%s/data", self->folder);
+    (void)snprintf(self->journal, sizeof self->journal, "%s/journal", self->folder);
+    if (mkdir(self->data, 0700) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", self->data, strerror(errno));
+    return UTAPI_OK;
+}
+
+static utapi_status redis_find(session_storage *self, utapi_error *err)
+{
+    char path[BENCH_PATH_MAX];
+    if (self->world->options->redis != NULL) {
+        (void)snprintf(self->redis_uri, sizeof self->redis_uri, "%s", self->world->options->redis);
+        return UTAPI_OK;
+    }
+    bench_redis_socket(self->folder, path);
+    (void)snprintf(self->redis_uri, sizeof self->redis_uri, "redis+unix://%s", path);
+    return bench_redis_start(self->world, self->folder, &self->redis, err);
+}
+
+utapi_status session_storage_open(session_storage *self, const bench_world *world, const char *backend,
+                                  bench_transport transport, utapi_error *err)
+{
+    const bench_options *options = world->options;
+    *self = (session_storage){.world = world, .transport = transport};
+    self->target = (http_target){
+        .host = self->host, .access_key = options->access_key, .secret_key = options->secret_key};
+    if (options->url != NULL)
+        return session_parse_url(options->url, self->host, sizeof self->host, &self->target.port)
+                   ? UTAPI_OK
+                   : utapi_fail(err, UTAPI_INVALID, "%s: expected http://ADDRESS:PORT", options->url);
+    utapi_status status = name_read(self, backend, err);
+    if (status == UTAPI_OK)
+        status = folders_make(self, err);
+    if (status == UTAPI_OK && strcmp(self->kind, "redis") == 0)
+        status = redis_find(self, err);
+    if (status == UTAPI_OK)
+        status = session_storage_start(self, err);
+    return status;
+}
+
+utapi_status session_storage_start(session_storage *self, utapi_error *err)
+{
+    return self->transport == BENCH_HTTP ? server_run(self, err) : engine_start(self, err);
+}
+
+void session_storage_stop(session_storage *self)
+{
+    child_stop(&self->server);
+    utapi_engine_free(self->engine);
+    utapi_backend_close(self->backend);
+    self->engine = NULL;
+    self->backend = NULL;
+}
+
+void session_storage_close(session_storage *self)
+{
+    session_storage_stop(self);
+    child_stop(&self->redis);
+    bench_folder_remove(self->folder);
+}

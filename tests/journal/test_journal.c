@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_journal.c - the promises of backends/journal one by one, before a server that fails on demand. */
+#include "bench.h"
+
+#include "folder.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int64_t stored(bench *b, const char *bucket)
+{
+    int64_t objects, bytes;
+    bench_drained(b);
+    server_totals(&b->server, bucket, &objects, &bytes);
+    return objects;
+}
+
+static void what_is_taken_is_handed_over_once(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 50; i++) {
+        server_set(&b->server, false, (server_fault)(i % 4));
+        CHECK_OK(bench_take(b, "b", 2, 3), &b->err);
+    }
+    assert_int_equal(stored(b, "b"), 100);
+}
+
+static void a_question_sees_what_was_taken_before_it(void **state)
+{
+    bench *b = *state;
+    for (int i = 1; i <= 200; i++) {
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        assert_int_equal(bench_objects(b, "b"), i);
+    }
+}
+
+static void taking_goes_on_while_the_storage_is_gone(void **state)
+{
+    bench *b = *state;
+    server_set(&b->server, true, SERVER_WELL);
+    for (int i = 0; i < 30; i++)
+        CHECK_OK(bench_take(b, "b", 10, 1), &b->err);
+    const utapi_stats stats = bench_stats(b);
+    assert_int_equal(stats.journal.waiting, 300);
+    assert_true(stats.journal.oldest_ms > 0);
+    assert_string_not_equal(stats.trouble, "");
+    server_set(&b->server, false, SERVER_WELL);
+    assert_int_equal(stored(b, "b"), 300);
+    assert_in_range(b->server.largest_batch, 1, 300);
+}
+
+static void leftovers_are_handed_over_after_restarts(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 3; i++) {
+        server_set(&b->server, true, SERVER_WELL);
+        CHECK_OK(bench_take(b, "b", 5, 1), &b->err);
+        bench_close(b);
+        bench_open(b);
+    }
+    server_set(&b->server, false, SERVER_WELL);
+    assert_int_equal(bench_objects(b, "b"), 15);
+    assert_int_equal(stored(b, "b"), 15);
+}
+
+static void what_the_storage_lost_is_sent_again(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+        bench_drained(b);
+    }
+    server_lose(&b->server, server_count(&b->server) / 2);
+    while (bench_objects(b, "b") != 60)
+        usleep(1000);
+    server_lose(&b->server, 0);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (bench_objects(b, "b") != 61)
+        usleep(1000);
+    assert_int_equal(bench_stats(b).journal.lost, 0);
+}
+
+static void what_is_lost_and_not_kept_is_counted(void **state)
+{
+    bench *b = *state;
+    CHECK_OK(bench_take(b, "b", 7, 1), &b->err);
+    bench_drained(b);
+    usleep(20000); /* a mark is set */
+    for (int i = 0; i < 8; i++) {
+        bench_pass(KEEP_MS);
+        usleep(10000);
+    }
+    CHECK_OK(bench_take(b, "b", 2, 1), &b->err);
+    bench_drained(b);
+    server_lose(&b->server, 0);
+    while (bench_stats(b).journal.lost == 0)
+        usleep(1000);
+    assert_int_equal(stored(b, "b") + (int64_t)bench_stats(b).journal.lost, 9);
+}
+
+static bool refused_note(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason)
+{
+    int *seen = ctx;
+    assert_int_equal(status, UTAPI_OVERFLOW);
+    assert_string_equal(reason, "poisoned");
+    assert_int_equal(entry->resource[UTAPI_BUCKETS].size, 6);
+    ++*seen;
+    return true;
+}
+
+static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
+{
+    bench *b = *state;
+    int seen = 0;
+    server_set(&b->server, true, SERVER_WELL);
+    b->server.poison = "poison";
+    CHECK_OK(bench_take(b, "b", 20, 1), &b->err);
+    CHECK_OK(bench_take(b, "poison", 2, 1), &b->err);
+    CHECK_OK(bench_take(b, "b", 20, 1), &b->err);
+    server_set(&b->server, false, SERVER_WELL);
+    assert_int_equal(stored(b, "b"), 40);
+    assert_int_equal(bench_stats(b).journal.refused, 2);
+    server_lose(&b->server, 0); /* sent again, and not twice aside */
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (bench_objects(b, "b") != 41)
+        usleep(1000);
+    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
+    assert_int_equal(seen, 2);
+}
+
+static void a_full_journal_says_so_and_recovers(void **state)
+{
+    bench *b = *state;
+    char bucket[200];
+    memset(bucket, 'x', sizeof bucket - 1);
+    bucket[sizeof bucket - 1] = '\0';
+    bench_close(b);
+    b->options.capacity_bytes = 2 << 20;
+    support_folder_remove(b->location); /* a map is never made smaller */
+    bench_open(b);
+    server_set(&b->server, true, SERVER_WELL);
+    int64_t taken = 0;
+    utapi_status status;
+    while ((status = bench_take(b, bucket, 50, 1)) == UTAPI_OK)
+        taken += 50;
+    CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
+    server_set(&b->server, false, SERVER_WELL);
+    bench_drained(b);
+    CHECK_OK(bench_take(b, bucket, 50, 1), &b->err);
+    assert_int_equal(stored(b, bucket), taken + 50);
+}
+
+static void a_killed_writer_loses_nothing_that_was_acknowledged(void **state)
+{
+    bench *b = *state;
+    bench_close(b);
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        server_set(&b->server, true, SERVER_WELL);
+        bench_open(b);
+        for (char acknowledged = 0; bench_take(b, "b", 1, 1) == UTAPI_OK; acknowledged++)
+            if (write(fds[1], &acknowledged, 1) != 1)
+                break;
+        _exit(0);
+    }
+    close(fds[1]);
+    int64_t acknowledged = 0;
+    for (char byte; acknowledged < 40 && read(fds[0], &byte, 1) == 1;)
+        acknowledged++;
+    kill(child, SIGKILL);
+    for (char byte; read(fds[0], &byte, 1) == 1;)
+        acknowledged++;
+    close(fds[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    bench_open(b);
+    assert_in_range(stored(b, "b"), acknowledged, acknowledged + 1);
+}
+
+static void a_second_opener_is_refused(void **state)
+{
+    bench *b = *state;
+    utapi_backend *second = NULL;
+    CHECK_STATUS(UTAPI_LOCKED, utapi_journal_open(server_connect(&b->server), &b->options, &second, &b->err),
+                 &b->err);
+    assert_null(second);
+}
+
+static void an_older_copy_doubles_nothing(void **state)
+{
+    bench *b = *state;
+    char copy[320];
+    snprintf(copy, sizeof copy, "%s/copy", b->folder);
+    server_set(&b->server, true, SERVER_WELL);
+    CHECK_OK(bench_take(b, "b", 30, 1), &b->err);
+    bench_close(b);
+    bench_copy(b->location, copy);
+    server_set(&b->server, false, SERVER_WELL);
+    bench_open(b);
+    assert_int_equal(stored(b, "b"), 30);
+    bench_close(b);
+    bench_copy(copy, b->location);
+    bench_open(b);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    assert_int_equal(stored(b, "b"), 31);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest cases[] = {
+        CASE(what_is_taken_is_handed_over_once),
+        CASE(a_question_sees_what_was_taken_before_it),
+        CASE(taking_goes_on_while_the_storage_is_gone),
+        CASE(leftovers_are_handed_over_after_restarts),
+        CASE(what_the_storage_lost_is_sent_again),
+        CASE(what_is_lost_and_not_kept_is_counted),
+        CASE(an_event_that_can_never_be_stored_holds_up_no_other),
+        CASE(a_full_journal_says_so_and_recovers),
+        CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
+        CASE(a_second_opener_is_refused),
+        CASE(an_older_copy_doubles_nothing),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_model.c - a seeded stream of takings, lost replies, absences, lost tails, flushed databases, restarts,
+ * and restored and cloned journals: what is stored in the end is what was taken, each event once.
+ *
+ *     model RUNS [FIRST_SEED]      the seed is printed when a run fails */
+#include "bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUCKETS = 3, STEPS = 40 };
+
+static const char *const names[BUCKETS] = {"a", "b", "c"};
+static uint64_t runs = 20, first_seed = 1;
+
+typedef struct model {
+    bench *b;
+    uint64_t random;
+    int64_t objects[BUCKETS], bytes[BUCKETS]; /* taken */
+    size_t floor; /* batches that the server must not lose: no journal has them any more */
+    char copy[320], twin[320];
+} model;
+
+static uint64_t below(model *m, uint64_t limit)
+{
+    m->random = m->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (m->random >> 33) % limit;
+}
+
+static void take(model *m, bench *b)
+{
+    const size_t bucket = (size_t)below(m, BUCKETS);
+    const size_t count = 1 + (size_t)below(m, 40);
+    const int64_t bytes = 1 + (int64_t)below(m, 1000);
+    CHECK_OK(bench_take(b, names[bucket], count, bytes), &b->err);
+    m->objects[bucket] += (int64_t)count;
+    m->bytes[bucket] += (int64_t)count * bytes;
+}
+
+static void lose(model *m, bool all)
+{
+    const size_t count = server_count(&m->b->server);
+    const size_t kept =
+        all || count <= m->floor ? m->floor : m->floor + (size_t)below(m, count - m->floor + 1);
+    server_lose(&m->b->server, kept);
+}
+
+static void settle(model *m)
+{
+    server_set(&m->b->server, false, SERVER_WELL);
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (bench_objects(m->b, names[i]) != m->objects[i])
+            usleep(500); /* a question may come before a loss is noticed */
+    bench_drained(m->b);
+}
+
+static void restart(model *m)
+{
+    bench_close(m->b);
+    bench_open(m->b);
+}
+
+/* What the older copy does not hold is stored, and must not be lost from now on. */
+static void restore(model *m)
+{
+    server_set(&m->b->server, true, SERVER_WELL);
+    take(m, m->b);
+    bench_close(m->b);
+    bench_copy(m->b->location, m->copy);
+    bench_open(m->b);
+    take(m, m->b);
+    settle(m);
+    bench_close(m->b);
+    bench_copy(m->copy, m->b->location);
+    m->floor = server_count(&m->b->server);
+    bench_open(m->b);
+}
+
+static void duplicate(model *m)
+{
+    server_set(&m->b->server, true, SERVER_WELL);
+    take(m, m->b);
+    bench_close(m->b);
+    bench_copy(m->b->location, m->twin);
+    bench *twin = m->b; /* the same server: only the folder is another */
+    utapi_journal_options mine = m->b->options;
+    bench_open(m->b);
+    utapi_backend *original = m->b->journal;
+    m->b->options.location = m->twin;
+    bench_open(twin);
+    take(m, twin);
+    server_set(&m->b->server, false, SERVER_LOST_REPLY);
+    bench_drained(twin);
+    bench_close(twin);
+    m->b->options = mine;
+    m->b->journal = original;
+    bench_drained(m->b);
+    m->floor = server_count(&m->b->server);
+}
+
+static void step(model *m)
+{
+    switch (below(m, 24)) {
+    case 0:
+        lose(m, false);
+        break;
+    case 1:
+        lose(m, true);
+        break;
+    case 2:
+        restart(m);
+        break;
+    case 3:
+        if (below(m, 3) == 0)
+            restore(m);
+        break;
+    case 4:
+        if (below(m, 3) == 0)
+            duplicate(m);
+        break;
+    case 5:
+    case 6:
+        server_set(&m->b->server, below(m, 2) == 0, SERVER_WELL);
+        break;
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+        server_set(&m->b->server, false, (server_fault)below(m, 4));
+        break;
+    case 11:
+        usleep((useconds_t)below(m, 3000));
+        break;
+    default:
+        take(m, m->b);
+    }
+}
+
+static void run(uint64_t seed)
+{
+    void *state = NULL;
+    bench_setup(&state);
+    model m = {.b = state, .random = seed};
+    snprintf(m.copy, sizeof m.copy, "%s/copy", m.b->folder);
+    snprintf(m.twin, sizeof m.twin, "%s/twin", m.b->folder);
+    for (int i = 0; i < STEPS; i++)
+        step(&m);
+    settle(&m);
+    assert_int_equal(bench_stats(m.b).journal.lost, 0);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        int64_t objects, bytes;
+        server_totals(&m.b->server, names[i], &objects, &bytes);
+        if (objects != m.objects[i] || bytes != m.bytes[i])
+            print_error("seed %llu: bucket %s\n", (unsigned long long)seed, names[i]);
+        assert_int_equal(objects, m.objects[i]);
+        assert_int_equal(bytes, m.bytes[i]);
+    }
+    bench_teardown(&state);
+}
+
+static void every_run_is_exact(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < runs; i++) {
+        if (getenv("UTAPI_MODEL_SHOW") != NULL)
+            print_message("seed %llu\n", (unsigned long long)first_seed + i);
+        run(first_seed + i);
+    }
+}
+
+static uint64_t number_of(const char *text)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0' ? number : 0;
+}
+
+int main(int argc, char **argv)
+{
+    runs = argc > 1 ? number_of(argv[1]) : runs;
+    first_seed = argc > 2 ? number_of(argv[2]) : first_seed;
+    const struct CMUnitTest cases[] = {cmocka_unit_test(every_run_is_exact)};
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

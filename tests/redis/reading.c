@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reading.h"
+
+#include <stdlib.h>
+
+static void *raw_run(reading *r, const char *format, va_list arguments)
+{
+    redisReply *reply = redisvCommand(r->raw, format, arguments);
+    assert_non_null(reply);
+    if (reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s", format, reply->str);
+    return reply;
+}
+
+void raw(reading *r, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    freeReplyObject(raw_run(r, format, arguments));
+    va_end(arguments);
+}
+
+long long raw_number(reading *r, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    redisReply *reply = raw_run(r, format, arguments);
+    va_end(arguments);
+    const long long number =
+        reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, NULL, 10) : reply->integer;
+    freeReplyObject(reply);
+    return number;
+}
+
+void raw_flow(reading *r, const char *bucket, utapi_interval interval, const char *metric, long long amount)
+{
+    raw(r, "INCRBY s3:buckets:%lld:%s:%s %lld", (long long)interval, bucket, metric, amount);
+}
+
+static void read_clock(reading *r)
+{
+    redisReply *reply = redisCommand(r->raw, "TIME");
+    assert_non_null(reply);
+    assert_int_equal(reply->elements, 2);
+    r->now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000;
+    r->today = r->now_ms - r->now_ms % DAY;
+    freeReplyObject(reply);
+}
+
+int reading_setup(void **state)
+{
+    reading *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    redis_server_start(&r->server);
+    r->raw = redisConnectUnix(r->server.socket);
+    assert_non_null(r->raw);
+    assert_int_equal(r->raw->err, 0);
+    char uri[512];
+    snprintf(uri, sizeof uri, "redis+unix://%s", r->server.socket);
+    utapi_error_clear(&r->err);
+    CHECK_OK(redis_uri_parse(uri, &r->backend.uri, &r->err), &r->err);
+    r->backend.pool = redis_pool_new(&r->backend.uri);
+    assert_non_null(r->backend.pool);
+    read_clock(r);
+    *state = r;
+    return 0;
+}
+
+int reading_teardown(void **state)
+{
+    reading *r = *state;
+    redis_pool_free(r->backend.pool);
+    redis_uri_done(&r->backend.uri);
+    redisFree(r->raw);
+    redis_server_stop(&r->server);
+    free(r);
+    return 0;
+}
+
+utapi_interval closed_day(const reading *r, int back)
+{
+    return r->today - (2 + back) * DAY;
+}
+
+utapi_interval interval_now(const reading *r)
+{
+    return utapi_interval_of(r->now_ms);
+}
+
+utapi_usage ask(reading *r, utapi_level level, const char *name, utapi_interval start, utapi_interval end)
+{
+    const utapi_string names[] = {utapi_string_of(name)};
+    const utapi_query query = {.level = level, .names = names, .count = 1, .start = start, .end = end};
+    utapi_usage usage;
+    utapi_status status = UTAPI_UNAVAILABLE;
+    for (int i = 0; i < 100 && status == UTAPI_UNAVAILABLE;
+         i++) { /* a slow machine sums up in several goes */
+        utapi_error_clear(&r->err);
+        status = utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err);
+    }
+    CHECK_OK(status, &r->err);
+    return usage;
+}
+
+utapi_usage ask_bucket(reading *r, const char *bucket, utapi_interval start, utapi_interval end)
+{
+    return ask(r, UTAPI_BUCKETS, bucket, start, end);
+}
+
+int64_t puts_of(const utapi_usage *usage)
+{
+    return utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
+}

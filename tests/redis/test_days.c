@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_days.c - summaries of closed days: made once, dropped, made again, and never stored when they may be wrong. */
+#include "reading.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* The first days of a range hold flows of every kind. */
+static int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days)
+{
+    int64_t sum = 0;
+    for (int d = 0; d < days; d++)
+        for (int i = 0; i < 96; i += 5) {
+            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "PutObject", d + i);
+            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "incomingBytes", 1000);
+            sum += d + i;
+        }
+    return sum;
+}
+
+static void drop_flows(reading *r)
+{
+    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:*Object");
+    assert_non_null(keys);
+    for (size_t i = 0; i < keys->elements; i++)
+        raw(r, "DEL %s", keys->element[i]->str);
+    freeReplyObject(keys);
+}
+
+static long long summaries(reading *r, const char *name)
+{
+    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:%s:utapid:1*", name);
+    assert_non_null(keys);
+    const long long count = (long long)keys->elements;
+    freeReplyObject(keys);
+    return count;
+}
+
+static void a_closed_day_is_summed_up_once(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    const int64_t sum = write_days(r, "b", first, 3);
+    utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), sum);
+    assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_INCOMING_BYTES), 3 * 20 * 1000);
+    assert_int_equal(summaries(r, "b"), 4); /* the empty day too */
+    drop_flows(r);
+    usage = ask_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), sum);
+    usage = ask_bucket(r, "b", first, first + DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), 19 * 20 / 2 * 5);
+}
+
+/* Every key of a day is there: then it is asked for each, not for those that there are. */
+static void a_day_of_every_key_is_summed_up(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 0);
+    for (int i = 0; i < 96; i++) {
+        for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++)
+            redisAppendCommand(r->raw, "SET s3:buckets:%lld:b:%s %u", (long long)(first + i * INTERVAL),
+                               redis_metric_name((utapi_metric)m), m);
+        for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++) {
+            void *reply = NULL;
+            assert_int_equal(redisGetReply(r->raw, &reply), REDIS_OK);
+            freeReplyObject(reply);
+        }
+    }
+    for (int again = 0; again < 2; again++) {
+        const utapi_usage usage = ask_bucket(r, "b", first, first + DAY - INTERVAL);
+        for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++)
+            assert_int_equal(utapi_amounts_get(&usage.flows, m), 96 * m);
+    }
+    assert_int_equal(summaries(r, "b"), 1);
+}
+
+static void summaries_may_be_dropped_or_spoilt(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5), last = first + 3 * DAY - INTERVAL;
+    const int64_t sum = write_days(r, "b", first, 3);
+    for (int i = 0; i < 4; i++) {
+        const utapi_usage usage = ask_bucket(r, "b", first, last);
+        assert_int_equal(puts_of(&usage), sum);
+        assert_int_equal(summaries(r, "b"), 3);
+        const long long day = (long long)(first + DAY);
+        raw(r, "DEL s3:buckets:b:utapid:%lld", day);
+        if (i == 1)
+            raw(r, "SET s3:buckets:b:utapid:%lld spoilt", day);
+        if (i == 2)
+            raw(r, "LPUSH s3:buckets:b:utapid:%lld spoilt", day);
+    }
+}
+
+static void open_days_count_at_once(void **state)
+{
+    reading *r = *state;
+    const utapi_interval now = interval_now(r), start = closed_day(r, 0);
+    for (int i = 1; i <= 3; i++) {
+        raw_flow(r, "b", now, "PutObject", 1);
+        const utapi_usage usage = ask_bucket(r, "b", start, now);
+        assert_int_equal(puts_of(&usage), i);
+    }
+    /* A Node client's clock may be ahead. */
+    raw_flow(r, "b", now + 3 * INTERVAL, "PutObject", 10);
+    const utapi_usage usage = ask_bucket(r, "b", start, start + 30 * DAY);
+    assert_int_equal(puts_of(&usage), 13);
+}
+
+static void ranges_may_begin_and_end_within_days(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    for (int i = 0; i < 3 * 96; i++)
+        raw_flow(r, "b", first + i * INTERVAL, "PutObject", 1);
+    static const int ranges[][2] = {{0, 0},   {5, 95},   {95, 96},   {1, 287},
+                                    {0, 286}, {96, 191}, {100, 150}, {90, 200}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        const utapi_usage usage =
+            ask_bucket(r, "b", first + ranges[i][0] * INTERVAL, first + ranges[i][1] * INTERVAL);
+        assert_int_equal(puts_of(&usage), ranges[i][1] - ranges[i][0] + 1);
+    }
+}
+
+/* ---- ranges without end ------------------------------------------------------------------- */
+
+static void a_question_from_the_epoch_leaves_no_trail_of_empty_days(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    const int64_t sum = write_days(r, "b", first, 3);
+    for (int i = 0; i < 2; i++) {
+        const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+        assert_int_equal(puts_of(&usage), sum);
+        assert_true(summaries(r, "b") < 10);
+        assert_int_equal(raw_number(r, "GET s3:buckets:b:utapid:since"), first);
+    }
+    raw(r, "DEL s3:buckets:b:utapid:since"); /* slower, and right */
+    const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+    assert_int_equal(puts_of(&usage), sum);
+}
+
+static void what_scripts_wrote_outside_the_bounds_is_found(void **state)
+{
+    reading *r = *state;
+    const long long days[] = {0, 14610 * DAY, closed_day(r, 10), r->today + 100 * DAY, 44739242 * DAY};
+    raw(r, "SET s3:buckets:b:utapid:since %lld", (long long)closed_day(r, 5));
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        raw(r, "ZADD s3:buckets:b:utapid:odd %lld %lld", days[i], days[i]);
+        raw_flow(r, "b", days[i] + 10 * INTERVAL, "PutObject", 1);
+    }
+    utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+    assert_int_equal(puts_of(&usage), 5);
+    usage = ask_bucket(r, "b", INTERVAL, r->today + 200 * DAY);
+    assert_int_equal(puts_of(&usage), 4);
+    usage = ask_bucket(r, "b", 14610 * DAY, 14611 * DAY);
+    assert_int_equal(puts_of(&usage), 1);
+}
+
+static void an_unknown_name_leaves_only_what_goes_by_itself(void **state)
+{
+    reading *r = *state;
+    const utapi_usage usage = ask_bucket(r, "nobody", closed_day(r, 3), interval_now(r));
+    assert_int_equal(usage.flows.present, 0);
+    redisReply *keys = redisCommand(r->raw, "KEYS *");
+    assert_non_null(keys);
+    for (size_t i = 0; i < keys->elements; i++)
+        if (strstr(keys->element[i]->str, "nobody") != NULL)
+            assert_true(raw_number(r, "PTTL %s", keys->element[i]->str) > 0);
+    freeReplyObject(keys);
+}
+
+/* ---- what must not be stored -------------------------------------------------------------- */
+
+/* A Node server's deleteBucket lets all keys of a bucket expire. */
+static void summaries_of_an_expiring_bucket_go_with_it(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1 EX 1000");
+    raw_flow(r, "b", first, "PutObject", 3);
+    raw_flow(r, "counted", first, "PutObject", 4);
+    raw(r, "EXPIRE s3:buckets:%lld:counted:PutObject 500", (long long)first);
+    utapi_usage usage = ask_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), 3);
+    for (int d = 0; d < 2; d++) {
+        const long long left = raw_number(r, "PTTL s3:buckets:b:utapid:%lld", (long long)(first + d * DAY));
+        assert_true(left > 0 && left <= 1000000);
+    }
+    usage = ask_bucket(r, "counted", first, first + DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), 4);
+    const long long left = raw_number(r, "PTTL s3:buckets:counted:utapid:%lld", (long long)first);
+    assert_true(left > 0 && left <= 500000);
+}
+
+/* Runs the script as a reader would. */
+static long long offer(reading *r, const char *late, const char *source)
+{
+    redis_link *link = redis_pool_take(r->backend.pool);
+    redis_args args = {0};
+    redisReply *reply = NULL;
+    static const char *const words[] = {"7",
+                                        "s3:buckets:b:utapid:late",
+                                        "s3:buckets:b:storageUtilized:counter",
+                                        "s3:buckets:b:numberOfObjects:counter",
+                                        "s3:buckets:b:storageUtilized",
+                                        "s3:buckets:b:numberOfObjects",
+                                        "target"};
+    assert_non_null(link);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        redis_args_add(&args, words[i]);
+    redis_args_add(&args, source);
+    redis_args_add(&args, late);
+    redis_args_add(&args, "60000");
+    redis_args_add(&args, "value");
+    CHECK_OK(redis_link_run(link, REDIS_SCRIPT_KEEP_DAY, &args, &reply, &r->err), &r->err);
+    const long long stored = reply->integer;
+    freeReplyObject(reply);
+    redis_args_done(&args);
+    redis_pool_give(r->backend.pool, link);
+    return stored;
+}
+
+static void sums_that_may_be_wrong_are_not_stored(void **state)
+{
+    reading *r = *state;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    raw(r, "SET source 1");
+    assert_int_equal(offer(r, "1", "source"), 0); /* a late write came, or its mark went */
+    raw(r, "INCR s3:buckets:b:utapid:late");
+    assert_int_equal(offer(r, "", "source"), 0);
+    assert_int_equal(offer(r, "1", "gone"), 0); /* what was read is not there any more */
+    assert_int_equal(raw_number(r, "EXISTS target"), 0);
+    assert_int_equal(offer(r, "1", "source"), 1);
+    assert_int_equal(raw_number(r, "PTTL target"), -1);
+    raw(r, "PEXPIRE source 30000");
+    assert_int_equal(offer(r, "1", "source"), 1);
+    assert_true(raw_number(r, "PTTL target") <= 30000);
+    raw(r, "DEL s3:buckets:b:storageUtilized:counter");
+    assert_int_equal(offer(r, "1", "target"), 1); /* nobody knows it */
+    assert_true(raw_number(r, "PTTL target") > 30000);
+}
+
+/* Redis notes no command of a MULTI then, not even one that reads. */
+static void a_full_redis_answers_when_there_is_room_again(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {.level = UTAPI_BUCKETS,
+                               .names = &name,
+                               .count = 1,
+                               .start = first,
+                               .end = first + 3 * DAY - INTERVAL};
+    utapi_usage usage;
+    const int64_t sum = write_days(r, "b", first, 3);
+    raw(r, "CONFIG SET maxmemory 1");
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err),
+                 &r->err);
+    raw(r, "CONFIG SET maxmemory 0");
+    usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), sum);
+}
+
+/* ---- late writes -------------------------------------------------------------------------- */
+
+/* What a script does for a late event: the flow, the state, and the marks, in one step. */
+static void late_write(reading *r, utapi_interval interval, int number)
+{
+    const long long day = (long long)(interval - interval % DAY);
+    raw(r, "MULTI");
+    raw_flow(r, "b", interval, "PutObject", 1);
+    raw(r, "INCR s3:buckets:b:utapid:late");
+    raw(r, "DEL s3:buckets:b:utapid:%lld", day);
+    raw(r, "ZREMRANGEBYSCORE s3:buckets:b:numberOfObjects 900000 900000");
+    raw(r, "ZADD s3:buckets:b:numberOfObjects 900000 %d:uuid", number);
+    raw(r, "EXEC");
+}
+
+static void a_late_write_is_in_the_next_answer(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    for (int i = 1; i <= 5; i++) {
+        late_write(r, first + i * 7 * INTERVAL, i);
+        const utapi_usage usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
+        assert_int_equal(puts_of(&usage), i);
+        assert_int_equal(usage.number_of_objects[1], i);
+    }
+}
+
+enum { READERS = 3, LATE_WRITES = 1500 };
+
+typedef struct reader {
+    reading *r;
+    atomic_bool *stop;
+    utapi_interval start, end;
+    size_t answers, mixed; /* mixed: a late write was seen by half */
+    utapi_status failure;
+} reader;
+
+static void *reader_run(void *ctx)
+{
+    reader *me = ctx;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {
+        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = me->start, .end = me->end};
+    while (!atomic_load(me->stop)) {
+        utapi_usage usage;
+        const utapi_status status = utapi_redis_read(&me->r->backend.base, &query, &usage, NULL, NULL);
+        me->answers += status == UTAPI_OK;
+        me->mixed += status == UTAPI_OK && puts_of(&usage) != usage.number_of_objects[1];
+        if (status != UTAPI_OK && status != UTAPI_UNAVAILABLE)
+            me->failure = status;
+    }
+    return NULL;
+}
+
+/* Whole days, and days that the range cuts. */
+static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
+{
+    reading *r = *state;
+    atomic_bool stop = false;
+    const utapi_interval first = closed_day(r, 5);
+    pthread_t threads[READERS];
+    reader readers[READERS];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = (reader){.r = r, .stop = &stop, .start = first - i * INTERVAL, .end = first + 4 * DAY};
+        assert_int_equal(pthread_create(&threads[i], NULL, reader_run, &readers[i]), 0);
+    }
+    for (int i = 1; i <= LATE_WRITES; i++)
+        late_write(r, first + i * 41 % (4 * 96) * INTERVAL, i);
+    atomic_store(&stop, true);
+    for (int i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(readers[i].failure, UTAPI_OK);
+        assert_int_equal(readers[i].mixed, 0);
+    }
+    const utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY);
+    assert_int_equal(puts_of(&usage), LATE_WRITES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        READING_CASE(a_closed_day_is_summed_up_once),
+        READING_CASE(a_day_of_every_key_is_summed_up),
+        READING_CASE(summaries_may_be_dropped_or_spoilt),
+        READING_CASE(open_days_count_at_once),
+        READING_CASE(ranges_may_begin_and_end_within_days),
+        READING_CASE(a_question_from_the_epoch_leaves_no_trail_of_empty_days),
+        READING_CASE(what_scripts_wrote_outside_the_bounds_is_found),
+        READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
+        READING_CASE(summaries_of_an_expiring_bucket_go_with_it),
+        READING_CASE(sums_that_may_be_wrong_are_not_stored),
+        READING_CASE(a_full_redis_answers_when_there_is_room_again),
+        READING_CASE(a_late_write_is_in_the_next_answer),
+        READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""utapid on Redis: how it is configured, starts without a Redis, shows its journal, and keeps aside what can never be counted."""
+
+import contextlib
+import json
+import os
+import subprocess
+
+from flowing import check_counts, check_keys, flowing, health, settle
+from harness import UTAPICTL, SystemTest, main, now_ms, put_object, server_environment
+from redis_server import REDIS_SERVER, Redis, wait_for
+
+CLOUDSERVER = {
+    "port": 8000,
+    "restEndpoints": {"localhost": "us-east-1"},
+    "clusters": 1,
+    "log": {"logLevel": "info", "dumpLevel": "error"},
+    "healthChecks": {"allowFrom": ["127.0.0.1/8", "::1"]},
+    "vaultd": {"host": "localhost", "port": 8500},
+}
+
+
+class OnRedis(SystemTest):
+    """Tests with a Redis, which is not started yet."""
+
+    def setUp(self):
+        if REDIS_SERVER is None:
+            self.skip_or_fail("redis-server is not installed")
+        super().setUp()
+
+    def redis(self, *settings, **options):
+        redis = Redis(self.folder, *settings, **options)
+        self.addCleanup(redis.kill)
+        return redis
+
+    def server_on(self, redis, *flags, **options):
+        return self.server("--redis", redis.uri, *flags, backend=None, **options)
+
+    def utapictl(self, server, *arguments):
+        return subprocess.run(
+            [UTAPICTL, *arguments, "-p", str(server.port)], capture_output=True, text=True, timeout=120, check=False,
+            env=server_environment(),
+        )  # fmt: skip
+
+
+class Configuration(OnRedis):
+    def test_cloudservers_file_is_enough(self):
+        redis = self.redis(password="geheim:%/@", tcp=True).start()
+        where = {"host": "127.0.0.1", "port": redis.port, "password": redis.password}
+        path = os.path.join(self.folder, "config.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({**CLOUDSERVER, "redis": where, "localCache": where, "utapi": {"workers": 1, "redis": where}}, file)
+        since_ms = now_ms()
+        with self.server("--config", path, backend=None) as server:
+            for _ in range(5):
+                self.assertEqual(server.push([put_object("photos", 10)]), 200)
+            check_counts(server, {"photos": 5}, since_ms)
+            settle(server)
+            self.assertNotIn("geheim", server.log())
+        self.assertEqual(redis.counter("buckets", "photos", "numberOfObjects"), 5)
+        checked = subprocess.run(
+            [server.command[0], "--check", "--config", path], capture_output=True, text=True, timeout=60, check=True,
+            env=server_environment(),
+        )  # fmt: skip
+        self.assertNotIn("geheim", checked.stdout + checked.stderr)
+
+    def test_a_wrong_password_is_told_and_not_shown(self):
+        redis = self.redis(password="geheim", tcp=True).start()
+        flags = ["--redis", f"redis://:falsch@127.0.0.1:{redis.port}"]
+        with self.server(*flags, backend=None) as server:
+            self.assertEqual(server.push([put_object("photos", 10)]), 200)
+            seen = wait_for(lambda: health(server).get("trouble"), "trouble")
+            self.assertNotIn("falsch", seen + server.log())
+            self.assertEqual(health(server)["journal"]["waiting"], 1)
+
+    def test_settings_of_redis_that_would_lose_keys_are_told(self):
+        redis = self.redis("maxmemory 100mb", "maxmemory-policy allkeys-lru").start()
+        with self.server_on(redis) as server:
+            wait_for(lambda: "maxmemory-policy" in health(server).get("trouble", ""), "word of maxmemory-policy")
+            self.assertEqual(health(server)["status"], "degraded")
+
+
+class WithoutRedis(OnRedis):
+    def test_it_starts_takes_events_and_catches_up(self):
+        redis = self.redis()
+        since_ms = now_ms()
+        with self.server_on(redis) as server:
+            with flowing(lambda: server) as flow:
+                flow.wait_for_more(50)
+                self.ask_in_vain(server)
+                wait_for(lambda: "storage: " in server.log(), "a line in the log")
+                seen = wait_for(lambda: health(server) if health(server)["status"] == "degraded" else None, "degraded")
+                self.assertGreater(seen["journal"]["waiting"], 0)
+                self.assertNotEqual(seen["trouble"], "")
+                redis.start()
+                flow.wait_for_more(50)
+            settle(server)
+            wait_for(lambda: "all is well again" in server.log(), "a line in the log")
+            self.assertEqual(server.log().count('"storage: '), 2, server.log())
+            check_counts(server, flow.counts(), since_ms)
+            check_keys(redis, flow.counts())
+
+    def ask_in_vain(self, server):
+        """A question is answered 503, with a sentence and when to try again."""
+        with contextlib.closing(server.connect()) as connection:
+            connection.request("GET", "/v2/storage/buckets/flow-0")
+            response = connection.getresponse()
+            body = json.loads(response.read())
+        self.assertEqual((response.status, body["code"]), (503, "ServiceUnavailable"))
+        self.assertIn("usage cannot be read now", body["message"])
+        self.assertGreater(int(response.headers["Retry-After"]), 0)
+
+    def test_events_taken_without_redis_outlive_a_restart(self):
+        redis = self.redis()
+        since_ms = now_ms()
+        with self.server_on(redis) as server:
+            for _ in range(7):
+                self.assertEqual(server.push([put_object("photos", 10)]), 200)
+        redis.start()
+        with self.server_on(redis) as server:
+            settle(server)
+            check_counts(server, {"photos": 7}, since_ms)
+            check_keys(redis, {"photos": 7})
+
+    def test_a_full_journal_says_so_and_recovers(self):
+        redis = self.redis()
+        since_ms = now_ms()
+        taken = 0
+        with self.server_on(redis, env={"UTAPI_JOURNAL_MAX_SIZE": "4 MiB"}) as server:
+            request = [put_object("photos", 10, object="o" * 500) for _ in range(500)]
+            while (status := server.push(request)) == 200:
+                taken += len(request)
+                self.assertLess(taken, 1_000_000, "the journal never was full")
+                request = [put_object("photos", 10, object="o" * 500) for _ in range(500)]
+            self.assertEqual(status, 503)
+            self.assertGreater(taken, 0)
+            redis.start()
+            wait_for(lambda: server.push(request) == 200, "room in the journal")
+            settle(server)
+            check_counts(server, {"photos": taken + len(request)}, since_ms)
+            check_keys(redis, {"photos": taken + len(request)})
+
+
+class Operator(OnRedis):
+    def test_utapictl_shows_the_journal_and_drains_it(self):
+        redis = self.redis()
+        with self.server_on(redis) as server:
+            self.assertEqual(server.push([put_object("photos", 10)]), 200)
+            wait_for(lambda: health(server)["status"] == "degraded", "degraded")
+            shown = self.utapictl(server, "journal")
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+            self.assertRegex(shown.stdout, r"status +degraded: .+\nwaiting +1 event waits, the oldest for \d+ s\n")
+            late = self.utapictl(server, "journal", "--drain", "--timeout", "1")
+            self.assertEqual(late.returncode, 1)
+            self.assertRegex(late.stderr, r"after 1 s 1 event waits, the oldest for \d+ s: .+")
+            redis.start()
+            drained = self.utapictl(server, "journal", "--drain", "--timeout", "60")
+            self.assertEqual(drained.returncode, 0, drained.stderr)
+            self.assertIn("0 events wait\n", drained.stdout)
+            self.assertEqual(json.loads(self.utapictl(server, "journal", "--json").stdout)["journal"]["waiting"], 0)
+
+    def test_what_can_never_be_counted_is_kept_aside(self):
+        redis = self.redis().start()
+        redis.command("SET", "s3:buckets:full:storageUtilized:counter", 2**63 - 1)
+        redis.command("RPUSH", "s3:buckets:wrong:numberOfObjects:counter", "a list")
+        since_ms = now_ms()
+        with self.server_on(redis) as server:
+            with flowing(lambda: server) as flow:
+                flow.wait_for_more(50)
+                for bucket in ("full", "wrong"):
+                    self.assertEqual(server.push([put_object(bucket, 10)]), 200)
+                flow.wait_for_more(200)
+            wait_for(lambda: health(server)["journal"]["refused"] == 2, "two events kept aside")
+            settle(server)
+            check_counts(server, flow.counts(), since_ms)
+            check_keys(redis, flow.counts())
+            self.check_refused(server)
+        self.assertEqual(redis.counter("buckets", "full", "storageUtilized"), 2**63 - 1)
+        with self.server_on(redis) as server:
+            self.assertEqual(health(server)["journal"]["refused"], 2)
+            self.check_refused(server)
+
+    def check_refused(self, server):
+        listed = self.utapictl(server, "journal", "--refused", "--json")
+        events = {event["bucket"]: event for event in json.loads(listed.stdout)}
+        self.assertEqual(set(events), {"full", "wrong"})
+        self.assertEqual(events["full"]["sizeDelta"], 10)
+        self.assertNotEqual(events["wrong"]["reason"], "")
+        table = self.utapictl(server, "journal", "--refused").stdout
+        self.assertRegex(table, r"(?m)^\d{4}-.* PutObject +full ")
+
+
+if __name__ == "__main__":
+    main()
