@@ -176,7 +176,7 @@ const bench_floor bench_floors[] = {
     {"noop-engine",   floor_engine,        WRITES | READS, FLOOR_MEMORY, PROCESS, "the engine on a storage that stores nothing"},
     {"disk-sync",     floor_sync,          WRITES, FLOOR_LMDB | FLOOR_JOURNAL, PROCESS | HTTP, "a group's bytes appended to a file and synced"},
     {"empty-storage", floor_empty_storage, KIND(START), FLOOR_ANY, PROCESS | HTTP, "the same start on nothing"},
-    {NULL},
+    {.name = NULL},
 };
 /* clang-format on */
 

@@ -55,7 +55,7 @@ const bench_workload bench_workloads[] = {
     {"million.1000", BENCH_INGEST, BATCH(1000, M), .uuids = true, .help = "requests of 1,000 events, a million buckets"},
     {"turn.1m",      BENCH_TURN,   BATCH(1000, M), .uuids = true, .help = "the first touch of each of a million buckets in a new interval"},
     {"start.1m",     BENCH_START,  .clients = 1, .batch = 1, .buckets = M, .history = 1, .help = "start-up with a million buckets"},
-    {NULL},
+    {.name = NULL},
 };
 /* clang-format on */
 
