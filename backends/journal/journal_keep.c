@@ -199,12 +199,14 @@ static utapi_status epoch_end(journal *self, utapi_error *err)
 
 /* ---- each second -------------------------------------------------------------------------- */
 
-static bool drops_change(const drop *drops, size_t count)
+static bool drops_change(journal *self, const drop *drops, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (drops[i].applied != drops[i].epoch->stored_applied || drops[i].until > drops[i].deleted)
-            return true;
-    return false;
+    bool changes = false;
+    pthread_mutex_lock(&self->lock); /* a taker that makes room publishes there too */
+    for (size_t i = 0; i < count && !changes; i++)
+        changes = drops[i].applied != drops[i].epoch->stored_applied || drops[i].until > drops[i].deleted;
+    pthread_mutex_unlock(&self->lock);
+    return changes;
 }
 
 static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, int64_t taken_ms)
@@ -233,7 +235,7 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     pthread_mutex_unlock(&self->lock);
 
     const size_t planned = drops_plan(self, at_ms, false, drops);
-    if (!drops_change(drops, planned) && self->sweep_size == 0 && self->expired_ms == taken_ms)
+    if (!drops_change(self, drops, planned) && self->sweep_size == 0 && self->expired_ms == taken_ms)
         return epoch_end(self, err);
     const int64_t kept_from_ms = utapi_journal_taken_at(self, oldest, deleted);
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
