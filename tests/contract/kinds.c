@@ -42,6 +42,7 @@ static const struct {
     {JOURNAL, "rows_must_fit_one_by_one", LATER},
     {JOURNAL, "a_refused_batch_forgets_nothing", LATER},
     {JOURNAL, "applying_drops_more_than_it_takes", ITS_OWN},
+    {JOURNAL, "tending_drops_old_uuids_alone", ITS_OWN},
     {JOURNAL, "a_full_storage_refuses_and_goes_on_answering", ITS_OWN},
     {JOURNAL, "forgetting_makes_room", ITS_OWN},
     {JOURNAL, "tending_makes_room", ITS_OWN},
