@@ -9,6 +9,7 @@
 #include "utapi/scoped.h"
 #include "utapi/snapshot.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,13 +173,19 @@ static utapi_status spans_take(const redis_reading *reading, const redis_plan *p
     return status;
 }
 
+/* Unlike amounts, a fence is ours alone: what it would be read as by accident decides what is sent again. */
 utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_error *err)
 {
-    int64_t fence = 0;
-    if (reply->type != REDIS_REPLY_NIL &&
-        (reply->type != REDIS_REPLY_STRING || !redis_read_integer(reply, &fence) || fence < 0))
+    *ret = 0;
+    if (reply->type == REDIS_REPLY_NIL)
+        return UTAPI_OK;
+    char *end = NULL;
+    errno = 0;
+    const bool is_text = reply->type == REDIS_REPLY_STRING && reply->len > 0;
+    const unsigned long long fence = is_text ? strtoull(reply->str, &end, 10) : 0;
+    if (!is_text || errno != 0 || end != reply->str + reply->len || reply->str[0] == '-')
         return utapi_fail(err, UTAPI_CORRUPT, "a writer's fence is no number");
-    *ret = (uint64_t)fence;
+    *ret = fence;
     return UTAPI_OK;
 }
 

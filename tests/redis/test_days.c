@@ -61,7 +61,7 @@ static void a_day_of_every_key_is_summed_up(void **state)
     const utapi_interval first = closed_day(r, 0);
     for (int i = 0; i < 96; i++) {
         for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++)
-            redisAppendCommand(r->raw, "SET s3:buckets:%lld:b:%s %u", (long long)(first + i * INTERVAL),
+            redisAppendCommand(r->raw, "SET s3:buckets:%lld:b:%s %u", first + i * INTERVAL,
                                redis_metric_name((utapi_metric)m), m);
         for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++) {
             void *reply = NULL;
@@ -86,7 +86,7 @@ static void summaries_may_be_dropped_or_spoilt(void **state)
         const utapi_usage usage = ask_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), sum);
         assert_int_equal(summaries(r, "b"), 3);
-        const long long day = (long long)(first + DAY);
+        const long long day = first + DAY;
         raw(r, "DEL s3:buckets:b:utapid:%lld", day);
         if (i == 1)
             raw(r, "SET s3:buckets:b:utapid:%lld spoilt", day);
@@ -188,7 +188,7 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
     utapi_usage usage = ask_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 3);
     for (int d = 0; d < 2; d++) {
-        const long long left = raw_number(r, "PTTL s3:buckets:b:utapid:%lld", (long long)(first + d * DAY));
+        const long long left = raw_number(r, "PTTL s3:buckets:b:utapid:%lld", first + d * DAY);
         assert_true(left > 0 && left <= 1000000);
     }
     usage = ask_bucket(r, "counted", first, first + DAY - INTERVAL);
