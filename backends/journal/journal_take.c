@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { RECORD_EVENTS = 256 };
+
 /* A group that is being taken. */
 typedef struct intake {
     const utapi_batch *batch;
@@ -87,15 +89,35 @@ static int due_check(const journal *self, MDB_txn *txn, int64_t after_ms, int64_
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static size_t kept_count(const bool *skip, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        kept += !skip[i];
+    return kept;
+}
+
+/* A group in records of its own: a hand-over may take a part of a group, and reads whole records. */
 static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const intake *take,
                        unsigned char *buffer)
 {
-    unsigned char bytes[ENTRY_KEY_SIZE];
-    utapi_journal_entry_key(epoch, take->first, bytes);
-    MDB_val key = utapi_journal_val(bytes, sizeof bytes);
-    const size_t size = utapi_journal_encode(take->batch, take->skip, buffer);
-    MDB_val value = utapi_journal_val(buffer, size);
-    return mdb_put(txn, self->tables[JOURNAL_ENTRY], &key, &value, 0);
+    uint64_t first = take->first;
+    int rc = 0;
+    for (size_t i = 0; i < take->batch->count && rc == 0; i += RECORD_EVENTS) {
+        utapi_batch part = *take->batch;
+        part.entries += i;
+        part.count = part.count - i < RECORD_EVENTS ? part.count - i : RECORD_EVENTS;
+        const size_t kept = kept_count(take->skip + i, part.count);
+        if (kept == 0)
+            continue;
+        unsigned char bytes[ENTRY_KEY_SIZE];
+        utapi_journal_entry_key(epoch, first, bytes);
+        MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+        MDB_val value = utapi_journal_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
+        rc = mdb_put(txn, self->tables[JOURNAL_ENTRY], &key, &value, 0);
+        first += kept;
+    }
+    return rc;
 }
 
 static utapi_status intake_store(journal *self, MDB_txn *txn, intake *take, unsigned char *buffer,

@@ -15,34 +15,30 @@ local P, FROM, TO, NOW, TAKEN, WINDOW, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[
 local MARKS_KNOWN = ARGV[8] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, '1451606400000'
 local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
-local time = redis.call('TIME')
-local redis_now = time[1] * 1000
+local now, redis_now = tonumber(NOW), redis.call('TIME')[1] * 1000
 local uniques, budget = 0, 64
 
 local function unique_next()
     uniques = uniques + 1
-    return UNIQUE .. '-' .. uniques
+    return string.format('%s-%d', UNIQUE, uniques)
 end
 
-local function flow_key(cell, metric)
+-- Where a cell's flows are kept: their metric comes last.
+local function flows_of(cell)
     local when = cell.interval == '0' and '' or cell.interval .. ':' -- V1 leaves it out
-    return P .. ':' .. cell.level .. ':' .. when .. cell.name .. ':' .. metric
-end
-
-local function counter_key(cell, metric)
-    return counter_of(P, cell.level, cell.name, metric)
+    return P .. ':' .. cell.level .. ':' .. when .. cell.name .. ':'
 end
 
 -- ---- what is asked for -------------------------------------------------------------------
 
 local steps, cells, marks = {}, {}, {}
-local at = 9
-while at <= #ARGV do
+local at, words = 9, #ARGV
+while at <= words do
     local kind = ARGV[at]
     local step = {kind = kind}
     if kind == 'C' then
         step.level, step.name, step.interval = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-        step.prefix = prefix_of(P, step.level, step.name)
+        step.prefix, step.time = prefix_of(P, step.level, step.name), tonumber(step.interval)
         step.first, step.last = at + 5, at + 3 + 2 * tonumber(ARGV[at + 4])
         cells[#cells + 1] = step
         at = step.last + 2
@@ -104,17 +100,20 @@ for _, each in ipairs(marks) do
     end
 end
 
--- Every counter that is touched. Cells come in the order of their intervals, so what a state comes to on the way is what
--- its rows come to.
-local keys, place = {}, {}
+-- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to. Cells come in the order
+-- of their intervals, so what a state comes to on the way is what its rows come to.
+local keys, place, key_at = {}, {}, {}
 for _, cell in ipairs(cells) do
+    local flows = flows_of(cell)
     for i = cell.first, cell.last, 2 do
         local metric = ARGV[i]
-        local key = STATES[metric] and counter_key(cell, metric) or flow_key(cell, metric)
-        if not place[key] then
-            keys[#keys + 1] = key
-            place[key] = #keys
+        local key = STATES[metric] and counter_of(P, cell.level, cell.name, metric) or flows .. metric
+        local n = place[key]
+        if not n then
+            n = #keys + 1
+            keys[n], place[key] = key, n
         end
+        key_at[i] = n
     end
 end
 local totals, absent, sums = values_of(keys, 1), {}, {}
@@ -128,8 +127,7 @@ for n, key in ipairs(keys) do
 end
 for _, cell in ipairs(cells) do
     for i = cell.first, cell.last, 2 do
-        local metric = ARGV[i]
-        local n = place[STATES[metric] and counter_key(cell, metric) or flow_key(cell, metric)]
+        local n = key_at[i]
         sums[n] = add(sums[n] or totals[n], ARGV[i + 1])
         if not sums[n] then
             return {'OVERFLOW', keys[n]}
@@ -147,17 +145,17 @@ for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
     end
 end
 
--- The newest member of each sorted set that is touched.
-local newest = {}
+-- Which states have members already that are newer than what comes.
+local newer = {}
 for _, cell in ipairs(cells) do
     for i = cell.first, cell.last, 2 do
-        local key = STATES[ARGV[i]] and cell.prefix .. ARGV[i]
-        if key and newest[key] == nil then
-            local last = redis.pcall('ZREVRANGE', key, 0, 0, 'WITHSCORES')
-            if last.err then
+        if STATES[ARGV[i]] then
+            local key = cell.prefix .. ARGV[i]
+            local count = redis.pcall('ZCOUNT', key, '(' .. cell.interval, '+inf')
+            if type(count) == 'table' then
                 return {'CORRUPT', key}
             end
-            newest[key] = tonumber(last[2]) or -1
+            newer[i] = count > 0
         end
     end
 end
@@ -192,36 +190,35 @@ local function state_shift(cell, metric, delta)
     end
 end
 
-local function state_add(cell, metric, delta)
-    local key, counter = cell.prefix .. metric, counter_key(cell, metric)
-    local n = place[counter]
-    redis.call('INCRBY', counter, delta)
+local written = {} -- the newest interval that this script wrote of a state: a forgetting parts cells from earlier ones
+
+local function state_add(cell, at)
+    local metric, delta, n = ARGV[at], ARGV[at + 1], key_at[at]
+    redis.call('INCRBY', keys[n], delta)
     totals[n] = add(totals[n], delta) or totals[n]
-    local interval = tonumber(cell.interval)
-    if interval < newest[key] then
+    if newer[at] or cell.time < (written[n] or 0) then
         return state_shift(cell, metric, delta)
-    elseif interval == newest[key] then
-        redis.call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
     end
+    local key = cell.prefix .. metric
+    redis.call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
     redis.call('ZADD', key, cell.interval, member_of(totals[n], unique_next()))
-    newest[key] = interval
+    written[n] = cell.time
 end
 
 -- A summary of a day that gets another flow is no longer true. Whose clock is ahead does not matter: either may say so.
 local touched = {}
 local function day_touch(cell)
-    local interval = tonumber(cell.interval)
-    local day = interval - interval % DAY
-    local tag = cell.prefix .. day
+    local day = cell.time - cell.time % DAY
+    local early = cell.time > redis_now + HOUR
+    if day + DAY > redis_now and day + DAY > now and not early then
+        return
+    end
+    local text = string.format('%d', day)
+    local tag = cell.prefix .. text
     if touched[tag] then
         return
     end
     touched[tag] = true
-    local early = interval > redis_now + HOUR
-    if day + DAY > redis_now and day + DAY > tonumber(NOW) and not early then
-        return
-    end
-    local text = string.format('%.0f', day)
     redis.call('INCR', cell.prefix .. 'utapid:late')
     redis.call('DEL', cell.prefix .. 'utapid:' .. text)
     if early or day < tonumber(redis.call('GET', cell.prefix .. 'utapid:since') or FIRST_DAY) then
@@ -234,11 +231,10 @@ local perform = {}
 
 function perform.C(cell)
     for i = cell.first, cell.last, 2 do
-        local metric, delta = ARGV[i], ARGV[i + 1]
-        if STATES[metric] then
-            state_add(cell, metric, delta)
+        if STATES[ARGV[i]] then
+            state_add(cell, i)
         else
-            redis.call('INCRBY', flow_key(cell, metric), delta)
+            redis.call('INCRBY', keys[key_at[i]], ARGV[i + 1])
         end
     end
     day_touch(cell)
@@ -254,9 +250,6 @@ function perform.F(step)
         if n then
             totals[n] = redis.call('GET', keys[n]) or '0'
         end
-        local key = prefix_of(P, step.first, step.second) .. metric
-        local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
-        newest[key] = tonumber(last[2]) or -1
     end
 end
 

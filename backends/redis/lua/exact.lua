@@ -34,7 +34,7 @@ end
 -- The sum of two integers; nil where it does not fit 64 bits.
 local function add(left, right)
     if #left < 16 and #right < 16 then
-        return string.format('%.0f', tonumber(left) + tonumber(right))
+        return string.format('%d', tonumber(left) + tonumber(right))
     end
     local high1, low1 = limbs_of(left)
     local high2, low2 = limbs_of(right)
