@@ -11,16 +11,17 @@
 --     F level name time                           forgets it
 --     A bucket at                                 appoints the forgetting of a bucket
 --     P channel message                           tells those who listen
+local ARGV, KEYS = ARGV, KEYS
 local P, FROM, TO, NOW, TAKEN, WINDOW, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local MARKS_KNOWN = ARGV[8] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, '1451606400000'
 local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
-local now, redis_now = tonumber(NOW), redis.call('TIME')[1] * 1000
+local now, redis_now = tonumber(NOW), call('TIME')[1] * 1000
 local uniques, budget = 0, 64
 
 local function unique_next()
     uniques = uniques + 1
-    return string.format('%s-%d', UNIQUE, uniques)
+    return UNIQUE .. format('%d', uniques)
 end
 
 -- Where a cell's flows are kept: their metric comes last.
@@ -56,13 +57,13 @@ end
 -- ---- may it be stored? -------------------------------------------------------------------
 
 if KEYS[1] ~= '' then
-    local fence = redis.call('GET', KEYS[1]) or '0'
+    local fence = call('GET', KEYS[1]) or '0'
     if fence ~= FROM then
         return {'FENCED', fence}
     end
 end
 
-local due = redis.call('ZRANGEBYSCORE', P .. ':utapid:due', '-inf', NOW, 'LIMIT', 0, 100)
+local due = call('ZRANGEBYSCORE', P .. ':utapid:due', '-inf', NOW, 'LIMIT', 0, 100)
 if #due > 0 then
     table.insert(due, 1, 'DUE')
     return due
@@ -72,7 +73,7 @@ local CHUNK = 4000
 local function values_of(keys, first)
     local values = {}
     for from = first, #keys, CHUNK do
-        local some = redis.call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))
+        local some = call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))
         for i = 1, #some do
             values[from + i - 1] = some[i]
         end
@@ -91,11 +92,11 @@ if #known > 1 then
     return known
 end
 
-if not MARKS_KNOWN and redis.call('EXISTS', P .. ':utapid:forgotten') == 1 then
+if not MARKS_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
     return {'MARKS'}
 end
 for _, each in ipairs(marks) do
-    if (redis.call('GET', prefix_of(P, each.first, each.second) .. 'utapid:gone') or '') ~= each.third then
+    if (call('GET', prefix_of(P, each.first, each.second) .. 'utapid:gone') or '') ~= each.third then
         return {'MARKS'}
     end
 end
@@ -116,19 +117,22 @@ for _, cell in ipairs(cells) do
         key_at[i] = n
     end
 end
-local totals, absent, sums = values_of(keys, 1), {}, {}
+local totals, absent, sums, amounts = values_of(keys, 1), {}, {}, {}
 for n, key in ipairs(keys) do
-    if not totals[n] then
+    local text = totals[n]
+    if not text then
         absent[#absent + 1] = key
-        totals[n] = '0'
-    elseif not is_integer(totals[n]) then
+        totals[n] = 0
+    elseif is_integer(text) then
+        totals[n] = amount_of(text)
+    else
         return {'CORRUPT', key}
     end
 end
 for _, cell in ipairs(cells) do
     for i = cell.first, cell.last, 2 do
-        local n = key_at[i]
-        sums[n] = add(sums[n] or totals[n], ARGV[i + 1])
+        local n, amount = key_at[i], amount_of(ARGV[i + 1])
+        amounts[i], sums[n] = amount, add(sums[n] or totals[n], amount)
         if not sums[n] then
             return {'OVERFLOW', keys[n]}
         end
@@ -136,9 +140,9 @@ for _, cell in ipairs(cells) do
 end
 for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
     local to = math.min(from + CHUNK - 1, #absent)
-    if redis.call('EXISTS', unpack(absent, from, to)) > 0 then
+    if call('EXISTS', unpack(absent, from, to)) > 0 then
         for n = from, to do
-            if redis.call('EXISTS', absent[n]) == 1 then
+            if call('EXISTS', absent[n]) == 1 then
                 return {'CORRUPT', absent[n]}
             end
         end
@@ -160,7 +164,7 @@ for _, cell in ipairs(cells) do
     end
 end
 for _, step in ipairs(steps) do
-    if step.kind == 'F' and redis.call('EXISTS', prefix_of(P, step.first, step.second) .. 'utapid:shifts') == 1 then
+    if step.kind == 'F' and call('EXISTS', prefix_of(P, step.first, step.second) .. 'utapid:shifts') == 1 then
         return {'SHIFTS', step.first, step.second}
     end
 end
@@ -171,37 +175,37 @@ local noted = 0
 
 -- The delta reaches the interval's own state and every later one, the newest first; what is more than this script may
 -- do is noted for later (shift.lua). The newest is never left out, so that a later write finds it right.
-local function state_shift(cell, metric, delta)
+local function state_shift(cell, metric, amount)
     local key, interval = cell.prefix .. metric, cell.interval
-    local members = redis.call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
+    local members = call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
                                math.max(budget, 1) + 1)
     local most = math.min(#members / 2, math.max(budget, 1))
     for i = 1, most do
-        member_shift(key, members[2 * i], members[2 * i - 1], delta, unique_next())
+        member_shift(key, members[2 * i], members[2 * i - 1], amount, unique_next())
     end
     budget = budget - most
     if most < #members / 2 then
-        redis.call('RPUSH', cell.prefix .. 'utapid:shifts',
-                   STATES[metric] .. ' ' .. interval .. ' ' .. delta .. ' ' .. members[2 * most])
-        redis.call('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
+        call('RPUSH', cell.prefix .. 'utapid:shifts',
+                   STATES[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
+        call('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
         noted = noted + 1
     else
-        member_insert(key, interval, delta, unique_next())
+        member_insert(key, interval, amount, unique_next())
     end
 end
 
 local written = {} -- the newest interval that this script wrote of a state: a forgetting parts cells from earlier ones
 
 local function state_add(cell, at)
-    local metric, delta, n = ARGV[at], ARGV[at + 1], key_at[at]
-    redis.call('INCRBY', keys[n], delta)
-    totals[n] = add(totals[n], delta) or totals[n]
+    local metric, amount, n = ARGV[at], amounts[at], key_at[at]
+    call('INCRBY', keys[n], ARGV[at + 1])
+    totals[n] = add(totals[n], amount) or totals[n]
     if newer[at] or cell.time < (written[n] or 0) then
-        return state_shift(cell, metric, delta)
+        return state_shift(cell, metric, amount)
     end
     local key = cell.prefix .. metric
-    redis.call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
-    redis.call('ZADD', key, cell.interval, member_of(totals[n], unique_next()))
+    call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
+    call('ZADD', key, cell.interval, member_of(totals[n], unique_next()))
     written[n] = cell.time
 end
 
@@ -213,20 +217,20 @@ local function day_touch(cell)
     if day + DAY > redis_now and day + DAY > now and not early then
         return
     end
-    local text = string.format('%d', day)
+    local text = format('%d', day)
     local tag = cell.prefix .. text
     if touched[tag] then
         return
     end
     touched[tag] = true
-    redis.call('INCR', cell.prefix .. 'utapid:late')
-    redis.call('DEL', cell.prefix .. 'utapid:' .. text)
-    if early or day < tonumber(redis.call('GET', cell.prefix .. 'utapid:since') or FIRST_DAY) then
-        redis.call('ZADD', cell.prefix .. 'utapid:odd', text, text)
+    call('INCR', cell.prefix .. 'utapid:late')
+    call('DEL', cell.prefix .. 'utapid:' .. text)
+    if early or day < tonumber(call('GET', cell.prefix .. 'utapid:since') or FIRST_DAY) then
+        call('ZADD', cell.prefix .. 'utapid:odd', text, text)
     end
 end
 
-local has_due = redis.call('EXISTS', P .. ':utapid:due') == 1
+local has_due = call('EXISTS', P .. ':utapid:due') == 1
 local perform = {}
 
 function perform.C(cell)
@@ -234,12 +238,12 @@ function perform.C(cell)
         if STATES[ARGV[i]] then
             state_add(cell, i)
         else
-            redis.call('INCRBY', keys[key_at[i]], ARGV[i + 1])
+            call('INCRBY', keys[key_at[i]], ARGV[i + 1])
         end
     end
     day_touch(cell)
     if has_due and cell.level == 'buckets' then
-        redis.call('ZREM', P .. ':utapid:due', cell.name)
+        call('ZREM', P .. ':utapid:due', cell.name)
     end
 end
 
@@ -248,27 +252,27 @@ function perform.F(step)
     for metric in pairs(STATES) do -- what was known of it holds no longer
         local n = place[counter_of(P, step.first, step.second, metric)]
         if n then
-            totals[n] = redis.call('GET', keys[n]) or '0'
+            totals[n] = amount_of(call('GET', keys[n]) or '0')
         end
     end
 end
 
 function perform.A(step)
-    redis.call('ZADD', P .. ':utapid:due', step.second, step.first)
+    call('ZADD', P .. ':utapid:due', step.second, step.first)
     has_due = true
 end
 
 function perform.P(step)
-    redis.call('PUBLISH', step.first, step.second)
+    call('PUBLISH', step.first, step.second)
 end
 
 for _, step in ipairs(steps) do
     perform[step.kind](step)
 end
 for i = 2, #KEYS do
-    redis.call('SET', KEYS[i], TAKEN, 'PX', WINDOW)
+    call('SET', KEYS[i], TAKEN, 'PX', WINDOW)
 end
 if KEYS[1] ~= '' then
-    redis.call('SET', KEYS[1], TO)
+    call('SET', KEYS[1], TO)
 end
 return {'OK', tostring(noted)}

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- exact.lua - 64-bit sums on decimal texts: Lua's numbers are doubles, exact to 2^53 only. Stands before the scripts
--- that name it.
+-- exact.lua - 64-bit sums: Lua's numbers are doubles, exact to 2^53 only. So an amount is a number where it has less than
+-- 16 digits, which is quick, and a decimal text otherwise. Stands before the scripts that name it.
 
-local BILLION = 1000000000
+local BILLION, EXACT = 1000000000, 1000000000000000
+local call, format = redis.call, string.format
 
 -- Whether a text is an integer of at most 64 bits, as Redis itself writes one.
 local function is_integer(text)
@@ -31,32 +32,43 @@ local function limbs_settle(high, low)
     return high, low
 end
 
--- The sum of two integers; nil where it does not fit 64 bits.
+-- The amount that an integer's text tells.
+local function amount_of(text)
+    return #text < 16 and tonumber(text) or text
+end
+
+local function text_of(amount)
+    return type(amount) == 'number' and format('%d', amount) or amount
+end
+
+-- The sum of two amounts; nil where it does not fit 64 bits.
 local function add(left, right)
-    if #left < 16 and #right < 16 then
-        return string.format('%d', tonumber(left) + tonumber(right))
+    if type(left) == 'number' and type(right) == 'number' then
+        local sum = left + right
+        return sum < EXACT and sum > -EXACT and sum or format('%d', sum)
     end
-    local high1, low1 = limbs_of(left)
-    local high2, low2 = limbs_of(right)
+    local high1, low1 = limbs_of(text_of(left))
+    local high2, low2 = limbs_of(text_of(right))
     local high, low = limbs_settle(high1 + high2, low1 + low2)
     local most = (high < 0 or low < 0) and 854775808 or 854775807
     if math.abs(high) > 9223372036 or (math.abs(high) == 9223372036 and math.abs(low) > most) then
         return nil
     elseif high == 0 then
-        return string.format('%.0f', low)
+        return low
     end
-    return string.format('%.0f%09.0f', high, math.abs(low))
+    return format('%d%09d', high, math.abs(low))
 end
 
 -- A member of a sorted set of states: what a Node server reads comes first, and is never negative.
 local function member_of(total, unique)
-    if string.sub(total, 1, 1) == '-' then
-        return '0:' .. unique .. ':' .. total
+    local text = text_of(total)
+    if string.sub(text, 1, 1) == '-' then
+        return '0:' .. unique .. ':' .. text
     end
-    return total .. ':' .. unique
+    return text .. ':' .. unique
 end
 
--- The state that a member tells.
+-- The state that a member tells, as text.
 local function total_of(member)
     local exact = string.match(member, '^0:[^:]*:(%-%d+)$')
     if exact and is_integer(exact) then
@@ -67,23 +79,23 @@ local function total_of(member)
     return is_integer(first) and first or '0'
 end
 
--- Raises a member by a delta; one that would leave 64 bits stays as it is.
+-- Raises a member by an amount; one that would leave 64 bits stays as it is.
 local function member_shift(key, score, member, delta, unique)
-    local total = add(total_of(member), delta)
+    local total = add(amount_of(total_of(member)), delta)
     if total then
-        redis.call('ZREM', key, member)
-        redis.call('ZADD', key, score, member_of(total, unique))
+        call('ZREM', key, member)
+        call('ZADD', key, score, member_of(total, unique))
     end
 end
 
--- Makes the member of an interval, if it has none: the state before it, and the delta.
+-- Makes the member of an interval, if it has none: the state before it, and an amount.
 local function member_insert(key, interval, delta, unique)
-    if redis.call('ZCOUNT', key, interval, interval) > 0 then
+    if call('ZCOUNT', key, interval, interval) > 0 then
         return
     end
-    local before = redis.call('ZREVRANGEBYSCORE', key, '(' .. interval, '-inf', 'LIMIT', 0, 1)
-    local total = add(before[1] and total_of(before[1]) or '0', delta)
+    local before = call('ZREVRANGEBYSCORE', key, '(' .. interval, '-inf', 'LIMIT', 0, 1)
+    local total = add(before[1] and amount_of(total_of(before[1])) or 0, delta)
     if total then
-        redis.call('ZADD', key, interval, member_of(total, unique))
+        call('ZADD', key, interval, member_of(total, unique))
     end
 end
