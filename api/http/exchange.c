@@ -251,10 +251,14 @@ static enum MHD_Result gather_body(exchange *self, const char *upload, size_t *u
     if (self->refused == HTTP_OK) {
         memcpy(self->body + self->body_size, upload, size);
         self->body_size += size;
+        self->call.request.body = (utapi_string){self->body, self->body_size};
+        if (self->body_size != self->declared_size)
+            router_arrive(self->connection->owner->service, &self->call);
         return MHD_YES;
     }
     free(self->body);
     self->body = NULL;
+    self->call.request.body = (utapi_string){NULL, 0};
     self->discarded += size;
     return self->discarded <= self->body_limit + DISCARD_MAX_BYTES ? MHD_YES : MHD_NO;
 }
@@ -268,7 +272,6 @@ static void dispatch(exchange *self)
         http_call_refuse(&self->call, &failure);
         return;
     }
-    self->call.request.body = (utapi_string){self->body, self->body_size};
     router_dispatch(self->connection->owner->service, &self->call);
 }
 

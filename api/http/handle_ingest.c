@@ -60,15 +60,29 @@ static void log_unknown_operations(const http_call *call, const json_events *eve
         events->unknown_operations, (int)name.size, name.data);
 }
 
+/** Where the call's events are, or will be; NULL: no memory. */
+static json_events *events_of(http_call *call)
+{
+    if (call->pending == NULL)
+        call->pending = calloc(1, sizeof(json_events));
+    return call->pending;
+}
+
 /** Reads the events into call->pending. */
 static utapi_status read_events(const http_service *service, http_call *call, json_event_form form,
                                 utapi_error *err)
 {
-    json_events *events = calloc(1, sizeof *events);
+    json_events *events = events_of(call);
     if (events == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "events");
-    call->pending = events;
     return json_events_read(form, call->request.body, service->ingest_max_events, events, err);
+}
+
+void arrive_ingest_v2(const http_service *service, http_call *call)
+{
+    json_events *events = events_of(call);
+    if (events != NULL)
+        json_events_arrive(call->request.body, service->ingest_max_events, events);
 }
 
 static void take_events(const http_service *service, http_call *call, json_event_form form)

@@ -60,6 +60,13 @@ void router_dispatch(const http_service *service, http_call *call)
     route->handle(service, call);
 }
 
+void router_arrive(const http_service *service, http_call *call)
+{
+    const http_route *route = http_route_find(&call->request);
+    if (route->arrive != NULL && may_ask(service, route, &call->request))
+        route->arrive(service, call);
+}
+
 size_t router_body_limit(const http_service *service, const http_request *request)
 {
     const void *limit = (const char *)service + http_route_find(request)->body_limit;

@@ -49,7 +49,7 @@ typedef struct http_call {
     void *ctx; /* the maker's own */
 
     char request_id[21]; /* 20 hex digits: header x-scal-request-id, and log lines */
-    void *pending;       /* the handler's own while events are under way */
+    void *pending;       /* the handler's own: events that are read, and on their way */
 } http_call;
 
 /** Makes a call without a request, and gives it a request_id. */
@@ -57,6 +57,9 @@ void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ct
 
 /** Answers a call; see http_call.on_ready. */
 void router_dispatch(const http_service *service, http_call *call);
+
+/** Tells the route of a call that more of its body has arrived: request.body is all of it so far, and not whole yet. */
+void router_arrive(const http_service *service, http_call *call);
 
 /**
  * The most bytes that the body of a request to this method and path may have. The server stops reading

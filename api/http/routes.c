@@ -14,14 +14,14 @@
 
 /* clang-format off */
 static const http_route routes[] = {
-    /* method  path                  query  may ask         body           handler */
-    {"GET",    "/_/healthcheck",     false, ALLOW(health),  LIMIT(list),   handle_health},
-    {"POST",   "/_/healthcheck",     false, ALLOW(health),  LIMIT(list),   handle_health},
-    {"GET",    "/_/journal/refused", false, ALLOW(health),  LIMIT(list),   handle_refused},
-    {"POST",   "/v2/ingest",         true,  ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2},
-    {"POST",   "/v1/push",           true,  ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1},
-    {"GET",    "/v2/storage/*",      true,  ALLOW(storage), LIMIT(list),   handle_storage},
-    {NULL,     "*",                  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list},
+    /* method  path                  query  may ask         body           handler           before it is whole */
+    {"GET",    "/_/healthcheck",     false, ALLOW(health),  LIMIT(list),   handle_health,    NULL},
+    {"POST",   "/_/healthcheck",     false, ALLOW(health),  LIMIT(list),   handle_health,    NULL},
+    {"GET",    "/_/journal/refused", false, ALLOW(health),  LIMIT(list),   handle_refused,   NULL},
+    {"POST",   "/v2/ingest",         true,  ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2, arrive_ingest_v2},
+    {"POST",   "/v1/push",           true,  ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1, NULL},
+    {"GET",    "/v2/storage/*",      true,  ALLOW(storage), LIMIT(list),   handle_storage,   NULL},
+    {NULL,     "*",                  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list,      NULL},
 };
 /* clang-format on */
 

@@ -10,6 +10,9 @@
 /** Answers a call with http_call_answer() or http_call_refuse(), now or later, exactly once. */
 typedef void http_handler_fn(const http_service *service, http_call *call);
 
+/** Told of each piece of a body that is not whole yet: call->request.body is what has arrived. */
+typedef void http_arrive_fn(const http_service *service, http_call *call);
+
 /** Offset of a member of http_service that a route has no use for. */
 #define ROUTE_ANYBODY ((size_t)-1)
 
@@ -20,6 +23,7 @@ typedef struct http_route {
     size_t allow;       /* offset in http_service of the list of addresses; or ROUTE_ANYBODY */
     size_t body_limit;  /* offset in http_service of the most bytes that a body may have */
     http_handler_fn *handle;
+    http_arrive_fn *arrive; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
 /** The first route that matches; there always is one, for the last matches all. */
@@ -46,6 +50,8 @@ http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
 http_handler_fn handle_refused;
 http_handler_fn handle_storage;
+
+http_arrive_fn arrive_ingest_v2;
 
 /** Frees http_call.pending of an ingest call. NULL is fine. */
 void handle_ingest_done(void *pending);

@@ -15,16 +15,22 @@ static const char *const name_members[UTAPI_LEVEL_COUNT] = {
 #undef X
 };
 
-/** `"s3:PutObject":` for each operation, with the comma that goes before. */
-static const struct {
-    const char *text;
-    size_t size;
-} operation_members[UTAPI_OPERATION_COUNT] = {
-#define UTAPI_OPERATION(name, reported) \
-    [UTAPI_OP_##name] = {",\"s3:" reported "\":", sizeof(",\"s3:" reported "\":") - 1},
+/** The operations of one who did nothing, `"s3:DeleteBucket":0,...`: what most of an answer says. */
+static const char no_operations[] =
+#define UTAPI_OPERATION(name, reported) ",\"s3:" reported "\":0"
+#include "utapi/operations.def"
+#undef UTAPI_OPERATION
+    ;
+
+/** The bytes of each operation in it, the comma before it and the zero included. */
+static const unsigned char operation_sizes[UTAPI_OPERATION_COUNT] = {
+#define UTAPI_OPERATION(name, reported) [UTAPI_OP_##name] = sizeof(",\"s3:" reported "\":0") - 1,
 #include "utapi/operations.def"
 #undef UTAPI_OPERATION
 };
+
+/** More than an answer takes of one name, but for the name itself. */
+enum { USAGE_BYTES_MOST = sizeof no_operations + 512 };
 
 static void add_pair(json_text *text, int64_t first, int64_t second)
 {
@@ -35,14 +41,22 @@ static void add_pair(json_text *text, int64_t first, int64_t second)
     JSON_TEXT_LITERAL(text, "]");
 }
 
+/** Copies the zeros in the pieces between what is not zero. */
 static void add_operations(json_text *text, const utapi_amounts *flows)
 {
+    size_t copied = 1; /* the first one has no comma */
+    size_t end = 0;
     JSON_TEXT_LITERAL(text, "{");
     for (unsigned i = 0; i < UTAPI_OPERATION_COUNT; i++) {
-        const size_t comma = i == 0;
-        json_text_add(text, operation_members[i].text + comma, operation_members[i].size - comma);
-        json_text_add_integer(text, utapi_amounts_get(flows, UTAPI_FIRST_OPERATION + i));
+        const int64_t count = utapi_amounts_get(flows, UTAPI_FIRST_OPERATION + i);
+        end += operation_sizes[i];
+        if (count == 0)
+            continue;
+        json_text_add(text, no_operations + copied, end - 1 - copied);
+        json_text_add_integer(text, count);
+        copied = end;
     }
+    json_text_add(text, no_operations + copied, end - copied);
     JSON_TEXT_LITERAL(text, "}");
 }
 
@@ -72,6 +86,7 @@ char *json_answer(utapi_level level, const json_question *question, const utapi_
                   size_t *ret_size)
 {
     json_text text = {0};
+    json_text_reserve(&text, question->count * USAGE_BYTES_MOST);
     JSON_TEXT_LITERAL(&text, "[");
     for (size_t i = 0; i < question->count; i++) {
         if (i > 0)

@@ -282,15 +282,30 @@ static utapi_status check_shape(json_event_form form, const json_t *document, si
     return UTAPI_OK;
 }
 
+/* Reads on; returns whether all of it was read. */
+static bool scan_on(json_events *batch, utapi_string text, size_t max_events)
+{
+    batch->unknown_operation = json_scan_moved(batch->unknown_operation, batch->scan.text, text.data);
+    return json_scan_events(&batch->scan, text, max_events, settle_v2, batch);
+}
+
+void json_events_arrive(utapi_string so_far, size_t max_events, json_events *events)
+{
+    enum { EVENT_BYTES_MOST = 65536 }; /* a longer one would be read from its beginning too often */
+    if (so_far.size - events->scan.at <= EVENT_BYTES_MOST)
+        (void)scan_on(events, so_far, max_events);
+}
+
 utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events, json_events *ret,
                               utapi_error *err)
 {
-    json_events scanned = {0};
-    if (form == JSON_EVENT_V2 &&
-        json_scan_events(body, max_events, settle_v2, &scanned, &scanned.events, &scanned.count)) {
-        *ret = scanned;
+    if (form == JSON_EVENT_V2 && body.size > 0 && scan_on(ret, body, max_events)) {
+        ret->events = ret->scan.events;
+        ret->count = ret->scan.count;
+        ret->scan = (json_scan){0};
         return UTAPI_OK;
     }
+    json_events_done(ret);
     return json_events_read_any(form, body, max_events, ret, err);
 }
 
@@ -318,6 +333,7 @@ void json_events_done(json_events *events)
         free(kept);
     }
     free(events->events);
+    free(events->scan.events);
     json_decref(events->document);
     *events = (json_events){0};
 }

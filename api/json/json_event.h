@@ -8,7 +8,7 @@
 #ifndef JSON_EVENT_H
 #define JSON_EVENT_H
 
-#include "utapi/event.h"
+#include "json/json_scan.h"
 
 struct json_t;
 
@@ -18,10 +18,11 @@ typedef struct json_text_kept {
     char bytes[];
 } json_text_kept;
 
-/** The events of one request. */
+/** The events of one request. All zero: nothing of it was read. */
 typedef struct json_events {
     utapi_event *events; /* owned, as what its strings point to: freed by json_events_done() */
     size_t count;
+    json_scan scan; /* of a body that is arriving: what was read of it by json_events_arrive() */
     struct json_t *document;
     json_text_kept *kept;
 
@@ -36,11 +37,21 @@ typedef enum json_event_form {
 } json_event_form;
 
 /**
+ * Reads what has arrived of a body in V2 form, so that little is left to read when it is whole: only a matter of time,
+ * nothing is decided.
+ *
+ * @param so_far  borrowed; may lie elsewhere at the next call, longer, with the same beginning
+ * @param events  all zero, or what this function left; to be given to json_events_read()
+ */
+void json_events_arrive(utapi_string so_far, size_t max_events, json_events *events);
+
+/**
  * Reads a request's events.
  *
  * @param body        borrowed until json_events_done()
  * @param max_events  more are refused
- * @param ret         owned: free with json_events_done(). Written on success only.
+ * @param ret         in: all zero, or what json_events_arrive() left; out: owned: free with json_events_done(). All zero
+ *                    again if it fails.
  * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
  * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
  *         UTAPI_OVERFLOW   a number does not fit 64 bits; the detail names the field

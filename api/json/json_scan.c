@@ -8,18 +8,18 @@
 
 /* ---- the text ----------------------------------------------------------------------------- */
 
-typedef struct scan {
+typedef struct cursor {
     const char *at, *end;
-} scan;
+} cursor;
 
-static void space_skip(scan *s)
+static void space_skip(cursor *s)
 {
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
         s->at++;
 }
 
 /* Skips space and one character; false if another stands there. */
-static bool char_take(scan *s, char wanted)
+static bool char_take(cursor *s, char wanted)
 {
     space_skip(s);
     if (s->at == s->end || *s->at != wanted)
@@ -29,7 +29,7 @@ static bool char_take(scan *s, char wanted)
 }
 
 /* A string without escapes and control characters. Bytes beyond ASCII must be UTF-8. */
-static bool string_take(scan *s, utapi_string *ret)
+static bool string_take(cursor *s, utapi_string *ret)
 {
     if (!char_take(s, '"'))
         return false;
@@ -51,7 +51,7 @@ static bool is_digit(char c)
 }
 
 /* An integer that surely fits: no fraction, no exponent, no leading zero. */
-static bool integer_take(scan *s, int64_t *ret)
+static bool integer_take(cursor *s, int64_t *ret)
 {
     enum { DIGITS_MAX = 18 };
     int64_t value = 0;
@@ -66,7 +66,7 @@ static bool integer_take(scan *s, int64_t *ret)
     return *s->at != '.' && *s->at != 'e' && *s->at != 'E';
 }
 
-static bool null_take(scan *s)
+static bool null_take(cursor *s)
 {
     static const char word[] = "null";
     if (s->end - s->at < (ptrdiff_t)sizeof word - 1 || memcmp(s->at, word, sizeof word - 1) != 0)
@@ -119,7 +119,7 @@ static unsigned member_find(utapi_string name, unsigned expected)
 }
 
 /* Reads a value into its place; null leaves it as it was. */
-static bool value_take(scan *s, unsigned member, scan_event *ret)
+static bool value_take(cursor *s, unsigned member, scan_event *ret)
 {
     void *place = (char *)ret + members[member].offset;
     space_skip(s);
@@ -138,7 +138,7 @@ static bool value_take(scan *s, unsigned member, scan_event *ret)
     return false;
 }
 
-static bool event_take(scan *s, scan_event *ret)
+static bool event_take(cursor *s, scan_event *ret)
 {
     uint32_t seen = 0;
     unsigned expected = 0;
@@ -160,47 +160,91 @@ static bool event_take(scan *s, scan_event *ret)
     return char_take(s, '}') && ret->operation.size > 0;
 }
 
+/* ---- the array ---------------------------------------------------------------------------- */
+
+utapi_string json_scan_moved(utapi_string string, const char *from, const char *to)
+{
+    if (string.data == NULL)
+        return string;
+    return (utapi_string){to + ((uintptr_t)string.data - (uintptr_t)from), string.size};
+}
+
+static void events_move(json_scan *scan, const char *to)
+{
+    static const size_t strings[] = {
+        offsetof(utapi_event, uuid), offsetof(utapi_event, bucket),   offsetof(utapi_event, account),
+        offsetof(utapi_event, user), offsetof(utapi_event, location), offsetof(utapi_event, action),
+        offsetof(utapi_event, keys),
+    };
+    for (size_t i = 0; i < scan->count && scan->text != to; i++)
+        for (size_t j = 0; j < sizeof strings / sizeof *strings; j++) {
+            utapi_string *string = (utapi_string *)(void *)((char *)&scan->events[i] + strings[j]);
+            *string = json_scan_moved(*string, scan->text, to);
+        }
+    scan->text = to;
+}
+
 /* Room for one more, or false. */
-static bool events_grow(utapi_event **events, size_t count, size_t *room)
+static bool events_grow(json_scan *scan)
 {
     enum { ROOM_FIRST = 16 };
-    if (count < *room)
+    if (scan->count < scan->room)
         return true;
-    const size_t more = *room == 0 ? ROOM_FIRST : *room * 2;
-    utapi_event *grown = realloc(*events, more * sizeof *grown);
+    const size_t more = scan->room == 0 ? ROOM_FIRST : scan->room * 2;
+    utapi_event *grown = realloc(scan->events, more * sizeof *grown);
     if (grown == NULL)
         return false;
-    *events = grown;
-    *room = more;
+    scan->events = grown;
+    scan->room = more;
     return true;
 }
 
-bool json_scan_events(utapi_string text, size_t max_events, json_scan_cb *on_event, void *ctx,
-                      utapi_event **ret, size_t *ret_count)
+static bool next_take(json_scan *scan, cursor *s, json_scan_cb *on_event, void *ctx)
 {
-    scan s = {text.data, text.data + text.size};
-    utapi_event *events = NULL;
-    size_t count = 0, room = 0;
-    bool whole = text.size > 0 && char_take(&s, '[');
-    const bool is_empty = whole && char_take(&s, ']');
-    while (whole && !is_empty) {
-        scan_event next;
-        whole = count < max_events && events_grow(&events, count, &room) && event_take(&s, &next);
-        if (!whole)
-            break;
-        on_event(ctx, &next.event, next.operation, next.object);
-        events[count++] = next.event;
-        if (char_take(&s, ','))
-            continue;
-        whole = char_take(&s, ']');
+    scan_event next;
+    if (!events_grow(scan) || !event_take(s, &next))
+        return false;
+    on_event(ctx, &next.event, next.operation, next.object);
+    scan->events[scan->count++] = next.event;
+    return true;
+}
+
+/* One step further in the array; false if it cannot be made, or the array has ended. */
+static bool step(json_scan *scan, cursor *s, size_t max_events, json_scan_cb *on_event, void *ctx)
+{
+    switch (scan->place) {
+    case JSON_SCAN_BEFORE:
+        scan->place = JSON_SCAN_FIRST;
+        return char_take(s, '[');
+    case JSON_SCAN_FIRST:
+        scan->place = char_take(s, ']') ? JSON_SCAN_AFTER : JSON_SCAN_EVENT;
+        return true;
+    case JSON_SCAN_EVENT:
+        scan->place = JSON_SCAN_BETWEEN;
+        return scan->count < max_events && next_take(scan, s, on_event, ctx);
+    case JSON_SCAN_BETWEEN:
+        scan->place = char_take(s, ',') ? JSON_SCAN_EVENT : JSON_SCAN_AFTER;
+        return scan->place == JSON_SCAN_EVENT || char_take(s, ']');
+    case JSON_SCAN_AFTER:
         break;
     }
-    space_skip(&s);
-    if (!whole || s.at != s.end) {
-        free(events);
-        return false;
+    return false;
+}
+
+bool json_scan_events(json_scan *scan, utapi_string text, size_t max_events, json_scan_cb *on_event,
+                      void *ctx)
+{
+    events_move(scan, text.data);
+    for (;;) {
+        cursor s = {text.data + scan->at, text.data + text.size};
+        const json_scan before = *scan;
+        if (!step(scan, &s, max_events, on_event, ctx)) {
+            scan->place = before.place; /* it is tried again when there is more */
+            break;
+        }
+        scan->at = (size_t)(s.at - text.data);
     }
-    *ret = events;
-    *ret_count = count;
-    return true;
+    cursor rest = {text.data + scan->at, text.data + text.size};
+    space_skip(&rest);
+    return scan->place == JSON_SCAN_AFTER && rest.at == rest.end;
 }

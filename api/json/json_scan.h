@@ -15,15 +15,28 @@
 /** Told the two strings of an event that need more than its place: once for each event, when it is whole. */
 typedef void json_scan_cb(void *ctx, utapi_event *event, utapi_string operation, utapi_string object);
 
+/** How far a text was read. All zero: nothing of it. */
+typedef struct json_scan {
+    utapi_event *events; /* owned: free() */
+    size_t count, room;
+    size_t at;        /* the bytes that are done with */
+    const char *text; /* what the events' strings point into */
+    enum { JSON_SCAN_BEFORE, JSON_SCAN_FIRST, JSON_SCAN_EVENT, JSON_SCAN_BETWEEN, JSON_SCAN_AFTER } place;
+} json_scan;
+
 /**
- * Reads an array of V2 events.
+ * Reads on in an array of V2 events, event by event, as far as it is plain and there.
  *
- * @param text        borrowed; the events' strings point into it
- * @param max_events  with more, nothing is decided
- * @param ret         owned: free(). NULL for an empty array. Written on success only, as ret_count.
- * @return false if nothing was decided: the text must be read by the full reader
+ * @param text        as it has arrived so far; borrowed. What was read of it must be the same still, wherever it lies now
+ * @param max_events  no more are read
+ * @param on_event    may keep strings for as long as the text does not move
+ * @return true if the text is read to its end, an array of plain events; false if there is more to read, or what only
+ *         the full reader can tell
  */
-bool json_scan_events(utapi_string text, size_t max_events, json_scan_cb *on_event, void *ctx,
-                      utapi_event **ret, size_t *ret_count);
+bool json_scan_events(json_scan *scan, utapi_string text, size_t max_events, json_scan_cb *on_event,
+                      void *ctx);
+
+/** A string of a text that has moved. */
+utapi_string json_scan_moved(utapi_string string, const char *from, const char *to);
 
 #endif

@@ -30,6 +30,11 @@ static bool make_room(json_text *text, size_t size)
     return true;
 }
 
+void json_text_reserve(json_text *text, size_t size)
+{
+    (void)make_room(text, size);
+}
+
 void json_text_add(json_text *text, const char *data, size_t size)
 {
     if (size == 0 || !make_room(text, size))

@@ -124,7 +124,7 @@ static identity *identity_of(const json_t *vector, const char *data_dir)
 
 static utapi_status push_to_engine(vector_play *play, utapi_string body, utapi_error *err)
 {
-    json_events events;
+    json_events events = {0};
     utapi_status status = json_events_read(JSON_EVENT_V1, body, 1, &events, err);
     if (status != UTAPI_OK)
         return status;

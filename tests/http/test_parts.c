@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_parts.c - the small parts: addresses, percent-encoding, targets, framing, JSON text, errors, log levels.
+ * test_parts.c - the small parts: addresses, percent-encoding, targets, framing, JSON in and out, errors, log levels.
  */
 #include "check.h"
 
@@ -10,6 +10,7 @@
 #include "http/log.h"
 #include "http/request.h"
 #include "http/uri.h"
+#include "json/json_event.h"
 #include "json/json_text.h"
 
 #include <arpa/inet.h>
@@ -283,6 +284,35 @@ static void integers_are_written_to_the_edge(void **state)
     free(json);
 }
 
+static void events_are_read_while_they_arrive(void **state)
+{
+    (void)state;
+    static const char body[] = "[{\"operationId\":\"putObject\",\"bucket\":\"first\",\"object\":\"key\"},"
+                               "{\"operationId\":\"noSuchThing\",\"bucket\":\"second\"} ,"
+                               "{\"operationId\":\"getObject\",\"bucket\":\"third\"}]";
+    json_events events = {0};
+    size_t read_by[sizeof body] = {0};
+    for (size_t size = 1; size < sizeof body - 1; size++) { /* each time at another place */
+        char *so_far = malloc(size);
+        assert_non_null(so_far);
+        memcpy(so_far, body, size);
+        json_events_arrive((utapi_string){so_far, size}, 10, &events);
+        read_by[size] = events.scan.count;
+        free(so_far);
+    }
+    assert_int_equal(read_by[(size_t)(strchr(body, '}') - body)], 0);
+    assert_int_equal(read_by[(size_t)(strchr(body, '}') - body) + 1], 1);
+    assert_int_equal(read_by[sizeof body - 2], 3);
+    assert_int_equal(json_events_read(JSON_EVENT_V2, utapi_string_of(body), 10, &events, NULL), UTAPI_OK);
+    assert_int_equal(events.count, 3);
+    check_text(events.events[0].bucket, "first");
+    check_text(events.events[0].keys, "key");
+    check_text(events.events[2].bucket, "third");
+    assert_int_equal(events.unknown_operations, 1);
+    check_text(events.unknown_operation, "noSuchThing");
+    json_events_done(&events);
+}
+
 static void a_failure_has_its_rows_message_or_its_own(void **state)
 {
     (void)state;
@@ -323,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_length_beyond_all_measure_is_as_large_as_can_be),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(integers_are_written_to_the_edge),
+        cmocka_unit_test(events_are_read_while_they_arrive),
         cmocka_unit_test(a_failure_has_its_rows_message_or_its_own),
         cmocka_unit_test(log_levels_have_names),
     };

@@ -3,6 +3,9 @@
 #include "check.h"
 #include "utapi/batch.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static utapi_error err;
 
 static utapi_entry entry(const char *bucket, int64_t time_ms, int64_t storage)
@@ -140,6 +143,41 @@ static void entries_of_an_earlier_time_can_be_left_out(void **state)
     utapi_fold_free(fold);
 }
 
+/* Names that are alike for up to 31 bytes, each of them many times, in a few intervals and at random. */
+static void any_names_come_each_once_and_in_order(void **state)
+{
+    enum { ENTRIES = 5000, NAMES = 700, LONGEST = 40 };
+    static char names[NAMES][LONGEST];
+    static utapi_entry entries[ENTRIES];
+    (void)state;
+    srand(7);
+    for (int i = 0; i < NAMES; i++)
+        (void)snprintf(names[i], LONGEST, "%.*s%d", rand() % 32, "abcdefgh\xc3\xa9ijklmnopqrstuvwxyzABCDEF",
+                       i);
+    int64_t expected = 0;
+    for (int i = 0; i < ENTRIES; i++) {
+        entries[i] = entry(names[rand() % NAMES], rand() % 4 * INT64_C(900000), i);
+        expected += i;
+    }
+    utapi_fold *fold = fold_of(entries, ENTRIES, NULL);
+    utapi_run run;
+    utapi_cell cell;
+    utapi_string last = {"", 0};
+    int64_t total = 0;
+    while (utapi_fold_next(fold, &run) && run.level == UTAPI_BUCKETS) {
+        assert_true(utapi_string_compare(last, run.name) < 0);
+        last = run.name;
+        for (utapi_interval before = -1; utapi_fold_sum(fold, &run, INT64_MIN, &cell);
+             before = cell.interval) {
+            assert_true(before < cell.interval);
+            total += (int64_t)cell.sums.of[UTAPI_STORAGE_UTILIZED];
+        }
+    }
+    assert_int_equal(total, expected);
+    assert_false(utapi_fold_next(fold, &run)); /* the service was the last */
+    utapi_fold_free(fold);
+}
+
 static void an_empty_batch_folds_to_nothing(void **state)
 {
     (void)state;
@@ -158,6 +196,7 @@ int main(void)
         cmocka_unit_test(repetitions_count_nowhere),
         cmocka_unit_test(a_forgetting_parts_what_came_before_it_from_what_came_after),
         cmocka_unit_test(entries_of_an_earlier_time_can_be_left_out),
+        cmocka_unit_test(any_names_come_each_once_and_in_order),
         cmocka_unit_test(an_empty_batch_folds_to_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
