@@ -143,6 +143,13 @@ static void entries_of_an_earlier_time_can_be_left_out(void **state)
     utapi_fold_free(fold);
 }
 
+static unsigned draw(unsigned below)
+{
+    static uint64_t state = 7;
+    state = state * UINT64_C(6364136223846793005) + 1;
+    return (unsigned)(state >> 33) % below;
+}
+
 /* Names that are alike for up to 31 bytes, each of them many times, in a few intervals and at random. */
 static void any_names_come_each_once_and_in_order(void **state)
 {
@@ -150,13 +157,12 @@ static void any_names_come_each_once_and_in_order(void **state)
     static char names[NAMES][LONGEST];
     static utapi_entry entries[ENTRIES];
     (void)state;
-    srand(7);
     for (int i = 0; i < NAMES; i++)
-        (void)snprintf(names[i], LONGEST, "%.*s%d", rand() % 32, "abcdefgh\xc3\xa9ijklmnopqrstuvwxyzABCDEF",
+        (void)snprintf(names[i], LONGEST, "%.*s%d", (int)draw(32), "abcdefgh\xc3\xa9ijklmnopqrstuvwxyzABCDEF",
                        i);
     int64_t expected = 0;
     for (int i = 0; i < ENTRIES; i++) {
-        entries[i] = entry(names[rand() % NAMES], rand() % 4 * INT64_C(900000), i);
+        entries[i] = entry(names[draw(NAMES)], draw(4) * INT64_C(900000), i);
         expected += i;
     }
     utapi_fold *fold = fold_of(entries, ENTRIES, NULL);
