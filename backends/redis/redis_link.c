@@ -4,6 +4,7 @@
  * hiredis tells of a broken connection by no reply at all, and of a refusal by a reply of a type of its own. */
 #include "redis_link_internal.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,9 @@ uint64_t redis_link_generation(const redis_link *link)
 
 /* ---- failures ----------------------------------------------------------------------------- */
 
-/* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY); what a
- * script raises has a text of Redis's own behind ERR, and says nothing of what it wrote before. */
+/* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY). Any other
+ * word says nothing of what was done: what a script raises has a text of Redis's own behind ERR (of any kind before Redis
+ * 7, even READONLY), and a proxy that lost its Redis has words of its own. Such a command is repeated, never given up. */
 static const struct {
     const char *word;
     utapi_status status;
@@ -60,13 +62,19 @@ utapi_status redis_link_refused(redis_link *link, const redisReply *reply, utapi
             redis_link_drop(link);
         return utapi_fail(err, refusals[i].status, "Redis: %.180s", reply->str);
     }
-    const bool of_script = strstr(reply->str, "user_script") != NULL;
-    return utapi_fail(err, of_script ? UTAPI_UNCERTAIN : UTAPI_CORRUPT, "Redis: %.180s", reply->str);
+    redis_link_drop(link); /* it may be a proxy's word, or of a server that is no master any more */
+    return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: %.180s", reply->str);
+}
+
+utapi_status redis_link_no_reply(const redisContext *context, utapi_status status, utapi_error *err)
+{
+    const bool late = context->err == REDIS_ERR_IO && errno == EAGAIN; /* hiredis leaves read()'s errno */
+    return utapi_fail(err, status, "Redis: %s", late ? "no reply in time" : context->errstr);
 }
 
 static utapi_status link_broke(redis_link *link, utapi_error *err)
 {
-    const utapi_status status = utapi_fail(err, UTAPI_UNCERTAIN, "Redis: %s", link->context->errstr);
+    const utapi_status status = redis_link_no_reply(link->context, UTAPI_UNCERTAIN, err);
     redis_link_drop(link);
     return status;
 }
@@ -92,8 +100,11 @@ static utapi_status link_ready(redis_link *link, const redis_args *args, utapi_e
 utapi_status redis_link_queue(redis_link *link, redis_args *args, utapi_error *err)
 {
     const utapi_status status = link_ready(link, args, err);
-    if (status != UTAPI_OK)
+    if (status != UTAPI_OK) {
+        if (link->queued > 0) /* nobody fetches these replies: the next user must not take them for its own */
+            redis_link_drop(link);
         return status;
+    }
     if (redisAppendCommandArgv(link->context, (int)args->count, args->words, args->sizes) != REDIS_OK) {
         redis_link_drop(link);
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
@@ -156,12 +167,14 @@ static utapi_status script_try(redis_link *link, redis_script script, redis_args
 utapi_status redis_link_run(redis_link *link, redis_script script, redis_args *args, redisReply **ret,
                             utapi_error *err)
 {
+    static const char no_script[] = "Redis: NOSCRIPT";
     utapi_error first;
     utapi_error_clear(&first);
     const utapi_status status = script_try(link, script, args, ret, &first);
     if (status == UTAPI_OK)
         return UTAPI_OK;
-    if (strstr(first.detail, "NOSCRIPT") != NULL) /* it was flushed: the next connection loads it */
+    const bool was_flushed = strncmp(first.detail, no_script, sizeof no_script - 1) == 0;
+    if (was_flushed) /* the next connection loads it */
         return script_try(link, script, args, ret, err);
     return utapi_fail(err, status, "%s", first.detail);
 }

@@ -10,7 +10,8 @@
  * What every call returns:
  *   UTAPI_UNAVAILABLE  nothing was executed: no connection, or Redis said so (LOADING, READONLY, MASTERDOWN,
  *                      BUSY, OOM, NOAUTH, NOPERM, MISCONF, ...); the detail carries Redis's own words
- *   UTAPI_UNCERTAIN    the connection broke, or a reply did not come in time, after the command was sent
+ *   UTAPI_UNCERTAIN    after the command was sent the connection broke, no reply came in time, or an error that says
+ *                      nothing of what was done (a script raised it, or it is of no kind that is known)
  *   UTAPI_CORRUPT      WRONGTYPE, or a reply of a shape that the command cannot have
  * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN ask for the
  * master anew, NOSCRIPT loads the scripts and repeats once, by itself.
@@ -62,7 +63,7 @@ UTAPI_MUST_USE utapi_status redis_link_run(redis_link *link, redis_script script
 /**
  * Pipelines: redis_link_queue() puts a command into the buffer; redis_link_next() sends what is there and waits
  * for the next reply, in order. Every queued command's reply must be fetched, until one call fails: then
- * all that were queued are gone. An error reply fails its own redis_link_next() with CORRUPT, or UNAVAILABLE.
+ * all that were queued are gone. An error reply fails its own redis_link_next() as above.
  */
 UTAPI_MUST_USE utapi_status redis_link_queue(redis_link *link, redis_args *args, utapi_error *err);
 UTAPI_MUST_USE utapi_status redis_link_next(redis_link *link, redisReply **ret, utapi_error *err);

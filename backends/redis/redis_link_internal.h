@@ -33,6 +33,9 @@ void redis_link_drop(redis_link *link);
 /** What an error reply means for the caller; drops the connection where that helps. */
 utapi_status redis_link_refused(redis_link *link, const redisReply *reply, utapi_error *err);
 
+/** Fails for want of a whole reply, with the reason. */
+utapi_status redis_link_no_reply(const redisContext *context, utapi_status status, utapi_error *err);
+
 /** EVALSHA and its digest before the words of a script's call; false: out of memory. */
 bool redis_args_push_front(redis_args *args, const char *first, const char *second);
 void redis_args_pop_front(redis_args *args);
