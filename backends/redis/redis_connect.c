@@ -56,8 +56,8 @@ static utapi_status server_ask(redisContext *context, int count, const char **wo
 {
     redisReply *reply = redisCommandArgv(context, count, words, NULL);
     if (reply == NULL)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s", context->errstr);
-    if (reply->type == REDIS_REPLY_ERROR) { /* it repeats names of commands, never a password */
+        return redis_link_no_reply(context, UTAPI_UNAVAILABLE, err);
+    if (reply->type == REDIS_REPLY_ERROR) {
         (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s: %s", words[0], reply->str);
         freeReplyObject(reply);
         return UTAPI_UNAVAILABLE;
@@ -74,16 +74,53 @@ static utapi_status server_tell(redisContext *context, int count, const char **w
     return status;
 }
 
+/* Who does not know AUTH (it was renamed, or is an old Sentinel's) repeats its words, or the first bytes of them, behind a
+ * comma. */
+static utapi_status login_refused(const char *said, const char *password, utapi_error *err)
+{
+    size_t size = strcspn(said, ",");
+    if (memmem(said, size, password, strlen(password)) != NULL)
+        size = strcspn(said, " ");
+    if (memmem(said, size, password, strlen(password)) != NULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: AUTH: refused");
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: AUTH: %.*s", (int)size, said);
+}
+
 static utapi_status server_login(redisContext *context, const char *user, const char *password,
                                  utapi_error *err)
 {
     const char *with_user[] = {"AUTH", user, password}, *alone[] = {"AUTH", password};
     if (password == NULL)
         return UTAPI_OK;
-    return user != NULL ? server_tell(context, 3, with_user, err) : server_tell(context, 2, alone, err);
+    redisReply *reply = user != NULL ? redisCommandArgv(context, 3, with_user, NULL)
+                                     : redisCommandArgv(context, 2, alone, NULL);
+    if (reply == NULL)
+        return redis_link_no_reply(context, UTAPI_UNAVAILABLE, err);
+    const utapi_status status =
+        reply->type == REDIS_REPLY_ERROR ? login_refused(reply->str, password, err) : UTAPI_OK;
+    freeReplyObject(reply);
+    return status;
 }
 
 /* ---- Sentinels ---------------------------------------------------------------------------- */
+
+/* An address as a Sentinel tells it. `host` is owned. */
+static utapi_status address_take(const redisReply *reply, const redis_uri *uri,
+                                 const redis_endpoint *sentinel, char **ret_host, uint16_t *ret_port,
+                                 utapi_error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "the Sentinel at %s:%u knows no master \"%s\"",
+                          sentinel->host, sentinel->port, uri->master_name);
+    const unsigned long port = strtoul(reply->element[1]->str, NULL, 10);
+    if (port == 0 || port > UINT16_MAX)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "the Sentinel at %s:%u tells no port of \"%s\"",
+                          sentinel->host, sentinel->port, uri->master_name);
+    *ret_host = strdup(reply->element[0]->str);
+    *ret_port = (uint16_t)port;
+    return *ret_host != NULL ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
+}
 
 /* Where a Sentinel says that the master is. `host` is owned. */
 static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sentinel, char **ret_host,
@@ -100,15 +137,8 @@ static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sen
     if (status == UTAPI_OK)
         status = server_ask(context, 3, question, &reply, err);
     assert(status != UTAPI_OK || reply != NULL);
-    if (status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_STRING) {
-        *ret_host = strdup(reply->element[0]->str);
-        *ret_port = (uint16_t)strtoul(reply->element[1]->str, NULL, 10);
-        if (*ret_host == NULL)
-            status = utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
-    } else if (status == UTAPI_OK)
-        status = utapi_fail(err, UTAPI_UNAVAILABLE, "the Sentinel at %s:%u knows no master \"%s\"",
-                            sentinel->host, sentinel->port, uri->master_name);
+    if (status == UTAPI_OK)
+        status = address_take(reply, uri, sentinel, ret_host, ret_port, err);
     freeReplyObject(reply);
     redisFree(context);
     return status;
