@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, Sentinels; and links for many. */
+#include "linking.h"
+
+#include "folder.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SLAVE  "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:1\r\n$9\r\nconnected\r\n:0\r\n"
+#define MASTER "SENTINEL get-master-addr-by-name utapi"
+
+/* A port that nobody listens at, and that nobody else is given meanwhile. */
+static int dead_port(uint16_t *ret)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *ret = ntohs(address.sin_port);
+    return fd;
+}
+
+/* ---- time-outs ---------------------------------------------------------------------------- */
+
+/* One whose queue of connections is full drops what knocks, as a firewall does. */
+static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
+{
+    enum { CALLERS = 4, CONNECT_TIMEOUT_MS = 200 };
+    linking *l = *state;
+    uint16_t port;
+    int callers[CALLERS];
+    const int fd = dead_port(&port);
+    assert_int_equal(listen(fd, 0), 0);
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(callers[i], (const struct sockaddr *)&address, sizeof address);
+    }
+    linking_open(l, "redis://127.0.0.1:%u?connectTimeout=%d", port, CONNECT_TIMEOUT_MS);
+    const int64_t begin_ms = linking_clock_ms();
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_true(linking_clock_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
+    assert_non_null(strstr(l->err.detail, "Connection timed out"));
+    for (int i = 0; i < CALLERS; i++)
+        close(callers[i]);
+    close(fd);
+}
+
+static void a_server_that_accepts_and_is_silent_is_given_up_in_time(void **state)
+{
+    linking *l = *state;
+    fake_redis_rule(&l->fake, "", "", FAKE_FOREVER, FAKE_GOES_ON);
+    const int64_t begin_ms = linking_clock_ms();
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
+    assert_true(linking_clock_ms() - begin_ms >= LINKING_TIMEOUT_MS - 20);
+    assert_non_null(strstr(l->err.detail, "no reply in time"));
+}
+
+/* ---- between tries ------------------------------------------------------------------------ */
+
+static void a_try_that_failed_is_not_repeated_at_once(void **state)
+{
+    linking *l = *state;
+    fake_redis_rule(&l->fake, "SCRIPT", "-LOADING Redis is loading the dataset in memory\r\n", 2,
+                    FAKE_GOES_ON);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_connections(&l->fake), 1);
+
+    l->link->retry_at_ms = INT64_MAX;
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "LOADING")); /* why it failed is told again */
+    assert_int_equal(fake_redis_connections(&l->fake), 1);
+
+    l->link->retry_at_ms = 0;
+    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+    l->link->retry_at_ms = 0;
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_connections(&l->fake), 3);
+}
+
+/* How long a link waits after each of its failures; the last ones at its most. */
+static void waits_measure(linking *l, int64_t *waits, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        l->link->retry_at_ms = 0;
+        const int64_t before_ms = linking_clock_ms();
+        CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+        const int64_t took_ms = linking_clock_ms() - before_ms;
+        waits[i] = l->link->retry_at_ms - before_ms;
+        const int64_t doubled = i < 7 ? INT64_C(50) << i : 5000, most = doubled < 5000 ? doubled : 5000;
+        if (waits[i] < most / 2 || waits[i] > most + took_ms)
+            fail_msg("failure %zu: it waits for %lld ms", i, (long long)waits[i]);
+    }
+}
+
+static void waiting_doubles_and_has_an_end_and_is_spread(void **state)
+{
+    enum { FAILURES = 24, FIRST_AT_MOST = 8 };
+    linking *l = *state;
+    int64_t mine[FAILURES], others[FAILURES];
+    unsigned differ = 0, change = 0;
+    uint16_t port;
+    const int fd = dead_port(&port);
+    linking_open(l, "redis://127.0.0.1:%u", port);
+    waits_measure(l, mine, FAILURES);
+    redis_link *first = l->link; /* kept: another link in its place would be the same one */
+    l->link = redis_link_new(&l->uri);
+    assert_non_null(l->link);
+    waits_measure(l, others, FAILURES);
+    for (size_t i = FIRST_AT_MOST; i < FAILURES; i++) { /* from 2,500 to 5,000 ms: chance is no cause */
+        differ += mine[i] - others[i] > 100 || others[i] - mine[i] > 100;
+        change += mine[i] - mine[i - 1] > 100 || mine[i - 1] - mine[i] > 100;
+    }
+    assert_true(differ > 2);
+    assert_true(change > 2);
+    redis_link_free(first);
+    close(fd);
+}
+
+static void a_connection_ends_the_waiting(void **state)
+{
+    linking *l = *state;
+    fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 6, FAKE_GOES_ON);
+    for (int i = 0; i < 6; i++) {
+        l->link->retry_at_ms = 0;
+        CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+    }
+    l->link->retry_at_ms = 0;
+    fake_redis_rule(&l->fake, "GET", "", 1, FAKE_HANGS_UP);
+    CHECK_STATUS(UTAPI_UNCERTAIN, linking_ask(l, "GET photos"), &l->err);
+    fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 1, FAKE_GOES_ON);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+    assert_int_equal(l->link->delay_ms, 50); /* it begins anew */
+}
+
+/* ---- logins ------------------------------------------------------------------------------- */
+
+static void user_password_and_database_come_before_all_else(void **state)
+{
+    linking *l = *state;
+    linking_open(l, "redis://meter:p%%40ss%%2Fword@127.0.0.1:%u/3", l->fake.port);
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_place(&l->fake, "AUTH meter p@ss/word"), 0);
+    assert_int_equal(fake_redis_place(&l->fake, "SELECT 3"), 1);
+    assert_int_equal(fake_redis_place(&l->fake, "SCRIPT LOAD"), 2);
+}
+
+static void a_password_alone_is_the_default_users(void **state)
+{
+    linking *l = *state;
+    linking_open(l, "redis://:geheim@127.0.0.1:%u", l->fake.port);
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_place(&l->fake, "AUTH geheim"), 0);
+    assert_int_equal(fake_redis_heard(&l->fake, "SELECT"), 0); /* database 0 needs none */
+}
+
+static void a_unix_socket_takes_login_and_database_too(void **state)
+{
+    linking *l = *state;
+    fake_redis fake;
+    char folder[256];
+    support_folder_make(folder);
+    fake_redis_start(&fake, folder);
+    linking_open(l, "redis+unix://meter:geheim@%s?database=7", fake.path);
+    CHECK_OK(linking_run(l), &l->err);
+    assert_int_equal(fake_redis_place(&fake, "AUTH meter geheim"), 0);
+    assert_int_equal(fake_redis_place(&fake, "SELECT 7"), 1);
+    assert_int_equal(fake_redis_heard(&fake, "EVALSHA"), 1);
+    assert_int_equal(fake_redis_heard(&l->fake, ""), 0);
+    fake_redis_stop(&fake);
+    support_folder_remove(folder);
+}
+
+/* Redis itself repeats what it does not understand; a command may be renamed, and a Sentinel may be old. */
+static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
+{
+    static const struct {
+        const char *reply, *told;
+    } answers[] = {
+        {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", "AUTH: WRONGPASS invalid"},
+        {"-ERR unknown command 'AUTH', with args beginning with: 'meter' 'geheim' \r\n",
+         "AUTH: ERR unknown command 'AUTH'"},
+        {"-ERR unknown command `AUTH`, with args beginning with: `meter`, `gehe`, \r\n",
+         "AUTH: ERR unknown command `AUTH`"},
+        {"-ERR no user meter with geheim here\r\n", "AUTH: ERR"},
+        {"-geheim\r\n", "AUTH: refused"},
+        {"-ERR Client sent AUTH, but no password is set\r\n", "AUTH: ERR Client sent AUTH"},
+    };
+    linking *l = *state;
+    linking_open(l, "redis://meter:geheim@127.0.0.1:%u", l->fake.port);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        fake_redis_behave(&l->fake);
+        fake_redis_rule(&l->fake, "AUTH", answers[i].reply, 1, FAKE_GOES_ON);
+        l->link->retry_at_ms = 0;
+        assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+        if (strstr(l->err.detail, answers[i].told) == NULL || strstr(l->err.detail, "gehe") != NULL)
+            fail_msg("%s is told as: %s", answers[i].reply, l->err.detail);
+        assert_int_equal(fake_redis_heard(&l->fake, "PING"), 0);
+    }
+}
+
+/* ---- Sentinels ---------------------------------------------------------------------------- */
+
+/* Where a Sentinel says that the master is: text of its own. */
+static const char *address_reply(char ret[static 64], uint16_t port)
+{
+    char digits[8];
+    const int size = snprintf(digits, sizeof digits, "%u", port);
+    (void)snprintf(ret, 64, "*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n", size, digits);
+    return ret;
+}
+
+/* The first Sentinel is dead, the second names a replica, the third the master: our own fake. */
+typedef struct watched {
+    fake_redis late, right, replica;
+    char late_says[64], right_says[64];
+    int dead;
+} watched;
+
+static void watched_start(watched *w, linking *l)
+{
+    uint16_t port;
+    w->dead = dead_port(&port);
+    fake_redis_start(&w->late, NULL);
+    fake_redis_start(&w->right, NULL);
+    fake_redis_start(&w->replica, NULL);
+    fake_redis_rule(&w->replica, "ROLE", SLAVE, FAKE_FOREVER, FAKE_GOES_ON);
+    fake_redis_rule(&w->late, MASTER, address_reply(w->late_says, w->replica.port), FAKE_FOREVER,
+                    FAKE_GOES_ON);
+    fake_redis_rule(&w->right, MASTER, address_reply(w->right_says, l->fake.port), FAKE_FOREVER,
+                    FAKE_GOES_ON);
+    linking_open(l,
+                 "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u/utapi/2"
+                 "?sentinelUser=watch&sentinelPassword=guard",
+                 port, w->late.port, w->right.port);
+}
+
+static void watched_stop(watched *w, linking *l)
+{
+    redis_link_drop(l->link);
+    fake_redis_stop(&w->late);
+    fake_redis_stop(&w->right);
+    fake_redis_stop(&w->replica);
+    close(w->dead);
+}
+
+static void the_master_is_found_past_dead_and_late_sentinels(void **state)
+{
+    linking *l = *state;
+    watched w;
+    watched_start(&w, l);
+    CHECK_OK(linking_run(l), &l->err);
+    assert_int_equal(fake_redis_heard(&w.late, MASTER), 1);
+    assert_int_equal(fake_redis_heard(&w.replica, "ROLE"), 1);
+    assert_int_equal(fake_redis_heard(&w.replica, "SCRIPT"), 0); /* refused for what it says of itself */
+    assert_int_equal(fake_redis_heard(&w.replica, "EVALSHA"), 0);
+    assert_int_equal(fake_redis_heard(&l->fake, "SELECT 2"), 1);
+    assert_int_equal(fake_redis_heard(&l->fake, "EVALSHA"), 1);
+    watched_stop(&w, l);
+}
+
+static void passwords_go_where_they_belong(void **state)
+{
+    linking *l = *state;
+    watched w;
+    watched_start(&w, l);
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    fake_redis *const sentinels[] = {&w.late, &w.right}, *const servers[] = {&w.replica, &l->fake};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(fake_redis_heard(sentinels[i], "AUTH watch guard"), 1);
+        assert_int_equal(fake_redis_heard(sentinels[i], "AUTH"), 1);
+        assert_int_equal(fake_redis_heard(servers[i], "AUTH meter geheim"), 1);
+        assert_int_equal(fake_redis_heard(servers[i], "AUTH"), 1);
+    }
+    watched_stop(&w, l);
+}
+
+static void the_master_is_looked_up_anew_for_each_connection(void **state)
+{
+    linking *l = *state;
+    watched w;
+    char says[64];
+    watched_start(&w, l);
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_heard(&w.right, MASTER), 1);
+
+    fake_redis_behave(&w.replica); /* it is promoted, and the old one demoted */
+    fake_redis_behave(&w.right);
+    fake_redis_rule(&w.right, MASTER, address_reply(says, w.replica.port), FAKE_FOREVER, FAKE_GOES_ON);
+    fake_redis_rule(&l->fake, "EVALSHA", "-READONLY You can't write against a read only replica.\r\n",
+                    FAKE_FOREVER, FAKE_GOES_ON);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_run(l), &l->err);
+    CHECK_OK(linking_run(l), &l->err);
+    assert_int_equal(fake_redis_heard(&w.right, MASTER), 2);
+    assert_int_equal(fake_redis_heard(&w.late, MASTER), 1); /* who answered last is asked first */
+    assert_int_equal(fake_redis_heard(&w.replica, "EVALSHA"), 1);
+    watched_stop(&w, l);
+}
+
+static void without_a_master_the_last_reason_is_told(void **state)
+{
+    linking *l = *state;
+    watched w;
+    watched_start(&w, l);
+    fake_redis_behave(&w.right);
+    fake_redis_rule(&w.right, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
+    fake_redis_behave(&w.right);
+    fake_redis_rule(&w.right, MASTER, "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n99999\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    l->link->retry_at_ms = 0;
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "tells no port"));
+    watched_stop(&w, l);
+}
+
+/* ---- links for many ----------------------------------------------------------------------- */
+
+enum { USERS = 4, ROUNDS = 50 };
+
+static void a_link_that_broke_is_connected_anew_for_its_next_user(void **state)
+{
+    linking *l = *state;
+    redis_pool *pool = redis_pool_new(&l->uri);
+    redis_args args = {0};
+    redisReply *reply = NULL;
+    assert_non_null(pool);
+    redis_args_add(&args, "GET");
+    fake_redis_rule(&l->fake, "GET", "$10\r\n12", 1, FAKE_GOES_ON);
+    redis_link *link = redis_pool_take(pool);
+    CHECK_STATUS(UTAPI_UNCERTAIN, redis_link_ask(link, &args, &reply, &l->err), &l->err);
+    redis_pool_give(pool, link);
+    link = redis_pool_take(pool);
+    linking_check_echo(link, "mine");
+    redis_pool_give(pool, link);
+    assert_int_equal(fake_redis_connections(&l->fake), 2);
+    redis_args_done(&args);
+    redis_pool_free(pool);
+}
+
+static void *pool_user(void *arg)
+{
+    redis_pool *pool = arg;
+    char word[40];
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        redis_link *link = redis_pool_take(pool);
+        (void)snprintf(word, sizeof word, "%p-%u", (void *)&word, i);
+        linking_check_echo(link, word);
+        redis_pool_give(pool, link);
+    }
+    return NULL;
+}
+
+static void there_are_no_more_links_than_users_at_once(void **state)
+{
+    linking *l = *state;
+    redis_pool *pool;
+    pthread_t users[USERS];
+    linking_open(l, "redis://127.0.0.1:%u", l->fake.port); /* with time enough for a busy machine */
+    pool = redis_pool_new(&l->uri);
+    assert_non_null(pool);
+    for (size_t i = 0; i < USERS; i++)
+        assert_int_equal(pthread_create(&users[i], NULL, pool_user, pool), 0);
+    for (size_t i = 0; i < USERS; i++)
+        pthread_join(users[i], NULL);
+    const unsigned connections = fake_redis_connections(&l->fake);
+    assert_true(connections >= 1 && connections <= USERS);
+    redis_pool_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        LINKING_CASE(a_server_that_does_not_accept_is_given_up_in_time),
+        LINKING_CASE(a_server_that_accepts_and_is_silent_is_given_up_in_time),
+        LINKING_CASE(a_try_that_failed_is_not_repeated_at_once),
+        LINKING_CASE(waiting_doubles_and_has_an_end_and_is_spread),
+        LINKING_CASE(a_connection_ends_the_waiting),
+        LINKING_CASE(user_password_and_database_come_before_all_else),
+        LINKING_CASE(a_password_alone_is_the_default_users),
+        LINKING_CASE(a_unix_socket_takes_login_and_database_too),
+        LINKING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
+        LINKING_CASE(the_master_is_found_past_dead_and_late_sentinels),
+        LINKING_CASE(passwords_go_where_they_belong),
+        LINKING_CASE(the_master_is_looked_up_anew_for_each_connection),
+        LINKING_CASE(without_a_master_the_last_reason_is_told),
+        LINKING_CASE(a_link_that_broke_is_connected_anew_for_its_next_user),
+        LINKING_CASE(there_are_no_more_links_than_users_at_once),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
