@@ -2,10 +2,12 @@
 """Redis breaks in every way that it knows while events flow; afterwards the count is exact, without a hand's help."""
 
 import os
+import random
 import time
 
-from flowing import check_counts, check_keys, flowing, health, settle
-from harness import main, now_ms
+from flowing import SIZE, check_counts, check_keys, flowing, health, settle
+from harness import INTERVAL_MS, interval_of, main, now_ms, put_object
+from redis_proxy import LOST, Proxy
 from redis_server import REDIS_SENTINEL, Sentinel, free_port, wait_for
 from test_redis import OnRedis
 
@@ -54,6 +56,23 @@ class Faults(OnRedis):
                 wait_for(lambda: health(server)["status"] == "ok", "a connection")
 
         self.trouble(forget, "aof-load-truncated yes")
+
+    def test_a_file_cut_at_any_byte_is_made_good(self):
+        seed = int.from_bytes(os.urandom(4), "big")
+        print(f"seed {seed}")
+        chance = random.Random(seed)
+
+        def cut(redis, flow, server):
+            for _ in range(4):
+                redis.kill()
+                path = redis.append_only_file()
+                os.truncate(path, chance.randrange(os.path.getsize(path) + 1))
+                redis.start()
+                redis.rewrite_append_only_file()
+                wait_for(lambda: health(server)["status"] == "ok", "a connection")
+                flow.wait_for_more(50)
+
+        self.trouble(cut, "aof-load-truncated yes")
 
     def test_a_redis_that_stands_still(self):
         def stand_still(redis, flow, server):
@@ -105,6 +124,87 @@ class Faults(OnRedis):
             redis.command("REPLICAOF", "NO", "ONE")
 
         self.trouble(demote)
+
+
+class LostReplies(OnRedis):
+    """What Redis carried out and nobody heard of is not carried out again."""
+
+    def proxy_before(self, redis):
+        proxy = Proxy(redis.address)
+        self.addCleanup(proxy.close)
+        return proxy
+
+    def lose_each(self, proxy, script, most, meanwhile):
+        """Each of the first runs of a script, in each way; `meanwhile` sends events, which one run may take together."""
+        for nth in range(1, most + 1):
+            for what in LOST:
+                wanted = len(proxy.lost) + 1
+                proxy.lose(nth, script, what)
+                wait_for(lambda: meanwhile() or len(proxy.lost) == wanted, f"{what} to {script} {nth} lost")
+        done = [reply for what, seen, reply in proxy.lost if seen == script and what != "the command"]
+        self.assertEqual(len(done), 2 * most)
+        self.assertNotIn(b"", done, "Redis did not carry it out")
+
+    def test_replies_lost_while_events_flow(self):
+        redis = self.redis().start()
+        proxy = self.proxy_before(redis)
+        since_ms = now_ms()
+        with self.server("--redis", proxy.uri, backend=None) as server:
+            with flowing(lambda: server) as flow:
+                self.lose_each(proxy, "apply", 6, lambda: flow.wait_for_more(20))
+            settle(server)
+            self.assertEqual(flow.refusals(), 0, "somebody was refused")
+            check_counts(server, flow.counts(), since_ms)
+            check_keys(redis, flow.counts())
+        self.assertTrue(any(b"\r\nOK\r\n" in reply for _, _, reply in proxy.lost), "nothing was lost that counted")
+
+    def test_replies_lost_while_late_events_shift_states(self):
+        redis = self.redis().start()
+        proxy = self.proxy_before(redis)
+        first_ms = interval_of(now_ms()) - 250 * INTERVAL_MS
+        times = [first_ms + i * INTERVAL_MS for i in range(251)]
+        late = []
+
+        def push_late():
+            late.append(first_ms)
+            self.assertEqual(server.push([put_object("late", SIZE, first_ms)]), 200)
+
+        with self.server("--redis", proxy.uri, backend=None) as server:
+            self.assertEqual(server.push([put_object("late", SIZE, time_ms) for time_ms in times]), 200)
+            settle(server)
+            for script in ("apply", "shift"):
+                self.lose_each(proxy, script, 4, push_late)
+            settle(server)
+            for i in (0, 1, 63, 64, 100, 186, 187, 249, 250):
+                answer = server.list("buckets", ["late"], [first_ms, times[i] + INTERVAL_MS - 1])[0]
+                wanted = i + 1 + len(late)
+                self.assertEqual(answer["numberOfObjects"], [1 + len(late), wanted], i)
+                self.assertEqual(answer["storageUtilized"][1], wanted * SIZE, i)
+                self.assertEqual(answer["operations"]["s3:PutObject"], wanted, i)
+        self.assertEqual(redis.counter("buckets", "late", "numberOfObjects"), len(times) + len(late))
+
+
+class FullJournal(OnRedis):
+    def test_a_journal_that_fills_while_events_flow(self):
+        redis = self.redis().start()
+        since_ms = now_ms()
+        filled = 0
+        with self.server_on(redis, env={"UTAPI_JOURNAL_MAX_SIZE": "4 MiB"}) as server:
+            with flowing(lambda: server) as flow:
+                flow.wait_for_more(100)
+                redis.kill()
+                request = [put_object("filling", SIZE, object="o" * 500) for _ in range(200)]
+                while server.push(request) == 200:
+                    filled += len(request)
+                    request = [put_object("filling", SIZE, object="o" * 500) for _ in range(200)]
+                wait_for(lambda: flow.refusals() > 20, "503 for all")
+                redis.start()
+                wait_for(lambda: server.push(request) == 200, "room in the journal")
+                flow.wait_for_more(100)
+            settle(server)
+            counts = {**flow.counts(), "filling": filled + len(request)}
+            check_counts(server, counts, since_ms)
+            check_keys(redis, counts)
 
 
 class KilledServer(OnRedis):
