@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 redis_link *redis_link_new(const redis_uri *uri)
 {
@@ -15,7 +16,8 @@ redis_link *redis_link_new(const redis_uri *uri)
     if (link == NULL)
         return NULL;
     link->uri = uri;
-    link->random = (unsigned)((uintptr_t)link >> 4);
+    if (getrandom(&link->random, sizeof link->random, 0) != (ssize_t)sizeof link->random)
+        link->random = (unsigned)((uintptr_t)link >> 4); /* it only spreads those who come back at once */
     return link;
 }
 
