@@ -93,7 +93,7 @@ static utapi_status marks_look_up(redis_writing *writing, utapi_error *err)
     for (size_t i = 0; i < writing->mark_count; i++) {
         redis_key key;
         redis_key_resource(&key, writing->self->uri.prefix, writing->marks[i].level, writing->marks[i].name,
-                           "utapid:gone");
+                           REDIS_OWN "gone");
         redis_args_key(&writing->args, &key);
     }
     status = redis_link_ask(writing->self->writer, &writing->args, &reply, err);

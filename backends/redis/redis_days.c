@@ -100,8 +100,8 @@ static utapi_interval plan_since(const redis_plan *plan, utapi_interval since)
 
 static void offer_begin(redis_reading *reading, size_t count)
 {
-    static const char *const owners[] = {"utapid:late", "storageUtilized:counter", "numberOfObjects:counter",
-                                         "storageUtilized", "numberOfObjects"};
+    static const char *const owners[] = {REDIS_OWN "late", "storageUtilized:counter",
+                                         "numberOfObjects:counter", "storageUtilized", "numberOfObjects"};
     redis_key key;
     redis_args_number(&reading->args, (int64_t)(5 + 2 * count));
     for (size_t i = 0; i < 5; i++) {
@@ -149,7 +149,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, const ba
     for (size_t i = 0; i < count; i++)
         offer_key(reading, picked[i]);
     if (raised) {
-        redis_key_resource(&key, reading->prefix, reading->level, reading->name, "utapid:since");
+        redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
         redis_args_key(&reading->args, &key);
         redis_args_key(&reading->args, &key);
     }

@@ -94,7 +94,7 @@ static utapi_status flows_fetch(history *self, utapi_error *err)
         redis_key key;
         redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
         redis_args_key(&self->args, &key);
-        key_add(self, name, "utapid:gone");
+        key_add(self, name, REDIS_OWN "gone");
     }
     utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &reply, err);
     if (status == UTAPI_OK && reply->elements != 2 * count)

@@ -74,7 +74,7 @@ void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi
 void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
                    utapi_interval first_of_day)
 {
-    redis_key_resource(ret, prefix, level, name, "utapid:");
+    redis_key_resource(ret, prefix, level, name, REDIS_OWN);
     key_add_number(ret, first_of_day);
 }
 

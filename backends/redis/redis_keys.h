@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * redis_keys.h - the names of keys: Utapi V1's, which Node writers and readers share (SPEC 5), and our own, which
- * hold "utapid:" where no Node reader looks.
+ * hold "utapid:" where no Node reader looks. What is ours of a resource has "+utapid:", for no bucket can be named "+utapid":
+ * a Node client that deletes a bucket named "utapid" lets everything like s3:buckets:*:utapid:* expire.
  *
  * With P the prefix ("s3"), L a level, N a name, I an interval (ms), W a writer in hex, D the first interval of a day:
  *
@@ -11,13 +12,13 @@
  *     P:L:N:numberOfObjects
  *     P:L:I:N:<Metric>                   a flow in I
  *
- *     P:L:N:utapid:D                     sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
- *     P:L:N:utapid:late                  raised by each write into a closed day
- *     P:L:N:utapid:since                 a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
- *     P:L:N:utapid:odd                   sorted set, score and member: days that a script wrote flows into although they
+ *     P:L:N:+utapid:D                    sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
+ *     P:L:N:+utapid:late                 raised by each write into a closed day
+ *     P:L:N:+utapid:since                a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
+ *     P:L:N:+utapid:odd                  sorted set, score and member: days that a script wrote flows into although they
  *                                        lie before `since`, or although the interval begins more than an hour from now
- *     P:L:N:utapid:shifts                late changes of state that the sorted sets do not hold yet
- *     P:buckets:N:utapid:gone            when the bucket was forgotten (ms): nothing older counts
+ *     P:L:N:+utapid:shifts               late changes of state that the sorted sets do not hold yet
+ *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:identity                  of the database: made at the first connection
  *     P:utapid:fence:W                   where the writer's fence stands
  *     P:utapid:seen:<time>:<uuid>        when a uuid was taken
@@ -40,6 +41,9 @@
 #define REDIS_CLOSING_MS INT64_C(3600000)
 #define REDIS_FIRST_DAY  INT64_C(1451606400000) /* 2016-01-01: there was no Utapi before */
 
+/** What is ours of a resource begins so, after its name; lua/forgetting.lua has it for the scripts. */
+#define REDIS_OWN "+utapid:"
+
 /** A prefix, a level's word, a name, an interval and a metric, with their separators: no key of ours is longer. */
 enum { REDIS_KEY_MAX = 1024 };
 
@@ -49,7 +53,7 @@ typedef struct redis_key {
     char bytes[REDIS_KEY_MAX];
 } redis_key;
 
-/** P:L:N:<what>; what: "storageUtilized:counter", "utapid:late", ... Locations' storage counter has V1's own name. */
+/** P:L:N:<what>; what: "storageUtilized:counter", REDIS_OWN "late", ... Locations' storage counter has V1's own name. */
 void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
                         const char *what);
 
@@ -57,7 +61,7 @@ void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, u
 void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
                     utapi_string name, utapi_metric metric);
 
-/** P:L:N:utapid:D. */
+/** P:L:N:+utapid:D. */
 void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
                    utapi_interval first_of_day);
 

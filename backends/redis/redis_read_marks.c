@@ -11,7 +11,7 @@
 
 utapi_status redis_marks_queue(redis_reading *reading, utapi_error *err)
 {
-    static const char *const marks[] = {"utapid:late", "utapid:gone", "utapid:since"};
+    static const char *const marks[] = {REDIS_OWN "late", REDIS_OWN "gone", REDIS_OWN "since"};
     redis_key keys[3], odd;
     char first[24], last[24];
     redis_args_add(&reading->args, "MGET");
@@ -24,7 +24,7 @@ utapi_status redis_marks_queue(redis_reading *reading, utapi_error *err)
         return status;
     snprintf(first, sizeof first, "%lld", (long long)(reading->range.first - REDIS_DAY_MS));
     snprintf(last, sizeof last, "%lld", (long long)reading->range.last);
-    redis_key_resource(&odd, reading->prefix, reading->level, reading->name, "utapid:odd");
+    redis_key_resource(&odd, reading->prefix, reading->level, reading->name, REDIS_OWN "odd");
     redis_args_add(&reading->args, "ZRANGEBYSCORE");
     redis_args_bytes(&reading->args, odd.bytes, odd.size);
     redis_args_add(&reading->args, first);
@@ -65,12 +65,12 @@ static utapi_status odd_take(const redis_reading *reading, const redisReply *rep
 {
     ret->odd_count = 0;
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, "utapid:odd", reply, err);
+        return redis_read_corrupt(reading, REDIS_OWN "odd", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t day;
         if (!mark_parse(reply->element[i], &day) || day < 0 || day > UTAPI_INTERVAL_MAX ||
             day % REDIS_DAY_MS != 0)
-            return redis_read_corrupt(reading, "utapid:odd", reply->element[i], err);
+            return redis_read_corrupt(reading, REDIS_OWN "odd", reply->element[i], err);
         if (!odd_add(ret, day))
             return utapi_fail(err, UTAPI_NO_MEMORY, "reading marks");
     }
@@ -82,12 +82,12 @@ utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *r
 {
     const redisReply *marks = replies[0];
     if (marks->type != REDIS_REPLY_ARRAY || marks->elements != 3)
-        return redis_read_corrupt(reading, "utapid:late", marks, err);
+        return redis_read_corrupt(reading, REDIS_OWN "late", marks, err);
 
     const redisReply *late = marks->element[0], *gone = marks->element[1], *since = marks->element[2];
     const size_t late_size = late->type == REDIS_REPLY_STRING ? late->len : 0;
     if (late_size >= sizeof ret->late)
-        return redis_read_corrupt(reading, "utapid:late", late, err);
+        return redis_read_corrupt(reading, REDIS_OWN "late", late, err);
     memcpy(ret->late, late_size > 0 ? late->str : "", late_size);
     ret->late[late_size] = '\0';
 
@@ -95,7 +95,7 @@ utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *r
     ret->gone = REDIS_NEVER_GONE;
     if (gone->type != REDIS_REPLY_NIL) {
         if (!mark_parse(gone, &gone_ms))
-            return redis_read_corrupt(reading, "utapid:gone", gone, err);
+            return redis_read_corrupt(reading, REDIS_OWN "gone", gone, err);
         ret->gone = utapi_interval_of(gone_ms);
     }
     if (!mark_parse(since, &ret->since) || ret->since % REDIS_DAY_MS != 0 || ret->since < REDIS_FIRST_DAY)

@@ -127,7 +127,7 @@ static utapi_status summaries_take(const redis_reading *reading, redis_plan *pla
                                    const redisReply *reply, redis_snapshot *ret, utapi_error *err)
 {
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, "utapid", reply, err);
+        return redis_read_corrupt(reading, REDIS_OWN "...", reply, err);
     for (size_t i = 0; i < reply->elements && day_next_asked(plan, at); i++) {
         redis_day *day = &plan->days[(*at)++];
         const redisReply *row = reply->element[i];

@@ -42,7 +42,7 @@ utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
             status = floor_queue(reading, state_names[s], bounds[b], err);
     if (status == UTAPI_OK)
-        status = redis_read_queue_key(reading, "LRANGE", "utapid:shifts", "0", "-1", err);
+        status = redis_read_queue_key(reading, "LRANGE", REDIS_OWN "shifts", "0", "-1", err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
         status = redis_read_queue_key(reading, "ZCARD", "storageUtilized", NULL, NULL, err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
@@ -145,11 +145,11 @@ static utapi_status shifts_take(const redis_reading *reading, const redisReply *
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, "utapid:shifts", reply, err);
+        return redis_read_corrupt(reading, REDIS_OWN "shifts", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         state_shift shift;
         if (!shift_parse(reply->element[i], &shift))
-            return redis_read_corrupt(reading, "utapid:shifts", reply->element[i], err);
+            return redis_read_corrupt(reading, REDIS_OWN "shifts", reply->element[i], err);
         for (size_t b = 0; b < BOUND_COUNT; b++) {
             state_floor *floor = &floors[shift.state][b];
             if (shift.interval <= bounds[b] && (!floor->found || floor->at < shift.cursor))

@@ -105,7 +105,7 @@ static utapi_status flow_is_gone(visit *all, const redis_sighting *flow, bool *r
 {
     redis_key key;
     UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_key_resource(&key, all->backend->uri.prefix, all->level, flow->name, "utapid:gone");
+    redis_key_resource(&key, all->backend->uri.prefix, all->level, flow->name, REDIS_OWN "gone");
     redis_args_add(&all->args, "GET");
     redis_args_key(&all->args, &key);
     const utapi_status status = visit_ask(all, &reply, err);

@@ -110,7 +110,7 @@ long long redis_dump_sweeps_left(void)
 
 static bool key_is_ours(const char *key)
 {
-    return strstr(key, ":utapid:") != NULL || strncmp(key, "s3:locations:", strlen("s3:locations:")) == 0;
+    return strstr(key, "utapid:") != NULL || strncmp(key, "s3:locations:", strlen("s3:locations:")) == 0;
 }
 
 static bool string_equals(const char *key, const json_t *value)

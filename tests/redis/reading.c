@@ -37,6 +37,17 @@ void raw_flow(reading *r, const char *bucket, utapi_interval interval, const cha
     raw(r, "INCRBY s3:buckets:%lld:%s:%s %lld", (long long)interval, bucket, metric, amount);
 }
 
+void write_put(reading *r, const char *bucket, int64_t time_ms)
+{
+    utapi_applied applied;
+    const utapi_entry entry = {.time_ms = time_ms,
+                               .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket)},
+                               .operation = UTAPI_OP_PUT_OBJECT,
+                               .delta = {1, 1, 1, 0}};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .taken_ms = r->now_ms};
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+}
+
 static void read_clock(reading *r)
 {
     redisReply *reply = redisCommand(r->raw, "TIME");
@@ -61,6 +72,9 @@ int reading_setup(void **state)
     CHECK_OK(redis_uri_parse(uri, &r->backend.uri, &r->err), &r->err);
     r->backend.pool = redis_pool_new(&r->backend.uri);
     assert_non_null(r->backend.pool);
+    r->backend.writer = redis_link_new(&r->backend.uri);
+    assert_non_null(r->backend.writer);
+    assert_int_equal(pthread_mutex_init(&r->backend.writing, NULL), 0);
     read_clock(r);
     *state = r;
     return 0;
@@ -69,6 +83,8 @@ int reading_setup(void **state)
 int reading_teardown(void **state)
 {
     reading *r = *state;
+    redis_link_free(r->backend.writer);
+    pthread_mutex_destroy(&r->backend.writing);
     redis_pool_free(r->backend.pool);
     redis_uri_done(&r->backend.uri);
     redisFree(r->raw);

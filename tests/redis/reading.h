@@ -16,7 +16,7 @@
 typedef struct reading {
     redis_server server;
     redisContext *raw;     /* writes keys as a Node client does */
-    redis_backend backend; /* reads them */
+    redis_backend backend; /* reads them, and writes its own */
     utapi_error err;
     int64_t now_ms; /* Redis's clock at the beginning of the case */
     int64_t today;  /* the first millisecond of its day */
@@ -36,6 +36,9 @@ long long raw_number(reading *r, const char *format, ...);
 
 /** Adds to a flow of a bucket as a Node client does. */
 void raw_flow(reading *r, const char *bucket, utapi_interval interval, const char *metric, long long amount);
+
+/** Counts a putObject of one byte for a bucket, as utapid does. */
+void write_put(reading *r, const char *bucket, int64_t time_ms);
 
 /** The first interval of a day that is closed: `back` days before yesterday. */
 utapi_interval closed_day(const reading *r, int back);

@@ -30,7 +30,7 @@ static void drop_flows(reading *r)
 
 static long long summaries(reading *r, const char *name)
 {
-    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:%s:utapid:1*", name);
+    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:%s:+utapid:1*", name);
     assert_non_null(keys);
     const long long count = (long long)keys->elements;
     freeReplyObject(keys);
@@ -87,11 +87,11 @@ static void summaries_may_be_dropped_or_spoilt(void **state)
         assert_int_equal(puts_of(&usage), sum);
         assert_int_equal(summaries(r, "b"), 3);
         const long long day = first + DAY;
-        raw(r, "DEL s3:buckets:b:utapid:%lld", day);
+        raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
         if (i == 1)
-            raw(r, "SET s3:buckets:b:utapid:%lld spoilt", day);
+            raw(r, "SET s3:buckets:b:+utapid:%lld spoilt", day);
         if (i == 2)
-            raw(r, "LPUSH s3:buckets:b:utapid:%lld spoilt", day);
+            raw(r, "LPUSH s3:buckets:b:+utapid:%lld spoilt", day);
     }
 }
 
@@ -137,9 +137,9 @@ static void a_question_from_the_epoch_leaves_no_trail_of_empty_days(void **state
         const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
         assert_int_equal(puts_of(&usage), sum);
         assert_true(summaries(r, "b") < 10);
-        assert_int_equal(raw_number(r, "GET s3:buckets:b:utapid:since"), first);
+        assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:since"), first);
     }
-    raw(r, "DEL s3:buckets:b:utapid:since"); /* slower, and right */
+    raw(r, "DEL s3:buckets:b:+utapid:since"); /* slower, and right */
     const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
     assert_int_equal(puts_of(&usage), sum);
 }
@@ -148,9 +148,9 @@ static void what_scripts_wrote_outside_the_bounds_is_found(void **state)
 {
     reading *r = *state;
     const long long days[] = {0, 14610 * DAY, closed_day(r, 10), r->today + 100 * DAY, 44739242 * DAY};
-    raw(r, "SET s3:buckets:b:utapid:since %lld", (long long)closed_day(r, 5));
+    raw(r, "SET s3:buckets:b:+utapid:since %lld", (long long)closed_day(r, 5));
     for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
-        raw(r, "ZADD s3:buckets:b:utapid:odd %lld %lld", days[i], days[i]);
+        raw(r, "ZADD s3:buckets:b:+utapid:odd %lld %lld", days[i], days[i]);
         raw_flow(r, "b", days[i] + 10 * INTERVAL, "PutObject", 1);
     }
     utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
@@ -174,6 +174,30 @@ static void an_unknown_name_leaves_only_what_goes_by_itself(void **state)
     freeReplyObject(keys);
 }
 
+/* ---- names of keys ------------------------------------------------------------------------ */
+
+/* The patterns whose keys a Node client lets expire when the bucket "utapid" is deleted. */
+static void a_deleted_bucket_named_utapid_takes_nothing_of_others(void **state)
+{
+    reading *r = *state;
+    static const char *const own[] = {"odd", "since", "late", "gone"};
+    write_put(r, "photos", closed_day(r, 3));
+    write_put(r, "photos", INTERVAL); /* before anybody counted */
+    (void)ask_bucket(r, "photos", REDIS_FIRST_DAY, interval_now(r));
+    write_put(r, "photos", closed_day(r, 2));
+    (void)ask_bucket(r, "photos", 0, interval_now(r));
+    assert_true(summaries(r, "photos") > 0);
+    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("photos"), closed_day(r, 3),
+                                &r->err),
+             &r->err);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        assert_int_equal(raw_number(r, "EXISTS s3:buckets:photos:+utapid:%s", own[i]), 1);
+    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:*:utapid:*");
+    assert_non_null(keys);
+    assert_int_equal(keys->elements, 0);
+    freeReplyObject(keys);
+}
+
 /* ---- what must not be stored -------------------------------------------------------------- */
 
 /* A Node server's deleteBucket lets all keys of a bucket expire. */
@@ -188,12 +212,12 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
     utapi_usage usage = ask_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 3);
     for (int d = 0; d < 2; d++) {
-        const long long left = raw_number(r, "PTTL s3:buckets:b:utapid:%lld", first + d * DAY);
+        const long long left = raw_number(r, "PTTL s3:buckets:b:+utapid:%lld", first + d * DAY);
         assert_true(left > 0 && left <= 1000000);
     }
     usage = ask_bucket(r, "counted", first, first + DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 4);
-    const long long left = raw_number(r, "PTTL s3:buckets:counted:utapid:%lld", (long long)first);
+    const long long left = raw_number(r, "PTTL s3:buckets:counted:+utapid:%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
 }
 
@@ -204,7 +228,7 @@ static long long offer(reading *r, const char *late, const char *source)
     redis_args args = {0};
     redisReply *reply = NULL;
     static const char *const words[] = {"7",
-                                        "s3:buckets:b:utapid:late",
+                                        "s3:buckets:b:+utapid:late",
                                         "s3:buckets:b:storageUtilized:counter",
                                         "s3:buckets:b:numberOfObjects:counter",
                                         "s3:buckets:b:storageUtilized",
@@ -231,7 +255,7 @@ static void sums_that_may_be_wrong_are_not_stored(void **state)
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     raw(r, "SET source 1");
     assert_int_equal(offer(r, "1", "source"), 0); /* a late write came, or its mark went */
-    raw(r, "INCR s3:buckets:b:utapid:late");
+    raw(r, "INCR s3:buckets:b:+utapid:late");
     assert_int_equal(offer(r, "", "source"), 0);
     assert_int_equal(offer(r, "1", "gone"), 0); /* what was read is not there any more */
     assert_int_equal(raw_number(r, "EXISTS target"), 0);
@@ -274,8 +298,8 @@ static void late_write(reading *r, utapi_interval interval, int number)
     const long long day = (long long)(interval - interval % DAY);
     raw(r, "MULTI");
     raw_flow(r, "b", interval, "PutObject", 1);
-    raw(r, "INCR s3:buckets:b:utapid:late");
-    raw(r, "DEL s3:buckets:b:utapid:%lld", day);
+    raw(r, "INCR s3:buckets:b:+utapid:late");
+    raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
     raw(r, "ZREMRANGEBYSCORE s3:buckets:b:numberOfObjects 900000 900000");
     raw(r, "ZADD s3:buckets:b:numberOfObjects 900000 %d:uuid", number);
     raw(r, "EXEC");
@@ -355,6 +379,7 @@ int main(void)
         READING_CASE(a_question_from_the_epoch_leaves_no_trail_of_empty_days),
         READING_CASE(what_scripts_wrote_outside_the_bounds_is_found),
         READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
+        READING_CASE(a_deleted_bucket_named_utapid_takes_nothing_of_others),
         READING_CASE(summaries_of_an_expiring_bucket_go_with_it),
         READING_CASE(sums_that_may_be_wrong_are_not_stored),
         READING_CASE(a_full_redis_answers_when_there_is_room_again),

@@ -89,11 +89,11 @@ static void changes_noted_for_later_are_in_the_answer(void **state)
     reading *r = *state;
     for (int i = 2; i <= 6; i += 2)
         raw(r, "ZADD s3:buckets:b:storageUtilized %lld %d:uuid", T0 + i * INTERVAL, i * 10);
-    raw(r, "RPUSH s3:buckets:b:utapid:shifts %b", "o 0 7 1700006400000", (size_t)19);
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", "o 0 7 1700006400000", (size_t)19);
     char shift[96];
     const int size = snprintf(shift, sizeof shift, "s %lld 1000 %lld", (long long)(T0 + INTERVAL),
                               (long long)(T0 + 6 * INTERVAL));
-    raw(r, "RPUSH s3:buckets:b:utapid:shifts %b", shift, (size_t)size);
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", shift, (size_t)size);
     static const int64_t bytes[] = {0, 1000, 1020, 1020, 1040, 1040, 60, 60};
     for (int i = 0; i < 8; i++) {
         const utapi_usage usage = ask_bucket(r, "b", T0, T0 + i * INTERVAL);
@@ -148,9 +148,9 @@ static void what_cannot_be_read_is_named(void **state)
     raw(r, "SET s3:buckets:%lld:b:PutObject 9223372036854775808", T0);
     CHECK_STATUS(UTAPI_OVERFLOW, read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err);
     raw(r, "SET s3:buckets:%lld:b:PutObject 1", T0);
-    raw(r, "RPUSH s3:buckets:b:utapid:shifts nonsense");
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts nonsense");
     CHECK_STATUS(UTAPI_CORRUPT, read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err);
-    raw(r, "DEL s3:buckets:b:utapid:shifts");
+    raw(r, "DEL s3:buckets:b:+utapid:shifts");
     CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the link is still good */
     assert_int_equal(puts_of(&usage), 1);
 }
@@ -215,7 +215,7 @@ static void a_forgotten_time_does_not_count(void **state)
         raw_flow(r, "b", T0 + i * INTERVAL, "PutObject", 1);
     utapi_usage usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 4 * 96);
-    raw(r, "SET s3:buckets:b:utapid:gone %lld", T0 + 2 * DAY + 5 * INTERVAL + 7);
+    raw(r, "SET s3:buckets:b:+utapid:gone %lld", T0 + 2 * DAY + 5 * INTERVAL + 7);
     usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL); /* its own interval was cleared, if it is gone */
     assert_int_equal(puts_of(&usage), 2 * 96 - 5);
 }
@@ -317,7 +317,7 @@ static void each_resource_is_visited_once(void **state)
     raw(r, "SET s3:buckets:%lld:1700007300000:x:incomingBytes 1", T0);
     raw(r, "SET s3:buckets:epoch:PutObject 1");
     raw(r, "SET s3:accounts:%lld:account:PutObject 1", T0);
-    raw(r, "SET s3:buckets:own:utapid:late 1"); /* no sign of life */
+    raw(r, "SET s3:buckets:own:+utapid:late 1"); /* no sign of life */
     raw(r, "SET other:buckets:own:storageUtilized:counter 1");
     visit_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 5);
@@ -338,7 +338,7 @@ static void flows_of_a_forgotten_time_are_no_sign_of_life(void **state)
     raw_flow(r, "b", T0, "PutObject", 1);
     raw_flow(r, "again", T0, "PutObject", 1);
     raw_flow(r, "again", T0 + 5 * INTERVAL, "PutObject", 1);
-    raw(r, "MSET s3:buckets:b:utapid:gone %lld s3:buckets:again:utapid:gone %lld", T0 + INTERVAL,
+    raw(r, "MSET s3:buckets:b:+utapid:gone %lld s3:buckets:again:+utapid:gone %lld", T0 + INTERVAL,
         T0 + INTERVAL);
     visit_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 1);

@@ -96,7 +96,7 @@ if not MARKS_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
     return {'MARKS'}
 end
 for _, each in ipairs(marks) do
-    if (call('GET', prefix_of(P, each.first, each.second) .. 'utapid:gone') or '') ~= each.third then
+    if (call('GET', prefix_of(P, each.first, each.second) .. OWN .. 'gone') or '') ~= each.third then
         return {'MARKS'}
     end
 end
@@ -164,7 +164,7 @@ for _, cell in ipairs(cells) do
     end
 end
 for _, step in ipairs(steps) do
-    if step.kind == 'F' and call('EXISTS', prefix_of(P, step.first, step.second) .. 'utapid:shifts') == 1 then
+    if step.kind == 'F' and call('EXISTS', prefix_of(P, step.first, step.second) .. OWN .. 'shifts') == 1 then
         return {'SHIFTS', step.first, step.second}
     end
 end
@@ -185,7 +185,7 @@ local function state_shift(cell, metric, amount)
     end
     budget = budget - most
     if most < #members / 2 then
-        call('RPUSH', cell.prefix .. 'utapid:shifts',
+        call('RPUSH', cell.prefix .. OWN .. 'shifts',
                    STATES[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
         call('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
         noted = noted + 1
@@ -223,10 +223,10 @@ local function day_touch(cell)
         return
     end
     touched[tag] = true
-    call('INCR', cell.prefix .. 'utapid:late')
-    call('DEL', cell.prefix .. 'utapid:' .. text)
-    if early or day < tonumber(call('GET', cell.prefix .. 'utapid:since') or FIRST_DAY) then
-        call('ZADD', cell.prefix .. 'utapid:odd', text, text)
+    call('INCR', cell.prefix .. OWN .. 'late')
+    call('DEL', cell.prefix .. OWN .. text)
+    if early or day < tonumber(call('GET', cell.prefix .. OWN .. 'since') or FIRST_DAY) then
+        call('ZADD', cell.prefix .. OWN .. 'odd', text, text)
     end
 end
 

@@ -14,7 +14,7 @@ if TIME == '' then
     end
     TIME = string.format('%.0f', tonumber(at))
 end
-if redis.call('EXISTS', prefix_of(P, LEVEL, NAME) .. 'utapid:shifts') == 1 then
+if redis.call('EXISTS', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') == 1 then
     return 'SHIFTS'
 end
 forget(P, LEVEL, NAME, TIME, unique_next)

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- forgetting.lua - takes away what a resource came to until a time. Stands before the scripts that name it.
 
+local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
+
 local function prefix_of(P, level, name)
     return P .. ':' .. level .. ':' .. name .. ':'
 end
@@ -48,7 +50,7 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     end
     if most < #later / 2 then
         local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-        redis.call('RPUSH', prefix .. 'utapid:shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
+        redis.call('RPUSH', prefix .. OWN .. 'shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
                    ' ' .. delta .. ' ' .. later[2 * most])
         redis.call('SADD', P .. ':utapid:shifting', level .. ':' .. name)
     end
@@ -69,7 +71,7 @@ end
 -- the time's own interval go at once, for what comes after may count there.
 local function forget(P, level, name, time, unique_next)
     local prefix = prefix_of(P, level, name)
-    local last = redis.call('GET', prefix .. 'utapid:gone')
+    local last = redis.call('GET', prefix .. OWN .. 'gone')
     if level == 'buckets' then
         redis.call('ZREM', P .. ':utapid:due', name)
     end
@@ -86,9 +88,9 @@ local function forget(P, level, name, time, unique_next)
         flows[i] = P .. ':' .. level .. ':' .. (at == 0 and '' or interval .. ':') .. name .. ':' .. metric
     end
     redis.call('UNLINK', unpack(flows))
-    redis.call('INCR', prefix .. 'utapid:late')
-    redis.call('DEL', prefix .. 'utapid:' .. day)
-    redis.call('SET', prefix .. 'utapid:gone', time)
+    redis.call('INCR', prefix .. OWN .. 'late')
+    redis.call('DEL', prefix .. OWN .. day)
+    redis.call('SET', prefix .. OWN .. 'gone', time)
     redis.call('SET', P .. ':utapid:forgotten', '1')
     sweep_note(P, level, name, first[2] and tonumber(first[2]) < at and first[2] or interval, interval)
 end

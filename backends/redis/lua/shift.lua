@@ -5,7 +5,7 @@
 local P, LEVEL, NAME, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local SLICE, METRICS = 64, {s = 'storageUtilized', o = 'numberOfObjects'}
 local prefix = prefix_of(P, LEVEL, NAME)
-local shifts = prefix .. 'utapid:shifts'
+local shifts = prefix .. OWN .. 'shifts'
 local first = redis.call('LINDEX', shifts, 0)
 if not first then
     redis.call('SREM', P .. ':utapid:shifting', LEVEL .. ':' .. NAME)
