@@ -103,7 +103,9 @@ static void offer_begin(redis_reading *reading, size_t count)
     static const char *const owners[] = {REDIS_OWN "late", "storageUtilized:counter",
                                          "numberOfObjects:counter", "storageUtilized", "numberOfObjects"};
     redis_key key;
-    redis_args_number(&reading->args, (int64_t)(5 + 2 * count));
+    redis_args_number(&reading->args, (int64_t)(6 + 2 * count));
+    redis_key_own(&key, reading->prefix, "late");
+    redis_args_key(&reading->args, &key);
     for (size_t i = 0; i < 5; i++) {
         redis_key_resource(&key, reading->prefix, reading->level, reading->name, owners[i]);
         redis_args_key(&reading->args, &key);
@@ -153,18 +155,25 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, const ba
         redis_args_key(&reading->args, &key);
         redis_args_key(&reading->args, &key);
     }
-    redis_args_add(&reading->args, reading->marks.late);
+    redis_args_number(&reading->args, reading->marks.late);
     redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        redis_args_number(&reading->args, picked[i]->day->first);
+        redis_args_number(&reading->args, picked[i]->day->first + REDIS_DAY_MS);
         redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
-    if (raised)
+    }
+    if (raised) {
+        redis_args_number(&reading->args, 0);
         redis_args_number(&reading->args, since);
+        redis_args_number(&reading->args, since);
+    }
 
     UTAPI_AUTO(redisReply) *reply = NULL;
     const utapi_status status =
         redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
     redis_args_clear(&reading->args);
-    if (raised && status == UTAPI_OK && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
+    if (raised && status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == count + 1 &&
+        reply->element[count]->integer > 0)
         reading->marks.since = since;
 }
 
@@ -203,12 +212,6 @@ typedef struct day_scan {
     size_t head; /* bytes of "P:L:" */
 } day_scan;
 
-static int day_compare(const void *key, const void *element)
-{
-    const utapi_interval day = *(const utapi_interval *)key, other = ((const redis_day *)element)->first;
-    return day < other ? -1 : day > other;
-}
-
 /* "P:L:<interval>:<name>:<Metric>": its day is not empty. What only looks like it costs a look more. */
 static utapi_status scan_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
@@ -220,7 +223,7 @@ static utapi_status scan_key(void *ctx, utapi_string key, bool *stop, utapi_erro
          i < key.size && i < scan->head + 16 && key.data[i] >= '0' && key.data[i] <= '9'; i++)
         day = day * 10 + (key.data[i] - '0');
     day -= day % REDIS_DAY_MS;
-    redis_day *found = bsearch(&day, scan->plan->days, scan->plan->day_count, sizeof *found, day_compare);
+    redis_day *found = redis_plan_find(scan->plan, day);
     if (found != NULL)
         found->empty = false;
     return UTAPI_OK;

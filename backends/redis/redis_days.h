@@ -4,7 +4,7 @@
  *
  * A summary is the sum of a closed day's flows (P:L:N:+utapid:D, a snapshot). Nobody has to make it, anybody may drop
  * it: who misses it reads the day's 5,568 keys, and offers what they sum up to. lua/keep_day.lua stores that
- * unless a late write was counted meanwhile, or the keys are about to expire.
+ * unless a late write into that day was counted meanwhile, or the keys are about to expire.
  */
 #ifndef REDIS_REDIS_DAYS_H
 #define REDIS_REDIS_DAYS_H

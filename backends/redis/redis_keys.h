@@ -13,12 +13,14 @@
  *     P:L:I:N:<Metric>                   a flow in I
  *
  *     P:L:N:+utapid:D                    sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
- *     P:L:N:+utapid:late                 raised by each write into a closed day
+ *     P:L:N:+utapid:late                 sorted set, member: a closed day that was written into, score: the number of the
+ *                                        newest such write (P:utapid:late)
  *     P:L:N:+utapid:since                a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
  *     P:L:N:+utapid:odd                  sorted set, score and member: days that a script wrote flows into although they
  *                                        lie before `since`, or although the interval begins more than an hour from now
  *     P:L:N:+utapid:shifts               late changes of state that the sorted sets do not hold yet
  *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
+ *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
  *     P:utapid:identity                  of the database: made at the first connection
  *     P:utapid:fence:W                   where the writer's fence stands
  *     P:utapid:seen:<time>:<uuid>        when a uuid was taken

@@ -5,8 +5,8 @@
  * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
  * Summaries that turn out to be missing are made (redis_days.c) before another snapshot. What was read outside the
  * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
- * anything, and that raises `late`: if it differs in the snapshot, the answer is begun again. From the third time on,
- * the snapshot itself reads what late writes keep out of summaries. */
+ * anything, and that marks the day in `late`: if the snapshot finds such a mark, the answer is begun again. From the
+ * third time on, the snapshot itself reads what late writes keep out of summaries. */
 #include "redis_days.h"
 
 #include "utapi/scoped.h"
@@ -149,11 +149,9 @@ static utapi_status look(redis_reading *reading, utapi_error *err)
 /* ---- an answer ---------------------------------------------------------------------------- */
 
 /* Whether a snapshot and what was read before it belong together. */
-static bool snapshot_holds(const redis_reading *reading, const redis_plan *plan, const redis_snapshot *of)
+static bool snapshot_holds(const redis_reading *reading, const redis_snapshot *of)
 {
-    const bool read_before = plan->edge_count > 0 || plan->summed.present != 0;
-    return redis_marks_hold(&reading->marks, &of->marks) &&
-           (!read_before || strcmp(reading->marks.late, of->marks.late) == 0);
+    return redis_marks_hold(&reading->marks, &of->marks) && !of->stale;
 }
 
 /* Plans anew and takes a snapshot, with its days summed up. *ret_done: it is the answer. */
@@ -170,7 +168,7 @@ static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_pla
         if (status == UTAPI_OK)
             status = redis_snapshot_take(reading, plan, of, err);
     }
-    *ret_done = status == UTAPI_OK && of->missing == 0 && snapshot_holds(reading, plan, of);
+    *ret_done = status == UTAPI_OK && of->missing == 0 && snapshot_holds(reading, of);
     return status;
 }
 

@@ -26,7 +26,7 @@ typedef struct redis_span {
 
 /** What is noted of a resource (redis_keys.h). */
 typedef struct redis_marks {
-    char late[24];        /* as it is stored; "": never raised */
+    int64_t late;         /* the number of the newest write into a closed day, of any resource */
     utapi_interval gone;  /* the interval of the forgetting; REDIS_NEVER_GONE */
     utapi_interval since; /* REDIS_FIRST_DAY where nothing else is noted */
     utapi_interval *odd;  /* owned; ascending: those inside the range */
@@ -77,6 +77,8 @@ int64_t redis_monotonic_ms(void);
 utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, const redisReply *reply,
                                 utapi_error *err);
 
+typedef struct redis_plan redis_plan;
+
 /* ---- redis_read_marks.c ------------------------------------------------------------------- */
 
 enum { REDIS_MARKS_COMMANDS = 2 };
@@ -88,9 +90,16 @@ UTAPI_MUST_USE utapi_status redis_marks_queue(redis_reading *reading, utapi_erro
 UTAPI_MUST_USE utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *replies,
                                              redis_marks *ret, utapi_error *err);
 
-/** Whether what was planned by some marks is still right: `late` aside. */
+/** Whether what was planned by some marks is still right; redis_late_take() says the rest. */
 bool redis_marks_hold(const redis_marks *planned, const redis_marks *now);
 void redis_marks_done(redis_marks *marks);
+
+/** Queues the question for days that were written into since reading->marks were read: one reply. */
+UTAPI_MUST_USE utapi_status redis_late_queue(redis_reading *reading, utapi_error *err);
+
+/** Sets *ret_stale if one of them is among what a plan had read before: edges, and days that were summed up. */
+UTAPI_MUST_USE utapi_status redis_late_take(const redis_reading *reading, const redis_plan *plan,
+                                            const redisReply *reply, bool *ret_stale, utapi_error *err);
 
 /* ---- redis_read_flows.c ------------------------------------------------------------------- */
 
@@ -142,7 +151,7 @@ typedef struct redis_day {
 } redis_day;
 
 /** How a range's flows are to be found. */
-typedef struct redis_plan {
+struct redis_plan {
     redis_day *days; /* owned; ascending */
     size_t day_count, day_room;
     redis_span *spans; /* owned: to be read in the snapshot */
@@ -150,7 +159,7 @@ typedef struct redis_plan {
     redis_span edges[2]; /* parts of closed days: may be read before, for only late writes change them */
     size_t edge_count;
     utapi_sums summed; /* of the days that were summed up */
-} redis_plan;
+};
 
 /** What a snapshot reads key by key although it is closed, because late writes keep coming in. */
 typedef struct redis_raw {
@@ -168,6 +177,9 @@ UTAPI_MUST_USE utapi_status redis_plan_make(const redis_reading *reading, const 
                                             redis_plan *ret, utapi_error *err);
 void redis_plan_done(redis_plan *plan);
 
+/** The day of a plan that begins then; NULL if it has none. */
+redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first);
+
 /* ---- redis_read_snapshot.c ---------------------------------------------------------------- */
 
 /** What one snapshot brought. */
@@ -178,6 +190,7 @@ typedef struct redis_snapshot {
     utapi_usage states;
     utapi_sums flows;
     size_t missing; /* summaries: their days are REDIS_DAY_MISSING now */
+    bool stale;     /* a late write changed what was read before */
 } redis_snapshot;
 
 UTAPI_MUST_USE utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,

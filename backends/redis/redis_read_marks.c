@@ -9,16 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- noting and taking -------------------------------------------------------------------- */
+
 utapi_status redis_marks_queue(redis_reading *reading, utapi_error *err)
 {
-    static const char *const marks[] = {REDIS_OWN "late", REDIS_OWN "gone", REDIS_OWN "since"};
+    static const char *const marks[] = {REDIS_OWN "gone", REDIS_OWN "since"};
     redis_key keys[3], odd;
     char first[24], last[24];
     redis_args_add(&reading->args, "MGET");
-    for (size_t i = 0; i < 3; i++) {
-        redis_key_resource(&keys[i], reading->prefix, reading->level, reading->name, marks[i]);
+    redis_key_own(&keys[0], reading->prefix, "late");
+    for (size_t i = 0; i < 2; i++)
+        redis_key_resource(&keys[1 + i], reading->prefix, reading->level, reading->name, marks[i]);
+    for (size_t i = 0; i < 3; i++)
         redis_args_bytes(&reading->args, keys[i].bytes, keys[i].size);
-    }
     const utapi_status status = redis_read_queue(reading, err);
     if (status != UTAPI_OK)
         return status;
@@ -82,14 +85,12 @@ utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *r
 {
     const redisReply *marks = replies[0];
     if (marks->type != REDIS_REPLY_ARRAY || marks->elements != 3)
-        return redis_read_corrupt(reading, REDIS_OWN "late", marks, err);
+        return redis_read_corrupt(reading, REDIS_OWN "gone", marks, err);
 
     const redisReply *late = marks->element[0], *gone = marks->element[1], *since = marks->element[2];
-    const size_t late_size = late->type == REDIS_REPLY_STRING ? late->len : 0;
-    if (late_size >= sizeof ret->late)
-        return redis_read_corrupt(reading, REDIS_OWN "late", late, err);
-    memcpy(ret->late, late_size > 0 ? late->str : "", late_size);
-    ret->late[late_size] = '\0';
+    ret->late = 0;
+    if (late->type != REDIS_REPLY_NIL && !mark_parse(late, &ret->late))
+        return utapi_fail(err, UTAPI_CORRUPT, "%s:utapid:late is no number", reading->prefix);
 
     int64_t gone_ms;
     ret->gone = REDIS_NEVER_GONE;
@@ -105,7 +106,7 @@ utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *r
 
 bool redis_marks_hold(const redis_marks *planned, const redis_marks *now)
 {
-    return planned->gone == now->gone && planned->since <= now->since &&
+    return planned->late <= now->late && planned->gone == now->gone && planned->since <= now->since &&
            planned->odd_count == now->odd_count &&
            (now->odd_count == 0 || memcmp(planned->odd, now->odd, now->odd_count * sizeof *now->odd) == 0);
 }
@@ -114,4 +115,36 @@ void redis_marks_done(redis_marks *marks)
 {
     free(marks->odd);
     *marks = (redis_marks){0};
+}
+
+/* ---- late writes -------------------------------------------------------------------------- */
+
+utapi_status redis_late_queue(redis_reading *reading, utapi_error *err)
+{
+    char since[24];
+    snprintf(since, sizeof since, "(%lld", (long long)reading->marks.late);
+    return redis_read_queue_key(reading, "ZRANGEBYSCORE", REDIS_OWN "late", since, "+inf", err);
+}
+
+static bool plan_has_read(const redis_plan *plan, utapi_interval day)
+{
+    for (size_t i = 0; i < plan->edge_count; i++)
+        if (plan->edges[i].first >= day && plan->edges[i].first < day + REDIS_DAY_MS)
+            return true;
+    const redis_day *found = redis_plan_find(plan, day);
+    return found != NULL && found->is == REDIS_DAY_SUMMED;
+}
+
+utapi_status redis_late_take(const redis_reading *reading, const redis_plan *plan, const redisReply *reply,
+                             bool *ret_stale, utapi_error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return redis_read_corrupt(reading, REDIS_OWN "late", reply, err);
+    for (size_t i = 0; i < reply->elements; i++) {
+        int64_t day;
+        if (!mark_parse(reply->element[i], &day))
+            return redis_read_corrupt(reading, REDIS_OWN "late", reply->element[i], err);
+        *ret_stale |= plan_has_read(plan, day);
+    }
+    return UTAPI_OK;
 }

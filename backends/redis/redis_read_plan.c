@@ -149,6 +149,19 @@ utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw,
     return status;
 }
 
+static int day_compare(const void *key, const void *element)
+{
+    const utapi_interval day = *(const utapi_interval *)key, other = ((const redis_day *)element)->first;
+    return day < other ? -1 : day > other;
+}
+
+redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first)
+{
+    if (plan->day_count == 0)
+        return NULL;
+    return bsearch(&first, plan->days, plan->day_count, sizeof *plan->days, day_compare);
+}
+
 void redis_plan_done(redis_plan *plan)
 {
     free(plan->days);

@@ -82,6 +82,8 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
     if (status == UTAPI_OK)
         status = redis_marks_queue(reading, err);
     if (status == UTAPI_OK)
+        status = redis_late_queue(reading, err);
+    if (status == UTAPI_OK)
         status = redis_states_queue(reading, err);
     if (status == UTAPI_OK && want->writer != NULL)
         status = redis_fence_queue(reading, want->writer, err);
@@ -196,10 +198,13 @@ static utapi_status exec_take(redis_reading *reading, redis_plan *plan, const re
         return utapi_fail(err, UTAPI_CORRUPT, "EXEC: an answer of another shape than Redis gives");
     answers left = {exec->element, exec->element + exec->elements};
     const size_t states = redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
-    utapi_status status = answers_check(&left, REDIS_MARKS_COMMANDS + states + fences, err);
+    utapi_status status = answers_check(&left, REDIS_MARKS_COMMANDS + 1 + states + fences, err);
     if (status == UTAPI_OK)
         status = redis_marks_take(reading, left.at, &ret->marks, err);
     left.at += REDIS_MARKS_COMMANDS;
+    if (status == UTAPI_OK)
+        status = redis_late_take(reading, plan, *left.at, &ret->stale, err);
+    left.at++;
     if (status == UTAPI_OK)
         status = redis_states_take(reading, left.at, &ret->states, err);
     left.at += states;
@@ -230,6 +235,7 @@ utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis
 {
     ret->flows.present = 0;
     ret->missing = 0;
+    ret->stale = false;
     const utapi_status status = snapshot_queue(reading, plan, ret, err);
     return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;
 }

@@ -221,28 +221,31 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
     assert_true(left > 0 && left <= 500000);
 }
 
-/* Runs the script as a reader would. */
+/* Runs the script as a reader would that began at `late`: one value, of the day that is `day`. */
 static long long offer(reading *r, const char *late, const char *source)
 {
     redis_link *link = redis_pool_take(r->backend.pool);
     redis_args args = {0};
     redisReply *reply = NULL;
-    static const char *const words[] = {"7",
-                                        "s3:buckets:b:+utapid:late",
-                                        "s3:buckets:b:storageUtilized:counter",
-                                        "s3:buckets:b:numberOfObjects:counter",
-                                        "s3:buckets:b:storageUtilized",
-                                        "s3:buckets:b:numberOfObjects",
-                                        "target"};
+    static const char *const before[] = {"8",
+                                         "s3:utapid:late",
+                                         "s3:buckets:b:+utapid:late",
+                                         "s3:buckets:b:storageUtilized:counter",
+                                         "s3:buckets:b:numberOfObjects:counter",
+                                         "s3:buckets:b:storageUtilized",
+                                         "s3:buckets:b:numberOfObjects",
+                                         "target"};
+    static const char *const after[] = {"60000", "172800000", "259200000", "value"};
     assert_non_null(link);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        redis_args_add(&args, words[i]);
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+        redis_args_add(&args, before[i]);
     redis_args_add(&args, source);
     redis_args_add(&args, late);
-    redis_args_add(&args, "60000");
-    redis_args_add(&args, "value");
+    for (size_t i = 0; i < sizeof after / sizeof *after; i++)
+        redis_args_add(&args, after[i]);
     CHECK_OK(redis_link_run(link, REDIS_SCRIPT_KEEP_DAY, &args, &reply, &r->err), &r->err);
-    const long long stored = reply->integer;
+    assert_int_equal(reply->elements, 1);
+    const long long stored = reply->element[0]->integer;
     freeReplyObject(reply);
     redis_args_done(&args);
     redis_pool_give(r->backend.pool, link);
@@ -254,18 +257,21 @@ static void sums_that_may_be_wrong_are_not_stored(void **state)
     reading *r = *state;
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     raw(r, "SET source 1");
-    assert_int_equal(offer(r, "1", "source"), 0); /* a late write came, or its mark went */
-    raw(r, "INCR s3:buckets:b:+utapid:late");
-    assert_int_equal(offer(r, "", "source"), 0);
-    assert_int_equal(offer(r, "1", "gone"), 0); /* what was read is not there any more */
+    assert_int_equal(offer(r, "1", "source"), 0); /* Redis was emptied */
+    raw(r, "SET s3:utapid:late 7");
+    raw(r, "ZADD s3:buckets:b:+utapid:late 5 172800000 6 86400000 7 259200000");
+    assert_int_equal(offer(r, "0", "source"), 0); /* a late write came */
+    assert_int_equal(offer(r, "4", "source"), 0);
+    assert_int_equal(offer(r, "7", "gone"), 0); /* what was read is not there any more */
+    assert_int_equal(offer(r, "8", "source"), 0);
     assert_int_equal(raw_number(r, "EXISTS target"), 0);
-    assert_int_equal(offer(r, "1", "source"), 1);
+    assert_int_equal(offer(r, "5", "source"), 1); /* what came later was of other days */
     assert_int_equal(raw_number(r, "PTTL target"), -1);
     raw(r, "PEXPIRE source 30000");
-    assert_int_equal(offer(r, "1", "source"), 1);
+    assert_int_equal(offer(r, "7", "source"), 1);
     assert_true(raw_number(r, "PTTL target") <= 30000);
     raw(r, "DEL s3:buckets:b:storageUtilized:counter");
-    assert_int_equal(offer(r, "1", "target"), 1); /* nobody knows it */
+    assert_int_equal(offer(r, "7", "target"), 1); /* nobody knows it */
     assert_true(raw_number(r, "PTTL target") > 30000);
 }
 
@@ -298,7 +304,8 @@ static void late_write(reading *r, utapi_interval interval, int number)
     const long long day = (long long)(interval - interval % DAY);
     raw(r, "MULTI");
     raw_flow(r, "b", interval, "PutObject", 1);
-    raw(r, "INCR s3:buckets:b:+utapid:late");
+    raw(r, "SET s3:utapid:late %d", number);
+    raw(r, "ZADD s3:buckets:b:+utapid:late %d %lld", number, day);
     raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
     raw(r, "ZREMRANGEBYSCORE s3:buckets:b:numberOfObjects 900000 900000");
     raw(r, "ZADD s3:buckets:b:numberOfObjects 900000 %d:uuid", number);
@@ -315,6 +322,55 @@ static void a_late_write_is_in_the_next_answer(void **state)
         assert_int_equal(puts_of(&usage), i);
         assert_int_equal(usage.number_of_objects[1], i);
     }
+}
+
+/* What a journal does that catches up. */
+typedef struct backlog {
+    reading *r;
+    atomic_bool stop;
+} backlog;
+
+static void *backlog_run(void *ctx)
+{
+    backlog *me = ctx;
+    while (!atomic_load(&me->stop))
+        write_put(me->r, "b", closed_day(me->r, 0));
+    return NULL;
+}
+
+static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    backlog late = {.r = r};
+    pthread_t writer;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    const int64_t sum = write_days(r, "b", first, 5);
+    assert_int_equal(pthread_create(&writer, NULL, backlog_run, &late), 0);
+    utapi_usage usage = ask_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), sum);
+    assert_int_equal(summaries(r, "b"), 5);
+    usage = ask_bucket(r, "b", first + DAY / 2, closed_day(r, 0) + DAY - INTERVAL);
+    assert_true(puts_of(&usage) > 0);
+    assert_int_equal(summaries(r, "b"), 5);
+    atomic_store(&late.stop, true);
+    pthread_join(writer, NULL);
+}
+
+/* A Node client lets all keys of a bucket expire that it finds; a late write comes; and they expire. */
+static void a_mark_of_a_late_write_outlives_what_expires(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    write_put(r, "b", first);
+    raw(r, "PEXPIRE s3:buckets:b:+utapid:late 20");
+    const long long before = raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first);
+    write_put(r, "b", first);
+    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:late"), -1);
+    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
+    raw(r, "FLUSHALL");
+    write_put(r, "b", first); /* no number comes twice */
+    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
 }
 
 enum { READERS = 3, LATE_WRITES = 1500 };
@@ -384,6 +440,8 @@ int main(void)
         READING_CASE(sums_that_may_be_wrong_are_not_stored),
         READING_CASE(a_full_redis_answers_when_there_is_room_again),
         READING_CASE(a_late_write_is_in_the_next_answer),
+        READING_CASE(late_writes_into_a_day_spoil_no_summary_of_others),
+        READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

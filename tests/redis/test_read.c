@@ -317,7 +317,7 @@ static void each_resource_is_visited_once(void **state)
     raw(r, "SET s3:buckets:%lld:1700007300000:x:incomingBytes 1", T0);
     raw(r, "SET s3:buckets:epoch:PutObject 1");
     raw(r, "SET s3:accounts:%lld:account:PutObject 1", T0);
-    raw(r, "SET s3:buckets:own:+utapid:late 1"); /* no sign of life */
+    raw(r, "SET s3:buckets:own:+utapid:since 1"); /* no sign of life */
     raw(r, "SET other:buckets:own:storageUtilized:counter 1");
     visit_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 5);

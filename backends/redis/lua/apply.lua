@@ -223,8 +223,7 @@ local function day_touch(cell)
         return
     end
     touched[tag] = true
-    call('INCR', cell.prefix .. OWN .. 'late')
-    call('DEL', cell.prefix .. OWN .. text)
+    day_drop(P, cell.prefix, text)
     if early or day < tonumber(call('GET', cell.prefix .. OWN .. 'since') or FIRST_DAY) then
         call('ZADD', cell.prefix .. OWN .. 'odd', text, text)
     end

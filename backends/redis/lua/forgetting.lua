@@ -15,6 +15,29 @@ local function counter_of(P, level, name, metric)
     return prefix_of(P, level, name) .. metric .. ':counter'
 end
 
+-- A number that no late write had before. It goes on where all of Redis was emptied.
+local late
+local function late_number(P)
+    if not late then
+        late = call('INCR', P .. ':utapid:late')
+        if late == 1 then
+            local now = call('TIME')
+            late = call('INCRBY', P .. ':utapid:late', now[1] .. format('%06d', now[2]))
+        end
+        late = format('%d', late)
+    end
+    return late
+end
+
+-- Drops what was summed up of a day that gets another write, and marks the day for those who sum it up at this moment
+-- (keep_day.lua). A mark stays where a Node client lets the resource's keys expire: nobody may take the write for undone.
+local function day_drop(P, prefix, day)
+    local marks = prefix .. OWN .. 'late'
+    call('ZADD', marks, late_number(P), day)
+    call('PERSIST', marks)
+    call('DEL', prefix .. OWN .. day)
+end
+
 local function negated(total)
     if string.sub(total, 1, 1) == '-' then
         return string.sub(total, 2)
@@ -88,8 +111,7 @@ local function forget(P, level, name, time, unique_next)
         flows[i] = P .. ':' .. level .. ':' .. (at == 0 and '' or interval .. ':') .. name .. ':' .. metric
     end
     redis.call('UNLINK', unpack(flows))
-    redis.call('INCR', prefix .. OWN .. 'late')
-    redis.call('DEL', prefix .. OWN .. day)
+    day_drop(P, prefix, day)
     redis.call('SET', prefix .. OWN .. 'gone', time)
     redis.call('SET', P .. ':utapid:forgotten', '1')
     sweep_note(P, level, name, first[2] and tonumber(first[2]) < at and first[2] or interval, interval)
