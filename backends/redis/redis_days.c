@@ -98,12 +98,12 @@ static utapi_interval plan_since(const redis_plan *plan, utapi_interval since)
     return since;
 }
 
-static void offer_begin(redis_reading *reading, size_t count)
+void redis_offer_begin(redis_reading *reading, size_t keys)
 {
     static const char *const owners[] = {REDIS_OWN "late", "storageUtilized:counter",
                                          "numberOfObjects:counter", "storageUtilized", "numberOfObjects"};
     redis_key key;
-    redis_args_number(&reading->args, (int64_t)(6 + 2 * count));
+    redis_args_number(&reading->args, (int64_t)(6 + keys));
     redis_key_own(&key, reading->prefix, "late");
     redis_args_key(&reading->args, &key);
     for (size_t i = 0; i < 5; i++) {
@@ -117,10 +117,24 @@ static void offer_key(redis_reading *reading, const sum *of)
     redis_key key;
     redis_key_day(&key, reading->prefix, reading->level, reading->name, of->day->first);
     redis_args_key(&reading->args, &key);
-    if (of->found)
-        redis_key_flow(&key, reading->prefix, reading->level, of->found_interval, reading->name,
-                       of->found_metric);
+    if (!of->found)
+        return;
+    redis_key_flow(&key, reading->prefix, reading->level, of->found_interval, reading->name,
+                   of->found_metric);
     redis_args_key(&reading->args, &key);
+}
+
+void redis_offer_value(redis_reading *reading, utapi_interval first, utapi_interval beyond, size_t sources)
+{
+    redis_args_number(&reading->args, first);
+    redis_args_number(&reading->args, beyond);
+    redis_args_number(&reading->args, (int64_t)sources);
+}
+
+void redis_offer_marks(redis_reading *reading, int64_t late)
+{
+    redis_args_number(&reading->args, late);
+    redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
 }
 
 /* Which of a batch are to be stored: not those that `since` covers, nor those that do not fit 64 bits. */
@@ -147,24 +161,24 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, const ba
     if (count == 0 && !raised)
         return;
 
-    offer_begin(reading, count + (raised ? 1 : 0));
+    size_t sources = 0;
+    for (size_t i = 0; i < count; i++)
+        sources += picked[i]->found;
+    redis_offer_begin(reading, sources + count + (raised ? 1 : 0));
     for (size_t i = 0; i < count; i++)
         offer_key(reading, picked[i]);
     if (raised) {
         redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
         redis_args_key(&reading->args, &key);
-        redis_args_key(&reading->args, &key);
     }
-    redis_args_number(&reading->args, reading->marks.late);
-    redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
+    redis_offer_marks(reading, reading->marks.late);
     for (size_t i = 0; i < count; i++) {
-        redis_args_number(&reading->args, picked[i]->day->first);
-        redis_args_number(&reading->args, picked[i]->day->first + REDIS_DAY_MS);
+        redis_offer_value(reading, picked[i]->day->first, picked[i]->day->first + REDIS_DAY_MS,
+                          picked[i]->found);
         redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
     }
     if (raised) {
-        redis_args_number(&reading->args, 0);
-        redis_args_number(&reading->args, since);
+        redis_offer_value(reading, 0, since, 0);
         redis_args_number(&reading->args, since);
     }
 

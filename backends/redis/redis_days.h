@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis_days.h - summaries of closed days.
+ * redis_days.h - summaries of closed days, and of 32 of them.
  *
  * A summary is the sum of a closed day's flows (P:L:N:+utapid:D, a snapshot). Nobody has to make it, anybody may drop
  * it: who misses it reads the day's 5,568 keys, and offers what they sum up to. lua/keep_day.lua stores that
@@ -17,5 +17,19 @@
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over: what was done by then is kept
  */
 UTAPI_MUST_USE utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_error *err);
+
+/**
+ * Offers a summary for each block that a plan misses and whose days have summaries. Nobody depends on it.
+ * Nothing may wait in the pipeline.
+ */
+void redis_blocks_make(redis_reading *reading, const redis_plan *plan);
+
+/* The words of keep_day.lua: begin with how many keys follow, add them, the marks, and each value with its head. */
+
+void redis_offer_begin(redis_reading *reading, size_t keys);
+void redis_offer_marks(redis_reading *reading, int64_t late);
+
+/** What a value tells of, [first, beyond), and how many keys it stands on. The value is to be added next. */
+void redis_offer_value(redis_reading *reading, utapi_interval first, utapi_interval beyond, size_t sources);
 
 #endif

@@ -78,6 +78,13 @@ void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_
     key_add_number(ret, first_of_day);
 }
 
+void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                     utapi_interval first_of_block)
+{
+    redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
+    key_add_number(ret, first_of_block);
+}
+
 void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
 {
     static const char digits[] = "0123456789abcdef";

@@ -13,6 +13,7 @@
  *     P:L:I:N:<Metric>                   a flow in I
  *
  *     P:L:N:+utapid:D                    sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
+ *     P:L:N:+utapid:mB                   the sum of 32 such days; B: the first interval, a multiple of REDIS_BLOCK_MS
  *     P:L:N:+utapid:late                 sorted set, member: a closed day that was written into, score: the number of the
  *                                        newest such write (P:utapid:late)
  *     P:L:N:+utapid:since                a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
@@ -43,6 +44,10 @@
 #define REDIS_CLOSING_MS INT64_C(3600000)
 #define REDIS_FIRST_DAY  INT64_C(1451606400000) /* 2016-01-01: there was no Utapi before */
 
+/** Days that have one summary together; lua/forgetting.lua has it too. */
+enum { REDIS_BLOCK_DAYS = 32 };
+#define REDIS_BLOCK_MS (REDIS_BLOCK_DAYS * REDIS_DAY_MS)
+
 /** What is ours of a resource begins so, after its name; lua/forgetting.lua has it for the scripts. */
 #define REDIS_OWN "+utapid:"
 
@@ -66,6 +71,10 @@ void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi
 /** P:L:N:+utapid:D. */
 void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
                    utapi_interval first_of_day);
+
+/** P:L:N:+utapid:mB. */
+void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                     utapi_interval first_of_block);
 
 /** P:utapid:fence:W. */
 void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);

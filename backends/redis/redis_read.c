@@ -3,7 +3,8 @@
  *
  * First the marks of the resource and Redis's clock say what to look at (redis_read_plan.c). The snapshot then reads
  * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
- * Summaries that turn out to be missing are made (redis_days.c) before another snapshot. What was read outside the
+ * Summaries of days that turn out to be missing are made (redis_days.c) before another snapshot, those of 32 days
+ * after the answer is found (redis_blocks.c). What was read outside the
  * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
  * anything, and that marks the day in `late`: if the snapshot finds such a mark, the answer is begun again. From the
  * third time on, the snapshot itself reads what late writes keep out of summaries. */
@@ -163,12 +164,15 @@ static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_pla
         status = redis_plan_make(reading, raw, plan, err);
     if (status == UTAPI_OK)
         status = redis_snapshot_take(reading, plan, of, err);
+    if (status == UTAPI_OK && of->missing_blocks > 0)
+        status = redis_snapshot_take(reading, plan, of, err);
     if (status == UTAPI_OK && of->missing > 0 && !raw->edges) {
         status = redis_days_fill(reading, plan, err);
         if (status == UTAPI_OK)
             status = redis_snapshot_take(reading, plan, of, err);
     }
-    *ret_done = status == UTAPI_OK && of->missing == 0 && snapshot_holds(reading, of);
+    *ret_done =
+        status == UTAPI_OK && of->missing == 0 && of->missing_blocks == 0 && snapshot_holds(reading, of);
     return status;
 }
 
@@ -204,8 +208,10 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
         const utapi_status status = answer_try(reading, &raw, plan, of, &done, err);
         if (status != UTAPI_OK)
             return status;
-        if (done)
+        if (done) {
+            redis_blocks_make(reading, plan);
             return usage_of(plan, of, ret, err);
+        }
         if (i + 1 >= RAW_FROM_TRY)
             raw_choose(plan, &raw);
     }

@@ -4,7 +4,7 @@
  *
  * redis_read.c answers a question, name by name; redis_read_marks.c reads what was noted of a resource;
  * redis_read_plan.c says which days may hold flows; redis_read_flows.c sums them key by key; redis_days.c makes
- * summaries of days; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
+ * summaries of days, and redis_blocks.c of 32 of them; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
  * reading belongs to one thread.
  */
 #ifndef REDIS_REDIS_READ_H
@@ -144,16 +144,26 @@ typedef struct redis_day {
     utapi_interval first;
     enum {
         REDIS_DAY_ASKED,   /* the snapshot asks for its summary */
+        REDIS_DAY_ROLLED,  /* it is part of a block that the snapshot asks for */
         REDIS_DAY_MISSING, /* it has none */
         REDIS_DAY_SUMMED   /* it had none, and is part of plan->summed */
     } is;
     bool empty; /* it is known to hold nothing */
 } redis_day;
 
+/** 32 closed days that have one summary together. */
+typedef struct redis_block {
+    utapi_interval first;
+    size_t day;   /* the first of them in a plan */
+    bool missing; /* it has none: its days are asked for */
+} redis_block;
+
 /** How a range's flows are to be found. */
 struct redis_plan {
     redis_day *days; /* owned; ascending */
     size_t day_count, day_room;
+    redis_block *blocks; /* owned; ascending */
+    size_t block_count, block_room;
     redis_span *spans; /* owned: to be read in the snapshot */
     size_t span_count, span_room;
     redis_span edges[2]; /* parts of closed days: may be read before, for only late writes change them */
@@ -189,8 +199,9 @@ typedef struct redis_snapshot {
     redis_marks marks; /* redis_marks_done() */
     utapi_usage states;
     utapi_sums flows;
-    size_t missing; /* summaries: their days are REDIS_DAY_MISSING now */
-    bool stale;     /* a late write changed what was read before */
+    size_t missing;        /* summaries: their days are REDIS_DAY_MISSING now */
+    size_t missing_blocks; /* of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
+    bool stale;            /* a late write changed what was read before */
 } redis_snapshot;
 
 UTAPI_MUST_USE utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,

@@ -4,7 +4,7 @@
  * A question may reach from the epoch to the end of time, and a day costs 5,568 keys. So only these days are
  * looked at: from `since` (2016, until a reader found out more) until an hour from now, since no Node client counts
  * elsewhere, and those in `odd`, where scripts note what they write elsewhere. Of these, closed days are read
- * from summaries; what is open, interval by interval in the snapshot; and parts of closed days just before it. */
+ * from summaries, 32 at once where they all lie in the range; what is open, interval by interval in the snapshot; and parts of closed days just before it. */
 #include "redis_read.h"
 
 #include <stdlib.h>
@@ -133,12 +133,41 @@ static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis
     return UTAPI_OK;
 }
 
+static utapi_status plan_add_block(redis_plan *plan, size_t day, utapi_error *err)
+{
+    if (plan->block_count == plan->block_room) {
+        const size_t room = plan->block_room * 2 + 16;
+        redis_block *grown = realloc(plan->blocks, room * sizeof *grown);
+        if (grown == NULL)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
+        plan->blocks = grown;
+        plan->block_room = room;
+    }
+    plan->blocks[plan->block_count++] = (redis_block){.first = plan->days[day].first, .day = day};
+    for (size_t i = 0; i < REDIS_BLOCK_DAYS; i++)
+        plan->days[day + i].is = REDIS_DAY_ROLLED;
+    return UTAPI_OK;
+}
+
+/* Days ascend, so 32 of them that end where a block ends are all of it. */
+static utapi_status plan_roll(redis_plan *plan, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; status == UTAPI_OK && i + REDIS_BLOCK_DAYS <= plan->day_count; i++) {
+        const utapi_interval first = plan->days[i].first;
+        if (first % REDIS_BLOCK_MS == 0 &&
+            plan->days[i + REDIS_BLOCK_DAYS - 1].first == first + REDIS_BLOCK_MS - REDIS_DAY_MS)
+            status = plan_add_block(plan, i, err);
+    }
+    return status;
+}
+
 utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw, redis_plan *ret,
                              utapi_error *err)
 {
     day_walk walk;
     walk_begin(reading, &walk);
-    ret->day_count = ret->span_count = ret->edge_count = 0;
+    ret->day_count = ret->block_count = ret->span_count = ret->edge_count = 0;
     ret->summed.present = 0;
     if (walk.range.first > walk.range.last)
         return UTAPI_OK;
@@ -146,7 +175,7 @@ utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw,
     for (utapi_interval day = walk_next(&walk, 0); day != NO_DAY && status == UTAPI_OK;
          day = walk_next(&walk, day + REDIS_DAY_MS))
         status = plan_add(ret, &walk, raw, day, err);
-    return status;
+    return status == UTAPI_OK ? plan_roll(ret, err) : status;
 }
 
 static int day_compare(const void *key, const void *element)
@@ -165,6 +194,7 @@ redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first)
 void redis_plan_done(redis_plan *plan)
 {
     free(plan->days);
+    free(plan->blocks);
     free(plan->spans);
     *plan = (redis_plan){0};
 }

@@ -56,6 +56,25 @@ static utapi_status summaries_queue(redis_reading *reading, const redis_plan *pl
     return redis_read_queue(reading, err);
 }
 
+static bool block_next_asked(const redis_plan *plan, size_t *at)
+{
+    while (*at < plan->block_count && plan->blocks[*at].missing)
+        ++*at;
+    return *at < plan->block_count;
+}
+
+/* Queues one MGET of the next blocks. */
+static utapi_status blocks_queue(redis_reading *reading, const redis_plan *plan, size_t *at, utapi_error *err)
+{
+    redis_key key;
+    redis_args_add(&reading->args, "MGET");
+    for (size_t i = 0; i < SUMMARIES_A_STEP && block_next_asked(plan, at); i++) {
+        redis_key_block(&key, reading->prefix, reading->level, reading->name, plan->blocks[(*at)++].first);
+        redis_args_key(&reading->args, &key);
+    }
+    return redis_read_queue(reading, err);
+}
+
 utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writer, utapi_error *err)
 {
     redis_key key;
@@ -89,6 +108,8 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
         status = redis_fence_queue(reading, want->writer, err);
     for (size_t at = 0; status == UTAPI_OK && day_next_asked(plan, &at);)
         status = summaries_queue(reading, plan, &at, err);
+    for (size_t at = 0; status == UTAPI_OK && block_next_asked(plan, &at);)
+        status = blocks_queue(reading, plan, &at, err);
     for (size_t i = 0; i < plan->span_count && status == UTAPI_OK; i++)
         status = span_queue(reading, plan->spans[i], err);
     return status == UTAPI_OK ? word_queue(reading, "EXEC", err) : status;
@@ -124,7 +145,35 @@ static utapi_status edges_take(redis_reading *reading, const redis_plan *plan, u
     return status;
 }
 
-/* Takes one MGET of summaries. A summary that cannot be read is as good as none. */
+/* A summary that cannot be read is as good as none. */
+static bool summary_decode(const redisReply *row, utapi_amounts *ret)
+{
+    return row->type == REDIS_REPLY_STRING &&
+           utapi_snapshot_decode(row->str, row->len, ret, NULL) == UTAPI_OK;
+}
+
+/* Takes one MGET of blocks. The days of one that is missing are for the next snapshot. */
+static utapi_status blocks_take(const redis_reading *reading, redis_plan *plan, size_t *at,
+                                const redisReply *reply, redis_snapshot *ret, utapi_error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return redis_read_corrupt(reading, REDIS_OWN "m...", reply, err);
+    for (size_t i = 0; i < reply->elements && block_next_asked(plan, at); i++) {
+        redis_block *block = &plan->blocks[(*at)++];
+        utapi_amounts amounts;
+        block->missing = !summary_decode(reply->element[i], &amounts);
+        ret->missing_blocks += block->missing;
+        if (!block->missing)
+            utapi_sums_add_amounts(&ret->flows, &amounts);
+        for (size_t day = block->day; day < block->day + REDIS_BLOCK_DAYS; day++) {
+            plan->days[day].is = block->missing ? REDIS_DAY_ASKED : REDIS_DAY_ROLLED;
+            plan->days[day].empty = !block->missing && amounts.present == 0;
+        }
+    }
+    return UTAPI_OK;
+}
+
+/* Takes one MGET of summaries. */
 static utapi_status summaries_take(const redis_reading *reading, redis_plan *plan, size_t *at,
                                    const redisReply *reply, redis_snapshot *ret, utapi_error *err)
 {
@@ -132,10 +181,8 @@ static utapi_status summaries_take(const redis_reading *reading, redis_plan *pla
         return redis_read_corrupt(reading, REDIS_OWN "...", reply, err);
     for (size_t i = 0; i < reply->elements && day_next_asked(plan, at); i++) {
         redis_day *day = &plan->days[(*at)++];
-        const redisReply *row = reply->element[i];
         utapi_amounts amounts;
-        if (row->type == REDIS_REPLY_STRING &&
-            utapi_snapshot_decode(row->str, row->len, &amounts, NULL) == UTAPI_OK) {
+        if (summary_decode(reply->element[i], &amounts)) {
             day->empty = amounts.present == 0;
             utapi_sums_add_amounts(&ret->flows, &amounts);
         } else {
@@ -150,12 +197,16 @@ static utapi_status summaries_take(const redis_reading *reading, redis_plan *pla
 static utapi_status summaries_take_all(const redis_reading *reading, redis_plan *plan, answers *left,
                                        redis_snapshot *ret, utapi_error *err)
 {
-    size_t at = 0;
     utapi_status status = UTAPI_OK;
-    while (status == UTAPI_OK && day_next_asked(plan, &at)) {
+    for (size_t at = 0; status == UTAPI_OK && day_next_asked(plan, &at);) {
         status = answers_check(left, 1, err);
         if (status == UTAPI_OK)
             status = summaries_take(reading, plan, &at, *left->at++, ret, err);
+    }
+    for (size_t at = 0; status == UTAPI_OK && block_next_asked(plan, &at);) {
+        status = answers_check(left, 1, err);
+        if (status == UTAPI_OK)
+            status = blocks_take(reading, plan, &at, *left->at++, ret, err);
     }
     return status;
 }
@@ -234,7 +285,7 @@ utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis
                                  utapi_error *err)
 {
     ret->flows.present = 0;
-    ret->missing = 0;
+    ret->missing = ret->missing_blocks = 0;
     ret->stale = false;
     const utapi_status status = snapshot_queue(reading, plan, ret, err);
     return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;

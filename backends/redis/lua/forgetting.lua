@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- forgetting.lua - takes away what a resource came to until a time. Stands before the scripts that name it.
 
+local BLOCK = 32 * 86400000
 local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
 
 local function prefix_of(P, level, name)
@@ -29,13 +30,13 @@ local function late_number(P)
     return late
 end
 
--- Drops what was summed up of a day that gets another write, and marks the day for those who sum it up at this moment
+-- Drops what was summed up of a day, and of its block of days, that gets another write, and marks the day for those who sum it up at this moment
 -- (keep_day.lua). A mark stays where a Node client lets the resource's keys expire: nobody may take the write for undone.
 local function day_drop(P, prefix, day)
     local marks = prefix .. OWN .. 'late'
     call('ZADD', marks, late_number(P), day)
     call('PERSIST', marks)
-    call('DEL', prefix .. OWN .. day)
+    call('DEL', prefix .. OWN .. day, prefix .. OWN .. 'm' .. format('%d', day - day % BLOCK))
 end
 
 local function negated(total)
