@@ -100,13 +100,15 @@ static utapi_interval plan_since(const redis_plan *plan, utapi_interval since)
 
 void redis_offer_begin(redis_reading *reading, size_t keys)
 {
-    static const char *const owners[] = {REDIS_OWN "late", "storageUtilized:counter",
-                                         "numberOfObjects:counter", "storageUtilized", "numberOfObjects"};
+    static const char *const owners[] = {"storageUtilized:counter", "numberOfObjects:counter",
+                                         "storageUtilized", "numberOfObjects"};
     redis_key key;
     redis_args_number(&reading->args, (int64_t)(6 + keys));
     redis_key_own(&key, reading->prefix, "late");
     redis_args_key(&reading->args, &key);
-    for (size_t i = 0; i < 5; i++) {
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "late");
+    redis_args_key(&reading->args, &key);
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
         redis_key_resource(&key, reading->prefix, reading->level, reading->name, owners[i]);
         redis_args_key(&reading->args, &key);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read.c - questions: each name is answered from one snapshot, which is a MULTI that reads alone.
+/* redis_read.c - questions: each name is answered from one snapshot, which is a MULTI that reads alone, or a script
+ * where Redis is out of memory.
  *
  * First the marks of the resource and Redis's clock say what to look at (redis_read_plan.c). The snapshot then reads
  * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
@@ -38,8 +39,23 @@ utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error
     return UTAPI_OK;
 }
 
+/* Words of snapshot.lua. They are copied, for those who queue them borrow them until a command is sent. */
+static void gather(redis_reading *reading)
+{
+    const redis_args *args = &reading->args;
+    redis_args_number(&reading->gathered, (int64_t)args->count);
+    for (size_t i = 0; i < args->count; i++)
+        redis_args_copy(&reading->gathered, args->words[i], args->sizes[i]);
+    reading->gathered.failed |= args->failed;
+    redis_args_clear(&reading->args);
+}
+
 utapi_status redis_read_queue(redis_reading *reading, utapi_error *err)
 {
+    if (reading->is_gathering) {
+        gather(reading);
+        return UTAPI_OK;
+    }
     const utapi_status status = redis_link_queue(reading->link, &reading->args, err);
     redis_args_clear(&reading->args);
     reading->waiting = status == UTAPI_OK ? reading->waiting + 1 : 0;
@@ -274,6 +290,7 @@ static utapi_status query_answer(const redis_backend *backend, redis_link *link,
     redis_marks_done(&reading.marks);
     redis_marks_done(&of.marks);
     redis_args_done(&reading.args);
+    redis_args_done(&reading.gathered);
     free(reading.text);
     return status;
 }

@@ -46,8 +46,11 @@ typedef struct redis_reading {
     redis_args args;    /* the command being put together */
     char *text;         /* owned: the keys in it */
     size_t text_room;
-    size_t waiting; /* replies that are still to be fetched */
-    int64_t now_ms; /* Redis's clock, when the marks were read */
+    size_t waiting;      /* replies that are still to be fetched */
+    bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
+    bool is_gathering;   /* what is queued goes into the script's words instead */
+    redis_args gathered; /* those */
+    int64_t now_ms;      /* Redis's clock, when the marks were read */
     redis_marks marks;
 } redis_reading;
 
@@ -56,7 +59,7 @@ typedef struct redis_reading {
 /** Makes room for keys of `size` bytes altogether: reading->text. */
 UTAPI_MUST_USE utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error *err);
 
-/** Queues reading->args, and empties them. */
+/** Queues reading->args, or gathers them, and empties them. */
 UTAPI_MUST_USE utapi_status redis_read_queue(redis_reading *reading, utapi_error *err);
 
 /** The next reply. *ret is owned: freeReplyObject(). */

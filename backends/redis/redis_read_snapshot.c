@@ -3,7 +3,10 @@
  * closed days, and every key of what is still open.
  *
  * Two parts are read just before it, since only a late write changes them, which the marks would tell: the parts of
- * closed days at both ends of the range. A MULTI holds Redis up for as long as it reads. */
+ * closed days at both ends of the range. A MULTI holds Redis up for as long as it reads.
+ *
+ * While Redis is out of memory it notes no command of a MULTI, not even one that reads, but it runs scripts that do
+ * not write: then the same commands are the words of lua/snapshot.lua, which takes some times as long. */
 #include "redis_read.h"
 
 #include "utapi/scoped.h"
@@ -84,9 +87,24 @@ utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writ
     return redis_read_queue(reading, err);
 }
 
-static utapi_status word_queue(redis_reading *reading, const char *word, utapi_error *err)
+static utapi_status moment_begin(redis_reading *reading, utapi_error *err)
 {
-    redis_args_add(&reading->args, word);
+    if (reading->is_scripted) {
+        redis_args_clear(&reading->gathered);
+        redis_args_add(&reading->gathered, "0"); /* of keys */
+        reading->is_gathering = true;
+        return UTAPI_OK;
+    }
+    redis_args_add(&reading->args, "MULTI");
+    return redis_read_queue(reading, err);
+}
+
+static utapi_status moment_end(redis_reading *reading, utapi_status status, utapi_error *err)
+{
+    reading->is_gathering = false;
+    if (status != UTAPI_OK || reading->is_scripted)
+        return status;
+    redis_args_add(&reading->args, "EXEC");
     return redis_read_queue(reading, err);
 }
 
@@ -97,7 +115,7 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
     for (size_t i = 0; i < plan->edge_count && status == UTAPI_OK; i++)
         status = span_queue(reading, plan->edges[i], err);
     if (status == UTAPI_OK)
-        status = word_queue(reading, "MULTI", err);
+        status = moment_begin(reading, err);
     if (status == UTAPI_OK)
         status = redis_marks_queue(reading, err);
     if (status == UTAPI_OK)
@@ -112,7 +130,7 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
         status = blocks_queue(reading, plan, &at, err);
     for (size_t i = 0; i < plan->span_count && status == UTAPI_OK; i++)
         status = span_queue(reading, plan->spans[i], err);
-    return status == UTAPI_OK ? word_queue(reading, "EXEC", err) : status;
+    return moment_end(reading, status, err);
 }
 
 /* ---- taking what it brought --------------------------------------------------------------- */
@@ -277,11 +295,13 @@ static utapi_status replies_take(redis_reading *reading, redis_plan *plan, redis
     }
     UTAPI_AUTO(redisReply) *exec = NULL;
     if (status == UTAPI_OK)
-        status = redis_read_next(reading, &exec, err);
+        status = reading->is_scripted
+                     ? redis_link_run(reading->link, REDIS_SCRIPT_SNAPSHOT, &reading->gathered, &exec, err)
+                     : redis_read_next(reading, &exec, err);
     return status == UTAPI_OK ? exec_take(reading, plan, exec, ret, err) : status;
 }
 
-utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+static utapi_status snapshot_try(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
                                  utapi_error *err)
 {
     ret->flows.present = 0;
@@ -289,4 +309,19 @@ utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis
     ret->stale = false;
     const utapi_status status = snapshot_queue(reading, plan, ret, err);
     return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;
+}
+
+utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+                                 utapi_error *err)
+{
+    utapi_error refused;
+    utapi_error_clear(&refused);
+    const utapi_status status = snapshot_try(reading, plan, ret, &refused);
+    if (status == UTAPI_UNAVAILABLE && !reading->is_scripted && strstr(refused.detail, "OOM") != NULL) {
+        reading->is_scripted = true; /* nothing was taken yet */
+        return snapshot_try(reading, plan, ret, err);
+    }
+    if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)
+        *err = refused;
+    return status;
 }

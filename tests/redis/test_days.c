@@ -204,8 +204,8 @@ static void thirty_two_days_have_one_summary_together(void **state)
         assert_int_equal(blocks(r, "b"), 1);
     }
     drop_flows(r);
-    for (int d = 0; d < REDIS_BLOCK_DAYS; d++) /* it stands alone */
-        raw(r, "DEL s3:buckets:b:+utapid:%lld", (long long)(first + d * DAY));
+    for (long long day = first; day < last; day += DAY) /* it stands alone */
+        raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
     usage = ask_bucket(r, "b", first, last);
     assert_int_equal(puts_of(&usage), sum);
 }
@@ -235,8 +235,9 @@ static void a_block_expires_with_the_first_of_its_days(void **state)
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
     first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    raw_flow(r, "b", first + 5 * DAY, "PutObject", 3);
-    raw(r, "EXPIRE s3:buckets:%lld:b:PutObject 500", (long long)(first + 5 * DAY));
+    const long long sixth = first + 5 * DAY;
+    raw_flow(r, "b", sixth, "PutObject", 3);
+    raw(r, "EXPIRE s3:buckets:%lld:b:PutObject 500", sixth);
     (void)ask_bucket(r, "b", first, first + REDIS_BLOCK_MS - INTERVAL);
     const long long left = raw_number(r, "PTTL s3:buckets:b:+utapid:m%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
@@ -342,24 +343,30 @@ static void sums_that_may_be_wrong_are_not_stored(void **state)
 }
 
 /* Redis notes no command of a MULTI then, not even one that reads. */
-static void a_full_redis_answers_when_there_is_room_again(void **state)
+static void a_full_redis_answers(void **state)
 {
     reading *r = *state;
-    const utapi_interval first = closed_day(r, 5);
-    const utapi_string name = utapi_string_of("b");
-    const utapi_query query = {.level = UTAPI_BUCKETS,
-                               .names = &name,
-                               .count = 1,
-                               .start = first,
-                               .end = first + 3 * DAY - INTERVAL};
-    utapi_usage usage;
+    const utapi_interval first = closed_day(r, 5), now = interval_now(r);
     const int64_t sum = write_days(r, "b", first, 3);
+    raw_flow(r, "b", now, "PutObject", 7);
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld 50:u", (long long)first);
     raw(r, "CONFIG SET maxmemory 1");
-    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err),
-                 &r->err);
+    const utapi_interval starts[] = {0, first, first + INTERVAL}; /* the first interval counted none */
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        const utapi_usage usage = ask_bucket(r, "b", starts[i], now);
+        assert_int_equal(puts_of(&usage), sum + 7);
+        assert_int_equal(usage.storage_utilized[1], 50);
+        assert_int_equal(summaries(r, "b"), 0);
+        raw(r, "CLIENT KILL TYPE normal SKIPME yes");
+    }
     raw(r, "CONFIG SET maxmemory 0");
-    usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
-    assert_int_equal(puts_of(&usage), sum);
+    for (int full = 0; full < 2; full++) {
+        const utapi_usage usage = ask_bucket(r, "b", first, now);
+        assert_int_equal(puts_of(&usage), sum + 7);
+        assert_true(summaries(r, "b") > 0);
+        raw(r, "CONFIG SET maxmemory 1");
+    }
+    assert_int_equal(ask(r, UTAPI_LOCATIONS, "nowhere", first, now).flows.present, 0);
 }
 
 /* ---- late writes -------------------------------------------------------------------------- */
@@ -507,7 +514,7 @@ int main(void)
         READING_CASE(a_deleted_bucket_named_utapid_takes_nothing_of_others),
         READING_CASE(summaries_of_an_expiring_bucket_go_with_it),
         READING_CASE(sums_that_may_be_wrong_are_not_stored),
-        READING_CASE(a_full_redis_answers_when_there_is_room_again),
+        READING_CASE(a_full_redis_answers),
         READING_CASE(a_late_write_is_in_the_next_answer),
         READING_CASE(late_writes_into_a_day_spoil_no_summary_of_others),
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
