@@ -430,6 +430,49 @@ static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
     assert_true(puts_of(&both) > sum);
 }
 
+enum { SCATTERED = 400 };
+
+static void *scatter_run(void *ctx)
+{
+    backlog *me = ctx;
+    const utapi_interval first = closed_day(me->r, 80);
+    const utapi_interval block = first + REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    for (int i = 0; i < SCATTERED; i++)
+        write_put(me->r, "b", block + i * 7 % REDIS_BLOCK_DAYS * DAY);
+    atomic_store(&me->stop, true);
+    return NULL;
+}
+
+/* While late writes scatter over its days, a block is made and dropped again and again. */
+static void no_block_is_older_than_a_late_write(void **state)
+{
+    reading *r = *state;
+    utapi_interval first = closed_day(r, 80);
+    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
+    backlog late = {.r = r};
+    pthread_t writer;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {
+        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = first, .end = last};
+    int64_t before = 0;
+    bool shrank = false;
+    assert_int_equal(pthread_create(&writer, NULL, scatter_run, &late), 0);
+    while (!atomic_load(&late.stop)) {
+        utapi_usage usage;
+        if (utapi_redis_read(&r->backend.base, &query, &usage, NULL, NULL) != UTAPI_OK)
+            continue;
+        shrank |= puts_of(&usage) < before || puts_of(&usage) != usage.number_of_objects[1];
+        before = puts_of(&usage);
+    }
+    pthread_join(writer, NULL);
+    assert_false(shrank);
+    for (int again = 0; again < 2; again++) {
+        const utapi_usage usage = ask_bucket(r, "b", first, last);
+        assert_int_equal(puts_of(&usage), SCATTERED);
+    }
+}
+
 /* A Node client lets all keys of a bucket expire that it finds; a late write comes; and they expire. */
 static void a_mark_of_a_late_write_outlives_what_expires(void **state)
 {
@@ -517,6 +560,7 @@ int main(void)
         READING_CASE(a_full_redis_answers),
         READING_CASE(a_late_write_is_in_the_next_answer),
         READING_CASE(late_writes_into_a_day_spoil_no_summary_of_others),
+        READING_CASE(no_block_is_older_than_a_late_write),
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
     };
