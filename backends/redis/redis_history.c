@@ -168,6 +168,23 @@ static utapi_status slice_read(history *self, states_walk *walk, const redisRepl
     return status;
 }
 
+/* What a location holds now; it stays as it is where there is no such key. */
+static utapi_status location_now(history *self, utapi_string name, utapi_wide *ret, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *counter = NULL;
+    int64_t value = 0;
+    redis_args_add(&self->args, "MGET"); /* of one key: an answer of one type whether it is there or not */
+    key_add(self, name, "storageUtilized:counter");
+    const utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &counter, err);
+    if (status != UTAPI_OK || counter->elements != 1 || counter->element[0]->type != REDIS_REPLY_STRING)
+        return status;
+    if (!redis_read_integer(counter->element[0], &value))
+        return utapi_fail(err, UTAPI_OVERFLOW, "what location \"%.*s\" holds is more than 64 bits hold",
+                          (int)name.size, name.data);
+    *ret = value;
+    return UTAPI_OK;
+}
+
 static utapi_status states_read(history *self, const redis_sighting *seen, utapi_error *err)
 {
     states_walk walk = {.name = seen->name, .metric = seen->metric, .interval = INT64_MIN};
@@ -185,27 +202,24 @@ static utapi_status states_read(history *self, const redis_sighting *seen, utapi
             status = slice_read(self, &walk, reply, err);
         found = status == UTAPI_OK ? reply->elements : 0;
     }
+    if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && seen->metric == UTAPI_STORAGE_UTILIZED)
+        status = location_now(self, seen->name, &walk.value, err);
     return status == UTAPI_OK ? state_tell(self, &walk, err) : status;
 }
 
 /* A location that only Node clients report has what it holds now for every time (redis_read_state.c). */
 static utapi_status location_read(history *self, utapi_string name, utapi_error *err)
 {
-    UTAPI_AUTO(redisReply) *count = NULL, *counter = NULL;
-    int64_t value = 0;
+    UTAPI_AUTO(redisReply) *count = NULL;
+    utapi_wide value = 0;
     redis_args_add(&self->args, "ZCARD");
     key_add(self, name, redis_metric_name(UTAPI_STORAGE_UTILIZED));
     utapi_status status = history_ask(self, REDIS_REPLY_INTEGER, &count, err);
     if (status != UTAPI_OK || count->integer != 0)
         return status;
-    redis_args_add(&self->args, "GET");
-    key_add(self, name, "storageUtilized:counter");
-    status = history_ask(self, REDIS_REPLY_STRING, &counter, err);
-    if (status == UTAPI_OK && !redis_read_integer(counter, &value))
-        status = utapi_fail(err, UTAPI_OVERFLOW, "what location \"%.*s\" holds is more than 64 bits hold",
-                            (int)name.size, name.data);
+    status = location_now(self, name, &value, err);
     if (status == UTAPI_OK)
-        change_tell(self, name, 0, UTAPI_STORAGE_UTILIZED, value);
+        change_tell(self, name, 0, UTAPI_STORAGE_UTILIZED, (int64_t)value);
     return status;
 }
 

@@ -3,8 +3,8 @@
  *
  * A late event changes the counters at once and notes in a list what the sorted set is owed; scripts work that off,
  * newest member first, down to the cursor. So a noted change is added where the member that was found is not yet
- * shifted. V1 keeps no history of a location, only what it holds now: without a sorted set of ours that one figure
- * stands for every time. */
+ * shifted. V1 keeps no history of a location, only what it holds now, which Node clients change too: that one figure
+ * stands for all times from our newest member on, and without any for every time. */
 #include "redis_read.h"
 
 #include <errno.h>
@@ -34,6 +34,18 @@ static utapi_status floor_queue(redis_reading *reading, const char *state, utapi
     return redis_read_queue(reading, err);
 }
 
+static utapi_status newest_queue(redis_reading *reading, const char *state, utapi_error *err)
+{
+    redis_key key;
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
+    redis_args_add(&reading->args, "ZREVRANGE");
+    redis_args_bytes(&reading->args, key.bytes, key.size);
+    redis_args_add(&reading->args, "0");
+    redis_args_add(&reading->args, "0");
+    redis_args_add(&reading->args, "WITHSCORES");
+    return redis_read_queue(reading, err);
+}
+
 utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
@@ -44,7 +56,7 @@ utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
     if (status == UTAPI_OK)
         status = redis_read_queue_key(reading, "LRANGE", REDIS_OWN "shifts", "0", "-1", err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = redis_read_queue_key(reading, "ZCARD", "storageUtilized", NULL, NULL, err);
+        status = newest_queue(reading, state_names[0], err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
         status = redis_read_queue_key(reading, "GET", "storageUtilized:counter", NULL, NULL, err);
     return status;
@@ -159,21 +171,23 @@ static utapi_status shifts_take(const redis_reading *reading, const redisReply *
     return UTAPI_OK;
 }
 
-/* A location that only Node clients report. */
-static utapi_status location_take(const redis_reading *reading, const redisReply *count,
+/* Node clients add to what a location holds and leave no member: from the newest one on the counter tells. */
+static utapi_status location_take(const redis_reading *reading, const redisReply *newest,
                                   const redisReply *counter, state_floor floors[BOUND_COUNT],
                                   utapi_error *err)
 {
+    const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
+    state_floor last;
     int64_t value = 0;
-    if (count->type != REDIS_REPLY_INTEGER)
-        return redis_read_corrupt(reading, "storageUtilized", count, err);
-    if (count->integer != 0)
-        return UTAPI_OK;
+    const utapi_status status = floor_take(reading, state_names[0], newest, &last, err);
+    if (status != UTAPI_OK || (counter->type == REDIS_REPLY_NIL && last.found))
+        return status;
     if (counter->type != REDIS_REPLY_NIL &&
         (counter->type != REDIS_REPLY_STRING || !redis_read_integer(counter, &value)))
         return redis_read_corrupt(reading, "storageUtilized:counter", counter, err);
     for (size_t b = 0; b < BOUND_COUNT; b++)
-        floors[b].value = value;
+        if (!last.found || last.at <= bounds[b])
+            floors[b].value = value;
     return UTAPI_OK;
 }
 

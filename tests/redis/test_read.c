@@ -102,17 +102,23 @@ static void changes_noted_for_later_are_in_the_answer(void **state)
     }
 }
 
-static void a_location_of_node_clients_has_one_figure(void **state)
+static void a_location_holds_what_its_counter_says_from_the_newest_member_on(void **state)
 {
     reading *r = *state;
     raw(r, "SET s3:location:us-east-1:locationStorage 600");
     utapi_usage usage = ask(r, UTAPI_LOCATIONS, "us-east-1", T0, interval_now(r));
     assert_int_equal(usage.storage_utilized[0], 600);
     assert_int_equal(usage.storage_utilized[1], 600);
+    /* 500 of ours in two intervals; then Node clients take 100 away. */
     raw(r, "ZADD s3:locations:us-east-1:storageUtilized %lld 650:1-1", T0 + INTERVAL);
+    raw(r, "ZADD s3:locations:us-east-1:storageUtilized %lld 1100:1-2", T0 + 2 * INTERVAL);
+    raw(r, "SET s3:location:us-east-1:locationStorage 1000");
     usage = ask(r, UTAPI_LOCATIONS, "us-east-1", T0, interval_now(r));
     assert_int_equal(usage.storage_utilized[0], 0);
-    assert_int_equal(usage.storage_utilized[1], 650);
+    assert_int_equal(usage.storage_utilized[1], 1000);
+    usage = ask(r, UTAPI_LOCATIONS, "us-east-1", T0 + INTERVAL, T0 + 2 * INTERVAL);
+    assert_int_equal(usage.storage_utilized[0], 650);
+    assert_int_equal(usage.storage_utilized[1], 1000);
 }
 
 /* ---- what should not be there ------------------------------------------------------------- */
@@ -383,7 +389,7 @@ int main(void)
         READING_CASE(a_node_client_s_state_below_zero_blanks_what_follows),
         READING_CASE(a_member_of_ours_tells_what_is_below_zero),
         READING_CASE(changes_noted_for_later_are_in_the_answer),
-        READING_CASE(a_location_of_node_clients_has_one_figure),
+        READING_CASE(a_location_holds_what_its_counter_says_from_the_newest_member_on),
         READING_CASE(flows_are_read_as_v1_reads_them),
         READING_CASE(what_cannot_be_read_is_named),
         READING_CASE(sums_beyond_64_bits_are_refused),
