@@ -4,6 +4,7 @@
  */
 #include "json/json_health.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void add_name(json_text *text, const char *name)
@@ -42,14 +43,28 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
     return oldest_ms > 0 && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
 }
 
+/* What is wrong now or, if nothing is, what the figures lack for good. */
+static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
+{
+    if (*stats->trouble == '\0' && stats->journal.refused > 0)
+        (void)snprintf(ret, size, "%llu acknowledged events can never be counted: see journal/refused",
+                       (unsigned long long)stats->journal.refused);
+    else if (*stats->trouble == '\0' && stats->journal.lost > 0)
+        (void)snprintf(ret, size, "%llu events were lost by the storage, and the journal no longer had them",
+                       (unsigned long long)stats->journal.lost);
+    else
+        (void)snprintf(ret, size, "%s", stats->trouble);
+}
+
 char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 {
     json_text text = {0};
-    const bool is_degraded = *stats->trouble != '\0' || stats->journal.lost > 0;
+    char trouble[sizeof stats->trouble];
+    trouble_tell(stats, sizeof trouble, trouble);
     JSON_TEXT_LITERAL(&text, "{");
-    if (is_degraded || stats->journal.capacity_bytes > 0)
-        add_string(&text, "status", utapi_string_of(is_degraded ? "degraded" : "ok"));
-    add_string(&text, "trouble", utapi_string_of(stats->trouble));
+    if (*trouble != '\0' || stats->journal.capacity_bytes > 0)
+        add_string(&text, "status", utapi_string_of(*trouble != '\0' ? "degraded" : "ok"));
+    add_string(&text, "trouble", utapi_string_of(trouble));
     if (stats->journal.capacity_bytes > 0) {
         add_name(&text, "journal");
         JSON_TEXT_LITERAL(&text, "{");

@@ -15,6 +15,7 @@ const journal_tuning utapi_journal_tuning = {
     .tick_ms = 1000,
     .wait_ms = 5000,
     .back_off_ms = 10,
+    .silence_ms = 3000,
     .step_events = 20000,
     .pending_events = 1000000,
     .pending_bytes = (size_t)256 << 20,
@@ -90,25 +91,34 @@ static void note(char ret[static sizeof((utapi_stats *)0)->trouble], const char 
         snprintf(ret, most, "%.*s", (int)most - 1, text);
 }
 
+/* With the lock held: the drain thread begins a round each tick, unless the storage keeps it. */
+static void silence_note(const journal *self, char *ret)
+{
+    char text[sizeof self->trouble];
+    const int64_t silent_ms = utapi_journal_monotonic_ms() - self->beat_ms;
+    if (silent_ms <= self->tuning.silence_ms)
+        return;
+    snprintf(text, sizeof text, "the storage has not answered for %lld s", (long long)(silent_ms / 1000));
+    note(ret, text);
+}
+
+/* The storage is not asked: one that hangs would hold up each healthcheck. */
 static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     journal *self = (journal *)base;
-    utapi_stats stats = {.resources = 0};
-    utapi_error storage_err;
     uint64_t used_pages = 0;
-    utapi_error_clear(&storage_err);
-    if (utapi_backend_stats(self->storage, &stats, &storage_err) != UTAPI_OK) {
-        stats = (utapi_stats){.resources = 0};
-        note(stats.trouble, storage_err.detail);
-    }
     const utapi_status status = utapi_journal_used_pages(self, &used_pages, err);
     if (status != UTAPI_OK)
         return status; /* nothing can be taken: the whole is not well */
+    pthread_mutex_lock(&self->lock);
+    utapi_stats stats = self->figures;
+    *stats.trouble = '\0';
     stats.journal.capacity_bytes = self->map_pages * self->page_size;
     stats.journal.used_bytes = used_pages * self->page_size;
-    pthread_mutex_lock(&self->lock);
     note(stats.trouble, self->trouble);
+    silence_note(self, stats.trouble);
     note(stats.trouble, self->alarm);
+    note(stats.trouble, self->figures.trouble);
     stats.journal.waiting = utapi_journal_waiting(self);
     stats.journal.oldest_ms = stats.journal.waiting > 0 ? self->oldest_ms : 0;
     stats.journal.refused = self->refused;

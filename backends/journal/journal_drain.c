@@ -126,7 +126,11 @@ static bool fences_ask(drain *d)
     utapi_error_clear(&err);
     if (fences_check(d, &err) == UTAPI_OK) {
         d->check_at_ms = utapi_journal_monotonic_ms() + d->self->tuning.tick_ms;
-        trouble_over(d);
+        pthread_mutex_lock(&d->self->lock);
+        const bool idle = utapi_journal_waiting_epoch(d->self) == NULL;
+        pthread_mutex_unlock(&d->self->lock);
+        if (idle) /* else a hand-over has to show it: a storage may answer, and take nothing */
+            trouble_over(d);
         return true;
     }
     pthread_mutex_lock(&d->self->lock);
@@ -264,6 +268,25 @@ static void step_run(drain *d, journal_epoch *epoch, uint64_t from, uint64_t unt
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
+/* Takes a copy of the storage's figures, for whoever asks; not while it is in trouble, which would last longer. */
+static void figures_look(const drain *d)
+{
+    journal *self = d->self;
+    utapi_stats figures = {.resources = 0};
+    utapi_error err;
+    utapi_error_clear(&err);
+    if (d->back_off_ms != 0)
+        return;
+    if (utapi_backend_stats(self->storage, &figures, &err) != UTAPI_OK) {
+        figures = (utapi_stats){.resources = 0};
+        snprintf(figures.trouble, sizeof figures.trouble, "%.*s", (int)sizeof figures.trouble - 1,
+                 *err.detail != '\0' ? err.detail : utapi_status_text(err.status));
+    }
+    pthread_mutex_lock(&self->lock);
+    self->figures = figures;
+    pthread_mutex_unlock(&self->lock);
+}
+
 static void upkeep_run(drain *d, int64_t at_ms)
 {
     utapi_error err;
@@ -271,6 +294,7 @@ static void upkeep_run(drain *d, int64_t at_ms)
     d->upkeep_at_ms = at_ms + d->self->tuning.tick_ms;
     if (utapi_journal_upkeep(d->self, &err) != UTAPI_OK && d->back_off_ms == 0)
         trouble_set(d->self, err.detail);
+    figures_look(d);
 }
 
 /* With everything applied, the storage may see to what is due now. */
@@ -279,6 +303,7 @@ static void tend_run(drain *d, int64_t now_ms, int64_t taken_ms)
     utapi_error err;
     utapi_error_clear(&err);
     const utapi_status status = utapi_backend_tend(d->self->storage, now_ms, taken_ms, &err);
+    figures_look(d); /* who waits for the upkeep finds its outcome there */
     pthread_mutex_lock(&d->self->lock);
     d->self->tend_wanted = false;
     pthread_cond_broadcast(&d->self->changed);
@@ -294,6 +319,7 @@ static bool drain_round(drain *d)
 {
     journal *self = d->self;
     const int64_t at_ms = utapi_journal_monotonic_ms();
+    self->beat_ms = at_ms;
     journal_epoch *epoch = utapi_journal_waiting_epoch(self);
     const uint64_t from = epoch != NULL ? epoch->applied : 0;
     const uint64_t until = epoch != NULL ? epoch->next : 0;
@@ -334,6 +360,7 @@ static void *drain_main(void *arg)
 utapi_status utapi_journal_drain_start(journal *self, utapi_error *err)
 {
     self->check_wanted = true;
+    self->beat_ms = utapi_journal_monotonic_ms();
     const int rc = pthread_create(&self->thread, NULL, drain_main, self);
     if (rc != 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the journal's thread: %s", strerror(rc));

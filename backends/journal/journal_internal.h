@@ -140,6 +140,7 @@ typedef struct journal_tuning {
     int64_t tick_ms;       /* between two looks at the storage's fence while nothing happens */
     int64_t wait_ms;       /* the most that a question waits for the storage to catch up */
     int64_t back_off_ms;   /* the first one */
+    int64_t silence_ms;    /* a storage that does not answer for longer is told of */
     size_t step_events;    /* the most in a hand-over */
     size_t pending_events; /* the most in memory */
     size_t pending_bytes;
@@ -190,6 +191,8 @@ typedef struct journal {
     int64_t now_ms, taken_ms;                  /* the newest that we were told */
     bool tend_wanted, check_wanted, expire_wanted, stopping, started;
     uint64_t refused, lost;
+    utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
+    int64_t beat_ms;     /* when the drain thread last began a round */
     char trouble[160];
     char alarm[160]; /* that only an operator can end */
     pthread_t thread;

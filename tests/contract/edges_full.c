@@ -34,6 +34,7 @@ static bool fill(edges *c, filling *filled)
     utapi_stats stats;
     c->options.capacity_bytes = UINT64_C(4) << 20;
     edges_begin_anew(c);
+    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return false;

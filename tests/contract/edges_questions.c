@@ -132,6 +132,7 @@ static void visit_comes_by_every_resource_of_a_level_once(void **state)
     if (edges_kind.ops->rows == NULL)
         return; /* nor does it count resources */
     utapi_stats stats;
+    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 1026);
     assert_int_equal(stats.rows, 1026);

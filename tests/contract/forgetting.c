@@ -28,6 +28,7 @@ static void a_forgotten_bucket_is_unknown_and_the_others_are_not(void **state)
     if (c->kind->rows == NULL)
         return; /* nor does it count resources */
     utapi_stats stats;
+    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 3);
 }

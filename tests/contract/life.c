@@ -78,6 +78,7 @@ static void a_full_store_says_so_goes_on_reading_and_recovers(void **state)
     c->options.capacity_bytes = 8 << 20;
     contract_reopen(c);
     utapi_stats stats;
+    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return; /* it knows no limit */
@@ -113,6 +114,7 @@ static void room_that_expiry_makes_is_used_again(void **state)
     c->options.capacity_bytes = 8 << 20;
     contract_reopen(c);
     utapi_stats stats;
+    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return;

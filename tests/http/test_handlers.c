@@ -487,9 +487,17 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
 
     stats =
         (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"degraded\",\"trouble\":\"18446744073709551615 events were lost by the storage, "
+        "and the journal no longer had them\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,"
+        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807}}");
+
+    stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"degraded\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
-                 "\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807}}");
+                 "{\"status\":\"degraded\",\"trouble\":\"2 acknowledged events can never be counted: see "
+                 "journal/refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":2,\"lost\":0}}");
 
     stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,

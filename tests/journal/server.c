@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct connection {
     utapi_backend base;
@@ -91,11 +92,26 @@ size_t server_count(server *s)
     return count;
 }
 
+size_t server_asked(server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const size_t asked = s->asked;
+    pthread_mutex_unlock(&s->lock);
+    return asked;
+}
+
 void server_set(server *s, bool absent, server_fault fault)
 {
     pthread_mutex_lock(&s->lock);
     s->absent = absent;
     s->fault = fault;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void server_fill(server *s, bool full)
+{
+    pthread_mutex_lock(&s->lock);
+    s->full = full;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -125,7 +141,8 @@ static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_appl
 {
     const server_fault fault = s->fault;
     s->fault = SERVER_WELL;
-    if (s->absent || fault == SERVER_GONE)
+    s->asked++;
+    if (s->absent || s->full || fault == SERVER_GONE)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone");
     if (fault == SERVER_CUT)
         return utapi_fail(err, UTAPI_UNCERTAIN, "the connection was cut");
@@ -141,11 +158,20 @@ static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_appl
     return status;
 }
 
+/* The server that a connection leads to, with its lock held. */
+static server *reach(utapi_backend *base)
+{
+    server *s = ((connection *)base)->to;
+    while (atomic_load(&s->hangs))
+        usleep(1000);
+    pthread_mutex_lock(&s->lock);
+    return s;
+}
+
 static utapi_status server_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
-    server *s = ((connection *)base)->to;
-    pthread_mutex_lock(&s->lock);
+    server *s = reach(base);
     const utapi_status status = apply_locked(s, batch, ret, err);
     pthread_mutex_unlock(&s->lock);
     return status;
@@ -154,8 +180,7 @@ static utapi_status server_apply(utapi_backend *base, const utapi_batch *batch, 
 static utapi_status server_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
                                 uint64_t *ret_fence, utapi_error *err)
 {
-    server *s = ((connection *)base)->to;
-    pthread_mutex_lock(&s->lock);
+    server *s = reach(base);
     const utapi_status status = s->absent ? utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone")
                                           : utapi_backend_read(s->memory, query, ret, ret_fence, err);
     pthread_mutex_unlock(&s->lock);
@@ -164,8 +189,7 @@ static utapi_status server_read(utapi_backend *base, const utapi_query *query, u
 
 static utapi_status server_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
-    server *s = ((connection *)base)->to;
-    pthread_mutex_lock(&s->lock);
+    server *s = reach(base);
     const utapi_status status = s->absent ? utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone")
                                           : utapi_backend_stats(s->memory, ret, err);
     pthread_mutex_unlock(&s->lock);

@@ -11,6 +11,7 @@
 #include "utapi/backend.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 typedef enum server_fault {
     SERVER_WELL,
@@ -31,9 +32,12 @@ typedef struct server {
     server_batch *batches;
     size_t count, room;
     bool absent;          /* each call answers UTAPI_UNAVAILABLE */
+    bool full;            /* apply alone does */
     server_fault fault;   /* of the next apply */
     const char *poison;   /* a bucket whose events overflow; NULL: none */
     size_t largest_batch; /* seen so far */
+    size_t asked;
+    atomic_bool hangs; /* no call returns */
 } server;
 
 void server_init(server *s);
@@ -43,10 +47,14 @@ void server_free(server *s);
 utapi_backend *server_connect(server *s);
 
 void server_set(server *s, bool absent, server_fault fault);
+void server_fill(server *s, bool full);
 
 /** Loses all but the first so many batches. */
 void server_lose(server *s, size_t kept);
 size_t server_count(server *s);
+
+/** How often it was asked to apply. */
+size_t server_asked(server *s);
 
 /** The objects and the bytes of a bucket. */
 void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t *ret_bytes);

@@ -52,6 +52,47 @@ static void taking_goes_on_while_the_storage_is_gone(void **state)
     assert_in_range(b->server.largest_batch, 1, 300);
 }
 
+static void figures_are_told_while_the_storage_hangs(void **state)
+{
+    bench *b = *state;
+    bench_close(b);
+    b->tuning.silence_ms = 200;
+    bench_open(b);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (bench_stats(b).resources != 1) /* it looks again and again */
+        usleep(1000);
+    assert_string_equal(bench_stats(b).trouble, "");
+    atomic_store(&b->server.hangs, true);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (strstr(bench_stats(b).trouble, "the storage has not answered for") == NULL)
+        usleep(1000);
+    assert_int_equal(bench_stats(b).resources, 1);
+    assert_int_equal(bench_stats(b).journal.waiting, 1);
+    atomic_store(&b->server.hangs, false);
+    while (*bench_stats(b).trouble != '\0')
+        usleep(1000);
+    assert_int_equal(stored(b, "b"), 2);
+}
+
+static void trouble_lasts_while_the_storage_answers_and_takes_nothing(void **state)
+{
+    bench *b = *state;
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (*bench_stats(b).trouble == '\0')
+        usleep(100);
+    const size_t asked = server_asked(&b->server);
+    for (int i = 0; i < 1000; i++) {
+        assert_string_equal(bench_stats(b).trouble, "the server is gone");
+        usleep(100);
+    }
+    assert_in_range(server_asked(&b->server) - asked, 0, 20); /* it waits longer and longer */
+    server_fill(&b->server, false);
+    assert_int_equal(stored(b, "b"), 1);
+    while (*bench_stats(b).trouble != '\0')
+        usleep(100);
+}
+
 static void leftovers_are_handed_over_after_restarts(void **state)
 {
     bench *b = *state;
@@ -216,6 +257,8 @@ int main(void)
         CASE(what_is_taken_is_handed_over_once),
         CASE(a_question_sees_what_was_taken_before_it),
         CASE(taking_goes_on_while_the_storage_is_gone),
+        CASE(figures_are_told_while_the_storage_hangs),
+        CASE(trouble_lasts_while_the_storage_answers_and_takes_nothing),
         CASE(leftovers_are_handed_over_after_restarts),
         CASE(what_the_storage_lost_is_sent_again),
         CASE(what_is_lost_and_not_kept_is_counted),

@@ -74,7 +74,7 @@ typedef struct utapi_stats {
         uint64_t refused;  /* events kept aside, for they can never be stored */
         uint64_t lost;     /* events that the storage lost and the journal no longer had */
     } journal;
-    char trouble[160]; /* why questions cannot be answered although events are taken; "": all is well */
+    char trouble[160]; /* what is not well although events are taken; "": all is well */
 } utapi_stats;
 
 /* None of these may call the backend, which may hold a lock meanwhile. */
@@ -198,7 +198,11 @@ struct utapi_backend_ops {
      */
     utapi_backend_changes_fn *changes;
 
-    /** Required. Must be cheap: it is asked by every healthcheck. An error says that storage is not well. */
+    /**
+     * Required. Must be cheap: it is asked by every healthcheck. An error says that storage is not well. A
+     * journal answers at once, with the figures that the storage behind it had a moment ago: no older than
+     * the last tend.
+     */
     utapi_backend_stats_fn *stats;
 
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
