@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_backend.c - the contract's side: opening, closing, figures. */
 #include "redis_internal.h"
+#include "redis_rewrite.h"
 
 #include "utapi/scoped.h"
 
@@ -15,32 +16,11 @@ enum { LARGEST_STEP = 150 };
 
 /* ---- figures ------------------------------------------------------------------------------ */
 
-/* The value of "name:value" in what INFO answers; empty if there is none. */
-static utapi_string info_find(utapi_string info, const char *name)
+static void memory_fill(utapi_string info, utapi_stats *ret)
 {
-    const size_t size = strlen(name);
-    for (const char *line = info.data; line != NULL && line < info.data + info.size;) {
-        const char *end = memchr(line, '\r', (size_t)(info.data + info.size - line));
-        if (end == NULL)
-            break;
-        if ((size_t)(end - line) > size && memcmp(line, name, size) == 0 && line[size] == ':')
-            return (utapi_string){line + size + 1, (size_t)(end - line) - size - 1};
-        line = end + 2;
-    }
-    return (utapi_string){"", 0};
-}
-
-static uint64_t info_number(utapi_string info, const char *name)
-{
-    const utapi_string text = info_find(info, name);
-    return text.size > 0 ? strtoull(text.data, NULL, 10) : 0;
-}
-
-static void stats_fill(utapi_string info, utapi_stats *ret)
-{
-    const utapi_string policy = info_find(info, "maxmemory_policy");
-    *ret = (utapi_stats){.used_bytes = info_number(info, "used_memory"),
-                         .capacity_bytes = info_number(info, "maxmemory")};
+    const utapi_string policy = redis_info_find(info, "maxmemory_policy");
+    ret->used_bytes = redis_info_number(info, "used_memory");
+    ret->capacity_bytes = redis_info_number(info, "maxmemory");
     if (policy.size > 0 && !utapi_string_equal(policy, utapi_string_of("noeviction")))
         (void)snprintf(
             ret->trouble, sizeof ret->trouble,
@@ -48,26 +28,49 @@ static void stats_fill(utapi_string info, utapi_stats *ret)
             (int)(policy.size < 32 ? policy.size : 32), policy.data);
 }
 
-utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+static void persistence_fill(utapi_string info, utapi_stats *ret)
 {
-    redis_backend *self = (redis_backend *)base;
+    if (*ret->trouble == '\0' && !redis_rewrite_is_done(info))
+        (void)snprintf(
+            ret->trouble, sizeof ret->trouble,
+            "Redis did not write its append-only file anew after it was started, and its next start "
+            "may count twice: run BGREWRITEAOF");
+}
+
+typedef void info_fill(utapi_string info, utapi_stats *ret);
+
+static utapi_status info_ask(redis_link *link, const char *section, info_fill *fill, utapi_stats *ret,
+                             utapi_error *err)
+{
     redis_args args = {0};
     redisReply *reply = NULL;
-    redis_link *link = redis_pool_take(self->pool);
-    if (link == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
     redis_args_add(&args, "INFO");
-    redis_args_add(&args, "memory");
+    redis_args_add(&args, section);
     utapi_status status = redis_link_ask(link, &args, &reply, err);
-    redis_pool_give(self->pool, link);
     redis_args_done(&args);
     if (status != UTAPI_OK)
         return status;
     if (reply->type == REDIS_REPLY_STRING)
-        stats_fill((utapi_string){reply->str, (size_t)reply->len}, ret);
+        fill((utapi_string){reply->str, (size_t)reply->len}, ret);
     else
         status = utapi_fail(err, UTAPI_CORRUPT, "Redis: INFO without an answer");
     freeReplyObject(reply);
+    return status;
+}
+
+utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+{
+    redis_backend *self = (redis_backend *)base;
+    utapi_stats stats = {.resources = 0};
+    redis_link *link = redis_pool_take(self->pool);
+    if (link == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
+    utapi_status status = info_ask(link, "memory", memory_fill, &stats, err);
+    if (status == UTAPI_OK && redis_rewrite_failed(self->writer))
+        status = info_ask(link, "persistence", persistence_fill, &stats, err);
+    redis_pool_give(self->pool, link);
+    if (status == UTAPI_OK)
+        *ret = stats;
     return status;
 }
 
@@ -95,6 +98,7 @@ static utapi_status redis_begin(redis_backend *self, const utapi_backend_options
     if (self->pool == NULL || self->writer == NULL ||
         getrandom(&self->unique, sizeof self->unique, 0) != (ssize_t)sizeof self->unique)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
+    redis_link_writes(self->writer);
     return UTAPI_OK;
 }
 

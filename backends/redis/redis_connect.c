@@ -4,6 +4,7 @@
  * Where the URI names Sentinels, each connection begins by asking them: the one that answered last is asked first, and
  * what it says is believed only if the server there says of itself that it is a master. */
 #include "redis_link_internal.h"
+#include "redis_rewrite.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -194,6 +195,8 @@ static utapi_status master_open(redis_link *link, size_t endpoint, utapi_error *
         status = context_begin(link->context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
         status = role_check(link->context, host, port, err);
+    if (status == UTAPI_OK && link->writes)
+        status = redis_rewrite_see(link, err);
     if (status != UTAPI_OK)
         redis_link_drop(link);
     free(found);

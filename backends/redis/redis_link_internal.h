@@ -7,6 +7,8 @@
 
 #include "redis_link.h"
 
+#include <stdatomic.h>
+
 enum { REDIS_SHA_SIZE = 40 };
 
 struct redis_link {
@@ -14,12 +16,15 @@ struct redis_link {
     const redis_uri *uri;
     redisContext *context; /* NULL: not connected */
     uint64_t generation;
-    size_t first_endpoint; /* of the Sentinels: the one that answered last */
-    int64_t retry_at_ms;   /* by the steady clock: no sooner is connecting tried */
-    unsigned delay_ms;     /* of the last back-off; 0 after a success */
-    unsigned random;       /* for jitter */
-    size_t queued;         /* replies that are still to come */
-    utapi_status why;      /* the last failure to connect, told while waiting */
+    bool writes;                /* redis_rewrite.h, as the next two */
+    int64_t rewrite_since_ms;   /* by the steady clock: it waits for the file; 0: it does not */
+    atomic_bool rewrite_failed; /* it did not wait to the end */
+    size_t first_endpoint;      /* of the Sentinels: the one that answered last */
+    int64_t retry_at_ms;        /* by the steady clock: no sooner is connecting tried */
+    unsigned delay_ms;          /* of the last back-off; 0 after a success */
+    unsigned random;            /* for jitter */
+    size_t queued;              /* replies that are still to come */
+    utapi_status why;           /* the last failure to connect, told while waiting */
     char reason[160];
     char shas[REDIS_SCRIPT_COUNT][REDIS_SHA_SIZE + 1];
 };

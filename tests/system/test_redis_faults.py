@@ -51,7 +51,6 @@ class Faults(OnRedis):
                 path = redis.append_only_file()
                 os.truncate(path, int(os.path.getsize(path) * share))
                 redis.start()
-                redis.rewrite_append_only_file()
                 flow.wait_for_more(100)
                 wait_for(lambda: health(server)["status"] == "ok", "a connection")
 
@@ -68,11 +67,38 @@ class Faults(OnRedis):
                 path = redis.append_only_file()
                 os.truncate(path, chance.randrange(os.path.getsize(path) + 1))
                 redis.start()
-                redis.rewrite_append_only_file()
                 wait_for(lambda: health(server)["status"] == "ok", "a connection")
                 flow.wait_for_more(50)
 
         self.trouble(cut, "aof-load-truncated yes")
+
+    def test_half_a_transaction_in_redis_file_is_never_carried_out(self):
+        """It waits there for another start: then what was sent again would count twice."""
+
+        def cut(redis, flow, server):
+            for _ in range(3):
+                settle(server)  # something is in the file
+                redis.kill()
+                redis.cut_within_a_transaction()
+                redis.start()
+                flow.wait_for_more(50)
+                settle(server)  # it is sent again
+                redis.stop()
+                redis.start()
+                flow.wait_for_more(50)
+                settle(server)
+                self.assertEqual(redis.rewrites(), 1)
+
+        self.trouble(cut, "aof-load-truncated yes")
+
+    def test_a_file_that_may_not_be_written_anew_holds_nothing_up(self):
+        def allow(redis, flow, server):
+            wait_for(lambda: "BGREWRITEAOF" in health(server).get("trouble", ""), "word of BGREWRITEAOF")
+            wait_for(lambda: redis.counter("buckets", "flow-0", "numberOfObjects") > 50, "events in Redis")
+            redis.command("ACL", "SETUSER", "default", "+bgrewriteaof")
+            redis.command("BGREWRITEAOF")
+
+        self.trouble(allow, "user default on nopass ~* &* +@all -bgrewriteaof")
 
     def test_a_redis_that_stands_still(self):
         def stand_still(redis, flow, server):

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_rewrite.c - see redis_rewrite.h.
+ *
+ * The server itself tells whether it has written its file anew since it started, so nobody has to remember for it, and
+ * of many utapid that come at once the first one asks. A second one finds it under way. */
+#include "redis_rewrite.h"
+#include "redis_link_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* After so long the file is added to as it is: events must not wait for ever for a rare accident. */
+enum { WAIT_MOST_MS = 600000 };
+
+/* ---- INFO --------------------------------------------------------------------------------- */
+
+utapi_string redis_info_find(utapi_string info, const char *name)
+{
+    const size_t size = strlen(name);
+    for (const char *line = info.data; line != NULL && line < info.data + info.size;) {
+        const char *end = memchr(line, '\r', (size_t)(info.data + info.size - line));
+        if (end == NULL)
+            break;
+        if ((size_t)(end - line) > size && memcmp(line, name, size) == 0 && line[size] == ':')
+            return (utapi_string){line + size + 1, (size_t)(end - line) - size - 1};
+        line = end + 2;
+    }
+    return (utapi_string){"", 0};
+}
+
+uint64_t redis_info_number(utapi_string info, const char *name)
+{
+    const utapi_string text = redis_info_find(info, name);
+    return text.size > 0 ? strtoull(text.data, NULL, 10) : 0;
+}
+
+/* The time that the last rewrite of this server's life took is -1 before there was one. */
+bool redis_rewrite_is_done(utapi_string info)
+{
+    const utapi_string took = redis_info_find(info, "aof_last_rewrite_time_sec");
+    return redis_info_number(info, "aof_enabled") == 0 ||
+           (took.size > 0 && *took.data != '-' &&
+            utapi_string_equal(redis_info_find(info, "aof_last_bgrewrite_status"), utapi_string_of("ok")));
+}
+
+static bool is_under_way(utapi_string info)
+{
+    return redis_info_number(info, "aof_rewrite_in_progress") != 0 ||
+           redis_info_number(info, "aof_rewrite_scheduled") != 0;
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+static int64_t steady_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static utapi_status broken(const redis_link *link, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s", link->context->errstr);
+}
+
+/* *ret_begun is false where the server refuses, for want of a right or of memory. */
+static utapi_status rewrite_begin(redis_link *link, bool *ret_begun, utapi_error *err)
+{
+    redisReply *reply = redisCommand(link->context, "BGREWRITEAOF");
+    if (reply == NULL)
+        return broken(link, err);
+    /* Another utapid may have asked a moment ago. */
+    *ret_begun = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "in progress") != NULL;
+    freeReplyObject(reply);
+    return UTAPI_OK;
+}
+
+static bool is_too_long(redis_link *link)
+{
+    if (link->rewrite_since_ms == 0)
+        link->rewrite_since_ms = steady_ms();
+    return steady_ms() - link->rewrite_since_ms > WAIT_MOST_MS;
+}
+
+static utapi_status rewrite_ask(redis_link *link, bool under_way, utapi_error *err)
+{
+    bool begun = true;
+    utapi_status status = UTAPI_OK;
+    if (!under_way)
+        status = rewrite_begin(link, &begun, err);
+    if (status != UTAPI_OK)
+        return status;
+    atomic_store(&link->rewrite_failed, !begun || is_too_long(link));
+    if (atomic_load(&link->rewrite_failed))
+        return UTAPI_OK;
+    return utapi_fail(err, UTAPI_UNAVAILABLE,
+                      "Redis was started, and writes its append-only file anew before more is added");
+}
+
+utapi_status redis_rewrite_see(redis_link *link, utapi_error *err)
+{
+    redisReply *reply = redisCommand(link->context, "INFO persistence");
+    if (reply == NULL)
+        return broken(link, err);
+    const bool told = reply->type == REDIS_REPLY_STRING;
+    const utapi_string info = {told ? reply->str : "", told ? (size_t)reply->len : 0};
+    const bool done = redis_rewrite_is_done(info), under_way = is_under_way(info);
+    freeReplyObject(reply);
+    if (!done)
+        return rewrite_ask(link, under_way, err);
+    link->rewrite_since_ms = 0;
+    atomic_store(&link->rewrite_failed, false);
+    return UTAPI_OK;
+}
+
+void redis_link_writes(redis_link *link)
+{
+    link->writes = true;
+}
+
+bool redis_rewrite_failed(const redis_link *link)
+{
+    return atomic_load(&link->rewrite_failed);
+}
