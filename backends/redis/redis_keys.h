@@ -23,7 +23,8 @@
  *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
  *     P:utapid:identity                  of the database: made at the first connection
- *     P:utapid:fence:W                   where the writer's fence stands
+ *     P:utapid:fence:W                   where the writer's fence stands; goes ten years after its last hand-over. A journal
+ *                                        that is started or restored later than that counts what it kept twice
  *     P:utapid:seen:<time>:<uuid>        when a uuid was taken
  *     P:utapid:due                       sorted set, score: when to forget, member: the bucket
  *     P:utapid:shifting                  set of "L:N" with shifts to work off

@@ -121,6 +121,10 @@ class WithoutRedis(OnRedis):
             settle(server)
             check_counts(server, {"photos": 7}, since_ms)
             check_keys(redis, {"photos": 7})
+        fences = redis.command("KEYS", "s3:utapid:fence:*")
+        self.assertEqual(len(fences), 1)  # of the first start: the second one wrote nothing
+        years = redis.command("TTL", fences[0]) / (365 * 86400)
+        self.assertGreater(years, 9)  # each start leaves one: they go, but long after every journal that knows them
 
     def test_a_full_journal_says_so_and_recovers(self):
         redis = self.redis()

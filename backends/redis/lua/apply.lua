@@ -272,6 +272,6 @@ for i = 2, #KEYS do
     call('SET', KEYS[i], TAKEN, 'PX', WINDOW)
 end
 if KEYS[1] ~= '' then
-    call('SET', KEYS[1], TO)
+    call('SET', KEYS[1], TO, 'PX', '315360000000') -- ten years: redis_keys.h
 end
 return {'OK', tostring(noted)}
