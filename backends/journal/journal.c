@@ -50,18 +50,40 @@ static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *
     return status == UTAPI_OK ? utapi_backend_adjust(self->storage, adjustments, count, err) : status;
 }
 
+/* Durable before the storage forgets: no question may add what that makes void, nor after a restart. */
+static utapi_status forgetting_note(journal *self, utapi_level level, int64_t time_ms, utapi_error *err)
+{
+    MDB_txn *txn = NULL;
+    pthread_mutex_lock(&self->lock);
+    const bool known = time_ms <= self->gone_newest_ms[level];
+    pthread_mutex_unlock(&self->lock);
+    if (known)
+        return UTAPI_OK;
+    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    if (status != UTAPI_OK)
+        return status;
+    pthread_mutex_lock(&self->lock); /* a taker may have noted a later one since; now none can */
+    const int64_t newest_ms = time_ms > self->gone_newest_ms[level] ? time_ms : self->gone_newest_ms[level];
+    pthread_mutex_unlock(&self->lock);
+    const int rc = utapi_journal_gone_put(self, txn, level, newest_ms);
+    status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "a forgetting");
+    status = utapi_journal_write_end(self, txn, status, err);
+    pthread_mutex_lock(&self->lock);
+    if (status == UTAPI_OK)
+        self->gone_newest_ms[level] = newest_ms;
+    pthread_mutex_unlock(&self->lock);
+    utapi_journal_write_leave(self);
+    return status;
+}
+
 static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                    utapi_error *err)
 {
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_wait_drained(self, err);
-    if (status != UTAPI_OK)
-        return status;
-    pthread_mutex_lock(&self->lock); /* first: no question may add what this makes void */
-    if (time_ms > self->gone_newest_ms[level])
-        self->gone_newest_ms[level] = time_ms;
-    pthread_mutex_unlock(&self->lock);
-    return utapi_backend_forget(self->storage, level, name, time_ms, err);
+    utapi_status status = utapi_journal_wait_drained(self, err);
+    if (status == UTAPI_OK)
+        status = forgetting_note(self, level, time_ms, err);
+    return status == UTAPI_OK ? utapi_backend_forget(self->storage, level, name, time_ms, err) : status;
 }
 
 /* The storage's upkeep is the drain thread's: it must not run ahead of what was taken earlier. The caller waits

@@ -30,7 +30,7 @@ enum {
 
 #define FLAG(bit) (UINT64_C(1) << (bit))
 
-static uint32_t crc_of(const unsigned char *data, size_t size)
+uint32_t utapi_journal_crc(const unsigned char *data, size_t size)
 {
     uint32_t crc = UINT32_MAX;
     for (size_t i = 0; i < size; i++) {
@@ -136,7 +136,7 @@ size_t utapi_journal_encode(const utapi_batch *batch, const bool *skip, unsigned
     for (size_t i = 0; i < batch->count; i++)
         if (skip == NULL || !skip[i])
             at = put_entry(at, &batch->entries[i]);
-    const uint32_t crc = crc_of(buffer, (size_t)(at - buffer));
+    const uint32_t crc = utapi_journal_crc(buffer, (size_t)(at - buffer));
     for (unsigned i = 0; i < CRC_SIZE; i++)
         *at++ = (unsigned char)(crc >> (8 * i));
     return (size_t)(at - buffer);
@@ -227,7 +227,18 @@ static bool crc_fits(const unsigned char *bytes, size_t size)
     uint32_t crc = 0;
     for (unsigned i = 0; i < CRC_SIZE; i++)
         crc |= (uint32_t)bytes[size - CRC_SIZE + i] << (8 * i);
-    return crc == crc_of(bytes, size - CRC_SIZE);
+    return crc == utapi_journal_crc(bytes, size - CRC_SIZE);
+}
+
+bool utapi_journal_peek(const void *data, size_t size, int64_t *ret_now_ms)
+{
+    const unsigned char *bytes = data;
+    if (size < 1 + CRC_SIZE || bytes[0] != VERSION)
+        return false;
+    reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
+    (void)get_number(&in);
+    *ret_now_ms = get_signed(&in);
+    return !in.failed;
 }
 
 utapi_status utapi_journal_decode(const void *data, size_t size, journal_group *ret, utapi_error *err)

@@ -96,7 +96,7 @@ static void fence_adopt(journal *self, journal_epoch *epoch, uint64_t fence)
     pthread_mutex_unlock(&self->lock);
 }
 
-/* Asks where the fence of each epoch stands. */
+/* Asks where the fences stand: of the newest epoch, and of each that ever had an event. */
 static utapi_status fences_check(drain *d, utapi_error *err)
 {
     journal *self = d->self;
@@ -105,6 +105,10 @@ static utapi_status fences_check(drain *d, utapi_error *err)
     journal_epoch *epoch = self->oldest;
     pthread_mutex_unlock(&self->lock);
     while (epoch != NULL) { /* this thread alone ends epochs */
+        pthread_mutex_lock(&self->lock);
+        while (epoch->next == 0 && epoch != self->newest)
+            epoch = epoch->next_epoch;
+        pthread_mutex_unlock(&self->lock);
         utapi_query query = {.level = UTAPI_SERVICE};
         uint64_t fence = 0;
         memcpy(query.writer, epoch->writer, sizeof query.writer);

@@ -157,6 +157,31 @@ static int number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static const char *const gone_names[UTAPI_LEVEL_COUNT] = {
+    [UTAPI_BUCKETS] = "gone",         [UTAPI_ACCOUNTS] = "gone accounts",   [UTAPI_USERS] = "gone users",
+    [UTAPI_SERVICE] = "gone service", [UTAPI_LOCATIONS] = "gone locations",
+};
+
+int utapi_journal_gone_put(const journal *self, MDB_txn *txn, utapi_level level, int64_t gone_ms)
+{
+    unsigned char time[8];
+    utapi_journal_put_u64(time, (uint64_t)gone_ms);
+    MDB_val key = utapi_journal_val(gone_names[level], strlen(gone_names[level]));
+    MDB_val value = utapi_journal_val(time, sizeof time);
+    return mdb_put(txn, self->tables[JOURNAL_META], &key, &value, 0);
+}
+
+static int gone_load(journal *self, MDB_txn *txn)
+{
+    int rc = 0;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && rc == 0; level++) {
+        uint64_t gone = (uint64_t)INT64_MIN;
+        rc = number_load(self, txn, gone_names[level], &gone);
+        self->gone_newest_ms[level] = (int64_t)gone;
+    }
+    return rc;
+}
+
 static bool writer_draw(unsigned char ret[WRITER_SIZE])
 {
     return getrandom(ret, WRITER_SIZE, 0) == WRITER_SIZE;
@@ -199,17 +224,13 @@ utapi_status utapi_journal_epochs_load(journal *self, utapi_error *err)
     utapi_status status = utapi_journal_read_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    uint64_t gone = (uint64_t)INT64_MIN;
     int rc = epochs_load(self, txn);
     if (rc == 0)
         rc = number_load(self, txn, "lost", &self->lost);
     if (rc == 0)
-        rc = number_load(self, txn, "gone", &gone);
+        rc = gone_load(self, txn);
     if (rc == 0)
         rc = utapi_journal_refused_count(self, txn, &self->refused);
-    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        self->gone_newest_ms[level] = INT64_MIN;
-    self->gone_newest_ms[UTAPI_BUCKETS] = (int64_t)gone;
     utapi_journal_read_end(self, txn);
     if (rc != 0)
         return utapi_journal_fail(err, rc, "what was left");

@@ -65,6 +65,12 @@ size_t utapi_journal_encode(const utapi_batch *batch, const bool *skip, unsigned
 UTAPI_MUST_USE utapi_status utapi_journal_decode(const void *data, size_t size, journal_group *ret,
                                                  utapi_error *err);
 
+/** When a group was taken, from its first bytes alone: nothing else is looked at. False: it cannot be read. */
+bool utapi_journal_peek(const void *data, size_t size, int64_t *ret_now_ms);
+
+/** CRC-32C, as a group ends with. */
+uint32_t utapi_journal_crc(const unsigned char *data, size_t size);
+
 /* ---- epochs ------------------------------------------------------------------------------- */
 
 /* Events that the storage has lost and the journal too, from the first up to but not including the last. */
@@ -254,6 +260,9 @@ int utapi_journal_epoch_put(journal *self, MDB_txn *txn, const journal_epoch *ep
 /** Notes that events are gone for good, durably. */
 UTAPI_MUST_USE utapi_status utapi_journal_gap_note(journal *self, journal_epoch *epoch, uint64_t from,
                                                    uint64_t to, utapi_error *err);
+
+/** Stores that nothing of a level was forgotten at a later time. An LMDB code. */
+int utapi_journal_gone_put(const journal *self, MDB_txn *txn, utapi_level level, int64_t gone_ms);
 
 /** The first epoch of which something waits; NULL: nothing does. With the lock held, as the next. */
 journal_epoch *utapi_journal_waiting_epoch(const journal *self);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DROP_SLICE = 1000, SEEN_SLICE = 2000, DUE_SLICE = 1000 };
+/* So many epochs stay known after nothing is left of them: what the storage loses of them is still counted. */
+enum { DROP_SLICE = 1000, SEEN_SLICE = 2000, DUE_SLICE = 1000, EPOCHS_KEPT = 16 };
 
 /* ---- marks -------------------------------------------------------------------------------- */
 
@@ -80,6 +81,7 @@ typedef struct drop {
 
 enum { DROPS_MOST = 64 };
 
+/* The first epochs with which there is something to do: with the others it is another time's. */
 static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
 {
     size_t count = 0;
@@ -87,6 +89,8 @@ static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
     for (journal_epoch *epoch = self->oldest; epoch != NULL && count < DROPS_MOST;
          epoch = epoch->next_epoch) {
         const uint64_t until = at_once ? epoch->applied : kept_until(self, epoch, at_ms);
+        if (until <= epoch->deleted && (at_once || epoch->applied == epoch->stored_applied))
+            continue;
         ret[count++] = (drop){.epoch = epoch,
                               .next = epoch->next,
                               .applied = epoch->applied,
@@ -171,16 +175,23 @@ static int epoch_forget(journal *self, MDB_txn *txn, const journal_epoch *epoch)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* The oldest epoch alone: the others follow in later seconds. */
-static utapi_status epoch_end(journal *self, utapi_error *err)
+/* The oldest epoch if it is over, and enough later ones are there. */
+static journal_epoch *epoch_ended(journal *self)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&self->lock);
+    journal_epoch *oldest = self->oldest;
+    for (const journal_epoch *epoch = oldest; epoch != NULL && count <= EPOCHS_KEPT;
+         epoch = epoch->next_epoch)
+        count++;
+    const bool ended = count > EPOCHS_KEPT && epoch_is_over(self, oldest);
+    pthread_mutex_unlock(&self->lock);
+    return ended ? oldest : NULL;
+}
+
+static utapi_status epoch_end(journal *self, journal_epoch *epoch, utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    pthread_mutex_lock(&self->lock);
-    journal_epoch *epoch = self->oldest;
-    const bool over = epoch_is_over(self, epoch);
-    pthread_mutex_unlock(&self->lock);
-    if (!over)
-        return UTAPI_OK;
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
@@ -197,17 +208,15 @@ static utapi_status epoch_end(journal *self, utapi_error *err)
     return status;
 }
 
-/* ---- each second -------------------------------------------------------------------------- */
-
-static bool drops_change(journal *self, const drop *drops, size_t count)
+static utapi_status epochs_end(journal *self, utapi_error *err)
 {
-    bool changes = false;
-    pthread_mutex_lock(&self->lock); /* a taker that makes room publishes there too */
-    for (size_t i = 0; i < count && !changes; i++)
-        changes = drops[i].applied != drops[i].epoch->stored_applied || drops[i].until > drops[i].deleted;
-    pthread_mutex_unlock(&self->lock);
-    return changes;
+    utapi_status status = UTAPI_OK;
+    for (journal_epoch *epoch; status == UTAPI_OK && (epoch = epoch_ended(self)) != NULL;)
+        status = epoch_end(self, epoch, err);
+    return status;
 }
+
+/* ---- each second -------------------------------------------------------------------------- */
 
 static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, int64_t taken_ms)
 {
@@ -234,9 +243,8 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     const uint64_t deleted = self->oldest->deleted;
     pthread_mutex_unlock(&self->lock);
 
-    const size_t planned = drops_plan(self, at_ms, false, drops);
-    if (!drops_change(self, drops, planned) && self->sweep_size == 0 && self->expired_ms == taken_ms)
-        return epoch_end(self, err);
+    if (drops_plan(self, at_ms, false, drops) == 0 && self->sweep_size == 0 && self->expired_ms == taken_ms)
+        return epochs_end(self, err);
     const int64_t kept_from_ms = utapi_journal_taken_at(self, oldest, deleted);
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
@@ -252,5 +260,5 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
         self->expired_ms = taken_ms;
     }
     utapi_journal_write_leave(self);
-    return status == UTAPI_OK ? epoch_end(self, err) : status;
+    return status == UTAPI_OK ? epochs_end(self, err) : status;
 }

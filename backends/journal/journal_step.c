@@ -330,18 +330,15 @@ void utapi_journal_step_free(journal_step *step)
 
 int64_t utapi_journal_taken_at(journal *self, uint32_t epoch, uint64_t sequence)
 {
-    int64_t taken_at_ms = 0;
+    int64_t taken_at_ms = 0, now_ms = 0;
     MDB_val key, value;
-    journal_group group;
     look at = {.self = self, .epoch = epoch};
     if (utapi_journal_read_begin(self, &at.txn, NULL) != UTAPI_OK)
         return 0;
     if (mdb_cursor_open(at.txn, self->tables[JOURNAL_ENTRY], &at.cursor) == 0) {
         if (group_seek(&at, sequence, &key, &value) == 0 &&
-            utapi_journal_decode(value.mv_data, value.mv_size, &group, NULL) == UTAPI_OK) {
-            taken_at_ms = group.now_ms;
-            free(group.entries);
-        }
+            utapi_journal_peek(value.mv_data, value.mv_size, &now_ms))
+            taken_at_ms = now_ms;
         mdb_cursor_close(at.cursor);
     }
     utapi_journal_read_end(self, at.txn);

@@ -44,15 +44,6 @@ static int due_put(const journal *self, MDB_txn *txn, int64_t due_ms)
     return mdb_put(txn, self->tables[JOURNAL_DUE], &key, &value, 0);
 }
 
-static int gone_put(const journal *self, MDB_txn *txn, int64_t gone_ms)
-{
-    unsigned char time[8];
-    utapi_journal_put_u64(time, (uint64_t)gone_ms);
-    MDB_val key = utapi_journal_val("gone", 4);
-    MDB_val value = utapi_journal_val(time, sizeof time);
-    return mdb_put(txn, self->tables[JOURNAL_META], &key, &value, 0);
-}
-
 static int forgettings_put(const journal *self, MDB_txn *txn, intake *take)
 {
     int rc = 0;
@@ -64,7 +55,7 @@ static int forgettings_put(const journal *self, MDB_txn *txn, intake *take)
         const bool later = entry->forget == UTAPI_FORGET_LATER;
         const int64_t at_ms = later ? entry->forget_at_ms : entry->time_ms;
         if (at_ms > take->gone_newest_ms)
-            rc = gone_put(self, txn, take->gone_newest_ms = at_ms);
+            rc = utapi_journal_gone_put(self, txn, UTAPI_BUCKETS, take->gone_newest_ms = at_ms);
         if (rc == 0 && later)
             rc = due_put(self, txn, entry->forget_at_ms);
     }

@@ -196,6 +196,16 @@ static utapi_status server_stats(utapi_backend *base, utapi_stats *ret, utapi_er
     return status;
 }
 
+/* What is lost does not bring back what was forgotten: tests do not do both. */
+static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+                                  utapi_error *err)
+{
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_forget(s->memory, level, name, time_ms, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
 static void server_close(utapi_backend *base)
 {
     free(base);
@@ -207,6 +217,7 @@ static const utapi_backend_ops server_ops = {
     .largest_step = 24,
     .apply = server_apply,
     .read = server_read,
+    .forget = server_forget,
     .stats = server_stats,
     .close = server_close,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_model.c - a seeded stream of takings, lost replies, absences, lost tails, flushed databases, restarts,
- * and restored and cloned journals: what is stored in the end is what was taken, each event once.
+ * times that make a journal let go of what it kept, and restored and cloned journals: what is stored in the end is
+ * what was taken, each event once, less exactly what is counted as lost.
  *
  *     model RUNS [FIRST_SEED]      the seed is printed when a run fails */
 #include "bench.h"
@@ -11,14 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUCKETS = 3, STEPS = 40 };
+enum { BUCKETS = 3, STEPS = 40, PATIENCE = 20000 };
 
 static const char *const names[BUCKETS] = {"a", "b", "c"};
-static uint64_t runs = 20, first_seed = 1;
+static uint64_t runs = 20, first_seed = 1, lossy;
 
 typedef struct model {
     bench *b;
-    uint64_t random;
+    uint64_t seed, random;
     int64_t objects[BUCKETS], bytes[BUCKETS]; /* taken */
     size_t floor; /* batches that the server must not lose: no journal has them any more */
     char copy[320], twin[320];
@@ -48,13 +49,48 @@ static void lose(model *m, bool all)
     server_lose(&m->b->server, kept);
 }
 
+/* What was taken, less what is known to be lost. */
+static bool is_exact(model *m)
+{
+    int64_t missing = 0;
+    bench_drained(m->b);
+    const int64_t lost = (int64_t)bench_stats(m->b).journal.lost;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        int64_t objects, bytes;
+        server_totals(&m->b->server, names[i], &objects, &bytes);
+        if (objects > m->objects[i] || (lost == 0 && bytes != m->bytes[i]))
+            return false;
+        missing += m->objects[i] - objects;
+    }
+    return missing == lost;
+}
+
+static void model_show(model *m)
+{
+    const utapi_stats stats = bench_stats(m->b);
+    print_error("seed %llu: lost %llu, refused %llu, trouble \"%s\"\n", (unsigned long long)m->seed,
+                (unsigned long long)stats.journal.lost, (unsigned long long)stats.journal.refused,
+                stats.trouble);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        int64_t objects, bytes;
+        server_totals(&m->b->server, names[i], &objects, &bytes);
+        print_error("  %s: %lld of %lld objects, %lld of %lld bytes\n", names[i], (long long)objects,
+                    (long long)m->objects[i], (long long)bytes, (long long)m->bytes[i]);
+    }
+}
+
+/* A loss may not be noticed yet. */
 static void settle(model *m)
 {
     server_set(&m->b->server, false, SERVER_WELL);
-    for (size_t i = 0; i < BUCKETS; i++)
-        while (bench_objects(m->b, names[i]) != m->objects[i])
-            usleep(500); /* a question may come before a loss is noticed */
-    bench_drained(m->b);
+    for (int i = 0; !is_exact(m); i++) {
+        if (i == PATIENCE)
+            model_show(m);
+        assert_in_range(i, 0, PATIENCE - 1);
+        usleep(1000);
+    }
+    for (size_t i = 0; i < BUCKETS && bench_stats(m->b).journal.lost == 0; i++)
+        assert_int_equal(bench_objects(m->b, names[i]), m->objects[i]);
 }
 
 static void restart(model *m)
@@ -63,9 +99,10 @@ static void restart(model *m)
     bench_open(m->b);
 }
 
-/* What the older copy does not hold is stored, and must not be lost from now on. */
+/* What the older copy does not hold is stored, and must not be lost from now on. What is lost it knows already. */
 static void restore(model *m)
 {
+    settle(m);
     server_set(&m->b->server, true, SERVER_WELL);
     take(m, m->b);
     bench_close(m->b);
@@ -81,6 +118,7 @@ static void restore(model *m)
 
 static void duplicate(model *m)
 {
+    settle(m);
     server_set(&m->b->server, true, SERVER_WELL);
     take(m, m->b);
     bench_close(m->b);
@@ -134,6 +172,9 @@ static void step(model *m)
     case 11:
         usleep((useconds_t)below(m, 3000));
         break;
+    case 12: /* what was handed over may be kept no longer: if it is lost, that is counted */
+        bench_pass(KEEP_MS / (1 + (int64_t)below(m, 4)));
+        break;
     default:
         take(m, m->b);
     }
@@ -143,21 +184,13 @@ static void run(uint64_t seed)
 {
     void *state = NULL;
     bench_setup(&state);
-    model m = {.b = state, .random = seed};
+    model m = {.b = state, .seed = seed, .random = seed};
     snprintf(m.copy, sizeof m.copy, "%s/copy", m.b->folder);
     snprintf(m.twin, sizeof m.twin, "%s/twin", m.b->folder);
     for (int i = 0; i < STEPS; i++)
         step(&m);
     settle(&m);
-    assert_int_equal(bench_stats(m.b).journal.lost, 0);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        int64_t objects, bytes;
-        server_totals(&m.b->server, names[i], &objects, &bytes);
-        if (objects != m.objects[i] || bytes != m.bytes[i])
-            print_error("seed %llu: bucket %s\n", (unsigned long long)seed, names[i]);
-        assert_int_equal(objects, m.objects[i]);
-        assert_int_equal(bytes, m.bytes[i]);
-    }
+    lossy += bench_stats(m.b).journal.lost > 0;
     bench_teardown(&state);
 }
 
@@ -169,6 +202,8 @@ static void every_run_is_exact(void **state)
             print_message("seed %llu\n", (unsigned long long)first_seed + i);
         run(first_seed + i);
     }
+    print_message("%llu runs, each exact; %llu of them lost what was kept no longer\n",
+                  (unsigned long long)runs, (unsigned long long)lossy);
 }
 
 static uint64_t number_of(const char *text)

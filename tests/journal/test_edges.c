@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_edges.c - what becomes of a journal over many starts, on a bad disk, and beside a copy of itself; and forgetting
+ * through it, compared with a storage that has none. */
+#include "bench.h"
+
+#include "folder.h"
+#include "memory.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define T0 INT64_C(1700006400000)
+
+static journal *inside(bench *b)
+{
+    return (journal *)b->journal;
+}
+
+static int64_t stored(bench *b, const char *bucket)
+{
+    int64_t objects, bytes;
+    bench_drained(b);
+    server_totals(&b->server, bucket, &objects, &bytes);
+    return objects;
+}
+
+static void reopen(bench *b)
+{
+    bench_close(b);
+    bench_open(b);
+}
+
+/* Lets what was handed over grow old: marks are set while time passes. */
+static void grow_old(bench *b)
+{
+    bench_drained(b);
+    for (int i = 0; i < 8; i++) {
+        usleep(10000);
+        bench_pass(KEEP_MS);
+    }
+    usleep(20000);
+}
+
+static utapi_entry put_at(const char *bucket, int64_t time_ms)
+{
+    return (utapi_entry){.time_ms = time_ms,
+                         .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket)},
+                         .operation = UTAPI_OP_PUT_OBJECT,
+                         .delta = {[UTAPI_NUMBER_OF_OBJECTS] = 1}};
+}
+
+/* ---- starts ------------------------------------------------------------------------------- */
+
+static void a_uuid_is_known_after_a_restart(void **state)
+{
+    bench *b = *state;
+    utapi_applied applied;
+    utapi_entry entry = put_at("b", T0);
+    entry.uuid = utapi_string_of("0b3f7a1e-6f0c-4a53-9a57-1f1f5b6f0d11");
+    entry.uuid_time_ms = T0;
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = T0, .taken_ms = T0};
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+        assert_int_equal(applied.repeated, i > 0);
+        reopen(b);
+    }
+    assert_int_equal(stored(b, "b"), 1);
+}
+
+static void a_deleted_journal_begins_anew(void **state)
+{
+    bench *b = *state;
+    CHECK_OK(bench_take(b, "b", 5, 1), &b->err);
+    bench_drained(b);
+    bench_close(b);
+    support_folder_remove(b->location);
+    bench_open(b);
+    CHECK_OK(bench_take(b, "b", 2, 1), &b->err);
+    assert_int_equal(stored(b, "b"), 7);
+    assert_int_equal(bench_stats(b).journal.lost, 0);
+}
+
+static size_t epochs_of(bench *b)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&inside(b)->lock);
+    for (const journal_epoch *epoch = inside(b)->oldest; epoch != NULL; epoch = epoch->next_epoch)
+        count++;
+    pthread_mutex_unlock(&inside(b)->lock);
+    return count;
+}
+
+static size_t groups_of(bench *b)
+{
+    MDB_txn *txn = NULL;
+    MDB_stat stat;
+    CHECK_OK(utapi_journal_read_begin(inside(b), &txn, &b->err), &b->err);
+    assert_int_equal(mdb_stat(txn, inside(b)->tables[JOURNAL_ENTRY], &stat), 0);
+    utapi_journal_read_end(inside(b), txn);
+    return stat.ms_entries;
+}
+
+static void any_number_of_starts_leaves_nothing_behind(void **state)
+{
+    enum { STARTS = 150 };
+    bench *b = *state;
+    server_set(&b->server, true, SERVER_WELL);
+    for (int i = 0; i < STARTS; i++) {
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        reopen(b);
+    }
+    assert_int_equal(bench_stats(b).journal.waiting, STARTS);
+    assert_int_equal(groups_of(b), STARTS);
+    server_set(&b->server, false, SERVER_WELL);
+    assert_int_equal(stored(b, "b"), STARTS);
+    grow_old(b);
+    for (int i = 0; groups_of(b) > 0 || epochs_of(b) > 16; i++) {
+        assert_in_range(i, 0, 10000);
+        usleep(1000);
+    }
+}
+
+static void room_is_made_in_every_epoch(void **state)
+{
+    enum { STARTS = 100 };
+    bench *b = *state;
+    size_t dropped = 0, all = 0;
+    for (int i = 0; i < STARTS; i++) {
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        bench_drained(b);
+        reopen(b);
+    }
+    do {
+        CHECK_OK(utapi_journal_drop_applied(inside(b), 1000, &dropped, &b->err), &b->err);
+        all += dropped;
+    } while (dropped > 0);
+    assert_int_equal(all, STARTS);
+    assert_int_equal(groups_of(b), 0);
+}
+
+static void what_the_storage_loses_of_a_former_start_is_counted(void **state)
+{
+    bench *b = *state;
+    CHECK_OK(bench_take(b, "b", 7, 1), &b->err);
+    bench_drained(b);
+    reopen(b);
+    grow_old(b);
+    assert_int_equal(groups_of(b), 0);
+    CHECK_OK(bench_take(b, "b", 2, 1), &b->err);
+    bench_drained(b);
+    server_lose(&b->server, 0);
+    while (bench_stats(b).journal.lost < 7)
+        usleep(1000);
+    assert_int_equal(stored(b, "b"), 2);
+    assert_int_equal(bench_stats(b).journal.lost, 7);
+    server_lose(&b->server, 0); /* and once */
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    while (bench_objects(b, "b") != 3)
+        usleep(1000);
+    reopen(b);
+    assert_int_equal(bench_stats(b).journal.lost, 7);
+}
+
+/* ---- a bad disk --------------------------------------------------------------------------- */
+
+static void an_environment_that_was_given_up_is_opened_again(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        pthread_mutex_lock(&inside(b)->writing);
+        inside(b)->outcome_unknown = true;
+        atomic_store(&inside(b)->broken, true);
+        pthread_mutex_unlock(&inside(b)->writing);
+    }
+    assert_int_equal(stored(b, "b"), 20);
+}
+
+/* A commit that was stored, although its taker was told that this is not known. */
+static void a_group_whose_outcome_was_not_known_is_found(void **state)
+{
+    bench *b = *state;
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(bench_take(b, "b", 4, 1), &b->err);
+    pthread_mutex_lock(&inside(b)->writing);
+    pthread_mutex_lock(&inside(b)->lock);
+    inside(b)->newest->next = 3; /* as if it had not been published */
+    utapi_journal_pending_clear(inside(b), 3);
+    pthread_mutex_unlock(&inside(b)->lock);
+    inside(b)->outcome_unknown = true;
+    atomic_store(&inside(b)->broken, true);
+    pthread_mutex_unlock(&inside(b)->writing);
+    CHECK_OK(bench_take(b, "b", 5, 1), &b->err); /* it must not take the place of the one before */
+    server_fill(&b->server, false);
+    assert_int_equal(stored(b, "b"), 12);
+}
+
+/* Flips a bit of the group with a number, counted from 0. */
+static void group_damage(bench *b, int number)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi table;
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    unsigned char bytes[4096];
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, JOURNAL_TABLE_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, b->location, MDB_NOTLS, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "entry", 0, &table), 0);
+    assert_int_equal(mdb_cursor_open(txn, table, &cursor), 0);
+    for (int i = 0; i <= number; i++)
+        assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_NEXT), 0);
+    assert_in_range(value.mv_size, 1, sizeof bytes);
+    memcpy(bytes, value.mv_data, value.mv_size);
+    bytes[value.mv_size / 2] ^= 4;
+    value.mv_data = bytes;
+    assert_int_equal(mdb_cursor_put(cursor, &key, &value, MDB_CURRENT), 0);
+    mdb_cursor_close(cursor);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void a_damaged_group_is_counted_as_lost(void **state)
+{
+    bench *b = *state;
+    server_set(&b->server, true, SERVER_WELL);
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(bench_take(b, "b", 4, 1), &b->err);
+    CHECK_OK(bench_take(b, "b", 5, 1), &b->err);
+    bench_close(b);
+    group_damage(b, 1);
+    bench_open(b);
+    server_set(&b->server, false, SERVER_WELL);
+    assert_int_equal(stored(b, "b"), 8);
+    assert_int_equal(bench_stats(b).journal.lost, 4);
+}
+
+/* ---- a copy of itself --------------------------------------------------------------------- */
+
+static void a_fence_beyond_ours_keeps_what_is_left_aside(void **state)
+{
+    bench *b = *state;
+    utapi_applied applied;
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    bench_drained(b);
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 4, 1), &b->err);
+    utapi_batch theirs = {.now_ms = T0, .taken_ms = T0, .fence = {.from = 3, .to = 50}};
+    memcpy(theirs.fence.writer, inside(b)->newest->writer, sizeof theirs.fence.writer);
+    pthread_mutex_lock(&b->server.lock);
+    CHECK_OK(utapi_backend_apply(b->server.memory, &theirs, &applied, &b->err), &b->err);
+    pthread_mutex_unlock(&b->server.lock);
+    server_fill(&b->server, false);
+    while (bench_stats(b).journal.refused < 4)
+        usleep(1000);
+    assert_non_null(strstr(bench_stats(b).trouble, "a copy of this journal is in use"));
+    CHECK_OK(bench_take(b, "b", 5, 1), &b->err); /* under another name */
+    assert_int_equal(stored(b, "b"), 8);
+    assert_int_equal(bench_stats(b).journal.refused, 4);
+}
+
+/* ---- forgetting --------------------------------------------------------------------------- */
+
+static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
+{
+    bench *b = *state;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+    const utapi_entry older = put_at("b", T0 + 5);
+    const utapi_batch batch = {.entries = &older, .count = 1, .now_ms = T0 + 20, .taken_ms = T0 + 20};
+    utapi_usage usage;
+    utapi_applied applied;
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(utapi_backend_forget(b->journal, UTAPI_BUCKETS, name, T0 + 10, &b->err), &b->err);
+    b->tuning.wait_ms = 50;
+    reopen(b);
+    while (bench_objects(b, "b") != 0)
+        usleep(1000);
+    server_fill(&b->server, true);
+    CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
+    server_fill(&b->server, false);
+    bench_drained(b);
+    assert_int_equal(bench_objects(b, "b"), 0);
+}
+
+static uint64_t below(uint64_t *random, uint64_t limit)
+{
+    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*random >> 33) % limit;
+}
+
+static utapi_entry any_entry(uint64_t *random, int64_t now_ms)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    utapi_entry entry = put_at(names[below(random, 3)], now_ms - (int64_t)below(random, 3000));
+    entry.resource[UTAPI_SERVICE] = utapi_string_of("s3");
+    if (below(random, 6) == 0)
+        entry.forget = UTAPI_FORGET_NOW;
+    else if (below(random, 4) == 0) {
+        entry.forget = UTAPI_FORGET_LATER;
+        entry.forget_at_ms = now_ms + (int64_t)below(random, 1500);
+    }
+    return entry;
+}
+
+static void apply_to_both(bench *b, utapi_backend *oracle, uint64_t *random, int64_t now_ms)
+{
+    utapi_entry entries[6];
+    utapi_applied applied;
+    const utapi_batch batch = {
+        .entries = entries, .count = 1 + (size_t)below(random, 6), .now_ms = now_ms, .taken_ms = now_ms};
+    for (size_t i = 0; i < batch.count; i++)
+        entries[i] = any_entry(random, now_ms);
+    CHECK_OK(utapi_backend_apply(oracle, &batch, &applied, &b->err), &b->err);
+    CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+}
+
+static void compare(bench *b, utapi_backend *oracle, uint64_t seed)
+{
+    static const struct {
+        utapi_level level;
+        const char *name;
+    } asked[] = {{UTAPI_BUCKETS, "a"}, {UTAPI_BUCKETS, "b"}, {UTAPI_BUCKETS, "c"}, {UTAPI_SERVICE, "s3"}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        const utapi_string name = utapi_string_of(asked[i].name);
+        const utapi_query query = {
+            .level = asked[i].level, .names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+        utapi_usage mine, theirs;
+        CHECK_OK(utapi_backend_read(b->journal, &query, &mine, NULL, &b->err), &b->err);
+        CHECK_OK(utapi_backend_read(oracle, &query, &theirs, NULL, &b->err), &b->err);
+        if (mine.number_of_objects[1] != theirs.number_of_objects[1])
+            print_error("seed %llu: %s\n", (unsigned long long)seed, asked[i].name);
+        assert_int_equal(mine.number_of_objects[1], theirs.number_of_objects[1]);
+        assert_true(utapi_amounts_equal(&mine.flows, &theirs.flows));
+    }
+}
+
+/* Appointments fall due between groups that could be handed over together, and within them. */
+static void forgetting_through_a_journal_is_that_of_the_storage(void **state)
+{
+    enum { SEEDS = 40, BATCHES = 40 };
+    bench *b = *state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        const utapi_backend_options options = {.location = ""};
+        utapi_backend *oracle = NULL;
+        uint64_t random = seed;
+        int64_t now_ms = T0;
+        bench_close(b);
+        support_folder_remove(b->location);
+        server_lose(&b->server, 0);
+        bench_open(b);
+        CHECK_OK(utapi_backend_open(&utapi_memory_backend, &options, &oracle, &b->err), &b->err);
+        for (int i = 0; i < BATCHES; i++) {
+            now_ms += (int64_t)below(&random, 700);
+            server_fill(&b->server, below(&random, 4) != 0);
+            apply_to_both(b, oracle, &random, now_ms);
+            if (below(&random, 10) == 0)
+                reopen(b);
+        }
+        server_fill(&b->server, false);
+        bench_drained(b);
+        compare(b, oracle, seed);
+        utapi_backend_close(oracle);
+    }
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest cases[] = {
+        CASE(a_uuid_is_known_after_a_restart),
+        CASE(a_deleted_journal_begins_anew),
+        CASE(any_number_of_starts_leaves_nothing_behind),
+        CASE(room_is_made_in_every_epoch),
+        CASE(what_the_storage_loses_of_a_former_start_is_counted),
+        CASE(an_environment_that_was_given_up_is_opened_again),
+        CASE(a_group_whose_outcome_was_not_known_is_found),
+        CASE(a_damaged_group_is_counted_as_lost),
+        CASE(a_fence_beyond_ours_keeps_what_is_left_aside),
+        CASE(a_forgetting_by_hand_is_known_after_a_restart),
+        CASE(forgetting_through_a_journal_is_that_of_the_storage),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
