@@ -81,6 +81,12 @@ typedef struct drop {
 
 enum { DROPS_MOST = 64 };
 
+/* What is stored never goes back: where nothing is kept it alone tells, after a restart, what the storage lost. */
+static uint64_t applied_most(const journal_epoch *epoch)
+{
+    return epoch->applied > epoch->stored_applied ? epoch->applied : epoch->stored_applied;
+}
+
 /* The first epochs with which there is something to do: with the others it is another time's. */
 static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
 {
@@ -89,11 +95,11 @@ static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
     for (journal_epoch *epoch = self->oldest; epoch != NULL && count < DROPS_MOST;
          epoch = epoch->next_epoch) {
         const uint64_t until = at_once ? epoch->applied : kept_until(self, epoch, at_ms);
-        if (until <= epoch->deleted && (at_once || epoch->applied == epoch->stored_applied))
+        if (until <= epoch->deleted && (at_once || epoch->applied <= epoch->stored_applied))
             continue;
         ret[count++] = (drop){.epoch = epoch,
                               .next = epoch->next,
-                              .applied = epoch->applied,
+                              .applied = applied_most(epoch),
                               .until = until,
                               .deleted = epoch->deleted};
     }
