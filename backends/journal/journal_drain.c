@@ -18,7 +18,7 @@ typedef struct drain {
     journal *self;
     int64_t back_off_ms; /* the next one; 0: all is well */
     size_t most;         /* events in a step: halved around one that is refused */
-    int64_t upkeep_at_ms, check_at_ms;
+    int64_t upkeep_at_ms, check_at_ms, tend_at_ms;
     unsigned seed;
 } drain;
 
@@ -181,14 +181,27 @@ static utapi_status step_hand_over(journal *self, journal_epoch *epoch, journal_
     return utapi_backend_apply(self->storage, &step->batch, applied, err);
 }
 
+/* The storage's own upkeep, as of a time that it has reached. */
+static utapi_status storage_tend(drain *d, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+{
+    d->tend_at_ms = utapi_journal_monotonic_ms() + d->self->tuning.tick_ms;
+    return utapi_backend_tend(d->self->storage, now_ms, taken_ms, err);
+}
+
 static void step_taken(drain *d, journal_epoch *epoch, const journal_step *step)
 {
+    utapi_error err;
+    utapi_error_clear(&err);
     pthread_mutex_lock(&d->self->lock);
     applied_set(d->self, epoch, step->to);
     pthread_mutex_unlock(&d->self->lock);
     trouble_over(d);
     if (d->most < d->self->tuning.step_events)
         d->most *= 2;
+    /* While events keep coming nobody finds it idle. */
+    if (utapi_journal_monotonic_ms() >= d->tend_at_ms &&
+        storage_tend(d, step->batch.now_ms, step->batch.taken_ms, &err) != UTAPI_OK)
+        back_off(d, &err);
 }
 
 /* It can never be applied as it is: half of it is tried next, down to the one event that is to blame. */
@@ -306,7 +319,7 @@ static void tend_run(drain *d, int64_t now_ms, int64_t taken_ms)
 {
     utapi_error err;
     utapi_error_clear(&err);
-    const utapi_status status = utapi_backend_tend(d->self->storage, now_ms, taken_ms, &err);
+    const utapi_status status = storage_tend(d, now_ms, taken_ms, &err);
     figures_look(d); /* who waits for the upkeep finds its outcome there */
     pthread_mutex_lock(&d->self->lock);
     d->self->tend_wanted = false;

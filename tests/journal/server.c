@@ -206,6 +206,15 @@ static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_
     return status;
 }
 
+static utapi_status server_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+{
+    (void)now_ms;
+    (void)taken_ms;
+    (void)err;
+    atomic_fetch_add(&((connection *)base)->to->tended, 1);
+    return UTAPI_OK;
+}
+
 static void server_close(utapi_backend *base)
 {
     free(base);
@@ -218,6 +227,7 @@ static const utapi_backend_ops server_ops = {
     .apply = server_apply,
     .read = server_read,
     .forget = server_forget,
+    .tend = server_tend,
     .stats = server_stats,
     .close = server_close,
 };

@@ -38,6 +38,7 @@ typedef struct server {
     size_t largest_batch; /* seen so far */
     size_t asked;
     atomic_bool hangs; /* no call returns */
+    atomic_size_t tended;
 } server;
 
 void server_init(server *s);

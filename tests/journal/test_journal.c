@@ -37,6 +37,15 @@ static void a_question_sees_what_was_taken_before_it(void **state)
     }
 }
 
+/* Nobody asks for it here, as nobody does while the committer is busy. */
+static void the_storage_is_tended_while_events_keep_coming(void **state)
+{
+    bench *b = *state;
+    for (int i = 0; i < 20000 && atomic_load(&b->server.tended) < 3; i++)
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    assert_in_range(atomic_load(&b->server.tended), 3, SIZE_MAX);
+}
+
 static void taking_goes_on_while_the_storage_is_gone(void **state)
 {
     bench *b = *state;
@@ -256,6 +265,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         CASE(what_is_taken_is_handed_over_once),
         CASE(a_question_sees_what_was_taken_before_it),
+        CASE(the_storage_is_tended_while_events_keep_coming),
         CASE(taking_goes_on_while_the_storage_is_gone),
         CASE(figures_are_told_while_the_storage_hangs),
         CASE(trouble_lasts_while_the_storage_answers_and_takes_nothing),
