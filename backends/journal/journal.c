@@ -92,18 +92,18 @@ static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t ta
 {
     enum { AT_ONCE = 10000, TEND_WAIT_MS = 1000 };
     journal *self = (journal *)base;
-    (void)err;
+    const utapi_status status = utapi_journal_seen_tend(self, taken_ms, err);
     const int64_t until_ms = utapi_journal_monotonic_ms() + TEND_WAIT_MS;
     pthread_mutex_lock(&self->lock);
     self->now_ms = now_ms;
     self->taken_ms = taken_ms > self->taken_ms ? taken_ms : self->taken_ms;
-    self->tend_wanted = self->expire_wanted = true;
+    self->tend_wanted = true;
     pthread_cond_signal(&self->wake);
     while (self->tend_wanted && *self->trouble == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
            utapi_journal_wait_until(self, &self->changed, until_ms))
         continue;
     pthread_mutex_unlock(&self->lock);
-    return UTAPI_OK;
+    return status;
 }
 
 static void note(char ret[static sizeof((utapi_stats *)0)->trouble], const char *text)

@@ -341,10 +341,9 @@ static bool drain_round(drain *d)
     const uint64_t from = epoch != NULL ? epoch->applied : 0;
     const uint64_t until = epoch != NULL ? epoch->next : 0;
     const bool check = self->check_wanted || (epoch == NULL && at_ms >= d->check_at_ms);
-    const bool upkeep = at_ms >= d->upkeep_at_ms || self->expire_wanted;
+    const bool upkeep = at_ms >= d->upkeep_at_ms;
     const bool tend = epoch == NULL && self->tend_wanted;
     const int64_t now_ms = self->now_ms, taken_ms = self->taken_ms;
-    self->expire_wanted = false;
     if (epoch == NULL && !check && !upkeep && !tend)
         return false;
     pthread_mutex_unlock(&self->lock);

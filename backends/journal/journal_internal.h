@@ -195,7 +195,7 @@ typedef struct journal {
     int64_t gone_newest_ms[UTAPI_LEVEL_COUNT]; /* no forgetting was at a later time */
     int64_t oldest_ms;                         /* when the oldest that waits was taken */
     int64_t now_ms, taken_ms;                  /* the newest that we were told */
-    bool tend_wanted, check_wanted, expire_wanted, stopping, started;
+    bool tend_wanted, check_wanted, stopping, started;
     uint64_t refused, lost;
     utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
     int64_t beat_ms;     /* when the drain thread last began a round */
@@ -284,6 +284,12 @@ UTAPI_MUST_USE utapi_status utapi_journal_drop_applied(journal *self, size_t mos
 /** Remembers the uuids of a batch; skip[i] becomes true where one was known. */
 UTAPI_MUST_USE utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn, const utapi_batch *batch,
                                                     bool *skip, size_t *ret_repeated, utapi_error *err);
+
+/** What an upkeep looks at: it is short beside a sync of the disk. */
+enum { JOURNAL_SEEN_SLICE = 2000 };
+
+/** A slice of expiry in a transaction of its own; errors as those of a write. */
+UTAPI_MUST_USE utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_error *err);
 
 /** A slice of expiry: looks at no more than `most` uuids. */
 UTAPI_MUST_USE utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t taken_ms,

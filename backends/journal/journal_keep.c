@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* So many epochs stay known after nothing is left of them: what the storage loses of them is still counted. */
-enum { DROP_SLICE = 1000, SEEN_SLICE = 2000, DUE_SLICE = 1000, EPOCHS_KEPT = 16 };
+enum { DROP_SLICE = 1000, DUE_SLICE = 1000, EPOCHS_KEPT = 16 };
 
 /* ---- marks -------------------------------------------------------------------------------- */
 
@@ -230,7 +230,7 @@ static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, in
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = drop_run(self, txn, &drops[i], DROP_SLICE, &dropped);
-    if (rc == 0 && utapi_journal_seen_expire(self, txn, taken_ms, SEEN_SLICE, NULL) != UTAPI_OK)
+    if (rc == 0 && utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, NULL) != UTAPI_OK)
         rc = MDB_BAD_TXN;
     return rc;
 }

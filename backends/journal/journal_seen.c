@@ -169,3 +169,15 @@ utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t take
         mdb_cursor_close(seen);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "dropping uuids");
 }
+
+utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_error *err)
+{
+    MDB_txn *txn = NULL;
+    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    if (status != UTAPI_OK)
+        return status;
+    status = utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, err);
+    status = utapi_journal_write_end(self, txn, status, err);
+    utapi_journal_write_leave(self);
+    return status;
+}

@@ -114,8 +114,12 @@ static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const 
 static utapi_status intake_store(journal *self, MDB_txn *txn, intake *take, unsigned char *buffer,
                                  utapi_applied *applied, utapi_error *err)
 {
-    const utapi_status status =
-        utapi_journal_seen_take(self, txn, take->batch, take->skip, &applied->repeated, err);
+    enum { EXPIRE_LEAST = 64 };
+    utapi_status status = utapi_journal_seen_expire(/* more than comes, so that expiry keeps up with taking */
+                                                    self, txn, take->batch->taken_ms,
+                                                    2 * take->batch->count + EXPIRE_LEAST, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_seen_take(self, txn, take->batch, take->skip, &applied->repeated, err);
     if (status != UTAPI_OK)
         return status;
     take->count = take->batch->count - applied->repeated;
@@ -152,7 +156,7 @@ static void intake_publish(journal *self, const intake *take)
 }
 
 /* Free pages are counted again only when enough was taken since to make a difference. */
-static utapi_status room_check(journal *self, size_t size, utapi_error *err)
+static utapi_status room_check(journal *self, size_t size, int64_t taken_ms, utapi_error *err)
 {
     pthread_mutex_lock(&self->writing);
     const bool due = self->taken_since > self->reserve_pages * self->page_size / 16;
@@ -165,10 +169,8 @@ static utapi_status room_check(journal *self, size_t size, utapi_error *err)
         pthread_mutex_lock(&self->writing);
         self->taken_since = UINT64_MAX / 2; /* the next one looks again */
         pthread_mutex_unlock(&self->writing);
-        pthread_mutex_lock(&self->lock);
-        self->expire_wanted = true; /* nobody may call tend while callers keep coming */
-        pthread_cond_signal(&self->wake);
-        pthread_mutex_unlock(&self->lock);
+        /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
+        (void)!utapi_journal_seen_tend(self, taken_ms, NULL);
     }
     return status;
 }
@@ -186,7 +188,7 @@ utapi_status utapi_journal_apply(utapi_backend *base, const utapi_batch *batch, 
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     if (buffer == NULL || skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    status = room_check(self, size, err);
+    status = room_check(self, size, batch->taken_ms, err);
     if (status == UTAPI_OK)
         status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
