@@ -17,6 +17,7 @@ const journal_tuning utapi_journal_tuning = {
     .back_off_ms = 10,
     .silence_ms = 3000,
     .step_events = 20000,
+    .gather_ms = 500,
     .pending_events = 1000000,
     .pending_bytes = (size_t)256 << 20,
 };
@@ -98,7 +99,7 @@ static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t ta
     self->now_ms = now_ms;
     self->taken_ms = taken_ms > self->taken_ms ? taken_ms : self->taken_ms;
     self->tend_wanted = true;
-    pthread_cond_signal(&self->wake);
+    utapi_journal_hurry(self);
     while (self->tend_wanted && *self->trouble == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
            utapi_journal_wait_until(self, &self->changed, until_ms))
         continue;
@@ -137,9 +138,9 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     *stats.trouble = '\0';
     stats.journal.capacity_bytes = self->map_pages * self->page_size;
     stats.journal.used_bytes = used_pages * self->page_size;
+    note(stats.trouble, self->alarm);
     note(stats.trouble, self->trouble);
     silence_note(self, stats.trouble);
-    note(stats.trouble, self->alarm);
     note(stats.trouble, self->figures.trouble);
     stats.journal.waiting = utapi_journal_waiting(self);
     stats.journal.oldest_ms = stats.journal.waiting > 0 ? self->oldest_ms : 0;
@@ -245,6 +246,8 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     self->storage = storage;
     self->lock_fd = -1;
     self->tuning = *tuning;
+    if (storage->ops->largest_step != 0) /* others read it, or wait for it: nothing is gathered */
+        self->tuning.gather_ms = 0;
     self->capacity_bytes = options->capacity_bytes;
     self->keep_ms = options->keep_ms;
     self->window_ms = options->dedup_window_ms;

@@ -19,6 +19,7 @@ typedef struct drain {
     int64_t back_off_ms; /* the next one; 0: all is well */
     size_t most;         /* events in a step: halved around one that is refused */
     int64_t upkeep_at_ms, check_at_ms, tend_at_ms;
+    int64_t gathered_at_ms; /* when it handed over last, or had nothing to */
     unsigned seed;
 } drain;
 
@@ -331,6 +332,21 @@ static void tend_run(drain *d, int64_t now_ms, int64_t taken_ms)
         back_off(d, &err);
 }
 
+/* A storage that nobody else reads is told of many events at once: what a commit there costs is pages, and many events
+ * share them. Questions add what waits meanwhile. */
+static bool gathers_on(const drain *d, const journal_epoch *epoch, int64_t at_ms)
+{
+    const journal *self = d->self;
+    return epoch == self->newest && !self->hurried && at_ms < d->gathered_at_ms + self->tuning.gather_ms &&
+           utapi_journal_waiting(self) < self->tuning.step_events;
+}
+
+void utapi_journal_hurry(journal *self)
+{
+    self->hurried = true;
+    pthread_cond_signal(&self->wake);
+}
+
 /* One round; returns whether there may be more to do at once. The lock is held, and let go of meanwhile. */
 static bool drain_round(drain *d)
 {
@@ -338,11 +354,18 @@ static bool drain_round(drain *d)
     const int64_t at_ms = utapi_journal_monotonic_ms();
     self->beat_ms = at_ms;
     journal_epoch *epoch = utapi_journal_waiting_epoch(self);
+    const bool idle = epoch == NULL;
+    self->gathering = !idle && gathers_on(d, epoch, at_ms);
+    if (self->gathering)
+        epoch = NULL;
+    else
+        d->gathered_at_ms = at_ms;
+    self->hurried = self->hurried && !idle;
     const uint64_t from = epoch != NULL ? epoch->applied : 0;
     const uint64_t until = epoch != NULL ? epoch->next : 0;
-    const bool check = self->check_wanted || (epoch == NULL && at_ms >= d->check_at_ms);
+    const bool check = self->check_wanted || (idle && at_ms >= d->check_at_ms);
     const bool upkeep = at_ms >= d->upkeep_at_ms;
-    const bool tend = epoch == NULL && self->tend_wanted;
+    const bool tend = idle && self->tend_wanted;
     const int64_t now_ms = self->now_ms, taken_ms = self->taken_ms;
     if (epoch == NULL && !check && !upkeep && !tend)
         return false;
@@ -357,6 +380,18 @@ static bool drain_round(drain *d)
     return true;
 }
 
+/* When the next round is due although nobody wakes the thread. */
+static int64_t next_round_ms(const drain *d)
+{
+    const journal *self = d->self;
+    int64_t soonest_ms = d->upkeep_at_ms;
+    if (!self->gathering && d->check_at_ms < soonest_ms)
+        soonest_ms = d->check_at_ms;
+    if (self->gathering && d->gathered_at_ms + self->tuning.gather_ms < soonest_ms)
+        soonest_ms = d->gathered_at_ms + self->tuning.gather_ms;
+    return soonest_ms;
+}
+
 static void *drain_main(void *arg)
 {
     journal *self = arg;
@@ -366,8 +401,7 @@ static void *drain_main(void *arg)
     while (!self->stopping) {
         if (drain_round(&d))
             continue;
-        const int64_t soonest_ms = d.check_at_ms < d.upkeep_at_ms ? d.check_at_ms : d.upkeep_at_ms;
-        (void)utapi_journal_wait_until(self, &self->wake, soonest_ms);
+        (void)utapi_journal_wait_until(self, &self->wake, next_round_ms(&d));
     }
     pthread_mutex_unlock(&self->lock);
     return NULL;

@@ -148,6 +148,7 @@ typedef struct journal_tuning {
     int64_t back_off_ms;   /* the first one */
     int64_t silence_ms;    /* a storage that does not answer for longer is told of */
     size_t step_events;    /* the most in a hand-over */
+    int64_t gather_ms;     /* how long events may wait to be handed over together; 0: not at all */
     size_t pending_events; /* the most in memory */
     size_t pending_bytes;
 } journal_tuning;
@@ -195,6 +196,8 @@ typedef struct journal {
     int64_t gone_newest_ms[UTAPI_LEVEL_COUNT]; /* no forgetting was at a later time */
     int64_t oldest_ms;                         /* when the oldest that waits was taken */
     int64_t now_ms, taken_ms;                  /* the newest that we were told */
+    bool gathering; /* the drain thread wakes when its time comes, or there is enough, */
+    bool hurried;   /* or somebody waits */
     bool tend_wanted, check_wanted, stopping, started;
     uint64_t refused, lost;
     utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
@@ -263,6 +266,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_gap_note(journal *self, journal_epoch 
 
 /** Stores that nothing of a level was forgotten at a later time. An LMDB code. */
 int utapi_journal_gone_put(const journal *self, MDB_txn *txn, utapi_level level, int64_t gone_ms);
+
+/** Lets the drain thread hand over what waits without gathering more; with the lock held. */
+void utapi_journal_hurry(journal *self);
 
 /** The first epoch of which something waits; NULL: nothing does. With the lock held, as the next. */
 journal_epoch *utapi_journal_waiting_epoch(const journal *self);

@@ -47,6 +47,7 @@ static utapi_status wait_for_all(journal *self, int64_t until_ms, utapi_error *e
 {
     const uint32_t epoch = self->newest->number;
     const uint64_t sequence = self->newest->next;
+    utapi_journal_hurry(self);
     while (!applied_until(self, epoch, sequence))
         if (!utapi_journal_wait_until(self, &self->changed, until_ms) &&
             !applied_until(self, epoch, sequence))

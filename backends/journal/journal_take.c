@@ -151,7 +151,8 @@ static void intake_publish(journal *self, const intake *take)
     self->gone_newest_ms[UTAPI_BUCKETS] = take->gone_newest_ms;
     self->now_ms = batch->now_ms;
     self->taken_ms = batch->taken_ms > self->taken_ms ? batch->taken_ms : self->taken_ms;
-    pthread_cond_signal(&self->wake);
+    if (!self->gathering || utapi_journal_waiting(self) >= self->tuning.step_events)
+        pthread_cond_signal(&self->wake);
     pthread_mutex_unlock(&self->lock);
 }
 
