@@ -220,22 +220,17 @@ static void server_close(utapi_backend *base)
     free(base);
 }
 
-static const utapi_backend_ops server_ops = {
-    .version = UTAPI_BACKEND_VERSION,
-    .name = "server",
-    .largest_step = 24,
-    .apply = server_apply,
-    .read = server_read,
-    .forget = server_forget,
-    .tend = server_tend,
-    .stats = server_stats,
-    .close = server_close,
-};
+#define SLOTS                                                                                       \
+    .version = UTAPI_BACKEND_VERSION, .name = "server", .apply = server_apply, .read = server_read, \
+    .forget = server_forget, .tend = server_tend, .stats = server_stats, .close = server_close
+
+static const utapi_backend_ops server_ops = {SLOTS, .largest_step = 24};
+static const utapi_backend_ops alone_ops = {SLOTS};
 
 utapi_backend *server_connect(server *s)
 {
     connection *made = malloc(sizeof *made);
     assert_non_null(made);
-    *made = (connection){.base.ops = &server_ops, .to = s};
+    *made = (connection){.base.ops = s->alone ? &alone_ops : &server_ops, .to = s};
     return &made->base;
 }

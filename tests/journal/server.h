@@ -39,6 +39,7 @@ typedef struct server {
     size_t asked;
     atomic_bool hangs; /* no call returns */
     atomic_size_t tended;
+    bool alone; /* it takes any step, as one that nobody else reads */
 } server;
 
 void server_init(server *s);

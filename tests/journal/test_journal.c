@@ -37,6 +37,26 @@ static void a_question_sees_what_was_taken_before_it(void **state)
     }
 }
 
+static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
+{
+    bench *b = *state;
+    bench_close(b);
+    b->server.alone = true;
+    b->tuning.gather_ms = 60000;
+    bench_open(b);
+    const size_t asked = server_asked(&b->server);
+    for (int i = 1; i <= 200; i++) {
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        assert_int_equal(bench_objects(b, "b"), i);
+    }
+    assert_int_equal(bench_stats(b).journal.waiting, 200);
+    assert_int_equal(server_asked(&b->server), asked);
+    CHECK_OK(utapi_backend_forget(b->journal, UTAPI_BUCKETS, utapi_string_of("x"), 1, &b->err), &b->err);
+    assert_int_equal(bench_stats(b).journal.waiting, 0); /* who needs the storage hurries it */
+    assert_int_equal(stored(b, "b"), 200);
+    assert_in_range(server_asked(&b->server), asked + 1, asked + 3);
+}
+
 /* Nobody asks for it here, as nobody does while the committer is busy. */
 static void the_storage_is_tended_while_events_keep_coming(void **state)
 {
@@ -265,6 +285,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         CASE(what_is_taken_is_handed_over_once),
         CASE(a_question_sees_what_was_taken_before_it),
+        CASE(events_gather_before_a_storage_that_nobody_else_reads),
         CASE(the_storage_is_tended_while_events_keep_coming),
         CASE(taking_goes_on_while_the_storage_is_gone),
         CASE(figures_are_told_while_the_storage_hangs),
