@@ -11,12 +11,13 @@
 
 #include <string.h>
 
-enum { JOIN_MS = 1000, CELLS_SLOTS = 1 << 16 };
+enum { JOIN_MS = 1000 };
 
-/* Distinct (resource, interval) so far, by hash: a collision makes a step too large by one. */
+/* Distinct (resource, interval) so far, by hash: a collision makes a step too large by one. What an entry brings of its own,
+ * its uuid above all, is counted as the contract has it. */
 typedef struct cells {
     uint64_t *slots; /* 0: free */
-    size_t count, most, mask;
+    size_t cells, entries, most, mask;
 } cells;
 
 static uint64_t cell_hash(unsigned level, utapi_string name, utapi_interval interval)
@@ -40,20 +41,22 @@ static bool cell_add(cells *known, uint64_t hash)
     return true;
 }
 
-/* Counts an entry in; false if it does not fit any more. */
-static bool cells_take(cells *known, const utapi_entry *entry, bool first)
+/* Counts an entry that was taken at a time in; false if it does not fit any more. */
+static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, bool first)
 {
     if (known->most == 0)
         return true;
-    if (!first && known->count + UTAPI_LEVEL_COUNT + 1 > known->most) {
+    const utapi_interval interval = utapi_interval_of(entry->time_ms);
+    const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? 2 : 1;
+    const size_t count = known->cells + known->entries / UTAPI_STEP_ENTRIES_A_CELL;
+    if (!first && count + weight * UTAPI_LEVEL_COUNT + 1 > known->most) {
         /* It may well bring nothing new; but a look ahead would have to be taken back. */
         return false;
     }
-    known->count += entry->uuid.size > 0;
+    known->entries++;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (entry->resource[level].size > 0)
-            known->count +=
-                cell_add(known, cell_hash(level, entry->resource[level], utapi_interval_of(entry->time_ms)));
+            known->cells += weight * cell_add(known, cell_hash(level, entry->resource[level], interval));
     return true;
 }
 
@@ -194,7 +197,7 @@ static utapi_status group_join(look *at, const journal_group *group, uint64_t fi
     step->entries = entries;
     size_t i = skipped;
     for (; i < group->count && step->to < at->until && step->batch.count < at->most; i++, step->to++) {
-        if (!cells_take(&at->known, &group->entries[i], step->batch.count == 0))
+        if (!cells_take(&at->known, &group->entries[i], group->now_ms, step->batch.count == 0))
             break;
         step->entries[step->batch.count++] = group->entries[i];
     }

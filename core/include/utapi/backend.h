@@ -112,14 +112,19 @@ typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
+/** See largest_step: a cell is several keys, a uuid is one. */
+enum { UTAPI_STEP_ENTRIES_A_CELL = 8 };
+
 /** One kind of storage. A backend defines one of these, const, and never changes it. */
 struct utapi_backend_ops {
     unsigned version; /* UTAPI_BACKEND_VERSION when it was compiled */
     const char *name; /* what a configuration calls it: "lmdb" */
 
     /**
-     * Optional. The most cells (utapi_cell) and uuids, taken together, that one batch should bring where
-     * the storage serves nobody else meanwhile; a journal cuts what it hands over accordingly. 0: any.
+     * Optional. The most cells (utapi_cell) that one batch should bring where the storage serves nobody else
+     * meanwhile. A late one, of an interval before the last one, counts twice; UTAPI_STEP_ENTRIES_A_CELL
+     * entries count as one more for what each brings of its own (its uuid, its notice). A journal cuts what it
+     * hands over accordingly. 0: any, and nobody else reads it.
      */
     size_t largest_step;
 
