@@ -54,7 +54,7 @@ void load_done(load *self, unsigned client, int64_t done_ns, const char *failure
     self->idle[self->idle_count++] = client;
     if (failure != NULL && result->failed++ == 0)
         (void)snprintf(result->failure, sizeof result->failure, "%s", failure);
-    if (done_ns < self->warm_ns || state->due_ns < self->warm_ns)
+    if (done_ns < self->warm_ns)
         return;
     histogram_add(&result->latency, done_ns - state->due_ns);
     if (done_ns > self->end_ns)

@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "utapi/engine.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -74,6 +75,20 @@ static void open_log(const config *settings)
 
 /* ---- up, step by step --------------------------------------------------------------------- */
 
+/* A journal that was switched off may hold events that were acknowledged. */
+static void look_for_journal(const config *settings)
+{
+    char path[PATH_MAX];
+    const int size = snprintf(path, sizeof path, "%s/data.mdb", settings->journal_path);
+    if (settings->journal_enabled || size < 0 || (size_t)size >= sizeof path || access(path, F_OK) != 0)
+        return;
+    log_write(
+        LOG_LEVEL_WARN, NULL,
+        "%s: there is a journal here and it is switched off; events that still wait in it are not counted "
+        "until it is switched on again (journal.enabled)",
+        settings->journal_path);
+}
+
 /* The journal remembers uuids for as long as was asked for; a shared storage behind it for less, for all it has
  * to recognise is what another utapid took too. */
 static utapi_status open_storage(utapid *self, utapi_error *err)
@@ -88,6 +103,7 @@ static utapi_status open_storage(utapid *self, utapi_error *err)
                                            .capacity_bytes = (uint64_t)settings->journal_bytes,
                                            .keep_ms = settings->journal_keep_s * MS_PER_S,
                                            .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
+    look_for_journal(settings);
     return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
                                &self->backend, err);
 }

@@ -20,6 +20,7 @@
  * a reset connection. */
 #define DISCARD_MAX_BYTES ((size_t)64 << 20)
 #define BODY_FIRST_BYTES  ((size_t)4096)
+#define BODIES_MAX        ((size_t)4) /* of the largest size, on a worker at a time; beyond: 503 */
 
 /* ---- from the request line to the headers -------------------------------------------------- */
 
@@ -90,6 +91,15 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
     return self;
 }
 
+static void drop_body(exchange *self)
+{
+    self->connection->owner->body_bytes -= self->body_capacity;
+    self->body_capacity = 0;
+    free(self->body);
+    self->body = NULL;
+    self->call.request.body = (utapi_string){NULL, 0};
+}
+
 void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
                   enum MHD_RequestTerminationCode code)
 {
@@ -103,10 +113,10 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     self->connection->exchange = NULL;
     self->connection->since_ms = worker_now_ms();
     owner->exchange_count--;
+    drop_body(self);
     http_call_done(&self->call);
     free(self->target);
     free(self->headers);
-    free(self->body);
     free(self);
 }
 
@@ -221,7 +231,8 @@ static enum MHD_Result begin_request(exchange *self, struct MHD_Connection *mhd,
     return refuse_now(self, mhd, &failure);
 }
 
-/** Makes room for more bytes of body: no more than twice what has arrived, whatever was declared. */
+/** Makes room for more bytes of body: no more than twice what has arrived, whatever was declared; and for all bodies of a
+ * worker no more than the largest ones take. */
 static bool grow_body(exchange *self, size_t more)
 {
     const size_t needed = self->body_size + more;
@@ -231,11 +242,19 @@ static bool grow_body(exchange *self, size_t more)
     size_t capacity = needed < BODY_FIRST_BYTES ? BODY_FIRST_BYTES : needed * 2;
     if (self->declared_size >= needed && capacity > self->declared_size)
         capacity = self->declared_size;
+    worker *owner = self->connection->owner;
+    const http_service *service = owner->service;
+    const size_t largest = service->ingest_max_bytes > service->list_max_bytes ? service->ingest_max_bytes
+                                                                               : service->list_max_bytes;
+    const size_t more_room = capacity - self->body_capacity;
+    if (more_room > BODIES_MAX * largest - owner->body_bytes)
+        return false;
     char *body = realloc(self->body, capacity);
     if (body == NULL)
         return false;
     self->body = body;
     self->body_capacity = capacity;
+    owner->body_bytes += more_room;
     return true;
 }
 
@@ -256,9 +275,7 @@ static enum MHD_Result gather_body(exchange *self, const char *upload, size_t *u
             router_arrive(self->connection->owner->service, &self->call);
         return MHD_YES;
     }
-    free(self->body);
-    self->body = NULL;
-    self->call.request.body = (utapi_string){NULL, 0};
+    drop_body(self);
     self->discarded += size;
     return self->discarded <= self->body_limit + DISCARD_MAX_BYTES ? MHD_YES : MHD_NO;
 }

@@ -66,6 +66,7 @@ struct worker {
 
     connection *connections; /* a list */
     size_t exchange_count;
+    size_t body_bytes; /* that the bodies of all exchanges have room for */
 
     pthread_mutex_t done_lock; /* guards what follows */
     exchange *done;            /* ready and suspended */

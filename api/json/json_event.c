@@ -291,9 +291,12 @@ static bool scan_on(json_events *batch, utapi_string text, size_t max_events)
 
 void json_events_arrive(utapi_string so_far, size_t max_events, json_events *events)
 {
-    enum { EVENT_BYTES_MOST = 65536 }; /* a longer one would be read from its beginning too often */
-    if (so_far.size - events->scan.at <= EVENT_BYTES_MOST)
-        (void)scan_on(events, so_far, max_events);
+    enum { LOOK_BYTES = 4096 };
+    if (so_far.size < events->arrive_next)
+        return;
+    (void)scan_on(events, so_far, max_events);
+    /* An event that is not whole is read from its beginning again: so only when twice as much of it is there. */
+    events->arrive_next = so_far.size + LOOK_BYTES + (so_far.size - events->scan.at);
 }
 
 utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events, json_events *ret,
@@ -303,6 +306,7 @@ utapi_status json_events_read(json_event_form form, utapi_string body, size_t ma
         ret->events = ret->scan.events;
         ret->count = ret->scan.count;
         ret->scan = (json_scan){0};
+        ret->arrive_next = 0;
         return UTAPI_OK;
     }
     json_events_done(ret);

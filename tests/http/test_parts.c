@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,28 +287,32 @@ static void integers_are_written_to_the_edge(void **state)
 
 static void events_are_read_while_they_arrive(void **state)
 {
+    enum { EVENTS = 400 };
+    static char body[EVENTS * 64];
     (void)state;
-    static const char body[] = "[{\"operationId\":\"putObject\",\"bucket\":\"first\",\"object\":\"key\"},"
-                               "{\"operationId\":\"noSuchThing\",\"bucket\":\"second\"} ,"
-                               "{\"operationId\":\"getObject\",\"bucket\":\"third\"}]";
+    size_t size = 0, calls = 0;
+    for (int i = 0; i < EVENTS; i++)
+        size +=
+            (size_t)snprintf(body + size, sizeof body - size, "%c{\"operationId\":\"%s\",\"bucket\":\"b%d\"}",
+                             i == 0 ? '[' : ',', i == 7 ? "noSuchThing" : "putObject", i);
+    body[size++] = ']';
     json_events events = {0};
-    size_t read_by[sizeof body] = {0};
-    for (size_t size = 1; size < sizeof body - 1; size++) { /* each time at another place */
-        char *so_far = malloc(size);
-        assert_non_null(so_far);
-        memcpy(so_far, body, size);
-        json_events_arrive((utapi_string){so_far, size}, 10, &events);
-        read_by[size] = events.scan.count;
-        free(so_far);
+    for (size_t so_far = 1; so_far < size; so_far++) { /* each time at another place */
+        const size_t before = events.scan.at;
+        char *copy = malloc(so_far);
+        assert_non_null(copy);
+        memcpy(copy, body, so_far);
+        json_events_arrive((utapi_string){copy, so_far}, EVENTS, &events);
+        calls += events.scan.at != before;
+        free(copy);
     }
-    assert_int_equal(read_by[(size_t)(strchr(body, '}') - body)], 0);
-    assert_int_equal(read_by[(size_t)(strchr(body, '}') - body) + 1], 1);
-    assert_int_equal(read_by[sizeof body - 2], 3);
-    assert_int_equal(json_events_read(JSON_EVENT_V2, utapi_string_of(body), 10, &events, NULL), UTAPI_OK);
-    assert_int_equal(events.count, 3);
-    check_text(events.events[0].bucket, "first");
-    check_text(events.events[0].keys, "key");
-    check_text(events.events[2].bucket, "third");
+    assert_in_range(events.scan.count, EVENTS / 2, EVENTS);
+    assert_in_range(calls, 2, size / 4096 + 1); /* not for each byte */
+    assert_int_equal(json_events_read(JSON_EVENT_V2, (utapi_string){body, size}, EVENTS, &events, NULL),
+                     UTAPI_OK);
+    assert_int_equal(events.count, EVENTS);
+    check_text(events.events[0].bucket, "b0");
+    check_text(events.events[EVENTS - 1].bucket, "b399");
     assert_int_equal(events.unknown_operations, 1);
     check_text(events.unknown_operation, "noSuchThing");
     json_events_done(&events);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ONE_EVENT "[{\"operationId\":\"putObject\",\"bucket\":\"b\",\"sizeDelta\":1}]"
 
@@ -201,6 +202,40 @@ static void a_body_beyond_the_limit_is_413(void **state)
     world_listen(world, &world_server_options);
     check_too_large(world, "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 8192\r\n\r\n", false);
     check_too_large(world, "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", true);
+}
+
+/* Each declares as much as one may, sends all but the last byte, and waits. */
+static void bodies_under_way_take_no_more_room_than_the_largest_few(void **state)
+{
+    enum { LIMIT = 65536, CLIENTS = 12 }; /* of two workers, with room for four each */
+    static char body[LIMIT];
+    http_world *world = *state;
+    http_client clients[CLIENTS];
+    int refused = 0;
+    server_stop(world->server);
+    world->service.ingest_max_bytes = world->service.list_max_bytes = LIMIT;
+    world_listen(world, &world_server_options);
+    memset(body, ' ', sizeof body);
+    body[0] = '[';
+    body[LIMIT - 1] = ']';
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(world);
+        assert_true(client_send_text(&clients[i],
+                                     "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n"));
+        assert_true(client_send(&clients[i], body, LIMIT - 1));
+    }
+    usleep(200000);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_true(client_send(&clients[i], body + LIMIT - 1, 1));
+    for (int i = 0; i < CLIENTS; i++) {
+        client_reply reply;
+        assert_int_equal(client_read(&clients[i], false, &reply), CLIENT_REPLIED);
+        assert_true(reply.status == 200 || reply.status == 503);
+        refused += reply.status == 503;
+        client_reply_done(&reply);
+        client_close(&clients[i]);
+    }
+    assert_in_range(refused, CLIENTS - 8, CLIENTS - 4); /* the kernel shares them out as it likes */
 }
 
 static void a_client_that_asks_first_is_refused_at_once(void **state)
@@ -521,6 +556,7 @@ int main(void)
         IN_WORLD(a_large_body_arrives_whole),
         IN_WORLD(a_client_that_closes_its_side_is_answered_and_let_go),
         IN_WORLD(a_body_beyond_the_limit_is_413),
+        IN_WORLD(bodies_under_way_take_no_more_room_than_the_largest_few),
         IN_WORLD(a_client_that_asks_first_is_refused_at_once),
         IN_WORLD(a_length_that_is_declared_is_not_believed),
         IN_WORLD(ambiguous_requests_are_refused_and_the_connection_closed),
