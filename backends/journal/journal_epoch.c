@@ -296,7 +296,9 @@ utapi_status utapi_journal_gap_note(journal *self, journal_epoch *epoch, uint64_
                                     utapi_error *err)
 {
     MDB_txn *txn = NULL;
+    pthread_mutex_lock(&self->lock);
     journal_epoch noted = *epoch; /* only the drain thread changes gaps */
+    pthread_mutex_unlock(&self->lock);
     const uint64_t added = gaps_add(&noted, from, to);
     if (added == 0)
         return UTAPI_OK;
