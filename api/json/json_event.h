@@ -22,7 +22,7 @@ typedef struct json_text_kept {
 typedef struct json_events {
     utapi_event *events; /* owned, as what its strings point to: freed by json_events_done() */
     size_t count;
-    json_scan scan; /* of a body that is arriving: what was read of it by json_events_arrive() */
+    json_scan scan;     /* of a body that is arriving: what was read of it by json_events_arrive() */
     size_t arrive_next; /* how much of it has to be there before it is looked at again */
     struct json_t *document;
     json_text_kept *kept;

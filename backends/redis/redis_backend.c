@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Redis serves nobody else while a script runs. One of so many cells, or of half as many late ones, takes six milliseconds
+/* Redis serves nobody else while a script runs. One of so many cells, or of a third as many late ones, takes four milliseconds
  * (tests/system/test_redis_limits.py). */
-enum { LARGEST_STEP = 240 };
+enum { LARGEST_STEP = 100 };
 
 /* ---- figures ------------------------------------------------------------------------------ */
 

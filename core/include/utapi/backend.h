@@ -122,7 +122,7 @@ struct utapi_backend_ops {
 
     /**
      * Optional. The most cells (utapi_cell) that one batch should bring where the storage serves nobody else
-     * meanwhile. A late one, of an interval before the last one, counts twice; UTAPI_STEP_ENTRIES_A_CELL
+     * meanwhile. A late one, of an interval before the last one, counts thrice; UTAPI_STEP_ENTRIES_A_CELL
      * entries count as one more for what each brings of its own (its uuid, its notice). A journal cuts what it
      * hands over accordingly. 0: any, and nobody else reads it.
      */
