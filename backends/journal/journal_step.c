@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { JOIN_MS = 1000, LATE_WEIGHT = 3 };
+enum { JOIN_MS = 1000 };
 
 /* Distinct (resource, interval) so far, by hash: a collision makes a step too large by one. What an entry brings of its own,
  * its uuid above all, is counted as the contract has it. */
@@ -47,7 +47,7 @@ static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, b
     if (known->most == 0)
         return true;
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
-    const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? LATE_WEIGHT : 1;
+    const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? UTAPI_STEP_LATE_CELL : 1;
     const size_t count = known->cells + known->entries / UTAPI_STEP_ENTRIES_A_CELL;
     if (!first && count + weight * UTAPI_LEVEL_COUNT + 1 > known->most) {
         /* It may well bring nothing new; but a look ahead would have to be taken back. */

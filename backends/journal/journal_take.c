@@ -115,9 +115,9 @@ static utapi_status intake_store(journal *self, MDB_txn *txn, intake *take, unsi
                                  utapi_applied *applied, utapi_error *err)
 {
     enum { EXPIRE_LEAST = 64 };
-    utapi_status status = utapi_journal_seen_expire(/* more than comes, so that expiry keeps up with taking */
-                                                    self, txn, take->batch->taken_ms,
-                                                    2 * take->batch->count + EXPIRE_LEAST, err);
+    /* More than comes, so that expiry keeps up with taking. */
+    const size_t expired = 2 * take->batch->count + EXPIRE_LEAST;
+    utapi_status status = utapi_journal_seen_expire(self, txn, take->batch->taken_ms, expired, err);
     if (status == UTAPI_OK)
         status = utapi_journal_seen_take(self, txn, take->batch, take->skip, &applied->repeated, err);
     if (status != UTAPI_OK)
