@@ -179,11 +179,11 @@ typedef struct journal {
     atomic_size_t committing; /* the newest transaction whose commit began */
     atomic_size_t committed;  /* the newest one that is known to be stored */
 
-    pthread_mutex_t writing; /* guards what follows */
-    bool outcome_unknown;    /* of a commit: what was stored is looked up again */
-    uint64_t taken_since;    /* bytes, since room was looked for */
-    int64_t expired_ms;      /* the taken_ms of the last slice of expiry */
-    size_t sweep_size;       /* where the next slice of expiry begins in `seen` */
+    pthread_mutex_t writing;  /* guards what follows */
+    bool outcome_unknown;     /* of a commit: what was stored is looked up again */
+    uint64_t taken_since;     /* bytes, since room was looked for */
+    int64_t expired_ms;       /* the taken_ms of the last slice of expiry */
+    atomic_size_t sweep_size; /* where the next slice of expiry begins in `seen`; 0: at its beginning */
     unsigned char sweep[8 + UTAPI_NAME_MAX + 1];
 
     pthread_mutex_t lock;   /* guards what follows */

@@ -249,9 +249,8 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     const uint64_t deleted = self->oldest->deleted;
     pthread_mutex_unlock(&self->lock);
 
-    pthread_mutex_lock(&self->writing);
-    const bool expired = self->sweep_size == 0 && self->expired_ms == taken_ms;
-    pthread_mutex_unlock(&self->writing);
+    const bool expired =
+        self->sweep_size == 0 && self->expired_ms == taken_ms; /* takers need not be waited for */
     if (drops_plan(self, at_ms, false, drops) == 0 && expired)
         return epochs_end(self, err);
     const int64_t kept_from_ms = utapi_journal_taken_at(self, oldest, deleted);
