@@ -135,8 +135,10 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
 {
     const int64_t oldest_ms = taken_ms - self->window_ms;
     MDB_val value;
-    if (self->sweep_size == 0) /* where a round begins; LMDB takes no key of no bytes */
-        memset(self->sweep, 0, self->sweep_size = TIME_SIZE);
+    if (self->sweep_size == 0) { /* where a round begins; LMDB takes no key of no bytes */
+        memset(self->sweep, 0, TIME_SIZE);
+        self->sweep_size = TIME_SIZE;
+    }
     MDB_val key = utapi_journal_val(self->sweep, self->sweep_size);
     int rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
     for (size_t i = 0; i < most && rc == 0; i++) {
