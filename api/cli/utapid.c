@@ -7,6 +7,7 @@
 #include "cli/utapid_options.h"
 #include "config/config.h"
 #include "http/log.h"
+#include "http/readers.h"
 #include "http/server.h"
 #include "utapi/engine.h"
 
@@ -34,6 +35,7 @@ typedef struct utapid {
     identity *identity;
     auth *auth;
     http_service service;
+    readers *readers;
     server *server;
     replay *replay;
 } utapid;
@@ -148,6 +150,14 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
 
+/* LMDB answers sooner than another thread wakes up; a journal may have to wait for the storage behind it. */
+static utapi_status start_readers(utapid *self, utapi_error *err)
+{
+    if (!self->config.journal_enabled)
+        return UTAPI_OK;
+    return readers_start(&self->service, (unsigned)self->config.readers, &self->readers, err);
+}
+
 /* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
 static void raise_file_limit(int64_t connections)
 {
@@ -167,6 +177,7 @@ static utapi_status start_server(utapid *self, utapi_error *err)
     raise_file_limit(settings->max_connections);
     self->service = (http_service){
         .engine = self->engine,
+        .readers = self->readers,
         .auth = self->auth,
         .identity = self->identity,
         .health_allow = settings->health_allow, /* the lists stay the configuration's */
@@ -201,7 +212,7 @@ static utapi_status start_replay(utapid *self, utapi_error *err)
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity, open_storage, start_engine, start_auth, start_server, start_replay};
+        load_identity, open_storage, start_engine, start_auth, start_readers, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -216,6 +227,7 @@ static void stop(utapid *self)
 {
     replay_stop(self->replay);
     server_stop(self->server);
+    readers_stop(self->readers);
     auth_free(self->auth);
     utapi_engine_free(self->engine); /* commits what still waits */
     utapi_backend_close(self->backend);

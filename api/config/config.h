@@ -33,7 +33,7 @@ typedef struct config_redis {
 typedef struct config {
     int64_t port;
     char *bind;
-    int64_t workers;
+    int64_t workers, readers;
 
     char *backend;          /* one of the names that the caller brought */
     char *data_dir;         /* lmdb.path */

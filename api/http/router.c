@@ -5,6 +5,7 @@
 #include "http/routes.h"
 
 #include "http/log.h"
+#include "http/readers.h"
 #include "http/uri.h"
 #include "json/json_list.h"
 
@@ -57,7 +58,10 @@ void router_dispatch(const http_service *service, http_call *call)
         http_call_refuse(call, &failure);
         return;
     }
-    route->handle(service, call);
+    if (route->is_question && service->readers != NULL)
+        readers_take(service->readers, call);
+    else
+        route->handle(service, call);
 }
 
 void router_arrive(const http_service *service, http_call *call)

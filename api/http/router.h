@@ -22,6 +22,7 @@ typedef utapi_status http_refused_fn(void *storage, http_refused_cb *on_refused,
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
     utapi_engine *engine;
+    struct readers *readers;  /* who answers questions (readers.h); NULL: whoever dispatches them */
     auth *auth;               /* NULL: nobody is asked for a signature (--no-auth) */
     const identity *identity; /* maps account IDs, with or without auth; NULL: none is known */
     allow_list health_allow;  /* who may ask for the healthcheck */
@@ -44,12 +45,13 @@ typedef struct http_call {
     http_reply reply;
 
     /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on
-     * the thread that dispatches, or on the committer's. Must be quick. */
+     * the thread that dispatches, on a reader's or on the committer's. Must be quick. */
     void (*on_ready)(struct http_call *call);
     void *ctx; /* the maker's own */
 
-    char request_id[21]; /* 20 hex digits: header x-scal-request-id, and log lines */
-    void *pending;       /* the handler's own: events that are read, and on their way */
+    char request_id[21];    /* 20 hex digits: header x-scal-request-id, and log lines */
+    void *pending;          /* the handler's own: events that are read, and on their way */
+    struct http_call *next; /* the readers' own */
 } http_call;
 
 /** Makes a call without a request, and gives it a request_id. */

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define READERS   2
 #define ONE_EVENT "[{\"operationId\":\"putObject\",\"bucket\":\"b\",\"sizeDelta\":1}]"
 
 static void sleep_ms(long ms)
@@ -37,6 +38,20 @@ static http_world *open_listening(const server_options *options)
 static int open_world(void **state)
 {
     *state = open_listening(&world_server_options);
+    return 0;
+}
+
+/** A single worker, and readers that questions are left to. */
+static int open_reading_world(void **state)
+{
+    server_options options = world_server_options;
+    options.workers = 1;
+    http_world *self = calloc(1, sizeof *self);
+    assert_non_null(self);
+    world_open(self, NULL);
+    assert_int_equal(readers_start(&self->service, READERS, &self->service.readers, NULL), UTAPI_OK);
+    world_listen(self, &options);
+    *state = self;
     return 0;
 }
 
@@ -167,6 +182,47 @@ static void a_client_that_closes_its_side_is_answered_and_let_go(void **state)
     check_reply(&client, 200, "{}");
     assert_int_equal(client_read(&client, false, &reply), CLIENT_CLOSED);
     client_close(&client);
+}
+
+/* ---- questions that take their time -------------------------------------------------------- */
+
+/** Has as many questions wait for storage as there are readers, and as many more for a reader. */
+static void ask_and_wait(http_world *world, http_client waiting[2 * READERS])
+{
+    trouble_backend_hold_reads(&world->trouble, true);
+    for (size_t i = 0; i < 2 * READERS; i++) {
+        waiting[i] = connect_to(world);
+        assert_true(client_send_text(&waiting[i], "GET /v2/storage/buckets/b HTTP/1.1\r\nHost: x\r\n\r\n"));
+    }
+    trouble_backend_wait_reads(&world->trouble, READERS);
+}
+
+static void check_answers(http_client waiting[2 * READERS], const char *body)
+{
+    for (size_t i = 0; i < 2 * READERS; i++) {
+        check_reply(&waiting[i], 200, body);
+        client_close(&waiting[i]);
+    }
+}
+
+/** More of them than there are readers; the only worker has other things to do. */
+static void questions_that_wait_hold_up_nothing_else(void **state)
+{
+    http_world *world = *state;
+    http_client waiting[2 * READERS];
+    ask_and_wait(world, waiting);
+
+    http_client client = connect_to(world);
+    client_reply reply;
+    assert_int_equal(client_post(&client, "/v2/ingest", ONE_EVENT, &reply), CLIENT_REPLIED);
+    assert_int_equal(reply.status, 200);
+    client_reply_done(&reply);
+    assert_true(client_send_text(&client, "GET /_/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"));
+    check_reply(&client, 200, "{}");
+    client_close(&client);
+
+    trouble_backend_hold_reads(&world->trouble, false);
+    check_answers(waiting, "{\"storageUtilized\":1,\"resource\":\"b\",\"level\":\"buckets\"}");
 }
 
 /* ---- bodies that are too large ------------------------------------------------------------- */
@@ -447,6 +503,7 @@ static void *let_go_later(void *ctx)
 {
     sleep_ms(300);
     trouble_backend_hold(ctx, false);
+    trouble_backend_hold_reads(ctx, false);
     return NULL;
 }
 
@@ -486,6 +543,21 @@ static void stopping_answers_what_is_in_flight(void **state)
     http_client late;
     assert_false(client_open(&late, port));
     client_close(&late);
+}
+
+static void stopping_answers_questions_that_wait_for_a_reader(void **state)
+{
+    http_world *world = *state;
+    http_client waiting[2 * READERS];
+    ask_and_wait(world, waiting);
+    sleep_ms(100); /* so that all of them are under way */
+
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, let_go_later, &world->trouble), 0);
+    server_stop(world->server);
+    world->server = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    check_answers(waiting, NULL);
 }
 
 static void stopping_does_not_wait_for_ever_for_half_a_request(void **state)
@@ -544,6 +616,7 @@ static void it_listens_on_ipv6_too(void **state)
 }
 
 #define IN_WORLD(test)           cmocka_unit_test_setup_teardown(test, open_world, close_world)
+#define IN_READING_WORLD(test)   cmocka_unit_test_setup_teardown(test, open_reading_world, close_world)
 #define IN_IMPATIENT_WORLD(test) cmocka_unit_test_setup_teardown(test, open_impatient_world, close_world)
 
 int main(void)
@@ -555,6 +628,7 @@ int main(void)
         IN_WORLD(chunked_bodies_are_joined),
         IN_WORLD(a_large_body_arrives_whole),
         IN_WORLD(a_client_that_closes_its_side_is_answered_and_let_go),
+        IN_READING_WORLD(questions_that_wait_hold_up_nothing_else),
         IN_WORLD(a_body_beyond_the_limit_is_413),
         IN_WORLD(bodies_under_way_take_no_more_room_than_the_largest_few),
         IN_WORLD(a_client_that_asks_first_is_refused_at_once),
@@ -567,6 +641,7 @@ int main(void)
         IN_IMPATIENT_WORLD(a_suspended_request_has_no_deadline),
         IN_WORLD(a_thousand_idle_and_64_busy_clients_never_stall),
         IN_WORLD(stopping_answers_what_is_in_flight),
+        IN_READING_WORLD(stopping_answers_questions_that_wait_for_a_reader),
         IN_IMPATIENT_WORLD(stopping_does_not_wait_for_ever_for_half_a_request),
         IN_WORLD(a_server_says_why_it_cannot_start),
         IN_WORLD(it_listens_on_ipv6_too),

@@ -38,15 +38,20 @@ static void sleep_ms(unsigned ms)
     (void)nanosleep(&time, NULL);
 }
 
+static void wait_while(trouble_backend *self, const bool *held)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    while (*held)
+        (void)pthread_cond_wait(&self->released, &self->lock);
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
 static utapi_status trouble_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                   utapi_error *err)
 {
     trouble_backend *self = trouble_of(base);
     atomic_fetch_add(&self->applies, 1);
-    (void)pthread_mutex_lock(&self->lock);
-    while (self->held)
-        (void)pthread_cond_wait(&self->released, &self->lock);
-    (void)pthread_mutex_unlock(&self->lock);
+    wait_while(self, &self->held);
     if (self->apply_ms > 0)
         sleep_ms(self->apply_ms);
     if (self->apply_says != UTAPI_OK)
@@ -58,6 +63,8 @@ static utapi_status trouble_read(utapi_backend *base, const utapi_query *query, 
                                  uint64_t *ret_fence, utapi_error *err)
 {
     trouble_backend *self = trouble_of(base);
+    atomic_fetch_add(&self->reads, 1);
+    wait_while(self, &self->reads_held);
     if (self->read_says != UTAPI_OK)
         return utapi_fail(err, self->read_says, "trouble while reading");
     return utapi_backend_read(self->inner, query, ret, ret_fence, err);
@@ -93,12 +100,28 @@ void trouble_backend_done(trouble_backend *self)
     (void)pthread_mutex_destroy(&self->lock);
 }
 
-void trouble_backend_hold(trouble_backend *self, bool held)
+static void hold(trouble_backend *self, bool *ret, bool held)
 {
     (void)pthread_mutex_lock(&self->lock);
-    self->held = held;
+    *ret = held;
     (void)pthread_cond_broadcast(&self->released);
     (void)pthread_mutex_unlock(&self->lock);
+}
+
+void trouble_backend_hold(trouble_backend *self, bool held)
+{
+    hold(self, &self->held, held);
+}
+
+void trouble_backend_hold_reads(trouble_backend *self, bool held)
+{
+    hold(self, &self->reads_held, held);
+}
+
+void trouble_backend_wait_reads(trouble_backend *self, unsigned reads)
+{
+    while (atomic_load(&self->reads) < reads)
+        sleep_ms(1);
 }
 
 void trouble_backend_wait_applies(trouble_backend *self, unsigned applies)

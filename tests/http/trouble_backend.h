@@ -18,11 +18,12 @@ typedef struct trouble_backend {
     _Atomic utapi_status read_says;  /* likewise, for questions */
     _Atomic utapi_status stats_says; /* likewise */
     const utapi_stats *shown;        /* what stats tells; NULL: what the storage inside does. Borrowed */
-    atomic_uint applies;             /* calls of apply, those that are held included */
+    atomic_uint applies, reads;      /* calls of apply and read, those that are held included */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t released;
-    bool held; /* apply waits while set */
+    bool held;       /* apply waits while set */
+    bool reads_held; /* read does */
 } trouble_backend;
 
 /** Makes one without trouble, round inner. */
@@ -32,6 +33,12 @@ void trouble_backend_done(trouble_backend *self);
 
 /** Makes apply wait (true), or lets it go on. */
 void trouble_backend_hold(trouble_backend *self, bool held);
+
+/** Likewise, read. */
+void trouble_backend_hold_reads(trouble_backend *self, bool held);
+
+/** Waits until read was called that often. */
+void trouble_backend_wait_reads(trouble_backend *self, unsigned reads);
 
 /** Waits until apply was called that often. */
 void trouble_backend_wait_applies(trouble_backend *self, unsigned applies);

@@ -72,6 +72,7 @@ void world_listen(http_world *self, const server_options *options)
 void world_close(http_world *self)
 {
     server_stop(self->server);
+    readers_stop(self->service.readers);
     utapi_engine_free(self->engine);
     trouble_backend_done(&self->trouble);
     utapi_backend_close(self->memory);

@@ -5,6 +5,7 @@
 #ifndef HTTP_WORLD_H
 #define HTTP_WORLD_H
 
+#include "http/readers.h"
 #include "http/server.h"
 #include "trouble_backend.h"
 
@@ -17,8 +18,8 @@ typedef struct http_world {
     utapi_engine *engine;
     identity *identity; /* of authdata.json */
     auth *auth;
-    http_service service;
-    server *server; /* NULL until world_listen() */
+    http_service service; /* .readers: owned; the test starts them, if any */
+    server *server;       /* NULL until world_listen() */
 } http_world;
 
 /**
