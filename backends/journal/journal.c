@@ -14,6 +14,7 @@ const journal_tuning utapi_journal_tuning = {
     .steady_ms = utapi_journal_monotonic_ms,
     .tick_ms = 1000,
     .wait_ms = 5000,
+    .read_ms = 30000,
     .back_off_ms = 10,
     .silence_ms = 3000,
     .step_events = 20000,

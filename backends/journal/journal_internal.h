@@ -145,6 +145,7 @@ typedef struct journal_tuning {
     int64_t (*steady_ms)(void);
     int64_t tick_ms;       /* between two looks at the storage's fence while nothing happens */
     int64_t wait_ms;       /* the most that a question waits for the storage to catch up */
+    int64_t read_ms;       /* the most that the storage may take over it, all names together */
     int64_t back_off_ms;   /* the first one */
     int64_t silence_ms;    /* a storage that does not answer for longer is told of */
     size_t step_events;    /* the most in a hand-over */

@@ -204,6 +204,9 @@ utapi_status utapi_journal_read(utapi_backend *base, const utapi_query *query, u
         question q = {.query = query};
         utapi_query one = *query;
         one.count = 1;
+        one.all = query->names;
+        one.all_count = query->count;
+        one.until_ms = utapi_journal_monotonic_ms() + self->tuning.read_ms;
         question_begin(self, &q, &one);
         pthread_mutex_unlock(&self->lock);
         status = question_ask(self, &q, &one, ret, &settled, err);

@@ -63,9 +63,7 @@ static void block_offer(redis_reading *reading, const redis_block *block, int64_
     redis_offer_marks(reading, late);
     redis_offer_value(reading, block->first, block->first + REDIS_BLOCK_MS, REDIS_BLOCK_DAYS);
     redis_args_bytes(&reading->args, row, utapi_snapshot_encode(amounts, row));
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    (void)!redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
-    redis_args_clear(&reading->args);
+    (void)redis_offer_send(reading);
 }
 
 void redis_blocks_make(redis_reading *reading, const redis_plan *plan)

@@ -2,16 +2,12 @@
 /* redis_days.c - summaries of closed days: summing up those that have none, and offering the sums.
  *
  * Days are worked off in batches, eight MGETs a day, of which only a few are in flight, so that Redis serves others
- * in between. Where the database has fewer keys than that would look for, they are walked through before, to find
- * out which days have any. After each batch what was found is offered: a repetition of a question that took too
+ * in between; redis_survey.c says before which of them are empty, where it can. After each batch what was found is offered: a repetition of a question that took too
  * long gets further. Empty days before anything else are not stored one by one: `since` is raised past them. */
 #include "redis_days.h"
 
 #include "utapi/scoped.h"
 #include "utapi/snapshot.h"
-
-#include <limits.h>
-#include <string.h>
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
@@ -139,6 +135,16 @@ void redis_offer_marks(redis_reading *reading, int64_t late)
     redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
 }
 
+bool redis_offer_send(redis_reading *reading)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const utapi_status status =
+        redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
+    redis_args_clear(&reading->args);
+    return status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+           reply->element[reply->elements - 1]->integer > 0;
+}
+
 /* Which of a batch are to be stored: not those that `since` covers, nor those that do not fit 64 bits. */
 static size_t offer_pick(const batch *all, utapi_interval since, const sum **ret)
 {
@@ -184,12 +190,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, const ba
         redis_args_number(&reading->args, since);
     }
 
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    const utapi_status status =
-        redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
-    redis_args_clear(&reading->args);
-    if (raised && status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == count + 1 &&
-        reply->element[count]->integer > 0)
+    if (redis_offer_send(reading) && raised)
         reading->marks.since = since;
 }
 
@@ -219,71 +220,6 @@ static void batch_end(redis_plan *plan, batch *all)
     }
 }
 
-/* ---- days without any key ----------------------------------------------------------------- */
-
-/* A walk through the keys of a resource. */
-typedef struct day_scan {
-    redis_reading *reading;
-    redis_plan *plan;
-    size_t head; /* bytes of "P:L:" */
-} day_scan;
-
-/* "P:L:<interval>:<name>:<Metric>": its day is not empty. What only looks like it costs a look more. */
-static utapi_status scan_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
-{
-    const day_scan *scan = ctx;
-    (void)stop;
-    (void)err;
-    utapi_interval day = 0;
-    for (size_t i = scan->head;
-         i < key.size && i < scan->head + 16 && key.data[i] >= '0' && key.data[i] <= '9'; i++)
-        day = day * 10 + (key.data[i] - '0');
-    day -= day % REDIS_DAY_MS;
-    redis_day *found = redis_plan_find(scan->plan, day);
-    if (found != NULL)
-        found->empty = false;
-    return UTAPI_OK;
-}
-
-static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_args_add(&reading->args, "DBSIZE");
-    const utapi_status status = redis_link_ask(reading->link, &reading->args, &reply, err);
-    redis_args_clear(&reading->args);
-    *ret = status == UTAPI_OK && reply->type == REDIS_REPLY_INTEGER ? reply->integer : LLONG_MAX;
-    return status;
-}
-
-/* Marks missing days that have no key, if that can be found out faster than by asking for each. */
-static utapi_status days_scan(redis_reading *reading, redis_plan *plan, utapi_error *err)
-{
-    long long size;
-    size_t missing = 0;
-    for (size_t i = 0; i < plan->day_count; i++)
-        missing += plan->days[i].is == REDIS_DAY_MISSING;
-    const utapi_status status = size_ask(reading, &size, err);
-    if (status != UTAPI_OK ||
-        size / (STEPS_A_DAY * REDIS_STEP_INTERVALS * REDIS_FLOW_COUNT) >= (long long)missing)
-        return status;
-
-    redis_key key;
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, "");
-    const size_t head = key.size - reading->name.size - 1;
-    UTAPI_AUTO_FREE char *pattern = malloc(2 * key.size + 4);
-    if (pattern == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "summing up days");
-    char *at = redis_glob_put(pattern, key.bytes, head);
-    memcpy(at, "*:", 2);
-    at = redis_glob_put(at + 2, key.bytes + head, key.size - head);
-    memcpy(at, "*", 2);
-    for (size_t i = 0; i < plan->day_count; i++)
-        if (plan->days[i].is == REDIS_DAY_MISSING)
-            plan->days[i].empty = plan->days[i].first > 0; /* V1 names the first interval of all otherwise */
-    day_scan scan = {reading, plan, head};
-    return redis_scan(reading->link, pattern, scan_key, &scan, err);
-}
-
 /* ---- filling ------------------------------------------------------------------------------ */
 
 utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_error *err)
@@ -292,7 +228,7 @@ utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_err
     if (all == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "summing up days");
     size_t next = 0;
-    utapi_status status = days_scan(reading, plan, err);
+    utapi_status status = redis_survey(reading, plan, err);
     for (batch_begin(plan, &next, all); all->count > 0 && status == UTAPI_OK; batch_begin(plan, &next, all)) {
         status = batch_read(reading, all, err);
         if (status != UTAPI_OK)

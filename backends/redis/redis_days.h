@@ -24,6 +24,14 @@ UTAPI_MUST_USE utapi_status redis_days_fill(redis_reading *reading, redis_plan *
  */
 void redis_blocks_make(redis_reading *reading, const redis_plan *plan);
 
+/**
+ * Finds out which of the days that are REDIS_DAY_MISSING are empty, if that takes less than asking for each; and what else
+ * the same walk through the keys tells of the other names of the question.
+ *
+ * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
+ */
+UTAPI_MUST_USE utapi_status redis_survey(redis_reading *reading, redis_plan *plan, utapi_error *err);
+
 /* The words of keep_day.lua: begin with how many keys follow, add them, the marks, and each value with its head. */
 
 void redis_offer_begin(redis_reading *reading, size_t keys);
@@ -31,5 +39,8 @@ void redis_offer_marks(redis_reading *reading, int64_t late);
 
 /** What a value tells of, [first, beyond), and how many keys it stands on. The value is to be added next. */
 void redis_offer_value(redis_reading *reading, utapi_interval first, utapi_interval beyond, size_t sources);
+
+/** Has the script look at what was offered; whether it stored the last value. */
+bool redis_offer_send(redis_reading *reading);
 
 #endif

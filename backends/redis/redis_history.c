@@ -253,7 +253,7 @@ static utapi_status history_walk(history *self, const char *word, utapi_error *e
     at = redis_glob_put(at, word, strlen(word));
     memcpy(at, ":*", sizeof ":*");
     self->head = strlen(self->prefix) + strlen(word) + 2;
-    const utapi_status status = redis_scan(self->link, pattern, history_meet, self, err);
+    const utapi_status status = redis_scan(self->link, pattern, REDIS_NEVER, history_meet, self, err);
     return status == UTAPI_OK && !self->stopped ? flows_fetch(self, err) : status;
 }
 

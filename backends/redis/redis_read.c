@@ -22,7 +22,7 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 enum {
     TRIES = 12,
     RAW_FROM_TRY = 2,
-    LONGEST_FILL_MS = 10000, /* for one question: a thread of the server waits meanwhile */
+    LONGEST_MS = 30000, /* for one question, if it does not say: clients wait about that long */
 };
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -281,7 +281,9 @@ static utapi_status query_answer(const redis_backend *backend, redis_link *link,
         .prefix = backend->uri.prefix,
         .level = query->level,
         .range = {query->start, query->end},
-        .give_up_ms = redis_monotonic_ms() + LONGEST_FILL_MS,
+        .all = query->all_count > 0 ? query->all : query->names,
+        .all_count = query->all_count > 0 ? query->all_count : query->count,
+        .give_up_ms = query->until_ms != 0 ? query->until_ms : redis_monotonic_ms() + LONGEST_MS,
     };
     const bool fenced = ret_fence != NULL && writer_is_set(query->writer);
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};

@@ -4,7 +4,7 @@
  *
  * redis_read.c answers a question, name by name; redis_read_marks.c reads what was noted of a resource;
  * redis_read_plan.c says which days may hold flows; redis_read_flows.c sums them key by key; redis_days.c makes
- * summaries of days, and redis_blocks.c of 32 of them; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
+ * summaries of days, redis_blocks.c of 32 of them, and redis_survey.c says which days are worth a look; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
  * reading belongs to one thread.
  */
 #ifndef REDIS_REDIS_READ_H
@@ -34,13 +34,17 @@ typedef struct redis_marks {
 } redis_marks;
 
 #define REDIS_NEVER_GONE INT64_MIN
+#define REDIS_NEVER      INT64_MAX
 
 /** A question about one resource, being answered. */
 typedef struct redis_reading {
     redis_link *link;   /* borrowed */
     const char *prefix; /* borrowed */
     utapi_level level;
-    utapi_string name;  /* borrowed */
+    utapi_string name; /* borrowed */
+    const utapi_string
+        *all; /* borrowed: the names of the question; those that no key can have are among them */
+    size_t all_count;
     redis_span range;   /* as it was asked */
     int64_t give_up_ms; /* on the monotonic clock: no more summaries are made afterwards */
     redis_args args;    /* the command being put together */
@@ -220,9 +224,13 @@ UTAPI_MUST_USE utapi_status redis_fence_take(const redisReply *reply, uint64_t *
 /** Called for each key. Borrowed for the call. It may use the link. */
 typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utapi_error *err);
 
-/** Walks through all keys that match; a key may come twice. Nothing may wait in the link's pipeline. */
-UTAPI_MUST_USE utapi_status redis_scan(redis_link *link, const char *pattern, redis_scan_fn *on_key,
-                                       void *ctx, utapi_error *err);
+/**
+ * Walks through all keys that match; a key may come twice. Nothing may wait in the link's pipeline.
+ *
+ * @param give_up_ms  on the monotonic clock: UTAPI_UNAVAILABLE afterwards. REDIS_NEVER: however long it takes
+ */
+UTAPI_MUST_USE utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms,
+                                       redis_scan_fn *on_key, void *ctx, utapi_error *err);
 
 /** Puts text into a pattern so that it means itself: at most two bytes for each. Returns where it ends. */
 char *redis_glob_put(char *at, const char *bytes, size_t size);

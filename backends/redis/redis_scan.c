@@ -44,8 +44,8 @@ static utapi_status scan_ask(redis_link *link, const char *pattern, const scan_c
     return status;
 }
 
-utapi_status redis_scan(redis_link *link, const char *pattern, redis_scan_fn *on_key, void *ctx,
-                        utapi_error *err)
+utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms, redis_scan_fn *on_key,
+                        void *ctx, utapi_error *err)
 {
     scan_cursor cursor = {"0"};
     do {
@@ -59,6 +59,8 @@ utapi_status redis_scan(redis_link *link, const char *pattern, redis_scan_fn *on
         }
         if (status != UTAPI_OK || stop)
             return status;
+        if (redis_monotonic_ms() > give_up_ms)
+            return utapi_fail(err, UTAPI_UNAVAILABLE, "walking through the keys of Redis takes too long");
         memcpy(cursor.digits, reply->element[0]->str, reply->element[0]->len + 1);
     } while (strcmp(cursor.digits, "0") != 0);
     return UTAPI_OK;

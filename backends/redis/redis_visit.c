@@ -165,7 +165,7 @@ static utapi_status visit_walk_word(visit *all, const char *word, key_sight_fn *
     *at++ = ':';
     at = redis_glob_put(at, word, strlen(word));
     memcpy(at, ":*", 3);
-    return redis_scan(all->link, pattern, walk_key, &walk, err);
+    return redis_scan(all->link, pattern, REDIS_NEVER, walk_key, &walk, err);
 }
 
 utapi_status utapi_redis_visit(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,

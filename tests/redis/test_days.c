@@ -174,6 +174,98 @@ static void an_unknown_name_leaves_only_what_goes_by_itself(void **state)
     freeReplyObject(keys);
 }
 
+/* ---- questions of many names -------------------------------------------------------------- */
+
+/* Keys that are none of ours. */
+static void write_others(reading *r, int count)
+{
+    for (int i = 0; i < count; i++)
+        redisAppendCommand(r->raw, "SET other:%d 1", i);
+    for (int i = 0; i < count; i++) {
+        void *reply = NULL;
+        assert_int_equal(redisGetReply(r->raw, &reply), REDIS_OK);
+        freeReplyObject(reply);
+    }
+}
+
+static long long walk_steps(reading *r)
+{
+    redisReply *info = redisCommand(r->raw, "INFO commandstats");
+    assert_non_null(info);
+    const char *calls = strstr(info->str, "cmdstat_scan:calls=");
+    const long long count = calls != NULL ? strtoll(calls + strlen("cmdstat_scan:calls="), NULL, 10) : 0;
+    freeReplyObject(info);
+    return count;
+}
+
+enum { INVENTED = 60, REAL = 3 };
+
+/* A year, of names that nobody ever wrote, and of three that somebody did: in one question, or name by name. */
+static void one_walk_serves_all_names_of_a_question(void **state)
+{
+    reading *r = *state;
+    char text[INVENTED][16];
+    utapi_string names[2 * REAL + INVENTED];
+    utapi_usage usages[2 * REAL + INVENTED];
+    const utapi_interval start = closed_day(r, 365);
+    static const char *const real[REAL] = {"a", "9", "z:900000:z"};
+    write_others(r, 12000);
+    for (int i = 0; i < REAL; i++) {
+        names[i] = names[REAL + INVENTED + i] = utapi_string_of(real[i]); /* twice */
+        raw_flow(r, real[i], closed_day(r, 200), "PutObject", 1);
+        raw_flow(r, real[i], closed_day(r, 100 + i), "PutObject", 10);
+        raw_flow(r, real[i], interval_now(r), "PutObject", 100);
+        raw(r, "SET s3:buckets:%s:storageUtilized:counter 1", real[i]);
+    }
+    for (int i = 0; i < INVENTED; i++) {
+        snprintf(text[i], sizeof text[i], "invented-%d", i);
+        names[REAL + i] = utapi_string_of(text[i]);
+    }
+    utapi_query query = {.level = UTAPI_BUCKETS,
+                         .names = names,
+                         .count = 2 * REAL + INVENTED,
+                         .start = start,
+                         .end = interval_now(r)};
+    for (int by_name = 0; by_name < 2; by_name++) {
+        raw(r, "CONFIG RESETSTAT");
+        const long long keys = raw_number(r, "DBSIZE");
+        query.all = names;
+        query.all_count = sizeof names / sizeof *names;
+        query.count = by_name ? 1 : query.all_count;
+        for (size_t i = 0; i < query.all_count; i += query.count) {
+            query.names = &names[i];
+            CHECK_OK(utapi_redis_read(&r->backend.base, &query, &usages[i], NULL, &r->err), &r->err);
+        }
+        for (int i = 0; i < 2 * REAL + INVENTED; i++)
+            assert_int_equal(puts_of(&usages[i]), i < REAL || i >= REAL + INVENTED ? 111 : 0);
+        assert_in_range(walk_steps(r), 12, 48); /* a walk takes some 17 */
+        assert_true(raw_number(r, "DBSIZE") - keys < INVENTED + REAL * 220);
+        redisReply *left = redisCommand(r->raw, "KEYS s3:buckets:*:+utapid:*");
+        assert_non_null(left);
+        for (size_t i = 0; i < left->elements; i++)
+            raw(r, "DEL %s", left->element[i]->str);
+        freeReplyObject(left);
+    }
+}
+
+static void a_question_ends_when_its_time_is_over(void **state)
+{
+    reading *r = *state;
+    const utapi_string name = utapi_string_of("b");
+    write_others(r, 5000);
+    utapi_usage usage;
+    utapi_query query = {.level = UTAPI_BUCKETS,
+                         .names = &name,
+                         .count = 1,
+                         .start = closed_day(r, 365),
+                         .end = interval_now(r),
+                         .until_ms = 1};
+    assert_int_equal(utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err), UTAPI_UNAVAILABLE);
+    query.until_ms = 0;
+    utapi_error_clear(&r->err);
+    CHECK_OK(utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err), &r->err);
+}
+
 /* ---- blocks of days ----------------------------------------------------------------------- */
 
 static long long blocks(reading *r, const char *name)
@@ -217,7 +309,7 @@ static void a_block_goes_with_any_of_its_days(void **state)
     first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
     const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
     for (int i = 1; i <= 3; i++) {
-        write_put(r, "b", first + i * 7 * DAY); /* its script drops the block */
+        write_put(r, "b", first + (i - 1) * 7 * DAY); /* its script drops the block */
         assert_int_equal(blocks(r, "b"), 0);
         utapi_usage usage = ask_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), i);
@@ -236,6 +328,7 @@ static void a_block_expires_with_the_first_of_its_days(void **state)
     utapi_interval first = closed_day(r, 80);
     first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
     const long long sixth = first + 5 * DAY;
+    raw_flow(r, "b", first, "PutObject", 3);
     raw_flow(r, "b", sixth, "PutObject", 3);
     raw(r, "EXPIRE s3:buckets:%lld:b:PutObject 500", sixth);
     (void)ask_bucket(r, "b", first, first + REDIS_BLOCK_MS - INTERVAL);
@@ -551,6 +644,8 @@ int main(void)
         READING_CASE(a_question_from_the_epoch_leaves_no_trail_of_empty_days),
         READING_CASE(what_scripts_wrote_outside_the_bounds_is_found),
         READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
+        READING_CASE(one_walk_serves_all_names_of_a_question),
+        READING_CASE(a_question_ends_when_its_time_is_over),
         READING_CASE(thirty_two_days_have_one_summary_together),
         READING_CASE(a_block_goes_with_any_of_its_days),
         READING_CASE(a_block_expires_with_the_first_of_its_days),

@@ -47,6 +47,11 @@ typedef struct utapi_query {
     utapi_interval start;     /* the first interval of the range; may lie before the epoch */
     utapi_interval end;       /* the last one; not before start */
     unsigned char writer[16]; /* whose fence to report; all zero: nobody's */
+
+    /* Of whom asks name by name: what a storage may find out for all of them at once, and for how long. */
+    const utapi_string *all; /* borrowed: names that are asked about, these among them */
+    size_t all_count;        /* 0: names are all */
+    int64_t until_ms; /* on CLOCK_MONOTONIC: UTAPI_UNAVAILABLE afterwards, if need be; 0: the storage knows */
 } utapi_query;
 
 /** A correction by an operator: from this interval on, totals are higher by delta (negative: lower). */
