@@ -181,6 +181,7 @@ static utapi_status server_read(utapi_backend *base, const utapi_query *query, u
                                 uint64_t *ret_fence, utapi_error *err)
 {
     server *s = reach(base);
+    s->names = query->all_count;
     const utapi_status status = s->absent ? utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone")
                                           : utapi_backend_read(s->memory, query, ret, ret_fence, err);
     pthread_mutex_unlock(&s->lock);

@@ -37,6 +37,7 @@ typedef struct server {
     const char *poison;   /* a bucket whose events overflow; NULL: none */
     size_t largest_batch; /* seen so far */
     size_t asked;
+    size_t names;      /* of the question that it was asked a part of last */
     atomic_bool hangs; /* no call returns */
     atomic_size_t tended;
     bool alone; /* it takes any step, as one that nobody else reads */

@@ -263,6 +263,22 @@ static void a_fence_beyond_ours_keeps_what_is_left_aside(void **state)
     assert_int_equal(bench_stats(b).journal.refused, 4);
 }
 
+/* ---- questions ---------------------------------------------------------------------------- */
+
+/* It asks name by name, and says of what: a storage may look them up together. */
+static void a_question_of_many_names_is_told_as_one(void **state)
+{
+    bench *b = *state;
+    const utapi_string names[] = {utapi_string_of("a"), utapi_string_of("b"), utapi_string_of("c")};
+    const utapi_query query = {.names = names, .count = 3, .end = UTAPI_INTERVAL_MAX};
+    utapi_usage usages[3];
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(utapi_backend_read(b->journal, &query, usages, NULL, &b->err), &b->err);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(usages[i].number_of_objects[1], i == 1 ? 3 : 0);
+    assert_int_equal(b->server.names, 3);
+}
+
 /* ---- forgetting --------------------------------------------------------------------------- */
 
 static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
@@ -382,6 +398,7 @@ int main(void)
         CASE(a_group_whose_outcome_was_not_known_is_found),
         CASE(a_damaged_group_is_counted_as_lost),
         CASE(a_fence_beyond_ours_keeps_what_is_left_aside),
+        CASE(a_question_of_many_names_is_told_as_one),
         CASE(a_forgetting_by_hand_is_known_after_a_restart),
         CASE(forgetting_through_a_journal_is_that_of_the_storage),
     };
