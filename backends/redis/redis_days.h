@@ -3,7 +3,7 @@
  * redis_days.h - summaries of closed days, and of 32 of them.
  *
  * A summary is the sum of a closed day's flows (P:L:N:+utapid:D, a snapshot). Nobody has to make it, anybody may drop
- * it: who misses it reads the day's 5,568 keys, and offers what they sum up to. lua/keep_day.lua stores that
+ * it: who misses it reads the day's keys, of which there may be 5,568, and offers what they sum up to. lua/keep_day.lua stores that
  * unless a late write into that day was counted meanwhile, or the keys are about to expire.
  */
 #ifndef REDIS_REDIS_DAYS_H
@@ -12,7 +12,8 @@
 #include "redis_read.h"
 
 /**
- * Sums up every day that is REDIS_DAY_MISSING, and offers the sums as summaries.
+ * Sums up every day that is REDIS_DAY_MISSING, and offers the sums as summaries; also the days of other names of the
+ * question, where the same walk through the keys has met them.
  *
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over: what was done by then is kept
  */
@@ -23,14 +24,6 @@ UTAPI_MUST_USE utapi_status redis_days_fill(redis_reading *reading, redis_plan *
  * Nothing may wait in the pipeline.
  */
 void redis_blocks_make(redis_reading *reading, const redis_plan *plan);
-
-/**
- * Finds out which of the days that are REDIS_DAY_MISSING are empty, if that takes less than asking for each; and what else
- * the same walk through the keys tells of the other names of the question.
- *
- * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
- */
-UTAPI_MUST_USE utapi_status redis_survey(redis_reading *reading, redis_plan *plan, utapi_error *err);
 
 /* The words of keep_day.lua: begin with how many keys follow, add them, the marks, and each value with its head. */
 

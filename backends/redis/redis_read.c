@@ -182,13 +182,13 @@ static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_pla
         status = redis_snapshot_take(reading, plan, of, err);
     if (status == UTAPI_OK && of->missing_blocks > 0)
         status = redis_snapshot_take(reading, plan, of, err);
-    if (status == UTAPI_OK && of->missing > 0 && !raw->edges) {
+    if (status == UTAPI_OK && redis_plan_missing(plan) > 0 && !raw->edges) {
         status = redis_days_fill(reading, plan, err);
         if (status == UTAPI_OK)
             status = redis_snapshot_take(reading, plan, of, err);
     }
-    *ret_done =
-        status == UTAPI_OK && of->missing == 0 && of->missing_blocks == 0 && snapshot_holds(reading, of);
+    *ret_done = status == UTAPI_OK && redis_plan_missing(plan) == 0 && of->missing_blocks == 0 &&
+                snapshot_holds(reading, of);
     return status;
 }
 

@@ -4,7 +4,7 @@
  *
  * redis_read.c answers a question, name by name; redis_read_marks.c reads what was noted of a resource;
  * redis_read_plan.c says which days may hold flows; redis_read_flows.c sums them key by key; redis_days.c makes
- * summaries of days, redis_blocks.c of 32 of them, and redis_survey.c says which days are worth a look; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
+ * summaries of days, redis_blocks.c of 32 of them, and redis_survey.c finds the keys that there are; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
  * reading belongs to one thread.
  */
 #ifndef REDIS_REDIS_READ_H
@@ -126,6 +126,11 @@ UTAPI_MUST_USE utapi_status redis_flows_add(const redis_reading *reading, redis_
                                             const redisReply *reply, utapi_sums *sums, size_t *ret_found,
                                             utapi_error *err);
 
+/** Adds one value that MGET found. Sets *ret_found if there is one. Errors as redis_flows_add(). */
+UTAPI_MUST_USE utapi_status redis_flow_add(const redis_reading *reading, utapi_metric metric,
+                                           const redisReply *value, utapi_sums *sums, bool *ret_found,
+                                           utapi_error *err);
+
 /* ---- redis_read_state.c ------------------------------------------------------------------- */
 
 /** Queues what redis_states_take() wants. */
@@ -194,6 +199,9 @@ UTAPI_MUST_USE utapi_status redis_plan_make(const redis_reading *reading, const 
                                             redis_plan *ret, utapi_error *err);
 void redis_plan_done(redis_plan *plan);
 
+/** How many days of a plan are REDIS_DAY_MISSING: an answer without them would be too low. */
+size_t redis_plan_missing(const redis_plan *plan);
+
 /** The day of a plan that begins then; NULL if it has none. */
 redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first);
 
@@ -206,8 +214,7 @@ typedef struct redis_snapshot {
     redis_marks marks; /* redis_marks_done() */
     utapi_usage states;
     utapi_sums flows;
-    size_t missing;        /* summaries: their days are REDIS_DAY_MISSING now */
-    size_t missing_blocks; /* of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
+    size_t missing_blocks; /* summaries of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
     bool stale;            /* a late write changed what was read before */
 } redis_snapshot;
 

@@ -65,6 +65,20 @@ utapi_status redis_flows_queue(redis_reading *reading, redis_span step, utapi_er
 
 /* ---- adding up ---------------------------------------------------------------------------- */
 
+utapi_status redis_flow_add(const redis_reading *reading, utapi_metric metric, const redisReply *value,
+                            utapi_sums *sums, bool *ret_found, utapi_error *err)
+{
+    int64_t amount;
+    if (value->type == REDIS_REPLY_NIL) /* or no string at all: nothing to V1 as well */
+        return UTAPI_OK;
+    if (!redis_read_integer(value, &amount))
+        return utapi_fail(err, UTAPI_OVERFLOW, "%.*s: a stored flow does not fit 64 bits",
+                          (int)reading->name.size, reading->name.data);
+    utapi_sums_add(sums, metric, amount);
+    *ret_found = true;
+    return UTAPI_OK;
+}
+
 utapi_status redis_flows_add(const redis_reading *reading, redis_span step, const redisReply *reply,
                              utapi_sums *sums, size_t *ret_found, utapi_error *err)
 {
@@ -72,14 +86,13 @@ utapi_status redis_flows_add(const redis_reading *reading, redis_span step, cons
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != intervals * REDIS_FLOW_COUNT)
         return redis_read_corrupt(reading, "flows", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
-        int64_t amount;
-        if (reply->element[i]->type == REDIS_REPLY_NIL) /* or no string at all: nothing to V1 as well */
-            continue;
-        if (!redis_read_integer(reply->element[i], &amount))
-            return utapi_fail(err, UTAPI_OVERFLOW, "%.*s: a stored flow does not fit 64 bits",
-                              (int)reading->name.size, reading->name.data);
-        utapi_sums_add(sums, UTAPI_INCOMING_BYTES + (unsigned)(i % REDIS_FLOW_COUNT), amount);
-        if (ret_found != NULL)
+        bool found = false;
+        const utapi_status status =
+            redis_flow_add(reading, (utapi_metric)(UTAPI_INCOMING_BYTES + i % REDIS_FLOW_COUNT),
+                           reply->element[i], sums, &found, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (found && ret_found != NULL)
             *ret_found = i;
     }
     return UTAPI_OK;

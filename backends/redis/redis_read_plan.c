@@ -191,6 +191,14 @@ redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first)
     return bsearch(&first, plan->days, plan->day_count, sizeof *plan->days, day_compare);
 }
 
+size_t redis_plan_missing(const redis_plan *plan)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < plan->day_count; i++)
+        missing += plan->days[i].is == REDIS_DAY_MISSING;
+    return missing;
+}
+
 void redis_plan_done(redis_plan *plan)
 {
     free(plan->days);

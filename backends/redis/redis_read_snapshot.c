@@ -206,7 +206,6 @@ static utapi_status summaries_take(const redis_reading *reading, redis_plan *pla
         } else {
             day->is = REDIS_DAY_MISSING;
             day->empty = false;
-            ret->missing++;
         }
     }
     return UTAPI_OK;
@@ -305,7 +304,7 @@ static utapi_status snapshot_try(redis_reading *reading, redis_plan *plan, redis
                                  utapi_error *err)
 {
     ret->flows.present = 0;
-    ret->missing = ret->missing_blocks = 0;
+    ret->missing_blocks = 0;
     ret->stale = false;
     const utapi_status status = snapshot_queue(reading, plan, ret, err);
     return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_survey.c - which days hold flows of the names of a question, by one walk through the keys for all of them.
- *
- * Of a name that nobody asked for yet, every day would have to be looked for: 5,568 keys each, for a question of a year
- * and a hundred names 200 million. So where the database has fewer keys than that, they are walked through once. It
- * serves the name that is being answered, and those of the same question that have no `since`. Each gets one, and summaries
- * of its empty days after that: a name without any flow gets `since` alone. */
-#include "redis_days.h"
+/* redis_survey.c - a walk through all keys, and what it met of each name. */
+#include "redis_survey.h"
+
 #include "redis_sight.h"
 
 #include "utapi/scoped.h"
-#include "utapi/snapshot.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -19,29 +14,33 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 enum {
     KEYS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) * REDIS_FLOW_COUNT,
-    MOST_KEYS = 10000000, /* more would take longer than a question may */
-    BITS = 64,
-    DAYS_AN_OFFER = 128,
+    MOST_KEYS = 10000000, /* a walk through more takes longer than a question may */
 };
 
-/* The days of a name that hold flows: bit 0 is REDIS_FIRST_DAY. */
-typedef struct survey {
-    redis_reading *reading;
-    size_t head;         /* bytes of "P:L:" */
-    utapi_string *names; /* owned; ascending, none twice */
-    size_t count;
-    utapi_interval open; /* the first day that is not closed: there are bits for those before it */
-    size_t words;        /* of bits for each name */
-    uint64_t *days;      /* owned */
-} survey;
-
-static void survey_done(survey *self)
+static int64_t least(int64_t left, int64_t right)
 {
-    free(self->names);
-    free(self->days);
+    return left < right ? left : right;
 }
 
-/* ---- is it worth it? ---------------------------------------------------------------------- */
+static int64_t most(int64_t left, int64_t right)
+{
+    return left > right ? left : right;
+}
+
+utapi_interval redis_met_interval(const redis_met *met)
+{
+    return (utapi_interval)met->quarter * UTAPI_INTERVAL_MS;
+}
+
+void redis_survey_done(redis_survey *survey)
+{
+    free(survey->names);
+    free(survey->since);
+    free(survey->flows);
+    *survey = (redis_survey){0};
+}
+
+/* ---- whose keys? -------------------------------------------------------------------------- */
 
 static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error *err)
 {
@@ -53,12 +52,45 @@ static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error
     return status;
 }
 
-static size_t days_missing(const redis_plan *plan)
+/* All names of the question that a key can have, the one that is being answered first. */
+static utapi_status names_begin(const redis_reading *reading, redis_survey *ret, utapi_error *err)
 {
-    size_t missing = 0;
-    for (size_t i = 0; i < plan->day_count; i++)
-        missing += plan->days[i].is == REDIS_DAY_MISSING;
-    return missing;
+    ret->names = calloc(reading->all_count + 1, sizeof *ret->names);
+    if (ret->names == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+    ret->names[ret->count++] = reading->name;
+    for (size_t i = 0; i < reading->all_count; i++) {
+        const utapi_string name = reading->all[i];
+        if (name.size > 0 && name.size <= UTAPI_NAME_MAX && !utapi_string_equal(name, reading->name))
+            ret->names[ret->count++] = name;
+    }
+    return UTAPI_OK;
+}
+
+/* Keeps of the others those whose `since` is not known. */
+static utapi_status names_ask(redis_reading *reading, redis_survey *survey, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_key key;
+    if (survey->count == 1)
+        return UTAPI_OK;
+    redis_args_add(&reading->args, "MGET");
+    for (size_t i = 1; i < survey->count; i++) {
+        redis_key_resource(&key, reading->prefix, reading->level, survey->names[i], REDIS_OWN "since");
+        redis_args_key(&reading->args, &key);
+    }
+    const utapi_status status = redis_link_ask(reading->link, &reading->args, &reply, err);
+    redis_args_clear(&reading->args);
+    if (status != UTAPI_OK)
+        return status;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != survey->count - 1)
+        return redis_read_corrupt(reading, REDIS_OWN "since", reply, err);
+    size_t kept = 1;
+    for (size_t i = 1; i < survey->count; i++)
+        if (reply->element[i - 1]->type == REDIS_REPLY_NIL)
+            survey->names[kept++] = survey->names[i];
+    survey->count = kept;
+    return UTAPI_OK;
 }
 
 static int name_order(const void *left, const void *right)
@@ -66,226 +98,159 @@ static int name_order(const void *left, const void *right)
     return utapi_string_compare(*(const utapi_string *)left, *(const utapi_string *)right);
 }
 
-static uint64_t *days_of(const survey *self, utapi_string name)
-{
-    const utapi_string *found = bsearch(&name, self->names, self->count, sizeof name, name_order);
-    return found != NULL ? self->days + (size_t)(found - self->names) * self->words : NULL;
-}
-
-/* The other names of the question that a key can have; they begin at names[1]. */
-static utapi_status names_begin(survey *self, utapi_error *err)
-{
-    const redis_reading *reading = self->reading;
-    self->names = calloc(reading->all_count + 1, sizeof *self->names);
-    if (self->names == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for days");
-    self->names[self->count++] = reading->name;
-    for (size_t i = 0; i < reading->all_count; i++) {
-        const utapi_string name = reading->all[i];
-        if (name.size > 0 && name.size <= UTAPI_NAME_MAX && !utapi_string_equal(name, reading->name))
-            self->names[self->count++] = name;
-    }
-    return UTAPI_OK;
-}
-
-/* Keeps of the others those whose `since` is not known. */
-static utapi_status names_ask(survey *self, utapi_error *err)
-{
-    redis_reading *reading = self->reading;
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_key key;
-    if (self->count == 1)
-        return UTAPI_OK;
-    redis_args_add(&reading->args, "MGET");
-    for (size_t i = 1; i < self->count; i++) {
-        redis_key_resource(&key, reading->prefix, reading->level, self->names[i], REDIS_OWN "since");
-        redis_args_key(&reading->args, &key);
-    }
-    const utapi_status status = redis_link_ask(reading->link, &reading->args, &reply, err);
-    redis_args_clear(&reading->args);
-    if (status != UTAPI_OK)
-        return status;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != self->count - 1)
-        return redis_read_corrupt(reading, REDIS_OWN "since", reply, err);
-    size_t kept = 1;
-    for (size_t i = 1; i < self->count; i++)
-        if (reply->element[i - 1]->type == REDIS_REPLY_NIL)
-            self->names[kept++] = self->names[i];
-    self->count = kept;
-    return UTAPI_OK;
-}
-
-static void names_sort(survey *self)
+static void names_sort(redis_survey *survey)
 {
     size_t kept = 1;
-    qsort(self->names, self->count, sizeof *self->names, name_order);
-    for (size_t i = 1; i < self->count; i++)
-        if (!utapi_string_equal(self->names[i], self->names[kept - 1]))
-            self->names[kept++] = self->names[i];
-    self->count = kept;
+    qsort(survey->names, survey->count, sizeof *survey->names, name_order);
+    for (size_t i = 1; i < survey->count; i++)
+        if (!utapi_string_equal(survey->names[i], survey->names[kept - 1]))
+            survey->names[kept++] = survey->names[i];
+    survey->count = kept;
 }
 
 /* ---- the walk ----------------------------------------------------------------------------- */
 
-static utapi_status survey_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+static utapi_status meet(redis_survey *survey, uint32_t name, const redis_sighting *seen, utapi_error *err)
 {
-    const survey *self = ctx;
-    (void)stop;
-    (void)err;
-    redis_sighting seen;
-    if (key.size <= self->head ||
-        !redis_sight((utapi_string){key.data + self->head, key.size - self->head}, &seen) ||
-        seen.is != REDIS_SEES_FLOW || seen.interval < REDIS_FIRST_DAY || seen.interval >= self->open)
-        return UTAPI_OK;
-    uint64_t *days = days_of(self, seen.name);
-    if (days != NULL) {
-        const size_t day = (size_t)((seen.interval - REDIS_FIRST_DAY) / REDIS_DAY_MS);
-        days[day / BITS] |= UINT64_C(1) << day % BITS;
+    if (survey->flow_count == survey->flow_room) {
+        const size_t room = survey->flow_room * 2 + 1024;
+        redis_met *grown = realloc(survey->flows, room * sizeof *grown);
+        if (grown == NULL)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+        survey->flows = grown;
+        survey->flow_room = room;
     }
+    survey->flows[survey->flow_count++] =
+        (redis_met){.name = name,
+                    .quarter = (uint32_t)(seen->interval / UTAPI_INTERVAL_MS),
+                    .metric = (uint16_t)seen->metric};
     return UTAPI_OK;
 }
 
-static utapi_status survey_walk(survey *self, utapi_error *err)
+static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
-    redis_reading *reading = self->reading;
+    redis_survey *survey = ctx;
+    (void)stop;
+    redis_sighting seen;
+    if (key.size <= survey->head ||
+        !redis_sight((utapi_string){key.data + survey->head, key.size - survey->head}, &seen) ||
+        seen.is != REDIS_SEES_FLOW || seen.interval >= survey->open)
+        return UTAPI_OK;
+    const utapi_string *name =
+        bsearch(&seen.name, survey->names, survey->count, sizeof *survey->names, name_order);
+    if (name == NULL)
+        return UTAPI_OK;
+    const size_t i = (size_t)(name - survey->names);
+    if (seen.interval >= REDIS_FIRST_DAY) /* earlier ones are odd */
+        survey->since[i] = least(survey->since[i], seen.interval - seen.interval % REDIS_DAY_MS);
+    if (seen.interval < survey->closed.first || seen.interval > survey->closed.last)
+        return UTAPI_OK;
+    return meet(survey, (uint32_t)i, &seen, err);
+}
+
+/* "P:L:*N:*" for one name: V1 leaves an interval of 0 out. For several: all keys of the level. */
+static utapi_status walk_pattern(const redis_reading *reading, redis_survey *survey, char **ret,
+                                 utapi_error *err)
+{
     redis_key key;
     redis_key_resource(&key, reading->prefix, reading->level, reading->name, "");
-    self->head = key.size - reading->name.size - 1;
-    self->open = reading->now_ms - REDIS_CLOSING_MS;
-    self->open -= self->open % REDIS_DAY_MS;
-    if (self->open < REDIS_FIRST_DAY) /* Redis's clock is far behind */
-        self->open = REDIS_FIRST_DAY;
-    self->words = (size_t)((self->open - REDIS_FIRST_DAY) / REDIS_DAY_MS) / BITS + 1;
-    self->days = calloc(self->count, self->words * sizeof *self->days);
-    UTAPI_AUTO_FREE char *pattern = malloc(2 * key.size + 8);
-    if (self->days == NULL || pattern == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for days");
-
-    char *at = redis_glob_put(pattern, key.bytes, self->head);
-    if (self->count > 1) {
-        memcpy(at, "[0-9]*", 7);
-    } else {
-        memcpy(at, "*:", 2);
-        at = redis_glob_put(at + 2, key.bytes + self->head, key.size - self->head);
+    survey->head = key.size - reading->name.size - 1;
+    *ret = malloc(2 * key.size + 8);
+    if (*ret == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+    char *at = redis_glob_put(*ret, key.bytes, survey->head);
+    if (survey->count > 1) {
         memcpy(at, "*", 2);
+        return UTAPI_OK;
     }
-    return redis_scan(reading->link, pattern, reading->give_up_ms, survey_key, self, err);
+    *at++ = '*';
+    at = redis_glob_put(at, key.bytes + survey->head, key.size - survey->head);
+    memcpy(at, "*", 2);
+    return UTAPI_OK;
 }
 
-/* ---- noting ------------------------------------------------------------------------------- */
-
-static bool day_is_empty(const survey *self, const uint64_t *days, utapi_interval first)
+/* The days that this is about: those that are closed, in the range. */
+static void walk_bound(const redis_reading *reading, redis_survey *survey)
 {
-    const size_t day = (size_t)((first - REDIS_FIRST_DAY) / REDIS_DAY_MS);
-    return first >= REDIS_FIRST_DAY && first < self->open && (days[day / BITS] >> day % BITS & 1) == 0;
+    const int64_t closed_ms = most(reading->now_ms - REDIS_CLOSING_MS, REDIS_FIRST_DAY);
+    survey->open = closed_ms - closed_ms % REDIS_DAY_MS;
+    const utapi_interval first = most(reading->range.first, 0);
+    const utapi_interval beyond =
+        least(reading->range.last, survey->open - UTAPI_INTERVAL_MS) + UTAPI_INTERVAL_MS;
+    survey->closed.first = first + (REDIS_DAY_MS - first % REDIS_DAY_MS) % REDIS_DAY_MS;
+    survey->closed.last = beyond - beyond % REDIS_DAY_MS - UTAPI_INTERVAL_MS;
 }
 
-static utapi_interval first_day(const survey *self, const uint64_t *days)
+static int met_order(const void *left, const void *right)
 {
-    utapi_interval first = REDIS_FIRST_DAY;
-    while (first < self->open && day_is_empty(self, days, first))
-        first += REDIS_DAY_MS;
-    return first;
+    const redis_met *l = left, *r = right;
+    if (l->name != r->name)
+        return l->name < r->name ? -1 : 1;
+    if (l->quarter != r->quarter)
+        return l->quarter < r->quarter ? -1 : 1;
+    return (l->metric > r->metric) - (l->metric < r->metric);
 }
 
-static void since_offer(redis_reading *reading, utapi_interval since)
+static void flows_sort(redis_survey *survey)
 {
-    redis_key key;
-    redis_offer_begin(reading, 1);
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
-    redis_args_key(&reading->args, &key);
-    redis_offer_marks(reading, reading->marks.late);
-    redis_offer_value(reading, 0, since, 0);
-    redis_args_number(&reading->args, since);
-    if (redis_offer_send(reading))
-        reading->marks.since = since;
+    size_t kept = 0;
+    if (survey->flow_count > 0)
+        qsort(survey->flows, survey->flow_count, sizeof *survey->flows, met_order);
+    for (size_t i = 0; i < survey->flow_count; i++)
+        if (kept == 0 || met_order(&survey->flows[i], &survey->flows[kept - 1]) != 0)
+            survey->flows[kept++] = survey->flows[i];
+    survey->flow_count = kept;
 }
 
-/* Offers summaries of days without flows. */
-static void empty_offer(redis_reading *reading, const utapi_interval *days, size_t count)
+static utapi_status walk(redis_reading *reading, redis_survey *survey, utapi_error *err)
 {
-    redis_key key;
-    utapi_amounts nothing;
-    unsigned char row[UTAPI_SNAPSHOT_MAX];
-    utapi_amounts_clear(&nothing);
-    const size_t size = utapi_snapshot_encode(&nothing, row);
-    redis_offer_begin(reading, count);
-    for (size_t i = 0; i < count; i++) {
-        redis_key_day(&key, reading->prefix, reading->level, reading->name, days[i]);
-        redis_args_key(&reading->args, &key);
-    }
-    redis_offer_marks(reading, reading->marks.late);
-    for (size_t i = 0; i < count; i++) {
-        redis_offer_value(reading, days[i], days[i] + REDIS_DAY_MS, 0);
-        redis_args_bytes(&reading->args, row, size);
-    }
-    (void)redis_offer_send(reading);
+    UTAPI_AUTO_FREE char *pattern = NULL;
+    walk_bound(reading, survey);
+    survey->since = calloc(survey->count, sizeof *survey->since);
+    if (survey->since == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+    for (size_t i = 0; i < survey->count; i++)
+        survey->since[i] = survey->open;
+    utapi_status status = walk_pattern(reading, survey, &pattern, err);
+    if (status == UTAPI_OK)
+        status = redis_scan(reading->link, pattern, reading->give_up_ms, walk_key, survey, err);
+    if (status == UTAPI_OK)
+        flows_sort(survey);
+    return status;
 }
 
-/* Notes what was found of the name that is being answered. Its days are offered with those that are summed up. */
-static void answered_note(const survey *self, const uint64_t *days, redis_plan *plan)
-{
-    for (size_t i = 0; i < plan->day_count; i++)
-        plan->days[i].empty =
-            plan->days[i].is == REDIS_DAY_MISSING && day_is_empty(self, days, plan->days[i].first);
-    since_offer(self->reading, first_day(self, days));
-}
-
-/* Of another one: its empty days in the range of the question. */
-static void other_note(const survey *self, const uint64_t *days, const redis_plan *plan)
-{
-    utapi_interval offered[DAYS_AN_OFFER];
-    size_t count = 0;
-    const utapi_interval since = first_day(self, days);
-    since_offer(self->reading, since);
-    for (size_t i = 0; i < plan->day_count; i++) {
-        const utapi_interval day = plan->days[i].first;
-        if (day < since || !day_is_empty(self, days, day))
-            continue;
-        offered[count++] = day;
-        if (count == DAYS_AN_OFFER) {
-            empty_offer(self->reading, offered, count);
-            count = 0;
-        }
-    }
-    if (count > 0)
-        empty_offer(self->reading, offered, count);
-}
-
-/* What is noted of others is noted under their names; the marks are those of the name that is being answered. */
-static void survey_note(const survey *self, redis_plan *plan)
-{
-    redis_reading *reading = self->reading;
-    const utapi_string answered = reading->name;
-    answered_note(self, days_of(self, answered), plan);
-    const utapi_interval since = reading->marks.since;
-    for (size_t i = 0; i < self->count && redis_monotonic_ms() < reading->give_up_ms; i++) {
-        reading->name = self->names[i];
-        if (!utapi_string_equal(reading->name, answered))
-            other_note(self, self->days + i * self->words, plan);
-    }
-    reading->name = answered;
-    reading->marks.since = since;
-}
-
-utapi_status redis_survey(redis_reading *reading, redis_plan *plan, utapi_error *err)
+utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
 {
     long long keys;
-    const size_t missing = days_missing(plan);
+    *ret = (redis_survey){0};
     utapi_status status = size_ask(reading, &keys, err);
-    if (status != UTAPI_OK || keys > MOST_KEYS || (size_t)(keys / KEYS_A_DAY) >= missing * reading->all_count)
+    if (status != UTAPI_OK || keys > MOST_KEYS || (size_t)keys / KEYS_A_DAY >= missing * reading->all_count)
         return status;
-
-    survey self = {.reading = reading};
-    status = names_begin(&self, err);
+    status = names_begin(reading, ret, err);
     if (status == UTAPI_OK)
-        status = names_ask(&self, err);
-    if (status == UTAPI_OK && (size_t)(keys / KEYS_A_DAY) < missing * self.count) {
-        names_sort(&self);
-        status = survey_walk(&self, err);
-        if (status == UTAPI_OK)
-            survey_note(&self, plan);
+        status = names_ask(reading, ret, err);
+    if (status != UTAPI_OK)
+        return status;
+    if ((size_t)keys / KEYS_A_DAY >= missing * ret->count) {
+        redis_survey_done(ret);
+        return UTAPI_OK;
     }
-    survey_done(&self);
-    return status;
+    names_sort(ret);
+    return walk(reading, ret, err);
+}
+
+redis_found redis_survey_found(const redis_survey *survey, size_t i)
+{
+    size_t low = 0, high = survey->flow_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (survey->flows[middle].name < i)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    redis_found found = {.flows = survey->flows + low, .since = survey->since[i]};
+    while (low + found.count < survey->flow_count && survey->flows[low + found.count].name == i)
+        found.count++;
+    return found;
 }

@@ -302,6 +302,23 @@ static void thirty_two_days_have_one_summary_together(void **state)
     assert_int_equal(puts_of(&usage), sum);
 }
 
+/* All days of a block were asked for before, in parts, so that they have summaries; a day beside it was not. */
+static void a_block_that_is_missing_hides_no_other_day(void **state)
+{
+    reading *r = *state;
+    utapi_interval first = closed_day(r, 80);
+    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    for (int d = -1; d <= REDIS_BLOCK_DAYS; d++)
+        raw_flow(r, "b", first + d * DAY, "PutObject", 1);
+    for (int d = 0; d < REDIS_BLOCK_DAYS; d += 8) {
+        const utapi_usage usage = ask_bucket(r, "b", first + d * DAY, first + (d + 8) * DAY - INTERVAL);
+        assert_int_equal(puts_of(&usage), 8);
+    }
+    const utapi_usage usage = ask_bucket(r, "b", first - DAY, first + REDIS_BLOCK_MS + DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), REDIS_BLOCK_DAYS + 2);
+}
+
 static void a_block_goes_with_any_of_its_days(void **state)
 {
     reading *r = *state;
@@ -647,6 +664,7 @@ int main(void)
         READING_CASE(one_walk_serves_all_names_of_a_question),
         READING_CASE(a_question_ends_when_its_time_is_over),
         READING_CASE(thirty_two_days_have_one_summary_together),
+        READING_CASE(a_block_that_is_missing_hides_no_other_day),
         READING_CASE(a_block_goes_with_any_of_its_days),
         READING_CASE(a_block_expires_with_the_first_of_its_days),
         READING_CASE(a_deleted_bucket_named_utapid_takes_nothing_of_others),

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redis_survey.h - which keys hold the flows of the names of a question, found by one walk through all keys.
+ *
+ * Without it every key that a day may have is asked for: 5,568 of them, for a question about a year of a hundred names
+ * 200 million. A walk takes as long as the database is large, and then those are asked for that are there.
+ */
+#ifndef REDIS_REDIS_SURVEY_H
+#define REDIS_REDIS_SURVEY_H
+
+#include "redis_read.h"
+
+/** A flow that was met. */
+typedef struct redis_met {
+    uint32_t name;    /* its place in redis_survey.names */
+    uint32_t quarter; /* its interval, counted in intervals */
+    uint16_t metric;
+} redis_met;
+
+/** What was met of one name. */
+typedef struct redis_found {
+    const redis_met *flows; /* in closed days of the range; ascending by interval, none twice */
+    size_t count;
+    utapi_interval since; /* no day before it has a flow, whatever the range */
+} redis_found;
+
+typedef struct redis_survey {
+    utapi_string *names;   /* owned; ascending, none twice. The name that is being answered is among them */
+    size_t count;          /* 0: a walk is not worth it */
+    utapi_interval *since; /* owned; of each name */
+    redis_met *flows;      /* owned; by name */
+    size_t flow_count, flow_room;
+    size_t head;         /* bytes of "P:L:" in a key */
+    redis_span closed;   /* the part of the range that closed days cover, in whole days */
+    utapi_interval open; /* the first day that is not closed */
+} redis_survey;
+
+/**
+ * Walks through the keys if that takes less than asking for each that `missing` days may have; for the name that is being
+ * answered, and those of the same question that have no `since`, so that nobody asked for them before.
+ *
+ * @param ret  redis_survey_done(), whatever is returned
+ * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
+ */
+UTAPI_MUST_USE utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret,
+                                              utapi_error *err);
+
+/** Of the names[i]. Borrowed. */
+redis_found redis_survey_found(const redis_survey *survey, size_t i);
+
+void redis_survey_done(redis_survey *survey);
+
+/** When a flow was counted. */
+utapi_interval redis_met_interval(const redis_met *met);
+
+#endif
