@@ -83,6 +83,7 @@ static void redis_close(utapi_backend *base)
     redis_link_free(self->writer);
     redis_pool_free(self->pool);
     redis_uri_done(&self->uri);
+    pthread_mutex_destroy(&self->walking);
     pthread_mutex_destroy(&self->writing);
     free(self);
 }
@@ -113,6 +114,7 @@ static utapi_status redis_open(const utapi_backend_options *options, utapi_backe
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
     self->base.ops = &utapi_redis_backend;
     pthread_mutex_init(&self->writing, NULL);
+    pthread_mutex_init(&self->walking, NULL);
     const utapi_status status = redis_begin(self, options, err);
     if (status == UTAPI_OK)
         *ret = &self->base;

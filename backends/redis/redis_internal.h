@@ -20,6 +20,7 @@ typedef struct redis_backend {
     redis_uri uri;           /* uri.prefix is P of redis_keys.h */
     int64_t window_ms;       /* how long a uuid is remembered */
     redis_pool *pool;        /* for readers */
+    pthread_mutex_t walking; /* held by the reader that walks through all keys: one at a time */
     pthread_mutex_t writing; /* guards the writer's link */
     redis_link *writer;
     uint64_t unique,

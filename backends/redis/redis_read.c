@@ -273,10 +273,11 @@ static utapi_status query_read(redis_reading *reading, const utapi_query *query,
     return status;
 }
 
-static utapi_status query_answer(const redis_backend *backend, redis_link *link, const utapi_query *query,
+static utapi_status query_answer(redis_backend *backend, redis_link *link, const utapi_query *query,
                                  utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
 {
     redis_reading reading = {
+        .walking = &backend->walking,
         .link = link,
         .prefix = backend->uri.prefix,
         .level = query->level,

@@ -38,8 +38,9 @@ typedef struct redis_marks {
 
 /** A question about one resource, being answered. */
 typedef struct redis_reading {
-    redis_link *link;   /* borrowed */
-    const char *prefix; /* borrowed */
+    pthread_mutex_t *walking; /* borrowed: redis_backend.walking */
+    redis_link *link;         /* borrowed */
+    const char *prefix;       /* borrowed */
     utapi_level level;
     utapi_string name; /* borrowed */
     const utapi_string

@@ -21,11 +21,18 @@ static bool word_cut(utapi_string *key, const char *word)
 
 static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_metric *ret)
 {
-    for (unsigned m = first; m < end; m++)
-        if (word_cut(key, redis_metric_name((utapi_metric)m))) {
+    const char *colon = memrchr(key->data, ':', key->size);
+    if (colon == NULL)
+        return false;
+    const utapi_string word = {colon + 1, key->size - (size_t)(colon + 1 - key->data)};
+    for (unsigned m = first; m < end; m++) {
+        const char *name = redis_metric_name((utapi_metric)m);
+        if (word.size > 0 && *name == *word.data && utapi_string_equal(word, utapi_string_of(name))) {
             *ret = (utapi_metric)m;
+            key->size -= word.size + 1;
             return true;
         }
+    }
     return false;
 }
 

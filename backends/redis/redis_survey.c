@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
@@ -219,10 +220,9 @@ static utapi_status walk(redis_reading *reading, redis_survey *survey, utapi_err
     return status;
 }
 
-utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
+static utapi_status survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
 {
     long long keys;
-    *ret = (redis_survey){0};
     utapi_status status = size_ask(reading, &keys, err);
     if (status != UTAPI_OK || keys > MOST_KEYS || (size_t)keys / KEYS_A_DAY >= missing * reading->all_count)
         return status;
@@ -237,6 +237,18 @@ utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_sur
     }
     names_sort(ret);
     return walk(reading, ret, err);
+}
+
+utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
+{
+    const struct timespec until = {.tv_sec = (time_t)(reading->give_up_ms / 1000),
+                                   .tv_nsec = (long)(reading->give_up_ms % 1000) * 1000000};
+    *ret = (redis_survey){0};
+    if (pthread_mutex_clocklock(reading->walking, CLOCK_MONOTONIC, &until) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "another question walks through the keys of Redis");
+    const utapi_status status = survey_make(reading, missing, ret, err);
+    pthread_mutex_unlock(reading->walking);
+    return status;
 }
 
 redis_found redis_survey_found(const redis_survey *survey, size_t i)
