@@ -178,9 +178,13 @@ static int parse_options(int argc, char **argv, bench_options *ret)
                             OPTION_BASE + (int)i};
     bool has_duration = false;
     for (int option; (option = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
+        if (option == 'h') {
+            usage(stdout);
+            return 1;
+        }
         if (option < OPTION_BASE) {
-            usage(option == 'h' ? stdout : stderr);
-            return option == 'h' ? 1 : 3;
+            fprintf(stderr, "see utapi-bench --help\n");
+            return 3;
         }
         const struct option_row *row = &rows[option - OPTION_BASE];
         has_duration = has_duration || row->member == MEMBER(duration_s);

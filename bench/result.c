@@ -3,6 +3,7 @@
 #include "result.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +163,13 @@ bool bench_document_write(const json_t *document, const char *path)
 json_t *bench_document_read(const char *path)
 {
     json_error_t error;
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        fprintf(stderr, "utapi-bench: %s: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    (void)fclose(file);
     if (document == NULL) {
         fprintf(stderr, "utapi-bench: %s: line %d: %s\n", path, error.line, error.text);
     } else if (json_integer_value(json_object_get(document, "format")) != DOCUMENT_FORMAT ||

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What utapi-bench says when it cannot do what it is asked, and what it leaves behind then.
+
+    python3 test_commands.py UTAPI-BENCH UTAPID
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BENCH, UTAPID = sys.argv[1:3]
+# One line, as short as can be.
+ONE_LINE = ["--backend", "memory", "--transport", "process", "--no-floors", "--scale", "0.003",
+            "--duration", "0.05", "--repeat", "1", "--utapid", UTAPID, "ingest.1"]  # fmt: skip
+
+
+def bench(*arguments, **options):
+    return subprocess.run(
+        [BENCH, *arguments], capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def test_an_unknown_option_is_told_in_two_lines(self):
+        refused = bench("--no-such-option")
+        self.assertEqual(refused.returncode, 2)
+        self.assertEqual(refused.stdout, "")
+        unknown, advice = refused.stderr.splitlines()
+        self.assertIn("--no-such-option", unknown)
+        self.assertIn("--help", advice)
+
+    def test_a_document_that_is_not_there_is_told_by_its_reason(self):
+        for command in (["compare", self.path("a.json"), self.path("b.json")], ["plot", self.path("a.json"), "p"]):
+            refused = bench(*command)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(self.path("a.json") + ": No such file or directory\n", refused.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
