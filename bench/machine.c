@@ -28,6 +28,14 @@ static void read_cpu(char *ret, size_t size)
         (void)fclose(file);
 }
 
+/* Whether an absolute path is below a folder, or is that folder. */
+static bool is_below(const char *path, const char *folder)
+{
+    const size_t size = strlen(folder);
+    return strncmp(path, folder, size) == 0 &&
+           (path[size] == '\0' || path[size] == '/' || folder[size - 1] == '/');
+}
+
 /* The type of the mount whose path is the longest beginning of ours. */
 static void read_file_system(const char *path, char *ret, size_t size)
 {
@@ -37,7 +45,7 @@ static void read_file_system(const char *path, char *ret, size_t size)
     FILE *mounts = setmntent("/proc/self/mounts", "re");
     while (mounts != NULL && getmntent_r(mounts, &entry, line, sizeof line) != NULL) {
         const size_t length = strlen(entry.mnt_dir);
-        if (length < longest || strncmp(path, entry.mnt_dir, length) != 0)
+        if (length < longest || !is_below(path, entry.mnt_dir))
             continue;
         longest = length;
         (void)snprintf(ret, size, "%s", entry.mnt_type);

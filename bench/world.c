@@ -2,6 +2,8 @@
 /* world.c - the folder of a run and what is started in it. */
 #include "world.h"
 
+#include "utapi/scoped.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -83,11 +85,16 @@ static utapi_status programs_find(bench_world *world, utapi_error *err)
 utapi_status bench_world_init(bench_world *world, const bench_options *options, utapi_error *err)
 {
     *world = (bench_world){.options = options};
-    const char *parent = options->data != NULL ? options->data : getenv("TMPDIR");
-    utapi_status status =
-        path_join(world->folder, parent != NULL ? parent : "/tmp", "utapi-bench-XXXXXX", err);
+    const char *asked = options->data != NULL ? options->data : getenv("TMPDIR");
+    if (asked == NULL)
+        asked = "/tmp";
+    /* Absolute: a redis-server changes into its folder before it makes its socket. */
+    UTAPI_AUTO_FREE char *parent = realpath(asked, NULL);
+    if (parent == NULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.100s: %s", asked, strerror(errno));
+    utapi_status status = path_join(world->folder, parent, "utapi-bench-XXXXXX", err);
     if (status == UTAPI_OK && mkdtemp(world->folder) == NULL) {
-        status = utapi_fail(err, UTAPI_UNAVAILABLE, "no temporary folder: %s", strerror(errno));
+        status = utapi_fail(err, UTAPI_UNAVAILABLE, "no folder below %.100s: %s", parent, strerror(errno));
         world->folder[0] = '\0';
     }
     if (status == UTAPI_OK)

@@ -4,7 +4,9 @@
     python3 test_commands.py UTAPI-BENCH UTAPID
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,6 +46,23 @@ class Commands(unittest.TestCase):
             refused = bench(*command)
             self.assertEqual(refused.returncode, 1)
             self.assertIn(self.path("a.json") + ": No such file or directory\n", refused.stderr)
+
+    def test_a_folder_may_be_named_from_here(self):
+        os.mkdir(self.path("data"))
+        file_systems = set()
+        for data in ("data", self.path("data")):
+            run = bench("--data", data, "--json", "run.json", *ONE_LINE, cwd=self.folder)
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            with open(self.path("run.json"), encoding="utf-8") as file:
+                file_systems.add(json.load(file)["machine"]["file_system"])
+        self.assertEqual(len(file_systems), 1)
+        self.assertNotIn("unknown", file_systems)
+
+    @unittest.skipIf(shutil.which("redis-server") is None, "no redis-server")
+    def test_a_redis_finds_a_folder_that_is_named_from_here(self):
+        os.mkdir(self.path("data"))
+        run = bench(*ONE_LINE, "--backend", "redis", "--data", "data", cwd=self.folder)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
 
 if __name__ == "__main__":
