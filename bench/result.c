@@ -4,10 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { DOCUMENT_FORMAT = 1 };
 
@@ -149,6 +151,22 @@ bool bench_document_add(json_t *document, const bench_result *result)
                                   json_pack("{s:I, s:I}", "memory_bytes", (json_int_t)result->memory_bytes,
                                             "anonymous_bytes", (json_int_t)result->anonymous_bytes));
     return json_array_append_new(json_object_get(document, "results"), line) == 0;
+}
+
+bool bench_document_is_writable(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const bool is_new = fd >= 0;
+    if (!is_new && errno == EEXIST)
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fprintf(stderr, "utapi-bench: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    (void)close(fd);
+    if (is_new)
+        (void)unlink(path);
+    return true;
 }
 
 bool bench_document_write(const json_t *document, const char *path)

@@ -71,6 +71,9 @@ json_t *bench_document_new(const bench_options *options, const bench_machine *ma
 /** Adds a line to it; false if out of memory. */
 bool bench_document_add(json_t *document, const bench_result *result);
 
+/** Whether a document can be written to a file, which is left as it is; says on stderr why not. */
+bool bench_document_is_writable(const char *path);
+
 /** Writes a document to a file; says on stderr what goes wrong. */
 bool bench_document_write(const json_t *document, const char *path);
 

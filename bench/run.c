@@ -240,6 +240,8 @@ bool bench_run(const bench_options *options)
     bench_runner self = {.options = options, .is_whole = true};
     utapi_error err;
     utapi_error_clear(&err);
+    if (options->json != NULL && !bench_document_is_writable(options->json))
+        return false;
     UTAPI_AUTO_FREE bench_workload *workloads = workloads_choose(options);
     if (workloads == NULL) {
         fprintf(stderr, "utapi-bench: out of memory\n");

@@ -64,6 +64,13 @@ class Commands(unittest.TestCase):
         run = bench(*ONE_LINE, "--backend", "redis", "--data", "data", cwd=self.folder)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
+    def test_a_document_that_cannot_be_written_is_told_before_anything_runs(self):
+        for path in (self.path("nowhere", "run.json"), self.folder):
+            refused = bench("--json", path, *ONE_LINE)
+            self.assertEqual(refused.returncode, 1)
+            self.assertEqual(refused.stdout, "")
+            self.assertIn(path, refused.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
