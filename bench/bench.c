@@ -17,12 +17,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not */
 
 static void on_signal(int number)
 {
-    (void)number;
-    interrupted = 1;
+    interrupted = number;
 }
 
 bool bench_is_interrupted(void)
@@ -76,6 +75,9 @@ static const struct option_row {
 };
 
 enum { ROWS = sizeof rows / sizeof *rows, OPTION_BASE = 256 };
+
+/* What a shell answers for a program that a signal ended is this plus its number. */
+enum { SIGNAL_STATUS = 128 };
 
 static void usage(FILE *out)
 {
@@ -252,7 +254,10 @@ static int run_main(int argc, char **argv)
     }
     catch_signals();
     raise_file_limit();
-    return bench_run(&options) ? EXIT_SUCCESS : EXIT_FAILURE;
+    const bool is_whole = bench_run(&options);
+    if (bench_is_interrupted())
+        return SIGNAL_STATUS + interrupted;
+    return is_whole ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int plot_main(int count, char **arguments)

@@ -227,6 +227,11 @@ static utapi_status begin(bench_runner *self, utapi_error *err)
 static void finish(bench_runner *self)
 {
     const bench_options *options = self->options;
+    if (bench_is_interrupted()) {
+        fprintf(stderr, "utapi-bench: interrupted%s\n",
+                options->json != NULL || options->plot != NULL ? ": no figures are written" : "");
+        return;
+    }
     if (options->floors)
         report_foot();
     if (options->json != NULL && !bench_document_write(self->document, options->json))
@@ -261,5 +266,5 @@ bool bench_run(const bench_options *options)
     json_decref(self.document);
     free(self.cache);
     bench_world_done(&self.world);
-    return self.is_whole && !bench_is_interrupted();
+    return self.is_whole;
 }

@@ -7,7 +7,11 @@
 
 #include "bench.h"
 
-/** Runs, prints, writes the document and the plots. False if anything that was asked for could not be done. */
+/**
+ * Runs, prints, writes the document and the plots. After a signal it ends early and writes neither.
+ *
+ * @return false if anything that was asked for could not be done
+ */
 bool bench_run(const bench_options *options);
 
 #endif

@@ -7,6 +7,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,21 @@ class Commands(unittest.TestCase):
             self.assertEqual(refused.returncode, 1)
             self.assertEqual(refused.stdout, "")
             self.assertIn(path, refused.stderr)
+
+    def test_an_interrupted_run_leaves_no_document(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            path, data = self.path("run.json"), self.path(number.name)
+            os.mkdir(data)
+            arguments = [BENCH, *ONE_LINE, "--repeat", "100", "--duration", "60", "--json", path, "--data", data]
+            with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+                while not run.stdout.readline().startswith("workload"):
+                    pass
+                run.send_signal(number)
+                _, said = run.communicate(timeout=60)
+            self.assertEqual(run.returncode, 128 + number)
+            self.assertIn("interrupted: no figures are written\n", said)
+            self.assertFalse(os.path.exists(path))
+            self.assertEqual(os.listdir(data), [])
 
 
 if __name__ == "__main__":
