@@ -7,41 +7,43 @@
 
 #define MIB (1024.0 * 1024.0)
 
-static void print_duration(double us)
+static void print_duration(FILE *out, double us)
 {
     if (us < 1000)
-        printf(" %8.1f us", us);
+        (void)fprintf(out, " %8.1f us", us);
     else if (us < 1e6)
-        printf(" %8.2f ms", us / 1e3);
+        (void)fprintf(out, " %8.2f ms", us / 1e3);
     else
-        printf(" %8.2f s ", us / 1e6);
+        (void)fprintf(out, " %8.2f s ", us / 1e6);
 }
 
-static void print_rate(double per_s)
+static void print_rate(FILE *out, double per_s)
 {
     if (per_s < 100)
-        printf(" %9.1f", per_s);
+        (void)fprintf(out, " %9.1f", per_s);
     else
-        printf(" %9.0f", per_s);
+        (void)fprintf(out, " %9.0f", per_s);
 }
 
-void report_head(const bench_options *options, const bench_machine *machine, const bench_disk *disk)
+void report_head(FILE *out, const bench_options *options, const bench_machine *machine,
+                 const bench_disk *disk)
 {
-    printf("%s, %ld cores, %.1f GiB; %s; %s\n%s\n", machine->cpu, machine->cores,
-           (double)machine->memory_bytes / (MIB * 1024), machine->kernel, machine->file_system,
-           machine->versions);
-    printf("disk: 4 KiB appended and synced %.0f times a second, p50 %.0f us, p99 %.0f us\n",
-           disk->syncs_per_s, disk->p50_us, disk->p99_us);
-    printf(
+    (void)fprintf(out, "%s, %ld cores, %.1f GiB; %s; %s\n%s\n", machine->cpu, machine->cores,
+                  (double)machine->memory_bytes / (MIB * 1024), machine->kernel, machine->file_system,
+                  machine->versions);
+    (void)fprintf(out, "disk: 4 KiB appended and synced %.0f times a second, p50 %.0f us, p99 %.0f us\n",
+                  disk->syncs_per_s, disk->p50_us, disk->p99_us);
+    (void)fprintf(
+        out,
         "%u repetitions of %g s, %s loop, seed %llu; medians, the rate's spread, its ratio to each floor\n\n",
         options->repeat, options->duration_s, options->rate > 0 ? "open" : "closed",
         (unsigned long long)options->seed);
-    printf("%-16s %-14s %-7s %9s %6s %-9s %11s %11s %11s %11s  %s\n", "workload", "storage", "by", "a second",
-           "+-", "", "p50", "p99", "p99.9", "max", "of floor");
-    (void)fflush(stdout);
+    (void)fprintf(out, "%-16s %-14s %-7s %9s %6s %-9s %11s %11s %11s %11s  %s\n", "workload", "storage", "by",
+                  "a second", "+-", "", "p50", "p99", "p99.9", "max", "of floor");
+    (void)fflush(out);
 }
 
-static void print_floors(const bench_result *result)
+static void print_floors(FILE *out, const bench_result *result)
 {
     const double per_s = series_median(&result->figures[FIGURE_PER_S]);
     const char *before = "  ";
@@ -49,57 +51,59 @@ static void print_floors(const bench_result *result)
         const double floor_per_s = series_median(&result->floors[i].per_s);
         if (floor_per_s <= 0)
             continue;
-        printf("%s%.2f %s", before, per_s / floor_per_s, result->floors[i].floor->name);
+        (void)fprintf(out, "%s%.2f %s", before, per_s / floor_per_s, result->floors[i].floor->name);
         before = ", ";
     }
 }
 
-static void print_notes(const bench_result *result)
+static void print_notes(FILE *out, const bench_result *result)
 {
     const bench_series *applied = &result->figures[FIGURE_APPLIED_PER_S];
     if (applied->count > 0)
-        printf("    %.0f events a second until the storage behind the journal has them\n",
-               series_median(applied));
+        (void)fprintf(out, "    %.0f events a second until the storage behind the journal has them\n",
+                      series_median(applied));
     if (result->has_memory)
-        printf("    server: %.1f MiB in memory, %.1f MiB of it its own\n", (double)result->memory_bytes / MIB,
-               (double)result->anonymous_bytes / MIB);
+        (void)fprintf(out, "    server: %.1f MiB in memory, %.1f MiB of it its own\n",
+                      (double)result->memory_bytes / MIB, (double)result->anonymous_bytes / MIB);
     if (result->unsent > 0)
-        printf("    %llu requests were due and never sent: the rate is too high\n",
-               (unsigned long long)result->unsent);
+        (void)fprintf(out, "    %llu requests were due and never sent: the rate is too high\n",
+                      (unsigned long long)result->unsent);
     if (result->failed > 0)
-        printf("    %llu requests FAILED; the first: %s\n", (unsigned long long)result->failed,
-               result->failure);
+        (void)fprintf(out, "    %llu requests FAILED; the first: %s\n", (unsigned long long)result->failed,
+                      result->failure);
 }
 
-void report_line(const bench_result *result)
+void report_line(FILE *out, const bench_result *result)
 {
     const bench_series *figures = result->figures;
     const double per_s = series_median(&figures[FIGURE_PER_S]);
     const double spread = series_most(&figures[FIGURE_PER_S]) - series_least(&figures[FIGURE_PER_S]);
-    printf("%-16s %-14s %-7s", result->workload->name, result->backend,
-           bench_transport_names[result->transport]);
-    print_rate(per_s);
-    printf(" %5.1f%% %-9s", per_s > 0 ? 50 * spread / per_s : 0, bench_workload_unit(result->workload));
+    (void)fprintf(out, "%-16s %-14s %-7s", result->workload->name, result->backend,
+                  bench_transport_names[result->transport]);
+    print_rate(out, per_s);
+    (void)fprintf(out, " %5.1f%% %-9s", per_s > 0 ? 50 * spread / per_s : 0,
+                  bench_workload_unit(result->workload));
     for (unsigned i = FIGURE_P50_US; i <= FIGURE_MAX_US; i++)
-        print_duration(series_median(&figures[i]));
-    print_floors(result);
-    printf("\n");
-    print_notes(result);
-    (void)fflush(stdout);
+        print_duration(out, series_median(&figures[i]));
+    print_floors(out, result);
+    (void)fprintf(out, "\n");
+    print_notes(out, result);
+    (void)fflush(out);
 }
 
-void report_missing(const bench_workload *workload, const char *backend, bench_transport transport,
+void report_missing(FILE *out, const bench_workload *workload, const char *backend, bench_transport transport,
                     const utapi_error *err)
 {
-    printf("%-16s %-14s %-7s not measured: %s\n", workload->name, backend, bench_transport_names[transport],
-           err->detail[0] != '\0' ? err->detail : utapi_status_text(err->status));
-    (void)fflush(stdout);
+    (void)fprintf(out, "%-16s %-14s %-7s not measured: %s\n", workload->name, backend,
+                  bench_transport_names[transport],
+                  err->detail[0] != '\0' ? err->detail : utapi_status_text(err->status));
+    (void)fflush(out);
 }
 
-void report_foot(void)
+void report_foot(FILE *out)
 {
-    printf("\nfloors:\n");
+    (void)fprintf(out, "\nfloors:\n");
     for (const bench_floor *floor = bench_floors; floor->name != NULL; floor++)
         if (floor->help != NULL)
-            printf("  %-14s %s\n", floor->name, floor->help);
+            (void)fprintf(out, "  %-14s %s\n", floor->name, floor->help);
 }

@@ -7,17 +7,20 @@
 
 #include "result.h"
 
+#include <stdio.h>
+
 /** The machine and the head of the table. */
-void report_head(const bench_options *options, const bench_machine *machine, const bench_disk *disk);
+void report_head(FILE *out, const bench_options *options, const bench_machine *machine,
+                 const bench_disk *disk);
 
 /** One line: medians, the spread of the rate, and its ratio to each floor. */
-void report_line(const bench_result *result);
+void report_line(FILE *out, const bench_result *result);
 
 /** A line that could not be measured. */
-void report_missing(const bench_workload *workload, const char *backend, bench_transport transport,
+void report_missing(FILE *out, const bench_workload *workload, const char *backend, bench_transport transport,
                     const utapi_error *err);
 
 /** What the names of floors in the table mean. */
-void report_foot(void);
+void report_foot(FILE *out);
 
 #endif

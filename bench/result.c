@@ -153,8 +153,15 @@ bool bench_document_add(json_t *document, const bench_result *result)
     return json_array_append_new(json_object_get(document, "results"), line) == 0;
 }
 
+bool bench_document_is_stdout(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
 bool bench_document_is_writable(const char *path)
 {
+    if (bench_document_is_stdout(path))
+        return true;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     const bool is_new = fd >= 0;
     if (!is_new && errno == EEXIST)
@@ -172,7 +179,9 @@ bool bench_document_is_writable(const char *path)
 bool bench_document_write(const json_t *document, const char *path)
 {
     const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(7);
-    const bool is_written = json_dump_file(document, path, flags) == 0;
+    const bool is_written = bench_document_is_stdout(path) ? json_dumpf(document, stdout, flags) == 0 &&
+                                                                 puts("") != EOF && fflush(stdout) == 0
+                                                           : json_dump_file(document, path, flags) == 0;
     if (!is_written)
         fprintf(stderr, "utapi-bench: %s: it cannot be written\n", path);
     return is_written;

@@ -71,6 +71,9 @@ json_t *bench_document_new(const bench_options *options, const bench_machine *ma
 /** Adds a line to it; false if out of memory. */
 bool bench_document_add(json_t *document, const bench_result *result);
 
+/** Whether a document that is to be written to a file goes to stdout: "-". NULL is no file. */
+bool bench_document_is_stdout(const char *path);
+
 /** Whether a document can be written to a file, which is left as it is; says on stderr why not. */
 bool bench_document_is_writable(const char *path);
 

@@ -27,6 +27,7 @@ typedef struct bench_runner {
     const bench_options *options;
     bench_world world;
     json_t *document;
+    FILE *report;  /* where the table goes */
     bool is_whole; /* nothing went wrong */
     bench_session *session;
     const bench_workload *session_for; /* the workload that it was filled for */
@@ -137,13 +138,13 @@ static utapi_status line_run(bench_runner *self, const bench_workload *workload,
             status = line_measure(self, result, &err);
     }
     if (result == NULL || status != UTAPI_OK) {
-        report_missing(workload, backend, transport, &err);
+        report_missing(self->report, workload, backend, transport, &err);
         self->is_whole = false;
         session_close(self->session);
         self->session = NULL;
         return status;
     }
-    report_line(result);
+    report_line(self->report, result);
     self->is_whole = self->is_whole && result->failed == 0 && bench_document_add(self->document, result);
     return UTAPI_OK;
 }
@@ -220,7 +221,7 @@ static utapi_status begin(bench_runner *self, utapi_error *err)
     self->document = bench_document_new(self->options, &machine, &disk);
     if (self->document == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the document");
-    report_head(self->options, &machine, &disk);
+    report_head(self->report, self->options, &machine, &disk);
     return UTAPI_OK;
 }
 
@@ -233,7 +234,7 @@ static void finish(bench_runner *self)
         return;
     }
     if (options->floors)
-        report_foot();
+        report_foot(self->report);
     if (options->json != NULL && !bench_document_write(self->document, options->json))
         self->is_whole = false;
     if (options->plot != NULL && !bench_plot(self->document, options->plot))
@@ -242,7 +243,9 @@ static void finish(bench_runner *self)
 
 bool bench_run(const bench_options *options)
 {
-    bench_runner self = {.options = options, .is_whole = true};
+    bench_runner self = {.options = options,
+                         .report = bench_document_is_stdout(options->json) ? stderr : stdout,
+                         .is_whole = true};
     utapi_error err;
     utapi_error_clear(&err);
     if (options->json != NULL && !bench_document_is_writable(options->json))

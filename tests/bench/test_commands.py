@@ -87,6 +87,14 @@ class Commands(unittest.TestCase):
             self.assertFalse(os.path.exists(path))
             self.assertEqual(os.listdir(data), [])
 
+    def test_a_document_goes_to_stdout_and_the_table_elsewhere(self):
+        run = bench("--json", "-", *ONE_LINE, cwd=self.folder)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        (line,) = json.loads(run.stdout)["results"]
+        self.assertEqual(line["workload"], "ingest.1")
+        self.assertIn("a second", run.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
