@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_WAIT_MS = 60000, STOP_ROUNDS = 30000, STOP_ROUND_NS = 1000000 };
+enum { LINE_WAIT_MS = 60000, STOP_ROUNDS = 30000, END_ROUNDS = 1000, ROUND_NS = 1000000 };
 
 /* In the child: nothing but system calls. */
 static _Noreturn void become(const char *const *arguments, int out_fd, int log_fd, pid_t parent)
@@ -65,6 +65,40 @@ static int read_byte(const child *self, char *ret)
     return read(self->out_fd, ret, 1) == 1 ? 1 : 0;
 }
 
+/* Whether it has ended; then it is none. */
+static bool reap(child *self, int *ret_status)
+{
+    if (waitpid(self->pid, ret_status, WNOHANG) != self->pid)
+        return false;
+    (void)close(self->out_fd);
+    *self = (child){.pid = 0};
+    return true;
+}
+
+/* Whether it ends within so many milliseconds. */
+static bool ends_within(child *self, unsigned rounds, int *ret_status)
+{
+    for (unsigned i = 0; i < rounds; i++) {
+        if (reap(self, ret_status))
+            return true;
+        (void)nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
+    }
+    return false;
+}
+
+/* Says how one ended that closed what it prints to. */
+static utapi_status fail_by_end(child *self, utapi_error *err)
+{
+    int status;
+    if (!ends_within(self, END_ROUNDS, &status))
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "it closed its output");
+    if (WIFSIGNALED(status))
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "signal %d ended it", WTERMSIG(status));
+    if (WEXITSTATUS(status) == CHILD_CANNOT_START)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "it cannot be executed");
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "it ended with exit status %d", WEXITSTATUS(status));
+}
+
 utapi_status child_wait_line(child *self, const char *prefix, char *ret, size_t size, utapi_error *err)
 {
     char line[512];
@@ -72,9 +106,10 @@ utapi_status child_wait_line(child *self, const char *prefix, char *ret, size_t 
     for (;;) {
         char byte;
         const int got = read_byte(self, &byte);
-        if (got <= 0)
-            return utapi_fail(err, UTAPI_UNAVAILABLE, "%s",
-                              got == 0 ? "it ended" : "it did not say that it is ready");
+        if (got == 0)
+            return fail_by_end(self, err);
+        if (got < 0)
+            return utapi_fail(err, UTAPI_UNAVAILABLE, "it did not say that it is ready");
         if (byte != '\n') {
             if (length < sizeof line - 1)
                 line[length++] = byte;
@@ -91,11 +126,7 @@ utapi_status child_wait_line(child *self, const char *prefix, char *ret, size_t 
 
 bool child_has_ended(child *self)
 {
-    if (self->pid == 0 || waitpid(self->pid, NULL, WNOHANG) != self->pid)
-        return self->pid == 0;
-    (void)close(self->out_fd);
-    *self = (child){.pid = 0};
-    return true;
+    return self->pid == 0 || reap(self, NULL);
 }
 
 int child_finish(child *self)
@@ -115,11 +146,8 @@ void child_stop(child *self)
     if (self->pid == 0)
         return;
     (void)kill(self->pid, SIGTERM);
-    for (unsigned i = 0; i < STOP_ROUNDS; i++) {
-        if (child_has_ended(self))
-            return;
-        (void)nanosleep(&(struct timespec){.tv_nsec = STOP_ROUND_NS}, NULL);
-    }
+    if (ends_within(self, STOP_ROUNDS, NULL))
+        return;
     (void)kill(self->pid, SIGKILL);
     (void)child_finish(self);
 }

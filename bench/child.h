@@ -33,7 +33,7 @@ UTAPI_MUST_USE utapi_status child_start(const char *const *arguments, const char
  * Reads what it prints until a line begins with a prefix.
  *
  * @param ret  the rest of that line, with a NUL
- * @return UTAPI_UNAVAILABLE if it ends, or says nothing for a minute
+ * @return UTAPI_UNAVAILABLE, and how, if it ends; or if it says nothing for a minute
  */
 UTAPI_MUST_USE utapi_status child_wait_line(child *self, const char *prefix, char *ret, size_t size,
                                             utapi_error *err);

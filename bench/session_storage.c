@@ -57,9 +57,12 @@ static utapi_status server_run(session_storage *self, utapi_error *err)
         status = child_start(arguments, world->log, &self->server, err);
     if (status != UTAPI_OK)
         return status;
-    if (child_wait_line(&self->server, "utapid: listening on ", url, sizeof url, NULL) != UTAPI_OK) {
+    utapi_error reason;
+    utapi_error_clear(&reason);
+    if (child_wait_line(&self->server, "utapid: listening on ", url, sizeof url, &reason) != UTAPI_OK) {
         bench_log_last(world, url, sizeof url);
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.80s does not start: %.120s", world->utapid, url);
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.60s does not start: %.40s%s%.80s", world->utapid,
+                          reason.detail, url[0] != '\0' ? ": " : "", url);
     }
     if (!session_parse_url(url, self->host, sizeof self->host, &self->target.port))
         return utapi_fail(err, UTAPI_UNAVAILABLE, "utapid listens on %.100s", url);

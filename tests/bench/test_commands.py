@@ -95,6 +95,13 @@ class Commands(unittest.TestCase):
         self.assertIn("a second", run.stderr)
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_a_server_that_does_not_start_is_told_with_how_it_ended(self):
+        for program, reason in ((shutil.which("false"), "it ended with exit status 1"),
+                                (self.path("none"), "it cannot be executed")):  # fmt: skip
+            run = bench(*ONE_LINE, "--transport", "http", "--utapid", program)
+            self.assertEqual(run.returncode, 1)
+            self.assertIn(f"{program} does not start: {reason}\n", run.stdout)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
