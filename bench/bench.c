@@ -53,7 +53,7 @@ static const struct option_row {
 } rows[] = {
     {"backend", LIST, 0, 0, 0, "NAMES",
      "storages, with commas between them; journal+NAME has a journal before it (lmdb)"},
-    {"transport", LIST, 0, 0, 0, "NAMES", "process, http or both (process,http)"},
+    {"transport", LIST, 0, 0, 0, "NAMES", "process, http or both (process,http; redis: process)"},
     {"short", FLAG, MEMBER(is_short), 0, 0, NULL,
      "the short set of workloads, 0.6 s each: two or three minutes"},
     {"repeat", COUNT, MEMBER(repeat), 1, BENCH_REPEATS_MAX, "N", "repetitions of each line (3)"},
@@ -140,6 +140,7 @@ static bool parse_transports(const struct option_row *row, char *text, bench_opt
             return complain(row, "process, http or both with a comma between them");
         ret->transports[i] = true;
     }
+    ret->has_transports = true;
     return true;
 }
 

@@ -59,7 +59,8 @@ typedef struct bench_options {
     const char *backends[BENCH_BACKENDS_MAX]; /* "lmdb", "journal+redis" */
     unsigned backend_count;
     bool transports[BENCH_TRANSPORTS];
-    char *const *words; /* names of workloads; none: all of them */
+    bool has_transports; /* they were asked for; else a storage is measured by those that it can be */
+    char *const *words;  /* names of workloads; none: all of them */
     unsigned word_count;
     bool is_short;
     unsigned repeat;

@@ -100,6 +100,13 @@ void report_missing(FILE *out, const bench_workload *workload, const char *backe
     (void)fflush(out);
 }
 
+void report_skipped(FILE *out, const char *backend, bench_transport transport)
+{
+    (void)fprintf(out, "%-16s %-14s %-7s skipped: utapid has a journal before it; measure journal+%s\n", "",
+                  backend, bench_transport_names[transport], backend);
+    (void)fflush(out);
+}
+
 void report_foot(FILE *out)
 {
     (void)fprintf(out, "\nfloors:\n");

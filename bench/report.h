@@ -20,6 +20,9 @@ void report_line(FILE *out, const bench_result *result);
 void report_missing(FILE *out, const bench_workload *workload, const char *backend, bench_transport transport,
                     const utapi_error *err);
 
+/** A storage that cannot be measured by a transport, which nobody asked for. */
+void report_skipped(FILE *out, const char *backend, bench_transport transport);
+
 /** What the names of floors in the table mean. */
 void report_foot(FILE *out);
 

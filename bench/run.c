@@ -7,6 +7,7 @@
 
 #include "plot.h"
 #include "report.h"
+#include "session_storage.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
@@ -189,6 +190,10 @@ static bench_workload *workloads_choose(const bench_options *options)
 static void storage_run(bench_runner *self, const bench_workload *workloads, const char *backend,
                         bench_transport transport)
 {
+    if (!self->options->has_transports && !session_storage_can(backend, transport)) {
+        report_skipped(self->report, backend, transport);
+        return;
+    }
     utapi_status status = UTAPI_OK;
     for (const bench_workload *workload = workloads; workload->name != NULL; workload++) {
         if (status == UTAPI_NOT_SUPPORTED)

@@ -71,6 +71,11 @@ static utapi_status server_run(session_storage *self, utapi_error *err)
 
 /* ---- both --------------------------------------------------------------------------------- */
 
+bool session_storage_can(const char *backend, bench_transport transport)
+{
+    return transport != BENCH_HTTP || strcmp(backend, "redis") != 0;
+}
+
 static utapi_status name_read(session_storage *self, const char *backend, utapi_error *err)
 {
     static const char prefix[] = "journal+";
@@ -79,7 +84,7 @@ static utapi_status name_read(session_storage *self, const char *backend, utapi_
                    backend + (self->has_journal ? sizeof prefix - 1 : 0));
     if (utapi_registry_find(self->kind) == NULL)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%.100s: no such storage", backend);
-    if (self->transport == BENCH_HTTP && strcmp(backend, "redis") == 0)
+    if (!session_storage_can(backend, self->transport))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "utapid has a journal before redis: measure journal+redis");
     return UTAPI_OK;

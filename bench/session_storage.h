@@ -29,6 +29,9 @@ typedef struct session_storage {
     http_target target;
 } session_storage;
 
+/** Whether a storage can be measured by a transport: redis without a journal cannot over HTTP, for utapid has one. */
+bool session_storage_can(const char *backend, bench_transport transport);
+
 /** Opens what a name stands for. On failure it is to be closed all the same. */
 UTAPI_MUST_USE utapi_status session_storage_open(session_storage *self, const bench_world *world,
                                                  const char *backend, bench_transport transport,

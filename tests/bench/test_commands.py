@@ -102,6 +102,15 @@ class Commands(unittest.TestCase):
             self.assertEqual(run.returncode, 1)
             self.assertIn(f"{program} does not start: {reason}\n", run.stdout)
 
+    @unittest.skipIf(shutil.which("redis-server") is None, "no redis-server")
+    def test_redis_is_measured_by_what_it_can_be_unless_more_is_asked_for(self):
+        small = [argument for argument in ONE_LINE if argument not in ("--transport", "process")]
+        run = bench(*small, "--backend", "redis")
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertRegex(run.stdout, "ingest.1 +redis +process +[0-9]")
+        self.assertIn("skipped: utapid has a journal before it; measure journal+redis\n", run.stdout)
+        self.assertEqual(bench(*small, "--backend", "redis", "--transport", "http").returncode, 1)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
