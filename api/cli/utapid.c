@@ -174,7 +174,7 @@ static void raise_file_limit(int64_t connections)
 static utapi_status start_server(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    raise_file_limit(settings->max_connections);
+    raise_file_limit(settings->max_connections + settings->workers * SERVER_EXCESS_CONNECTIONS);
     self->service = (http_service){
         .engine = self->engine,
         .readers = self->readers,

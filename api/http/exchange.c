@@ -39,8 +39,13 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
         *socket_ctx = self;
         if (self == NULL)
             return; /* its first request will be refused */
-        *self =
-            (connection){.owner = owner, .mhd = mhd, .since_ms = worker_now_ms(), .next = owner->connections};
+        owner->connection_count++;
+        *self = (connection){.owner = owner,
+                             .mhd = mhd,
+                             .since_ms = worker_now_ms(),
+                             .is_excess = owner->connection_count > owner->options.max_connections &&
+                                          !worker_make_room(owner),
+                             .next = owner->connections};
         if (self->next != NULL)
             self->next->previous = self;
         owner->connections = self;
@@ -56,6 +61,7 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
         self->previous->next = self->next;
     else
         owner->connections = self->next;
+    owner->connection_count--;
     free(self);
 }
 
@@ -72,7 +78,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
 {
     worker *owner = ctx;
     connection *link = connection_of(mhd);
-    exchange *self = link != NULL ? calloc(1, sizeof *self) : NULL;
+    exchange *self = link != NULL && !link->is_cut ? calloc(1, sizeof *self) : NULL;
     if (self == NULL)
         return NULL;
     self->target = strdup(target); /* libmicrohttpd decodes its own in place */
@@ -111,6 +117,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     if (self == NULL)
         return;
     self->connection->exchange = NULL;
+    self->connection->has_served = true;
     self->connection->since_ms = worker_now_ms();
     owner->exchange_count--;
     drop_body(self);
@@ -156,7 +163,7 @@ static enum MHD_Result send_reply(exchange *self, struct MHD_Connection *mhd)
     reply->body = NULL; /* the response's now */
 
     enum MHD_Result queued = MHD_NO;
-    if (add_headers(response, &self->call, atomic_load(&self->connection->owner->stopping)))
+    if (add_headers(response, &self->call, self->is_last || atomic_load(&self->connection->owner->stopping)))
         queued = MHD_queue_response(mhd, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     return queued;
@@ -219,12 +226,18 @@ static enum MHD_Result begin_request(exchange *self, struct MHD_Connection *mhd,
     if (http_framing_check(&self->call.request, version, &framing, &failure) != HTTP_OK)
         return refuse_now(self, mhd, &failure);
 
+    const worker *owner = self->connection->owner;
     self->declared_size = framing.declared_size;
-    self->body_limit = router_body_limit(self->connection->owner->service, &self->call.request);
-    if (framing.declared_size <= self->body_limit)
+    self->body_limit = router_body_limit(owner->service, &self->call.request);
+    if (self->connection->is_excess && owner->connection_count > owner->options.max_connections) {
+        self->refused = HTTP_SERVICE_UNAVAILABLE;
+        self->is_last = true;
+    } else if (framing.declared_size > self->body_limit) {
+        self->refused = HTTP_ENTITY_TOO_LARGE;
+    } else {
         return MHD_YES;
+    }
 
-    self->refused = HTTP_ENTITY_TOO_LARGE;
     if (!framing.expects_continue && framing.declared_size <= self->body_limit + DISCARD_MAX_BYTES)
         return MHD_YES;
     (void)http_fail(&failure, self->refused, NULL);

@@ -85,6 +85,13 @@ static bool is_late(const worker *self, const connection *link, int64_t now_ms)
     return self->stopping_since_ms != 0 && now_ms - self->stopping_since_ms > request_ms;
 }
 
+/** There is no call that closes a connection, but it is noticed when its socket is shut down. */
+static void cut(connection *link, int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
+    link->is_cut = true;
+}
+
 /** Whether the client has closed, and nothing that it sent is left to read or to answer. libmicrohttpd does not see
  * that if the end came together with the last bytes, for it waits for another event. */
 static bool has_left(const connection *link, int fd)
@@ -94,17 +101,39 @@ static bool has_left(const connection *link, int fd)
            recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/** Ends connections that are late or left. There is no call to close one, but it is noticed when its socket is
- * shut down. */
+/** The socket of a connection; -1 if libmicrohttpd does not tell. */
+static int socket_of(const connection *link)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(link->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? info->connect_fd : -1;
+}
+
+/** Ends connections that are late or left. */
 static void cut_connections(worker *self)
 {
     const int64_t now_ms = worker_now_ms();
     for (connection *link = self->connections; link != NULL; link = link->next) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(link->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        if (info != NULL && (is_late(self, link, now_ms) || has_left(link, info->connect_fd)))
-            (void)shutdown(info->connect_fd, SHUT_RDWR);
+        const int fd = socket_of(link);
+        if (is_late(self, link, now_ms) || has_left(link, fd))
+            cut(link, fd);
     }
+}
+
+bool worker_make_room(worker *self)
+{
+    char byte;
+    connection *longest = NULL;
+    for (connection *link = self->connections; link != NULL; link = link->next) {
+        const bool is_idle = link->has_served && link->exchange == NULL && !link->is_cut;
+        if (is_idle && (longest == NULL || link->since_ms < longest->since_ms))
+            longest = link;
+    }
+    const int fd = longest != NULL ? socket_of(longest) : -1;
+    if (fd < 0 || recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0)
+        return false; /* its next request has arrived */
+    cut(longest, fd);
+    return true;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -183,8 +212,9 @@ static struct MHD_Daemon *start_daemon(worker *self, int listen_fd)
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
         MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, self, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, self,
         MHD_OPTION_NOTIFY_CONNECTION, exchange_connection_notify, self, MHD_OPTION_CONNECTION_TIMEOUT,
-        self->options.idle_timeout_s, MHD_OPTION_CONNECTION_LIMIT, self->options.max_connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, MHD_OPTION_END);
+        self->options.idle_timeout_s, MHD_OPTION_CONNECTION_LIMIT,
+        self->options.max_connections + SERVER_EXCESS_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_MEMORY_BYTES, MHD_OPTION_END);
 }
 
 utapi_status worker_init(worker *self, const server_options *options, const http_service *service,

@@ -22,6 +22,9 @@ typedef struct connection {
     struct MHD_Connection *mhd;
     exchange *exchange; /* the request under way; NULL between two of them */
     int64_t since_ms;   /* when that request began, or the last one ended; steady clock */
+    bool has_served;    /* a request of its was answered: between two of them it may be closed */
+    bool is_excess;     /* it came when all places were taken, and none could be made */
+    bool is_cut;        /* its socket was shut down by us */
     struct connection *previous, *next;
 } connection;
 
@@ -39,6 +42,7 @@ struct exchange {
     _Atomic exchange_state state;
     bool is_begun;   /* the headers were seen */
     bool is_reading; /* not all of its bytes have arrived yet */
+    bool is_last;    /* its connection is closed after the reply */
 
     char *target;         /* owned: the raw one, of the request line */
     http_header *headers; /* owned; the strings are libmicrohttpd's */
@@ -65,6 +69,7 @@ struct worker {
     int64_t stopping_since_ms; /* 0: not yet noticed */
 
     connection *connections; /* a list */
+    size_t connection_count;
     size_t exchange_count;
     size_t body_bytes; /* that the bodies of all exchanges have room for */
 
@@ -93,6 +98,9 @@ void worker_done(worker *self);
 
 /** Wakes a worker to finish an exchange. From any thread. */
 void worker_finish(worker *self, exchange *finished);
+
+/** Closes the connection that has waited longest for its next request; false if none does. */
+bool worker_make_room(worker *self);
 
 /** The steady clock, in milliseconds. */
 int64_t worker_now_ms(void);

@@ -65,6 +65,16 @@ static int open_impatient_world(void **state)
     return 0;
 }
 
+/** With two places for connections. */
+static int open_narrow_world(void **state)
+{
+    server_options options = world_server_options;
+    options.workers = 1;
+    options.max_connections = 2;
+    *state = open_listening(&options);
+    return 0;
+}
+
 static int close_world(void **state)
 {
     world_close(*state);
@@ -223,6 +233,69 @@ static void questions_that_wait_hold_up_nothing_else(void **state)
 
     trouble_backend_hold_reads(&world->trouble, false);
     check_answers(waiting, "{\"storageUtilized\":1,\"resource\":\"b\",\"level\":\"buckets\"}");
+}
+
+/* ---- more connections than there may be ------------------------------------------------------ */
+
+#define HEALTH "GET /_/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+#define EVENTS "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 56\r\n\r\n" ONE_EVENT
+
+static http_client served_client(const http_world *world)
+{
+    http_client client = connect_to(world);
+    assert_true(client_send_text(&client, HEALTH));
+    check_reply(&client, 200, "{}");
+    return client;
+}
+
+static void a_new_connection_takes_the_place_of_the_longest_idle(void **state)
+{
+    client_reply reply;
+    http_client first = served_client(*state);
+    sleep_ms(20); /* of a coarse clock */
+    http_client second = served_client(*state);
+    http_client third = served_client(*state);
+    assert_int_equal(client_read(&first, false, &reply), CLIENT_CLOSED);
+    assert_true(client_send_text(&second, HEALTH));
+    check_reply(&second, 200, "{}");
+    client_close(&first);
+    client_close(&second);
+    client_close(&third);
+}
+
+static void a_connection_too_many_is_503_and_closed(void **state)
+{
+    static const char *const requests[] = {HEALTH, EVENTS};
+    http_world *world = *state;
+    http_client busy[2];
+    trouble_backend_hold(&world->trouble, true);
+    for (size_t i = 0; i < 2; i++) {
+        busy[i] = connect_to(world);
+        assert_true(client_send_text(&busy[i], EVENTS));
+    }
+    trouble_backend_wait_applies(&world->trouble, 1);
+    sleep_ms(100); /* so that both are under way */
+    for (size_t i = 0; i < 2; i++) {
+        client_reply reply;
+        http_client excess = connect_to(world);
+        assert_true(client_send_text(&excess, requests[i]));
+        assert_int_equal(client_read(&excess, false, &reply), CLIENT_REPLIED);
+        assert_int_equal(reply.status, 503);
+        assert_non_null(strstr(reply.body, "ServiceUnavailable"));
+        assert_non_null(client_reply_header(&reply, "retry-after"));
+        assert_string_equal(client_reply_header(&reply, "connection"), "close");
+        client_reply_done(&reply);
+        assert_int_equal(client_read(&excess, false, &reply), CLIENT_CLOSED);
+        client_close(&excess);
+    }
+    trouble_backend_hold(&world->trouble, false);
+    for (size_t i = 0; i < 2; i++)
+        check_reply(&busy[i], 200, "");
+    assert_int_equal(stored(world), 2);
+    http_client late = served_client(world);
+    client_close(&late);
+    for (size_t i = 0; i < 2; i++)
+        client_close(&busy[i]);
 }
 
 /* ---- bodies that are too large ------------------------------------------------------------- */
@@ -617,6 +690,7 @@ static void it_listens_on_ipv6_too(void **state)
 
 #define IN_WORLD(test)           cmocka_unit_test_setup_teardown(test, open_world, close_world)
 #define IN_READING_WORLD(test)   cmocka_unit_test_setup_teardown(test, open_reading_world, close_world)
+#define IN_NARROW_WORLD(test)    cmocka_unit_test_setup_teardown(test, open_narrow_world, close_world)
 #define IN_IMPATIENT_WORLD(test) cmocka_unit_test_setup_teardown(test, open_impatient_world, close_world)
 
 int main(void)
@@ -629,6 +703,8 @@ int main(void)
         IN_WORLD(a_large_body_arrives_whole),
         IN_WORLD(a_client_that_closes_its_side_is_answered_and_let_go),
         IN_READING_WORLD(questions_that_wait_hold_up_nothing_else),
+        IN_NARROW_WORLD(a_new_connection_takes_the_place_of_the_longest_idle),
+        IN_NARROW_WORLD(a_connection_too_many_is_503_and_closed),
         IN_WORLD(a_body_beyond_the_limit_is_413),
         IN_WORLD(bodies_under_way_take_no_more_room_than_the_largest_few),
         IN_WORLD(a_client_that_asks_first_is_refused_at_once),
