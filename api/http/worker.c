@@ -109,13 +109,32 @@ static int socket_of(const connection *link)
     return info != NULL ? info->connect_fd : -1;
 }
 
+/** Says 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for one, and
+ * not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more. */
+static void send_timeout(int fd)
+{
+    static const char body[] =
+        "{\"code\":\"RequestTimeout\",\"message\":\"The request was not whole in time.\"}";
+    char reply[512];
+    const int size =
+        snprintf(reply, sizeof reply,
+                 "HTTP/1.1 408 Request Timeout\r\nserver: ScalityS3\r\ncontent-type: application/json\r\n"
+                 "content-length: %zu\r\nconnection: close\r\n\r\n%s",
+                 sizeof body - 1, body);
+    (void)send(fd, reply, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
+}
+
 /** Ends connections that are late or left. */
 static void cut_connections(worker *self)
 {
     const int64_t now_ms = worker_now_ms();
     for (connection *link = self->connections; link != NULL; link = link->next) {
         const int fd = socket_of(link);
-        if (is_late(self, link, now_ms) || has_left(link, fd))
+        const bool late = is_late(self, link, now_ms);
+        const exchange *const request = link->exchange;
+        if (late && !link->is_cut && request != NULL && request->is_begun && request->is_reading)
+            send_timeout(fd);
+        if (late || has_left(link, fd))
             cut(link, fd);
     }
 }

@@ -484,6 +484,22 @@ static void trickling_clients_are_cut_off(void **state)
         client_close(&clients[i]);
 }
 
+static void a_body_that_trickles_is_408(void **state)
+{
+    http_client client = connect_to(*state);
+    client_reply reply;
+    assert_true(
+        client_send_text(&client, "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n["));
+    while (client_send_text(&client, " "))
+        sleep_ms(250);
+    assert_int_equal(client_read(&client, false, &reply), CLIENT_REPLIED);
+    assert_int_equal(reply.status, 408);
+    assert_non_null(strstr(reply.body, "RequestTimeout"));
+    assert_string_equal(client_reply_header(&reply, "connection"), "close");
+    client_reply_done(&reply);
+    client_close(&client);
+}
+
 static void silent_connections_are_closed(void **state)
 {
     http_client client = connect_to(*state);
@@ -713,6 +729,7 @@ int main(void)
         IN_WORLD(clients_that_leave_while_suspended_harm_nobody),
         IN_WORLD(clients_that_leave_in_the_middle_harm_nobody),
         IN_IMPATIENT_WORLD(trickling_clients_are_cut_off),
+        IN_IMPATIENT_WORLD(a_body_that_trickles_is_408),
         IN_IMPATIENT_WORLD(silent_connections_are_closed),
         IN_IMPATIENT_WORLD(a_suspended_request_has_no_deadline),
         IN_WORLD(a_thousand_idle_and_64_busy_clients_never_stall),
