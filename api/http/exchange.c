@@ -78,7 +78,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
 {
     worker *owner = ctx;
     connection *link = connection_of(mhd);
-    exchange *self = link != NULL && !link->is_cut ? calloc(1, sizeof *self) : NULL;
+    exchange *self = link != NULL ? calloc(1, sizeof *self) : NULL;
     if (self == NULL)
         return NULL;
     self->target = strdup(target); /* libmicrohttpd decodes its own in place */
@@ -326,7 +326,8 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *mhd, const cha
     (void)ctx;
     (void)url; /* decoded: a signature covers the raw one */
     exchange *self = *exchange_ctx;
-    if (self == NULL)
+    /* What was shut down is not dispatched, whatever its socket still holds: its client was told 408, or nothing. */
+    if (self == NULL || self->connection->is_cut)
         return MHD_NO;
     if (!self->is_begun)
         return begin_request(self, mhd, method, version);
