@@ -93,14 +93,19 @@ static void look_for_journal(const config *settings)
 
 /* The journal remembers uuids for as long as was asked for; a shared storage behind it for less, for all it has
  * to recognise is what another utapid took too. */
+static utapi_backend_options storage_options(const config *settings)
+{
+    const bool is_shared = settings->redis_uri != NULL;
+    const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
+    return (utapi_backend_options){.location = is_shared ? settings->redis_uri : settings->data_dir,
+                                   .capacity_bytes = (uint64_t)settings->capacity_bytes,
+                                   .dedup_window_ms = window_s * MS_PER_S};
+}
+
 static utapi_status open_storage(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    const bool is_shared = settings->redis_uri != NULL;
-    const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
-    const utapi_backend_options options = {.location = is_shared ? settings->redis_uri : settings->data_dir,
-                                           .capacity_bytes = (uint64_t)settings->capacity_bytes,
-                                           .dedup_window_ms = window_s * MS_PER_S};
+    const utapi_backend_options options = storage_options(settings);
     const utapi_journal_options journal = {.location = settings->journal_path,
                                            .capacity_bytes = (uint64_t)settings->journal_bytes,
                                            .keep_ms = settings->journal_keep_s * MS_PER_S,
@@ -285,10 +290,27 @@ static void announce(const utapid *self)
     (void)fflush(stdout);
 }
 
+/* Reads the URIs of Redis as a start does: opening connects to nothing yet. */
+static utapi_status check_redis(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    const utapi_backend_options options = storage_options(settings);
+    utapi_replay *cache = NULL;
+    utapi_status status = UTAPI_OK;
+    if (settings->redis_uri != NULL)
+        status = utapi_registry_open(settings->backend, &options, NULL, &self->backend, err);
+    if (status == UTAPI_OK && settings->local_cache_uri != NULL)
+        status = utapi_replay_open(settings->local_cache_uri, &cache, err);
+    utapi_replay_close(cache);
+    return status;
+}
+
 /* --check: everything that can be judged without touching storage or sockets. */
 static utapi_status check(utapid *self, utapi_error *err)
 {
-    const utapi_status status = load_identity(self, err);
+    utapi_status status = load_identity(self, err);
+    if (status == UTAPI_OK)
+        status = check_redis(self, err);
     if (status != UTAPI_OK)
         return status;
     if (self->config.ignored != NULL)

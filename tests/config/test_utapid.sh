@@ -45,6 +45,29 @@ is "$out" "utapid: the configuration is valid" "a file that asks for Redis"
 err=$("$utapid" --check --redis "rediss://:geheim@127.0.0.1" 2>&1)
 is $? 1 "exit code of a URI that is none"
 is "$err" "utapid: --redis: expected a URI that begins with redis://, redis+unix:// or redis-sentinel://" "a URI"
+
+# What a start would refuse, the check refuses, wherever the URI comes from; neither repeats the password.
+printf '{"redis": {"url": "redis://:geheim@127.0.0.1/x"}}' >"$tmp/bad-redis.json"
+printf '{"redis": {"sentinels": "127.0.0.1:0", "name": "utapi", "password": "geheim"}}' >"$tmp/bad-sentinels.json"
+bad='Redis URI: database: expected a number'
+for start in "" --check; do
+    err=$("$utapid" $start --data "$tmp/none" --redis "redis://:geheim@127.0.0.1/x" 2>&1)
+    is $? 1 "exit code of a database that is none, $start"
+    has "$err" "$bad" "a database that is none, $start"
+    err=$(UTAPI_REDIS_URL=redis://:geheim@127.0.0.1/x "$utapid" $start --data "$tmp/none" 2>&1)
+    is $? 1 "exit code of a bad variable, $start"
+    has "$err" "$bad" "a bad variable, $start"
+    err=$("$utapid" $start --data "$tmp/none" --config "$tmp/bad-redis.json" 2>&1)
+    is $? 1 "exit code of a bad URI in a file, $start"
+    has "$err" "$bad" "a bad URI in a file, $start"
+    is "$(printf %s "$err" | grep -c geheim)" 0 "passwords in a message, $start"
+    err=$("$utapid" $start --data "$tmp/none" --config "$tmp/bad-sentinels.json" 2>&1)
+    is $? 1 "exit code of a bad Sentinel, $start"
+done
+err=$(UTAPI_REDIS_CACHE_URL=redis://127.0.0.1/x "$utapid" --check 2>&1)
+is $? 1 "exit code of a bad local cache"
+has "$err" "$bad" "a bad local cache"
+
 err=$(UTAPI_JOURNAL=false "$utapid" --check --redis "redis://127.0.0.1" 2>&1)
 is $? 1 "exit code of Redis without a journal"
 has "$err" "journal.enabled: events always go to the journal" "Redis without a journal"
