@@ -35,7 +35,7 @@ out=$("$utapid" --check --config "$source_dir/docs/examples/utapid.json")
 is $? 0 "exit code of --check"
 has "$out" "the configuration is valid" "--check"
 out=$("$utapid" --check --config "$source_dir/docs/examples/cloudserver-config.json")
-has "$out" "ignored, for they do not apply here: vaultd, utapi.redis, localCache" "CloudServer's file"
+has "$out" "ignored, for they do not apply here: vaultd" "CloudServer's file"
 
 printf '{"utapi": {"workers": 1, "redis": {"host": "127.0.0.1", "port": 6379, "password": "geheim"}}, "localCache": {}}' \
     >"$tmp/redis.json"

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command in the guides works as written: the blocks marked "sh" are run in order by bash, with the port, the
-folder and the programs of the test in place of those in the text."""
+folder and the programs of the test in place of those in the text. The examples store where the guides say."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 
-from harness import ROOT, UTAPID, SystemTest, main, server_environment
+import redis_server
+from harness import AUTH_FILE, ROOT, UTAPID, Server, SystemTest, main, server_environment
 
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 
@@ -48,6 +51,24 @@ class Documents(SystemTest):
         self.assertIn('"bucketName":"photos"', printed)
         self.assertIn('{"code":"InvalidParameterValue","message":"events[0].sizeDelta: expected an integer"}', printed)
         self.assertIn('{"storageUtilized":2000,"resource":"photos","level":"buckets"}', printed)
+
+    def backend_of(self, example, *flags):
+        """The storage that utapid takes for an example, of which only the ports and paths are the test's."""
+        with open(os.path.join(ROOT, "docs", "examples", example), encoding="utf-8") as file:
+            text = re.sub(r"\b2?6379\b", str(redis_server.free_port()), file.read())
+        path = os.path.join(self.folder, example)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("10.0.0.", "127.0.0.").replace("/var/lib", self.folder))
+        shutil.copy(AUTH_FILE, self.folder)
+        with Server(self.folder, "--config", path, *flags, auth_file=None, backend=None) as server:
+            health = json.loads(server.request("GET", "/_/healthcheck")[1])
+        return "redis" if "journal" in health else "lmdb"
+
+    def test_examples_store_where_the_guides_say(self):
+        self.assertEqual(self.backend_of("cloudserver-config.json"), "redis")
+        self.assertEqual(self.backend_of("cloudserver-config.json", "--backend", "lmdb"), "lmdb")
+        self.assertEqual(self.backend_of("utapid-redis.json"), "redis")
+        self.assertEqual(self.backend_of("utapid.json"), "lmdb")
 
 
 if __name__ == "__main__":
