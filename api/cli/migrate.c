@@ -166,14 +166,15 @@ static utapi_status both_compare(migration *self, utapi_error *err)
     progress shown;
     migrate_difference found;
     char count[FORMAT_BYTES];
-    migrate_listing listing = {.source = self->source, .target = self->target, .is_quick = self->quick};
+    migrate_listing listing = {
+        .source = self->source, .target = self->target, .shown = &shown, .is_quick = self->quick};
     utapi_status status = both_read(self, err);
     if (status == UTAPI_OK)
         status = migrate_compare(self->both, difference_tell, self, &found, err);
     if (status != UTAPI_OK)
         return status;
     progress_begin(&shown, found.resources, "resources listed");
-    status = migrate_list(&listing, self->both, &shown, err);
+    status = migrate_list(&listing, self->both, err);
     if (status == UTAPI_OK && (found.differing > 0 || listing.differing > 0))
         return utapi_fail(err, UTAPI_CORRUPT,
                           "they still differ in %zu changes and %zu answers: was one of them written to "

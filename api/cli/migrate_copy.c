@@ -2,6 +2,7 @@
 /* migrate_copy.c - walks through both sides of a spill at once, and gathers what differs into corrections. */
 #include "cli/migrate_copy.h"
 
+#include "cli/migrate_wait.h"
 #include "utapi/scoped.h"
 
 /* Corrections in one step, where the target does not say how many it bears. */
@@ -71,11 +72,23 @@ typedef struct copy {
     size_t written;
 } copy;
 
+static utapi_status step_write(copy *self, utapi_error *err)
+{
+    migrate_wait wait = {.until_ms = 0};
+    utapi_error why;
+    utapi_status status;
+    do {
+        utapi_error_clear(&why);
+        status = utapi_backend_adjust(self->target, self->adjustments, self->count, &why);
+    } while (migrate_wait_more(&wait, self->target, status, &why, self->shown));
+    return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
+}
+
 static utapi_status copy_flush(copy *self, utapi_error *err)
 {
     if (self->count == 0)
         return UTAPI_OK;
-    const utapi_status status = utapi_backend_adjust(self->target, self->adjustments, self->count, err);
+    const utapi_status status = step_write(self, err);
     self->count = 0;
     self->last = NULL;
     progress_show(self->shown, self->written, self->written);

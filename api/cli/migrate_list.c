@@ -2,30 +2,25 @@
 /* migrate_list.c - asks both storages the same questions, resource by resource, and compares the answers. */
 #include "cli/migrate_list.h"
 
+#include "cli/migrate_wait.h"
 #include "cli/options.h"
 #include "utapi/usage.h"
-
-#include <time.h>
 
 #define DAY_MS    INT64_C(86400000)
 #define TOLD_MOST 20
 
 /* A storage that works off something first says that it cannot answer yet. */
-#define TRIES 60
-
-static utapi_status usage_ask(utapi_backend *storage, const utapi_query *query, utapi_usage *ret,
-                              utapi_error *err)
+static utapi_status usage_ask(const migrate_listing *self, utapi_backend *storage, const utapi_query *query,
+                              utapi_usage *ret, utapi_error *err)
 {
-    static const struct timespec pause = {.tv_sec = 1};
-    for (int left = TRIES;; left--) {
-        utapi_error why = {0};
-        const utapi_status status = utapi_backend_read(storage, query, ret, NULL, &why);
-        if (status == UTAPI_OK)
-            return status;
-        if (status != UTAPI_UNAVAILABLE || left == 0)
-            return utapi_fail(err, status, "%s", why.detail);
-        (void)nanosleep(&pause, NULL);
-    }
+    migrate_wait wait = {.until_ms = 0};
+    utapi_error why;
+    utapi_status status;
+    do {
+        utapi_error_clear(&why);
+        status = utapi_backend_read(storage, query, ret, NULL, &why);
+    } while (migrate_wait_more(&wait, storage, status, &why, self->shown));
+    return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
 }
 
 static bool usage_equal(const utapi_usage *left, const utapi_usage *right)
@@ -43,9 +38,9 @@ static utapi_status range_list(migrate_listing *self, const spill_change *of, ut
     utapi_usage source, target;
     const utapi_query query = {
         .level = of->level, .names = &of->name, .count = 1, .start = start, .end = end};
-    utapi_status status = usage_ask(self->source, &query, &source, err);
+    utapi_status status = usage_ask(self, self->source, &query, &source, err);
     if (status == UTAPI_OK)
-        status = usage_ask(self->target, &query, &target, err);
+        status = usage_ask(self, self->target, &query, &target, err);
     if (status != UTAPI_OK || usage_equal(&source, &target))
         return status;
     if (self->differing++ < TOLD_MOST)
@@ -86,7 +81,7 @@ static utapi_status resource_list(migrate_listing *self, const spill_change *fir
     return status;
 }
 
-utapi_status migrate_list(migrate_listing *self, spill *both, progress *shown, utapi_error *err)
+utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     size_t resources = 0;
@@ -99,9 +94,9 @@ utapi_status migrate_list(migrate_listing *self, spill *both, progress *shown, u
                 end++;
             status = resource_list(self, &changes[first], end - first, err);
             ++resources;
-            progress_show(shown, resources, resources);
+            progress_show(self->shown, resources, resources);
         }
     }
-    progress_clear(shown);
+    progress_clear(self->shown);
     return status;
 }

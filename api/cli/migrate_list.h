@@ -11,6 +11,7 @@
 /** What is asked of whom. */
 typedef struct migrate_listing {
     utapi_backend *source, *target; /* borrowed */
+    progress *shown;                /* borrowed */
     bool is_quick;                  /* single days alone: a long range may be slow where there are no rows */
     size_t differing;               /* answers that were not alike: found so far */
 } migrate_listing;
@@ -19,7 +20,6 @@ typedef struct migrate_listing {
  * Asks both for the usage of every resource of a spill: over all of its time, its first day, its last one, and one in
  * the middle. Differences are told on stderr, the first of them.
  */
-UTAPI_MUST_USE utapi_status migrate_list(migrate_listing *self, spill *both, progress *shown,
-                                         utapi_error *err);
+UTAPI_MUST_USE utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err);
 
 #endif

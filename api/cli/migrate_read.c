@@ -3,6 +3,7 @@
  * resource's rows. */
 #include "cli/migrate_read.h"
 
+#include "cli/migrate_wait.h"
 #include "utapi/scoped.h"
 
 #include <string.h>
@@ -106,13 +107,26 @@ static utapi_status level_read(reading *self, utapi_level level)
     return status;
 }
 
+/* Before it tells the first change, a storage may have to work off something, and not be able to yet. */
+static utapi_status changes_read(reading *self)
+{
+    migrate_wait wait = {.until_ms = 0};
+    utapi_error why;
+    utapi_status status;
+    do {
+        utapi_error_clear(&why);
+        status = utapi_backend_changes(self->storage, on_change, self, &why);
+    } while (self->changes == 0 && migrate_wait_more(&wait, self->storage, status, &why, self->shown));
+    return status == UTAPI_OK ? status : utapi_fail(self->err, status, "%s", why.detail);
+}
+
 utapi_status migrate_read(utapi_backend *storage, spill_side side, spill *to, progress *shown,
                           size_t *ret_changes, utapi_error *err)
 {
     reading self = {.storage = storage, .to = to, .shown = shown, .side = side, .err = err};
     utapi_status status;
     if (storage->ops->changes != NULL) {
-        status = utapi_backend_changes(storage, on_change, &self, err);
+        status = changes_read(&self);
     } else {
         status = UTAPI_OK;
         for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK; level++)

@@ -52,8 +52,8 @@ class Migrate(harness.SystemTest):
             self.skip_or_fail("there is no redis-server")
         self.redis = self.start_redis("first")
 
-    def start_redis(self, name):
-        redis = redis_server.Redis(self.folder, name=name, durable="").start()
+    def start_redis(self, name, **options):
+        redis = redis_server.Redis(self.folder, name=name, **{"durable": "", **options}).start()
         self.addCleanup(redis.kill)
         return redis
 
@@ -161,6 +161,23 @@ class Migrate(harness.SystemTest):
         with harness.Server(data) as server:
             self.assertEqual(server.storage("buckets", "mine"), 0)
             self.assertGreater(server.storage("buckets", "bucket:1"), 0)
+
+    def test_a_redis_that_writes_its_file_anew_is_waited_for(self):
+        names = self.fill(self.redis, buckets=3)
+        data, storage = self.lmdb("storage")
+        self.migrate(self.redis.uri, storage)
+        second = self.start_redis("second", durable="everysec")
+        said = self.migrate(storage, second.uri)
+        self.assertIn("waiting, for at most 11 minutes: Redis was started", said)
+        self.assertEqual(second.rewrites(), 1)
+        self.assertEqual(second.newest_state("buckets", names[1], "storageUtilized"),
+                         self.answers(data, names)["buckets"][1]["storageUtilized"][1])  # fmt: skip
+
+    def test_a_target_that_cannot_be_reached_is_not_waited_for(self):
+        self.fill(self.redis, buckets=1)
+        said = self.migrate(self.redis.uri, f"redis://127.0.0.1:{redis_server.free_port()}", status=1)
+        self.assertIn("Connection refused", said)
+        self.assertNotIn("waiting", said)
 
     def test_what_cannot_work_is_said(self):
         data, storage = self.lmdb("storage")
