@@ -11,6 +11,7 @@
 #include "cli/migrate_read.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,6 +45,13 @@ static bool take_option(void *ctx, int id, const char *value)
         self->quick = true;
         return true;
     }
+}
+
+/* A URI may hold a password: a variable keeps it off the command line, which other users of the machine can see. */
+static const char *or_variable(const char *given, const char *name)
+{
+    const char *value = given == NULL ? getenv(name) : NULL;
+    return value != NULL && *value != '\0' ? value : given;
 }
 
 /* ---- the two storages --------------------------------------------------------------------- */
@@ -211,6 +219,8 @@ static int run_migrate(int argc, char **argv)
     const int code = cli_parse(&migrate_command, argc, argv, &endpoint, take_option, &self, &rest);
     if (code != EXIT_NONE)
         return code;
+    self.from = or_variable(self.from, "UTAPI_MIGRATE_FROM");
+    self.to = or_variable(self.to, "UTAPI_MIGRATE_TO");
     if (rest < argc || self.from == NULL || self.to == NULL) {
         cli_say(rest < argc ? "migrate takes no argument" : "migrate needs --from and --to");
         return EXIT_USAGE;
@@ -225,8 +235,8 @@ static int run_migrate(int argc, char **argv)
 }
 
 static const cli_option options[] = {
-    {OPTION_FROM, "from", "STORAGE", "where to read"},
-    {OPTION_TO, "to", "STORAGE", "where to write"},
+    {OPTION_FROM, "from", "STORAGE", "where to read (UTAPI_MIGRATE_FROM)"},
+    {OPTION_TO, "to", "STORAGE", "where to write (UTAPI_MIGRATE_TO)"},
     {OPTION_OVERWRITE, "overwrite", NULL, "take away what only the target holds"},
     {OPTION_QUICK, "quick", NULL, "check by single days, not by all of a resource's time too"},
     {OPTION_HELP, "help", NULL, "print this, and exit"},
@@ -235,11 +245,12 @@ static const cli_option options[] = {
 const command migrate_command = {
     .name = "migrate",
     .summary = "Copies a whole storage into another one, and checks itself",
-    .usage = "--from STORAGE --to STORAGE [OPTION]...",
+    .usage = "[--from STORAGE] [--to STORAGE] [OPTION]...",
     .text =
         "A STORAGE is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], redis+unix://PATH,\n"
         "redis-sentinel://HOST:PORT[,...]/NAME, or lmdb:DIRECTORY. Nobody may write to either meanwhile. A run\n"
-        "that was interrupted is repeated: it goes on where the other one ended.\n",
+        "that was interrupted is repeated: it goes on where the other one ended. Other users of the machine can see a\n"
+        "command line: give a URI with a password as the variable UTAPI_MIGRATE_FROM or UTAPI_MIGRATE_TO instead.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_migrate,

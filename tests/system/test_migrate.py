@@ -67,6 +67,11 @@ class Migrate(harness.SystemTest):
         return subprocess.Popen([harness.UTAPICTL, "migrate", "--from", source, "--to", target, *more],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
+    def migrate_by_variables(self, source, target):
+        variables = harness.server_environment({"UTAPI_MIGRATE_FROM": source, "UTAPI_MIGRATE_TO": target})
+        return subprocess.run([harness.UTAPICTL, "migrate"], env=variables, capture_output=True, text=True,
+                              timeout=200, check=False)  # fmt: skip
+
     def migrate(self, source, target, *more, status=0):
         process = self.start_migrate(source, target, *more)
         out, err = process.communicate(timeout=200)
@@ -161,6 +166,19 @@ class Migrate(harness.SystemTest):
         with harness.Server(data) as server:
             self.assertEqual(server.storage("buckets", "mine"), 0)
             self.assertGreater(server.storage("buckets", "bucket:1"), 0)
+
+    def test_a_password_need_not_stand_on_the_command_line(self):
+        locked = self.start_redis("locked", password="geheim", tcp=True)
+        locked.command("SET", f"s3:buckets:{FIRST}:b:PutObject", 3)
+        data, storage = self.lmdb("storage")
+        ran = self.migrate_by_variables(f"redis://:wrong@127.0.0.1:{locked.port}", storage)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("AUTH", ran.stderr)
+        self.assertNotIn("wrong@", ran.stderr)
+        ran = self.migrate_by_variables(f"redis://:geheim@127.0.0.1:{locked.port}", storage)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertEqual(self.answers(data, ["b"])["buckets"][0]["operations"]["s3:PutObject"], 3)
+        self.assertEqual(self.migrate_by_variables("", storage).returncode, 2)
 
     def test_a_redis_that_writes_its_file_anew_is_waited_for(self):
         names = self.fill(self.redis, buckets=3)
