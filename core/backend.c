@@ -83,12 +83,12 @@ utapi_status utapi_backend_tend(utapi_backend *self, int64_t now_ms, int64_t tak
     return self->ops->tend != NULL ? self->ops->tend(self, now_ms, taken_ms, err) : UTAPI_OK;
 }
 
-utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_change, void *ctx,
-                                   utapi_error *err)
+utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_change,
+                                   utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
 {
     if (self->ops->changes == NULL)
         return not_supported(self, "changes", err);
-    return self->ops->changes(self, on_change, ctx, err);
+    return self->ops->changes(self, on_change, on_unreadable, ctx, err);
 }
 
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)

@@ -26,6 +26,8 @@ typedef struct migration {
     utapi_backend *source, *target;
     spill *both;
     size_t told;
+    size_t unreadable; /* keys of the source, and members of them, that were left out */
+    bool is_read;      /* once: what is left out was named */
 } migration;
 
 static bool take_option(void *ctx, int id, const char *value)
@@ -90,15 +92,15 @@ static utapi_status place_open(const char *option, const char *place, bool must_
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-static utapi_status side_read(migration *self, spill_side side, size_t *ret_changes, utapi_error *err)
+static utapi_status side_read(migration *self, spill_side side, migrate_found *ret, utapi_error *err)
 {
     progress shown;
     char count[FORMAT_BYTES];
     utapi_backend *storage = side == SPILL_SOURCE ? self->source : self->target;
     const char *name = side == SPILL_SOURCE ? "changes read in the source" : "changes read in the target";
     progress_begin(&shown, 0, name);
-    const utapi_status status = migrate_read(storage, side, self->both, &shown, ret_changes, err);
-    format_count((int64_t)*ret_changes, count);
+    const utapi_status status = migrate_read(storage, side, !self->is_read, self->both, &shown, ret, err);
+    format_count((int64_t)ret->changes, count);
     if (status == UTAPI_OK)
         printf("%s %s\n", count, name);
     (void)fflush(stdout);
@@ -107,17 +109,21 @@ static utapi_status side_read(migration *self, spill_side side, size_t *ret_chan
 
 static utapi_status both_read(migration *self, utapi_error *err)
 {
-    size_t in_source = 0, in_target = 0;
+    migrate_found in_source, in_target;
     spill_free(self->both);
     self->both = NULL;
     utapi_status status = spill_new(&self->both, err);
     if (status == UTAPI_OK)
         status = side_read(self, SPILL_SOURCE, &in_source, err);
-    if (status == UTAPI_OK && in_source == 0)
+    if (status == UTAPI_OK && in_source.changes == 0)
         status = utapi_fail(err, UTAPI_INVALID, "--from: nothing is stored there");
     if (status == UTAPI_OK)
         status = side_read(self, SPILL_TARGET, &in_target, err);
-    return status;
+    if (status != UTAPI_OK)
+        return status;
+    self->unreadable = in_source.unreadable;
+    self->is_read = true;
+    return UTAPI_OK;
 }
 
 static const char *metric_name(utapi_metric metric)
@@ -188,9 +194,14 @@ static utapi_status both_compare(migration *self, utapi_error *err)
                           "they still differ in %zu changes and %zu answers: was one of them written to "
                           "meanwhile? Run it again",
                           found.differing, listing.differing);
-    format_count((int64_t)found.resources, count);
+    format_count((int64_t)(found.resources - listing.unanswered), count);
     if (status == UTAPI_OK)
         printf("%s resources are the same in both\n", count);
+    if (status == UTAPI_OK && (self->unreadable > 0 || listing.unanswered > 0))
+        return utapi_fail(err, UTAPI_CORRUPT,
+                          "%zu keys or members were not copied, for they cannot be read, and %zu resources "
+                          "could not be asked for: see above. All else is the same in both",
+                          self->unreadable, listing.unanswered);
     return status;
 }
 

@@ -81,6 +81,26 @@ static utapi_status resource_list(migrate_listing *self, const spill_change *fir
     return status;
 }
 
+static void resource_pass_over(migrate_listing *self, const spill_change *of, const utapi_error *why)
+{
+    progress_clear(self->shown);
+    if (self->unanswered++ < TOLD_MOST)
+        cli_say("not asked for: %s \"%.*s\": %s", utapi_level_name(of->level), (int)of->name.size,
+                of->name.data, why->detail);
+}
+
+static utapi_status resource_compare(migrate_listing *self, const spill_change *first, size_t count,
+                                     utapi_error *err)
+{
+    utapi_error why;
+    utapi_error_clear(&why);
+    const utapi_status status = resource_list(self, first, count, &why);
+    if (status != UTAPI_CORRUPT && status != UTAPI_OVERFLOW)
+        return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
+    resource_pass_over(self, first, &why);
+    return UTAPI_OK;
+}
+
 utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
@@ -92,7 +112,7 @@ utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err)
         for (size_t first = 0, end; first < count && status == UTAPI_OK; first = end) {
             for (end = first + 1; end < count && spill_same_resource(&changes[first], &changes[end]);)
                 end++;
-            status = resource_list(self, &changes[first], end - first, err);
+            status = resource_compare(self, &changes[first], end - first, err);
             ++resources;
             progress_show(self->shown, resources, resources);
         }

@@ -14,11 +14,13 @@ typedef struct migrate_listing {
     progress *shown;                /* borrowed */
     bool is_quick;                  /* single days alone: a long range may be slow where there are no rows */
     size_t differing;               /* answers that were not alike: found so far */
+    size_t unanswered;              /* resources that one of them cannot answer for */
 } migrate_listing;
 
 /**
  * Asks both for the usage of every resource of a spill: over all of its time, its first day, its last one, and one in
- * the middle. Differences are told on stderr, the first of them.
+ * the middle. Differences are told on stderr, the first of them. A resource with a key that cannot be read is passed over,
+ * and counted.
  */
 UTAPI_MUST_USE utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err);
 

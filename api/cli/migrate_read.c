@@ -4,6 +4,7 @@
 #include "cli/migrate_read.h"
 
 #include "cli/migrate_wait.h"
+#include "cli/options.h"
 #include "utapi/scoped.h"
 
 #include <string.h>
@@ -13,7 +14,8 @@ typedef struct reading {
     spill *to;
     progress *shown;
     spill_side side;
-    size_t changes;
+    bool tells;
+    migrate_found found;
     utapi_status status; /* of what a callback did */
     utapi_error *err;
 } reading;
@@ -21,7 +23,7 @@ typedef struct reading {
 static bool change_take(reading *self, const spill_change *change)
 {
     self->status = spill_add(self->to, change, self->err);
-    progress_show(self->shown, 0, ++self->changes);
+    progress_show(self->shown, 0, ++self->found.changes);
     return self->status == UTAPI_OK;
 }
 
@@ -40,6 +42,16 @@ static bool on_change(void *ctx, utapi_level level, utapi_string name, utapi_int
             return false;
     }
     return true;
+}
+
+static void on_unreadable(void *ctx, const char *what)
+{
+    reading *self = ctx;
+    self->found.unreadable++;
+    if (!self->tells)
+        return;
+    progress_clear(self->shown);
+    cli_say("not copied: %s", what);
 }
 
 /* ---- resource by resource ----------------------------------------------------------------- */
@@ -115,15 +127,16 @@ static utapi_status changes_read(reading *self)
     utapi_status status;
     do {
         utapi_error_clear(&why);
-        status = utapi_backend_changes(self->storage, on_change, self, &why);
-    } while (self->changes == 0 && migrate_wait_more(&wait, self->storage, status, &why, self->shown));
+        status = utapi_backend_changes(self->storage, on_change,
+                                       self->side == SPILL_SOURCE ? on_unreadable : NULL, self, &why);
+    } while (self->found.changes == 0 && migrate_wait_more(&wait, self->storage, status, &why, self->shown));
     return status == UTAPI_OK ? status : utapi_fail(self->err, status, "%s", why.detail);
 }
 
-utapi_status migrate_read(utapi_backend *storage, spill_side side, spill *to, progress *shown,
-                          size_t *ret_changes, utapi_error *err)
+utapi_status migrate_read(utapi_backend *storage, spill_side side, bool tells, spill *to, progress *shown,
+                          migrate_found *ret, utapi_error *err)
 {
-    reading self = {.storage = storage, .to = to, .shown = shown, .side = side, .err = err};
+    reading self = {.storage = storage, .to = to, .shown = shown, .side = side, .tells = tells, .err = err};
     utapi_status status;
     if (storage->ops->changes != NULL) {
         status = changes_read(&self);
@@ -133,6 +146,6 @@ utapi_status migrate_read(utapi_backend *storage, spill_side side, spill *to, pr
             status = level_read(&self, (utapi_level)level);
     }
     progress_clear(shown);
-    *ret_changes = self.changes;
+    *ret = self.found;
     return status == UTAPI_OK ? self.status : status;
 }

@@ -8,13 +8,20 @@
 #include "cli/migrate_spill.h"
 #include "cli/progress.h"
 
+/** What was found. */
+typedef struct migrate_found {
+    size_t changes;
+    size_t unreadable; /* keys, and members of them, that hold what nobody can read */
+} migrate_found;
+
 /**
- * Reads a whole storage.
+ * Reads a whole storage. What cannot be read is left out in the source; in the target it is an error, for it cannot be
+ * written either.
  *
- * @param ret_changes  how many were found
+ * @param tells  whether what is left out is named on stderr
  * @return as the storage answers; UTAPI_OVERFLOW if a change does not fit 64 bits
  */
-UTAPI_MUST_USE utapi_status migrate_read(utapi_backend *storage, spill_side side, spill *to, progress *shown,
-                                         size_t *ret_changes, utapi_error *err);
+UTAPI_MUST_USE utapi_status migrate_read(utapi_backend *storage, spill_side side, bool tells, spill *to,
+                                         progress *shown, migrate_found *ret, utapi_error *err);
 
 #endif

@@ -3,13 +3,14 @@
  *
  * V1 has no list of a resource's flows: only a walk finds them. Keys of flows are gathered and fetched some hundred at a
  * time, each with the mark of its resource's forgetting; a sorted set of states is read in slices, from the oldest member,
- * and what changed is the difference of two members. */
+ * and what changed is the difference of two members. A key that holds something else is told of by its name. */
 #include "redis_read.h"
 #include "redis_sight.h"
 
 #include "utapi/scoped.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,6 +32,7 @@ typedef struct history {
     const char *prefix; /* borrowed */
     redis_args args;
     utapi_change_cb *on_change;
+    utapi_unreadable_cb *on_unreadable; /* NULL: the first such key ends the walk */
     void *ctx;
     utapi_level level;
     bool (*sight)(utapi_string rest, redis_sighting *ret);
@@ -50,12 +52,57 @@ static utapi_status history_ask(history *self, int type, redisReply **ret, utapi
     return status;
 }
 
+static void key_make(const history *self, utapi_string name, const char *what, redis_key *ret)
+{
+    redis_key_resource(ret, self->prefix, self->level, name, what);
+}
+
 /* Adds the name of a resource's key to the command. */
 static void key_add(history *self, utapi_string name, const char *what)
 {
     redis_key key;
-    redis_key_resource(&key, self->prefix, self->level, name, what);
+    key_make(self, name, what, &key);
     redis_args_key(&self->args, &key);
+}
+
+/* Goes on without a key, or a part of it, if somebody wants to know. */
+static utapi_status key_skip(history *self, const redis_key *key, const char *why, utapi_error *err)
+{
+    utapi_error told;
+    utapi_error_clear(&told);
+    const utapi_status status = utapi_fail(&told, UTAPI_CORRUPT, "%.*s: %s", (int)key->size, key->bytes, why);
+    if (self->on_unreadable == NULL)
+        return utapi_fail(err, status, "%s", told.detail);
+    self->on_unreadable(self->ctx, told.detail);
+    return UTAPI_OK;
+}
+
+/* As history_ask(), of one key. *ret stays NULL where that was skipped. */
+static utapi_status key_ask(history *self, const redis_key *key, int type, redisReply **ret, utapi_error *err)
+{
+    utapi_error why;
+    utapi_error_clear(&why);
+    const utapi_status status = history_ask(self, type, ret, &why);
+    if (status == UTAPI_OK)
+        return status;
+    freeReplyObject(*ret);
+    *ret = NULL;
+    return status == UTAPI_CORRUPT ? key_skip(self, key, why.detail, err)
+                                   : utapi_fail(err, status, "%s", why.detail);
+}
+
+/* MGET tells nothing of a key that is not there, nor of one that holds no text. */
+static utapi_status key_without_text(history *self, const redis_key *key, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *type = NULL;
+    char why[64];
+    redis_args_add(&self->args, "TYPE");
+    redis_args_key(&self->args, key);
+    const utapi_status status = history_ask(self, REDIS_REPLY_STATUS, &type, err);
+    if (status != UTAPI_OK || strcmp(type->str, "none") == 0)
+        return status;
+    (void)snprintf(why, sizeof why, "is a %.20s, expected a number", type->str);
+    return key_skip(self, key, why, err);
 }
 
 static void change_tell(history *self, utapi_string name, utapi_interval interval, utapi_metric metric,
@@ -80,6 +127,21 @@ static bool is_gone(const redisReply *mark, utapi_interval interval)
     return errno == 0 && end != mark->str && interval < utapi_interval_of(gone_ms);
 }
 
+static utapi_status flow_take(history *self, const history_flow *flow, const redisReply *value,
+                              utapi_error *err)
+{
+    const utapi_string name = {flow->name, flow->name_size};
+    redis_key key;
+    int64_t amount = 0;
+    redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
+    if (value->type != REDIS_REPLY_STRING)
+        return key_without_text(self, &key, err);
+    if (!redis_read_integer(value, &amount))
+        return key_skip(self, &key, "more than 64 bits hold", err);
+    change_tell(self, name, flow->interval, flow->metric, amount);
+    return UTAPI_OK;
+}
+
 static utapi_status flows_fetch(history *self, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
@@ -100,18 +162,8 @@ static utapi_status flows_fetch(history *self, utapi_error *err)
     if (status == UTAPI_OK && reply->elements != 2 * count)
         status = utapi_fail(err, UTAPI_CORRUPT, "MGET: an answer of another shape than Redis gives");
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
-        const history_flow *flow = &self->flows[i];
-        const redisReply *value = reply->element[2 * i];
-        int64_t amount = 0;
-        if (value->type != REDIS_REPLY_STRING || is_gone(reply->element[2 * i + 1], flow->interval))
-            continue;
-        if (!redis_read_integer(value, &amount))
-            status = utapi_fail(
-                err, UTAPI_OVERFLOW, "%s of \"%.*s\" in interval %lld is more than 64 bits hold",
-                redis_metric_name(flow->metric), (int)flow->name_size, flow->name, (long long)flow->interval);
-        else
-            change_tell(self, (utapi_string){flow->name, flow->name_size}, flow->interval, flow->metric,
-                        amount);
+        if (!is_gone(reply->element[2 * i + 1], self->flows[i].interval))
+            status = flow_take(self, &self->flows[i], reply->element[2 * i], err);
     }
     return status;
 }
@@ -131,6 +183,7 @@ static utapi_status flow_meet(history *self, const redis_sighting *seen, utapi_e
 /* How far a sorted set was read. */
 typedef struct states_walk {
     utapi_string name; /* borrowed */
+    redis_key key;
     utapi_metric metric;
     utapi_interval interval; /* of the member that was read last, */
     utapi_wide value;        /* which may be followed by another one of the same interval */
@@ -141,8 +194,7 @@ static utapi_status state_tell(history *self, states_walk *walk, utapi_error *er
 {
     const utapi_wide delta = walk->value - walk->told;
     if (delta < INT64_MIN || delta > INT64_MAX)
-        return utapi_fail(err, UTAPI_OVERFLOW, "%s of \"%.*s\" changes by more than 64 bits hold",
-                          redis_metric_name(walk->metric), (int)walk->name.size, walk->name.data);
+        return key_skip(self, &walk->key, "a member changes by more than 64 bits hold", err);
     walk->told = walk->value;
     change_tell(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
     return UTAPI_OK;
@@ -156,9 +208,10 @@ static utapi_status slice_read(history *self, states_walk *walk, const redisRepl
         const redisReply *member = reply->element[i], *score = reply->element[i + 1];
         utapi_wide value;
         if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
-            !redis_state_value(member, &value))
-            return utapi_fail(err, UTAPI_CORRUPT, "%s of \"%.*s\": a member that is no number",
-                              redis_metric_name(walk->metric), (int)walk->name.size, walk->name.data);
+            !redis_state_value(member, &value)) {
+            status = key_skip(self, &walk->key, "a member that is no number", err);
+            continue;
+        }
         const utapi_interval interval = redis_state_interval(score);
         if (interval != walk->interval)
             status = state_tell(self, walk, err);
@@ -172,15 +225,18 @@ static utapi_status slice_read(history *self, states_walk *walk, const redisRepl
 static utapi_status location_now(history *self, utapi_string name, utapi_wide *ret, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *counter = NULL;
+    redis_key key;
     int64_t value = 0;
+    key_make(self, name, "storageUtilized:counter", &key);
     redis_args_add(&self->args, "MGET"); /* of one key: an answer of one type whether it is there or not */
-    key_add(self, name, "storageUtilized:counter");
+    redis_args_key(&self->args, &key);
     const utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &counter, err);
-    if (status != UTAPI_OK || counter->elements != 1 || counter->element[0]->type != REDIS_REPLY_STRING)
+    if (status != UTAPI_OK || counter->elements != 1)
         return status;
+    if (counter->element[0]->type != REDIS_REPLY_STRING)
+        return key_without_text(self, &key, err);
     if (!redis_read_integer(counter->element[0], &value))
-        return utapi_fail(err, UTAPI_OVERFLOW, "what location \"%.*s\" holds is more than 64 bits hold",
-                          (int)name.size, name.data);
+        return key_skip(self, &key, "more than 64 bits hold", err);
     *ret = value;
     return UTAPI_OK;
 }
@@ -190,17 +246,18 @@ static utapi_status states_read(history *self, const redis_sighting *seen, utapi
     states_walk walk = {.name = seen->name, .metric = seen->metric, .interval = INT64_MIN};
     utapi_status status = UTAPI_OK;
     size_t found = 2 * MEMBERS_A_SLICE;
+    key_make(self, seen->name, redis_metric_name(seen->metric), &walk.key);
     for (int64_t at = 0; status == UTAPI_OK && found == 2 * MEMBERS_A_SLICE; at += MEMBERS_A_SLICE) {
         UTAPI_AUTO(redisReply) *reply = NULL;
         redis_args_add(&self->args, "ZRANGE");
-        key_add(self, seen->name, redis_metric_name(seen->metric));
+        redis_args_key(&self->args, &walk.key);
         redis_args_number(&self->args, at);
         redis_args_number(&self->args, at + MEMBERS_A_SLICE - 1);
         redis_args_add(&self->args, "WITHSCORES");
-        status = history_ask(self, REDIS_REPLY_ARRAY, &reply, err);
-        if (status == UTAPI_OK)
+        status = key_ask(self, &walk.key, REDIS_REPLY_ARRAY, &reply, err);
+        found = reply != NULL ? reply->elements : 0;
+        if (status == UTAPI_OK && reply != NULL)
             status = slice_read(self, &walk, reply, err);
-        found = status == UTAPI_OK ? reply->elements : 0;
     }
     if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && seen->metric == UTAPI_STORAGE_UTILIZED)
         status = location_now(self, seen->name, &walk.value, err);
@@ -211,11 +268,13 @@ static utapi_status states_read(history *self, const redis_sighting *seen, utapi
 static utapi_status location_read(history *self, utapi_string name, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *count = NULL;
+    redis_key states;
     utapi_wide value = 0;
+    key_make(self, name, redis_metric_name(UTAPI_STORAGE_UTILIZED), &states);
     redis_args_add(&self->args, "ZCARD");
-    key_add(self, name, redis_metric_name(UTAPI_STORAGE_UTILIZED));
-    utapi_status status = history_ask(self, REDIS_REPLY_INTEGER, &count, err);
-    if (status != UTAPI_OK || count->integer != 0)
+    redis_args_key(&self->args, &states);
+    utapi_status status = key_ask(self, &states, REDIS_REPLY_INTEGER, &count, err);
+    if (status != UTAPI_OK || count == NULL || count->integer != 0)
         return status;
     status = location_now(self, name, &value, err);
     if (status == UTAPI_OK)
@@ -291,7 +350,8 @@ static utapi_status shifts_settle(redis_backend *backend, history *self, utapi_e
     }
 }
 
-utapi_status utapi_redis_changes(utapi_backend *base, utapi_change_cb *on_change, void *ctx, utapi_error *err)
+utapi_status utapi_redis_changes(utapi_backend *base, utapi_change_cb *on_change,
+                                 utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)base;
     UTAPI_AUTO_FREE history *self = calloc(1, sizeof *self);
@@ -301,7 +361,11 @@ utapi_status utapi_redis_changes(utapi_backend *base, utapi_change_cb *on_change
             redis_pool_give(backend->pool, link);
         return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
     }
-    *self = (history){.link = link, .prefix = backend->uri.prefix, .on_change = on_change, .ctx = ctx};
+    *self = (history){.link = link,
+                      .prefix = backend->uri.prefix,
+                      .on_change = on_change,
+                      .on_unreadable = on_unreadable,
+                      .ctx = ctx};
     utapi_status status = shifts_settle(backend, self, err);
     if (status == UTAPI_OK)
         status = levels_walk(self, err);

@@ -180,6 +180,43 @@ class Migrate(harness.SystemTest):
         self.assertEqual(self.answers(data, ["b"])["buckets"][0]["operations"]["s3:PutObject"], 3)
         self.assertEqual(self.migrate_by_variables("", storage).returncode, 2)
 
+    def test_a_key_of_another_type_keeps_nothing_else_back(self):
+        names = self.fill(self.redis, buckets=4)
+        odd = {
+            "s3:buckets:bucket:1:storageUtilized": ("SET", "text"),
+            f"s3:users:{FIRST}:odd:PutObject": ("RPUSH", "text"),
+            f"s3:accounts:{FIRST}:odd:incomingBytes": ("SET", "9" * 30),
+            "s3:location:odd:locationStorage": ("SADD", "text"),
+            "s3:locations:far:storageUtilized": ("SET", "text"),
+        }
+        for key, (command, value) in odd.items():
+            self.redis.command("DEL", key)
+            self.redis.command(command, key, value)
+        self.redis.command("SET", "s3:location:far:locationStorage", 7)
+        data, storage = self.lmdb("storage")
+        said = self.migrate(self.redis.uri, storage, status=1)
+        for key in odd:
+            self.assertIn(f"utapictl: not copied: {key}: ", said)
+        self.assertIn("expected a number", said)
+        self.assertIn('not asked for: buckets "bucket:1": s3:buckets:bucket:1:storageUtilized', said)
+        self.assertRegex(said, "[56] keys or members were not copied")
+        self.assertIn("All else is the same in both", said)
+        answers = self.answers(data, names)
+        self.assertEqual(answers["buckets"][1]["numberOfObjects"][1], 40)
+        for number in (0, 2, 3):
+            stored = self.redis.counter("buckets", names[number], "storageUtilized")
+            self.assertEqual(answers["buckets"][number]["storageUtilized"][1], stored)
+        self.assertGreater(answers["users"][1]["incomingBytes"], 0)
+
+    def test_a_target_with_a_key_of_another_type_is_not_written(self):
+        self.fill(self.redis, buckets=1)
+        second = self.start_redis("second")
+        second.command("SET", "s3:buckets:mine:storageUtilized", "text")
+        _, storage = self.lmdb("storage")
+        self.migrate(self.redis.uri, storage)
+        self.assertIn("s3:buckets:mine:storageUtilized: ", self.migrate(storage, second.uri, status=1))
+        self.assertEqual(second.command("DBSIZE"), 1)
+
     def test_a_redis_that_writes_its_file_anew_is_waited_for(self):
         names = self.fill(self.redis, buckets=3)
         data, storage = self.lmdb("storage")

@@ -94,6 +94,9 @@ typedef bool utapi_row_cb(void *ctx, utapi_interval interval, const utapi_amount
 typedef bool utapi_change_cb(void *ctx, utapi_level level, utapi_string name, utapi_interval interval,
                              const utapi_amounts *delta);
 
+/** Called for a part of the storage that cannot be read: which one, and why. Borrowed for the call. */
+typedef void utapi_unreadable_cb(void *ctx, const char *what);
+
 /* Function types, not pointer types: an implementation is declared with the type of its slot. */
 typedef utapi_status utapi_backend_open_fn(const utapi_backend_options *options, utapi_backend **ret,
                                            utapi_error *err);
@@ -112,7 +115,8 @@ typedef utapi_status utapi_backend_forget_fn(utapi_backend *self, utapi_level le
                                              int64_t time_ms, utapi_error *err);
 typedef utapi_status utapi_backend_tend_fn(utapi_backend *self, int64_t now_ms, int64_t taken_ms,
                                            utapi_error *err);
-typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_cb *on_change, void *ctx,
+typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_cb *on_change,
+                                              utapi_unreadable_cb *on_unreadable, void *ctx,
                                               utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
@@ -204,7 +208,9 @@ struct utapi_backend_ops {
     /**
      * Optional, and only for a storage without rows. Calls on_change for all that ever changed, in no certain
      * order; a metric in an interval may be told twice, with the same amount then. Their sums are the totals
-     * that read answers with. Complete only if nobody writes meanwhile.
+     * that read answers with. Complete only if nobody writes meanwhile. Where a part cannot be read,
+     * on_unreadable is called, perhaps twice for the same one, and the walk goes on without it; if that is NULL,
+     * the answer is UTAPI_CORRUPT and names it.
      */
     utapi_backend_changes_fn *changes;
 
