@@ -43,6 +43,12 @@ static bool take_option(void *ctx, int id, const char *value)
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
+/* A healthcheck has its figures although no event is taken now. */
+static bool is_unavailable(const client_answer *answer, const json_t *body)
+{
+    return answer->status == 503 && json_object_get(body, "journal") != NULL;
+}
+
 /* What a path answers, owned; NULL after saying why there is nothing. */
 static json_t *ask(const journal *self, const char *path)
 {
@@ -52,13 +58,13 @@ static json_t *ask(const journal *self, const char *path)
         cli_say("%s", err.detail);
         return NULL;
     }
-    json_t *body = NULL;
-    if (answer.status != 200) {
+    json_t *body = json_loadb(answer.body, answer.size, 0, NULL);
+    if (answer.status != 200 && !is_unavailable(&answer, body)) {
         cli_say("%s: %s", answer.code, answer.message);
-    } else {
-        body = json_loadb(answer.body, answer.size, 0, NULL);
-        if (body == NULL)
-            cli_say("the server's answer is not JSON");
+        json_decref(body);
+        body = NULL;
+    } else if (body == NULL) {
+        cli_say("the server's answer is not JSON");
     }
     client_answer_done(&answer);
     return body;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 typedef struct journal_figures {
-    const char *status;  /* "ok", "degraded"; borrowed from the JSON, as the next */
+    const char *status;  /* "ok", "degraded", "unavailable"; borrowed from the JSON, as the next */
     const char *trouble; /* "": none */
     bool has_journal;    /* the members that follow are filled */
     int64_t waiting, oldest_age_ms, used_bytes, capacity_bytes, refused, lost;

@@ -262,8 +262,9 @@ static void watch_storage(const utapid *self, bool *is_troubled)
         trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
     if (*trouble != '\0' && !*is_troubled)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
-                  self->config.journal_enabled ? "; events are taken all the same, until the journal is full"
-                                               : "");
+                  self->config.journal_enabled && !stats.refuses
+                      ? "; events are taken all the same, until the journal is full"
+                      : "");
     if (*trouble == '\0' && *is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
     *is_troubled = *trouble != '\0';

@@ -2,7 +2,8 @@
 /**
  * handle_health.c - GET|POST /_/healthcheck: whether events can be taken, and what else is to be known.
  *
- * CloudServer goes by the status: as long as events are taken it is 200, whatever the body says.
+ * CloudServer goes by the status: as long as events are taken it is 200, whatever the body says. A full journal takes
+ * none, and tells how it is all the same.
  */
 #include "http/routes.h"
 
@@ -27,7 +28,8 @@ void handle_health(const http_service *service, http_call *call)
     size_t size;
     char *body = json_health(&stats, utapi_engine_now_ms(service->engine), &size);
     if (body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+        const http_error error = stats.refuses ? HTTP_SERVICE_UNAVAILABLE : HTTP_OK;
+        http_call_answer(call, http_error_status(error), body, size);
         return;
     }
     (void)http_fail(&failure, HTTP_INTERNAL_ERROR, NULL);

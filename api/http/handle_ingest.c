@@ -36,6 +36,18 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
     }
 }
 
+/** Where storage takes nothing, a slower client changes nothing: it is told what is in the way. */
+static void fail_commit(http_failure *failure, const http_call *call, utapi_status status,
+                        const utapi_error *err)
+{
+    const bool has_reason = status != UTAPI_NO_MEMORY && *err->detail != '\0';
+    fail_events(failure, call, status, err);
+    if (failure->error == HTTP_SERVICE_UNAVAILABLE)
+        (void)http_fail(failure, HTTP_SERVICE_UNAVAILABLE,
+                        "Events cannot be stored now: %s. Send them again.",
+                        has_reason ? err->detail : utapi_status_text(status));
+}
+
 /** The committer's answer, on its thread. */
 static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
 {
@@ -45,7 +57,7 @@ static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
         return;
     }
     http_failure failure;
-    fail_events(&failure, call, status, err);
+    fail_commit(&failure, call, status, err);
     http_call_refuse(call, &failure);
 }
 

@@ -56,6 +56,13 @@ static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
         (void)snprintf(ret, size, "%s", stats->trouble);
 }
 
+static const char *status_of(const utapi_stats *stats, const char *trouble)
+{
+    if (stats->refuses)
+        return "unavailable";
+    return *trouble != '\0' ? "degraded" : "ok";
+}
+
 char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 {
     json_text text = {0};
@@ -63,7 +70,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
     trouble_tell(stats, sizeof trouble, trouble);
     JSON_TEXT_LITERAL(&text, "{");
     if (*trouble != '\0' || stats->journal.capacity_bytes > 0)
-        add_string(&text, "status", utapi_string_of(*trouble != '\0' ? "degraded" : "ok"));
+        add_string(&text, "status", utapi_string_of(status_of(stats, trouble)));
     add_string(&text, "trouble", utapi_string_of(trouble));
     if (stats->journal.capacity_bytes > 0) {
         add_name(&text, "journal");

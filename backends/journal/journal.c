@@ -126,6 +126,16 @@ static void silence_note(const journal *self, char *ret)
     note(ret, text);
 }
 
+/* What keeps the storage from taking what is handed over tells, with it, why nothing gets less. */
+static void full_tell(char ret[static sizeof((utapi_stats *)0)->trouble])
+{
+    const size_t most = sizeof((utapi_stats *)0)->trouble;
+    char why[sizeof((utapi_stats *)0)->trouble];
+    memcpy(why, ret, most);
+    snprintf(ret, most, "the journal is full, and events are refused%s%.*s", *why != '\0' ? ": " : "",
+             (int)most - 48, why);
+}
+
 /* The storage is not asked: one that hangs would hold up each healthcheck. */
 static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
@@ -143,6 +153,9 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     note(stats.trouble, self->trouble);
     silence_note(self, stats.trouble);
     note(stats.trouble, self->figures.trouble);
+    stats.refuses = self->full;
+    if (stats.refuses)
+        full_tell(stats.trouble);
     stats.journal.waiting = utapi_journal_waiting(self);
     stats.journal.oldest_ms = stats.journal.waiting > 0 ? self->oldest_ms : 0;
     stats.journal.refused = self->refused;

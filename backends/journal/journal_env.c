@@ -252,6 +252,21 @@ utapi_status utapi_journal_used_pages(journal *self, uint64_t *ret, utapi_error 
     return pages_used(self, 0, ret, err);
 }
 
+static void full_note(journal *self, bool full)
+{
+    pthread_mutex_lock(&self->lock);
+    self->full = full;
+    pthread_mutex_unlock(&self->lock);
+}
+
+static utapi_status full_fail(journal *self, uint64_t used_pages, utapi_error *err)
+{
+    full_note(self, true);
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "the journal is full: %llu of %llu MiB, less a reserve",
+                      (unsigned long long)(used_pages * self->page_size >> 20),
+                      (unsigned long long)(self->map_pages * self->page_size >> 20));
+}
+
 utapi_status utapi_journal_make_room(journal *self, utapi_error *err)
 {
     enum { SLICE = 2000 };
@@ -259,13 +274,12 @@ utapi_status utapi_journal_make_room(journal *self, utapi_error *err)
     for (size_t dropped = SLICE;;) {
         uint64_t used;
         utapi_status status = pages_used(self, limit, &used, err);
+        if (status == UTAPI_OK && used <= limit)
+            full_note(self, false);
         if (status != UTAPI_OK || used <= limit)
             return status;
         if (dropped == 0)
-            return utapi_fail(err, UTAPI_UNAVAILABLE,
-                              "the journal is full: %s: %llu of %llu MiB, less a reserve", self->location,
-                              (unsigned long long)(used * self->page_size >> 20),
-                              (unsigned long long)(self->map_pages * self->page_size >> 20));
+            return full_fail(self, used, err);
         status = utapi_journal_drop_applied(self, SLICE, &dropped, err);
         if (status != UTAPI_OK)
             return status;

@@ -201,6 +201,7 @@ typedef struct journal {
     bool hurried;   /* or somebody waits */
     bool tend_wanted, check_wanted, stopping, started;
     uint64_t refused, lost;
+    bool full;           /* events are refused for want of room */
     utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
     int64_t beat_ms;     /* when the drain thread last began a round */
     char trouble[160];
@@ -242,7 +243,7 @@ void utapi_journal_write_leave(journal *self);
 /** Pages in use. */
 UTAPI_MUST_USE utapi_status utapi_journal_used_pages(journal *self, uint64_t *ret, utapi_error *err);
 
-/** Makes room by deleting what was applied, the oldest first; UTAPI_UNAVAILABLE if there is none. */
+/** Makes room by deleting what was applied, the oldest first; UTAPI_UNAVAILABLE if there is none. Notes which. */
 UTAPI_MUST_USE utapi_status utapi_journal_make_room(journal *self, utapi_error *err);
 
 /* ---- journal_epoch.c ---------------------------------------------------------------------- */

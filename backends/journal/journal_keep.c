@@ -241,6 +241,7 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     drop drops[DROPS_MOST];
     const int64_t at_ms = self->tuning.steady_ms();
     pthread_mutex_lock(&self->lock);
+    const bool full = self->full;
     for (journal_epoch *epoch = self->oldest; epoch != NULL; epoch = epoch->next_epoch)
         mark_set(self, epoch, at_ms);
     assert(self->oldest != NULL); /* there is always the epoch that takes */
@@ -248,6 +249,8 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     const uint32_t oldest = self->oldest->number;
     const uint64_t deleted = self->oldest->deleted;
     pthread_mutex_unlock(&self->lock);
+    if (full) /* those who were refused may be long in coming back: it is not theirs to find room */
+        (void)!utapi_journal_make_room(self, NULL);
 
     const bool expired =
         self->sweep_size == 0 && self->expired_ms == taken_ms; /* takers need not be waited for */

@@ -292,7 +292,8 @@ static void storage_that_fails_is_503_with_retry_after(void **state)
         http_call call =
             ask(world, "POST", "/v2/ingest", "[{\"operationId\":\"putObject\",\"sizeDelta\":1}]");
         assert_true(call.reply.retry_after_s > 0);
-        check_refusal(call, 503, "ServiceUnavailable", "Reduce your request rate.");
+        check_refusal(call, 503, "ServiceUnavailable",
+                      "Events cannot be stored now: trouble while applying. Send them again.");
     }
     world->trouble.apply_says = UTAPI_OK;
     check_answer(ask(world, "POST", "/v2/ingest", "[{\"operationId\":\"putObject\",\"sizeDelta\":1}]"), 200,
@@ -498,6 +499,11 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
                  "{\"status\":\"degraded\",\"trouble\":\"2 acknowledged events can never be counted: see "
                  "journal/refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":0}}");
+
+    stats = (utapi_stats){.journal = {.capacity_bytes = 1}, .refuses = true, .trouble = "full"};
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
+                 "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
+                 "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0}}");
 
     stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,

@@ -220,8 +220,12 @@ static void a_full_journal_says_so_and_recovers(void **state)
     while ((status = bench_take(b, bucket, 50, 1)) == UTAPI_OK)
         taken += 50;
     CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
+    assert_true(bench_stats(b).refuses);
+    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused: ", 45);
     server_set(&b->server, false, SERVER_WELL);
     bench_drained(b);
+    while (bench_stats(b).refuses) /* although nobody pushes */
+        usleep(1000);
     CHECK_OK(bench_take(b, bucket, 50, 1), &b->err);
     assert_int_equal(stored(b, bucket), taken + 50);
 }

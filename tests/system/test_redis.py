@@ -138,11 +138,26 @@ class WithoutRedis(OnRedis):
                 request = [put_object("photos", 10, object="o" * 500) for _ in range(500)]
             self.assertEqual(status, 503)
             self.assertGreater(taken, 0)
+            self.check_full(server, request)
             redis.start()
+            wait_for(lambda: server.request("GET", "/_/healthcheck")[0] == 200, "room that nobody asked for")
             wait_for(lambda: server.push(request) == 200, "room in the journal")
             settle(server)
             check_counts(server, {"photos": taken + len(request)}, since_ms)
             check_keys(redis, {"photos": taken + len(request)})
+
+
+    def check_full(self, server, request):
+        """Each says what is in the way: the answer, the healthcheck, and utapictl."""
+        status, body = server.request("POST", "/v2/ingest", json.dumps(request))
+        self.assertEqual((status, json.loads(body)["code"]), (503, "ServiceUnavailable"))
+        self.assertRegex(json.loads(body)["message"], r"^Events cannot be stored now: the journal is full: \d of 4 MiB")
+        status, body = server.request("GET", "/_/healthcheck")
+        self.assertEqual((status, json.loads(body)["status"]), (503, "unavailable"))
+        self.assertIn("the journal is full, and events are refused: Redis at ", json.loads(body)["trouble"])
+        shown = self.utapictl(server, "journal")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout, r"status +unavailable: the journal is full")
 
 
 class Operator(OnRedis):

@@ -79,7 +79,8 @@ typedef struct utapi_stats {
         uint64_t refused;  /* events kept aside, for they can never be stored */
         uint64_t lost;     /* events that the storage lost and the journal no longer had */
     } journal;
-    char trouble[160]; /* what is not well although events are taken; "": all is well */
+    bool refuses;      /* no event is taken now: trouble tells why */
+    char trouble[160]; /* what is not well; "": all is well */
 } utapi_stats;
 
 /* None of these may call the backend, which may hold a lock meanwhile. */
