@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal.c - `utapictl journal`: what waits in a server's journal, from its healthcheck; waits until nothing
- * does; lists what was kept aside. */
+ * does; lists what was kept aside, and acknowledges it. */
 #include "cli/commands.h"
 #include "cli/journal_print.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,12 +13,12 @@
 #define DEFAULT_TIMEOUT_S 300
 #define MS_PER_S          INT64_C(1000)
 
-enum { OPTION_JSON = OPTION_FIRST, OPTION_DRAIN, OPTION_TIMEOUT, OPTION_REFUSED };
+enum { OPTION_JSON = OPTION_FIRST, OPTION_DRAIN, OPTION_TIMEOUT, OPTION_REFUSED, OPTION_ACKNOWLEDGE };
 
 typedef struct journal {
     client_endpoint endpoint;
     int64_t timeout_s;
-    bool json, drain, refused;
+    bool json, drain, refused, acknowledge;
     client *client;
 } journal;
 
@@ -33,6 +34,9 @@ static bool take_option(void *ctx, int id, const char *value)
         return true;
     case OPTION_REFUSED:
         self->refused = true;
+        return true;
+    case OPTION_ACKNOWLEDGE:
+        self->acknowledge = true;
         return true;
     case OPTION_TIMEOUT:
         return cli_number("--timeout", value, 0, INT32_MAX, &self->timeout_s);
@@ -123,6 +127,63 @@ static int show_refused(const journal *self)
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* ---- acknowledging ------------------------------------------------------------------------ */
+
+/* Each event on a line of its own: in its file before the server drops it. */
+static bool events_keep(const json_t *events)
+{
+    for (size_t i = 0; i < json_array_size(events); i++)
+        if (json_dumpf(json_array_get(events, i), stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF)
+            return false;
+    return fflush(stdout) == 0 && (fsync(STDOUT_FILENO) == 0 || errno == EINVAL); /* a terminal, a pipe */
+}
+
+static bool tell_acknowledged(const journal *self, int64_t refused, int64_t lost)
+{
+    char body[96];
+    client_answer answer;
+    utapi_error err = {0};
+    const int size =
+        snprintf(body, sizeof body, "{\"refused\":%lld,\"lost\":%lld}", (long long)refused, (long long)lost);
+    if (client_post(self->client, "/_/journal/acknowledge", (utapi_string){body, (size_t)size}, &answer,
+                    &err) != UTAPI_OK) {
+        cli_say("%s", err.detail);
+        return false;
+    }
+    const bool is_done = answer.status == 200;
+    if (!is_done)
+        cli_say("%s: %s", answer.code, answer.message);
+    client_answer_done(&answer);
+    return is_done;
+}
+
+/* Acknowledges what the server lists at once. *ret_count: how many events that is. */
+static bool acknowledge_some(const journal *self, int64_t *ret_count)
+{
+    journal_figures figures;
+    json_auto_t *health = ask_health(self, &figures);
+    json_auto_t *events = health != NULL ? ask(self, "/_/journal/refused") : NULL;
+    if (events == NULL)
+        return false;
+    if (!events_keep(events)) {
+        cli_say("the events cannot be written out, so they stay where they are: %s", strerror(errno));
+        return false;
+    }
+    *ret_count = (int64_t)json_array_size(events);
+    return !figures.has_journal ||
+           tell_acknowledged(self, figures.refused_acknowledged + *ret_count, figures.lost);
+}
+
+static int acknowledge(const journal *self)
+{
+    int64_t count;
+    do {
+        if (!acknowledge_some(self, &count))
+            return EXIT_FAILED;
+    } while (count > 0); /* the server lists so many at a time */
+    return EXIT_DONE;
+}
+
 /* ---- draining ----------------------------------------------------------------------------- */
 
 static int64_t steady_ms(void)
@@ -189,8 +250,9 @@ static int run_journal(int argc, char **argv)
     int code = cli_parse(&journal_command, argc, argv, &self.endpoint, take_option, &self, &rest);
     if (code != EXIT_NONE)
         return code;
-    if (rest < argc || (self.drain && self.refused)) {
-        cli_say(rest < argc ? "journal takes no argument" : "--drain or --refused: one at a time");
+    if (rest < argc || self.drain + self.refused + self.acknowledge > 1) {
+        cli_say(rest < argc ? "journal takes no argument"
+                            : "--drain, --refused or --acknowledge: one at a time");
         return EXIT_USAGE;
     }
     if (client_new(&self.endpoint, &self.client, &err) != UTAPI_OK) {
@@ -199,6 +261,8 @@ static int run_journal(int argc, char **argv)
     }
     if (self.refused)
         code = show_refused(&self);
+    else if (self.acknowledge)
+        code = acknowledge(&self);
     else
         code = self.drain ? drain(&self) : show_figures(&self);
     client_free(self.client);
@@ -209,6 +273,8 @@ static const cli_option options[] = {
     {OPTION_DRAIN, "drain", NULL, "wait until nothing waits to be stored"},
     {OPTION_TIMEOUT, "timeout", "SECONDS", "with --drain: the longest to wait (300)"},
     {OPTION_REFUSED, "refused", NULL, "list the events that can never be counted"},
+    {OPTION_ACKNOWLEDGE, "acknowledge", NULL,
+     "print these as JSON lines, and take note of them and of what is lost"},
     {OPTION_JSON, "json", NULL, "print the server's answer as JSON"},
     CLI_ENDPOINT_OPTIONS,
 };
@@ -219,7 +285,8 @@ const command journal_command = {
     .usage = "[OPTION]...",
     .text =
         "Ask from an address in the server's healthChecks.allowFrom. --drain ends with 1, and the reason, if\n"
-        "events still wait when the time is over.\n",
+        "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: the server drops\n"
+        "the events once they are printed, and counts them on, but they are no trouble any more.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_journal,

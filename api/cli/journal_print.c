@@ -42,7 +42,9 @@ bool journal_figures_read(const json_t *health, journal_figures *ret)
            read_number(journal, "oldestAgeMs", &ret->oldest_age_ms) &&
            read_number(journal, "usedBytes", &ret->used_bytes) &&
            read_number(journal, "capacityBytes", &ret->capacity_bytes) &&
-           read_number(journal, "refused", &ret->refused) && read_number(journal, "lost", &ret->lost);
+           read_number(journal, "refused", &ret->refused) && read_number(journal, "lost", &ret->lost) &&
+           read_number(journal, "refusedAcknowledged", &ret->refused_acknowledged) &&
+           read_number(journal, "lostAcknowledged", &ret->lost_acknowledged);
 }
 
 /* ---- figures ------------------------------------------------------------------------------ */
@@ -66,6 +68,16 @@ static void print_events(int64_t events, FILE *out)
     char count[FORMAT_BYTES];
     format_count(events, count);
     fprintf(out, "%s event%s", count, events == 1 ? "" : "s");
+}
+
+static void print_acknowledged(int64_t events, int64_t acknowledged, FILE *out)
+{
+    char count[FORMAT_BYTES];
+    print_events(events, out);
+    if (acknowledged == 0)
+        return;
+    format_count(acknowledged, count);
+    fprintf(out, ", %s acknowledged", acknowledged == events ? "all" : count);
 }
 
 void journal_print_waiting(const journal_figures *figures, FILE *out)
@@ -101,9 +113,10 @@ void journal_print_figures(const journal_figures *figures, FILE *out)
     format_bytes(figures->used_bytes, used);
     format_bytes(figures->capacity_bytes, capacity);
     fprintf(out, "\nroom        %s of %s used\nkept aside  ", used, capacity);
-    print_events(figures->refused, out);
-    fputs(figures->refused > 0 ? " (utapictl journal --refused)\nlost        " : "\nlost        ", out);
-    print_events(figures->lost, out);
+    print_acknowledged(figures->refused, figures->refused_acknowledged, out);
+    const bool has_more = figures->refused > figures->refused_acknowledged;
+    fputs(has_more ? " (utapictl journal --refused)\nlost        " : "\nlost        ", out);
+    print_acknowledged(figures->lost, figures->lost_acknowledged, out);
     fputc('\n', out);
 }
 

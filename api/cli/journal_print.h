@@ -15,6 +15,7 @@ typedef struct journal_figures {
     const char *trouble; /* "": none */
     bool has_journal;    /* the members that follow are filled */
     int64_t waiting, oldest_age_ms, used_bytes, capacity_bytes, refused, lost;
+    int64_t refused_acknowledged, lost_acknowledged; /* of those two */
 } journal_figures;
 
 /** Reads the body of a healthcheck; false if it is none. */

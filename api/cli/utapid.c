@@ -120,6 +120,12 @@ static utapi_status walk_refused(void *storage, http_refused_cb *on_refused, voi
     return utapi_journal_refused(storage, on_refused, ctx, err);
 }
 
+static utapi_status acknowledge(void *storage, uint64_t refused, uint64_t lost, utapi_error *err)
+{
+    const utapi_acknowledgement what = {.refused = refused, .lost = lost};
+    return utapi_journal_acknowledge(storage, &what, err);
+}
+
 static utapi_status start_engine(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
@@ -193,6 +199,7 @@ static utapi_status start_server(utapid *self, utapi_error *err)
         .list_max_bytes = (size_t)settings->max_list_bytes,
         .list_max_names = (size_t)settings->max_names,
         .refused = settings->journal_enabled ? walk_refused : NULL,
+        .acknowledge = settings->journal_enabled ? acknowledge : NULL,
         .storage = self->backend,
     };
     const server_options options = {

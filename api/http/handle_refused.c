@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * handle_refused.c - GET /_/journal/refused: the events that were acknowledged and can never be counted.
+ * handle_refused.c - GET /_/journal/refused: the events that were taken and can never be counted; POST
+ * /_/journal/acknowledge: an operator has taken note of them.
  */
 #include "http/routes.h"
 
@@ -45,5 +46,27 @@ void handle_refused(const http_service *service, http_call *call)
     }
     free(body);
     (void)http_fail_question(&failure, call, status != UTAPI_OK ? status : UTAPI_NO_MEMORY, &err);
+    http_call_refuse(call, &failure);
+}
+
+void handle_acknowledge(const http_service *service, http_call *call)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    http_failure failure;
+    uint64_t refused = 0, lost = 0;
+    if (service->acknowledge == NULL) {
+        (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
+        http_call_refuse(call, &failure);
+        return;
+    }
+    utapi_status status = json_acknowledgement_read(call->request.body, &refused, &lost, &err);
+    if (status == UTAPI_OK)
+        status = service->acknowledge(service->storage, refused, lost, &err);
+    if (status == UTAPI_OK) {
+        http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
+        return;
+    }
+    (void)http_fail_status(&failure, call, status, &err);
     http_call_refuse(call, &failure);
 }

@@ -19,6 +19,9 @@ typedef bool http_refused_cb(void *ctx, const utapi_entry *entry, utapi_status s
 /** Walks through the events that were kept aside, the oldest first. */
 typedef utapi_status http_refused_fn(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err);
 
+/** Acknowledges, of all that were ever kept aside, and ever lost, the first so many. */
+typedef utapi_status http_acknowledge_fn(void *storage, uint64_t refused, uint64_t lost, utapi_error *err);
+
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
     utapi_engine *engine;
@@ -32,8 +35,9 @@ typedef struct http_service {
     size_t ingest_max_bytes;
     size_t list_max_bytes; /* SPEC 3 */
     size_t list_max_names;
-    http_refused_fn *refused; /* NULL: nothing is ever kept aside */
-    void *storage;            /* for refused */
+    http_refused_fn *refused;         /* NULL: nothing is ever kept aside */
+    http_acknowledge_fn *acknowledge; /* NULL: likewise */
+    void *storage;                    /* for these two */
 } http_service;
 
 /**

@@ -14,14 +14,15 @@
 
 /* clang-format off */
 static const http_route routes[] = {
-    /* method  path                  query  asks   may ask         body           handler           before it is whole */
-    {"GET",    "/_/healthcheck",     false, false, ALLOW(health),  LIMIT(list),   handle_health,    NULL},
-    {"POST",   "/_/healthcheck",     false, false, ALLOW(health),  LIMIT(list),   handle_health,    NULL},
-    {"GET",    "/_/journal/refused", false, true,  ALLOW(health),  LIMIT(list),   handle_refused,   NULL},
-    {"POST",   "/v2/ingest",         true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2, arrive_ingest_v2},
-    {"POST",   "/v1/push",           true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1, NULL},
-    {"GET",    "/v2/storage/*",      true,  true,  ALLOW(storage), LIMIT(list),   handle_storage,   NULL},
-    {NULL,     "*",                  true,  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list,      NULL},
+    /* method  path                      query  asks   may ask         body           handler             before it is whole */
+    {"GET",    "/_/healthcheck",         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
+    {"POST",   "/_/healthcheck",         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
+    {"GET",    "/_/journal/refused",     false, true,  ALLOW(health),  LIMIT(list),   handle_refused,     NULL},
+    {"POST",   "/_/journal/acknowledge", false, true,  ALLOW(ingest),  LIMIT(list),   handle_acknowledge, NULL},
+    {"POST",   "/v2/ingest",             true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2,   arrive_ingest_v2},
+    {"POST",   "/v1/push",               true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1,   NULL},
+    {"GET",    "/v2/storage/*",          true,  true,  ALLOW(storage), LIMIT(list),   handle_storage,     NULL},
+    {NULL,     "*",                      true,  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list,        NULL},
 };
 /* clang-format on */
 

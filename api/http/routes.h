@@ -45,6 +45,7 @@ http_error http_fail_status(http_failure *failure, const http_call *call, utapi_
 http_error http_fail_question(http_failure *failure, const http_call *call, utapi_status status,
                               const utapi_error *err);
 
+http_handler_fn handle_acknowledge;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;

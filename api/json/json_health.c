@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_health.c - healthcheck and events kept aside, written straight into a buffer.
+ * json_health.c - healthcheck and events kept aside, written straight into a buffer; an acknowledgement, read.
  */
 #include "json/json_health.h"
+
+#include "json/json_parse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,15 +45,17 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
     return oldest_ms > 0 && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
 }
 
-/* What is wrong now or, if nothing is, what the figures lack for good. */
+/* What is wrong now or, if nothing is, what the figures lack for good and no operator has taken note of. */
 static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
 {
-    if (*stats->trouble == '\0' && stats->journal.refused > 0)
-        (void)snprintf(ret, size, "%llu acknowledged events can never be counted: see journal/refused",
-                       (unsigned long long)stats->journal.refused);
-    else if (*stats->trouble == '\0' && stats->journal.lost > 0)
+    const uint64_t refused = stats->journal.refused - stats->journal.refused_acknowledged;
+    const uint64_t lost = stats->journal.lost - stats->journal.lost_acknowledged;
+    if (*stats->trouble == '\0' && refused > 0)
+        (void)snprintf(ret, size, "%llu events were taken that can never be counted: see journal/refused",
+                       (unsigned long long)refused);
+    else if (*stats->trouble == '\0' && lost > 0)
         (void)snprintf(ret, size, "%llu events were lost by the storage, and the journal no longer had them",
-                       (unsigned long long)stats->journal.lost);
+                       (unsigned long long)lost);
     else
         (void)snprintf(ret, size, "%s", stats->trouble);
 }
@@ -81,6 +85,8 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
         add_count(&text, "capacityBytes", stats->journal.capacity_bytes);
         add_count(&text, "refused", stats->journal.refused);
         add_count(&text, "lost", stats->journal.lost);
+        add_count(&text, "refusedAcknowledged", stats->journal.refused_acknowledged);
+        add_count(&text, "lostAcknowledged", stats->journal.lost_acknowledged);
         JSON_TEXT_LITERAL(&text, "}");
     }
     JSON_TEXT_LITERAL(&text, "}");
@@ -113,4 +119,27 @@ void json_refused_event(json_text *text, const utapi_entry *entry, const char *r
         add_integer(text, deltas[metric], entry->delta[metric]);
     add_string(text, "reason", utapi_string_of(reason));
     JSON_TEXT_LITERAL(text, "}");
+}
+
+/* ---- acknowledging them -------------------------------------------------------------------- */
+
+static utapi_status read_count(const json_t *object, const char *name, uint64_t *ret, utapi_error *err)
+{
+    const json_t *value = json_object_get(object, name);
+    if (value != NULL && (!json_is_integer(value) || json_integer_value(value) < 0))
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected how many", name);
+    *ret = (uint64_t)json_integer_value(value);
+    return UTAPI_OK;
+}
+
+utapi_status json_acknowledgement_read(utapi_string body, uint64_t *ret_refused, uint64_t *ret_lost,
+                                       utapi_error *err)
+{
+    json_auto_t *document = NULL;
+    utapi_status status = json_parse(body, &document, err);
+    if (status == UTAPI_OK && !json_is_object(document))
+        status = utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
+    if (status == UTAPI_OK)
+        status = read_count(document, "refused", ret_refused, err);
+    return status == UTAPI_OK ? read_count(document, "lost", ret_lost, err) : status;
 }

@@ -160,6 +160,8 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     stats.journal.oldest_ms = stats.journal.waiting > 0 ? self->oldest_ms : 0;
     stats.journal.refused = self->refused;
     stats.journal.lost = self->lost;
+    stats.journal.refused_acknowledged = self->acknowledged.refused;
+    stats.journal.lost_acknowledged = self->acknowledged.lost;
     pthread_mutex_unlock(&self->lock);
     *ret = stats;
     return UTAPI_OK;

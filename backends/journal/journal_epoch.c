@@ -147,7 +147,7 @@ static int epochs_load(journal *self, MDB_txn *txn)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *ret)
+int utapi_journal_number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *ret)
 {
     MDB_val key = utapi_journal_val(name, strlen(name));
     MDB_val value;
@@ -157,6 +157,15 @@ static int number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+int utapi_journal_number_put(const journal *self, MDB_txn *txn, const char *name, uint64_t number)
+{
+    unsigned char bytes[8];
+    utapi_journal_put_u64(bytes, number);
+    MDB_val key = utapi_journal_val(name, strlen(name));
+    MDB_val value = utapi_journal_val(bytes, sizeof bytes);
+    return mdb_put(txn, self->tables[JOURNAL_META], &key, &value, 0);
+}
+
 static const char *const gone_names[UTAPI_LEVEL_COUNT] = {
     [UTAPI_BUCKETS] = "gone",         [UTAPI_ACCOUNTS] = "gone accounts",   [UTAPI_USERS] = "gone users",
     [UTAPI_SERVICE] = "gone service", [UTAPI_LOCATIONS] = "gone locations",
@@ -164,11 +173,7 @@ static const char *const gone_names[UTAPI_LEVEL_COUNT] = {
 
 int utapi_journal_gone_put(const journal *self, MDB_txn *txn, utapi_level level, int64_t gone_ms)
 {
-    unsigned char time[8];
-    utapi_journal_put_u64(time, (uint64_t)gone_ms);
-    MDB_val key = utapi_journal_val(gone_names[level], strlen(gone_names[level]));
-    MDB_val value = utapi_journal_val(time, sizeof time);
-    return mdb_put(txn, self->tables[JOURNAL_META], &key, &value, 0);
+    return utapi_journal_number_put(self, txn, gone_names[level], (uint64_t)gone_ms);
 }
 
 static int gone_load(journal *self, MDB_txn *txn)
@@ -176,7 +181,7 @@ static int gone_load(journal *self, MDB_txn *txn)
     int rc = 0;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && rc == 0; level++) {
         uint64_t gone = (uint64_t)INT64_MIN;
-        rc = number_load(self, txn, gone_names[level], &gone);
+        rc = utapi_journal_number_load(self, txn, gone_names[level], &gone);
         self->gone_newest_ms[level] = (int64_t)gone;
     }
     return rc;
@@ -226,11 +231,13 @@ utapi_status utapi_journal_epochs_load(journal *self, utapi_error *err)
         return status;
     int rc = epochs_load(self, txn);
     if (rc == 0)
-        rc = number_load(self, txn, "lost", &self->lost);
+        rc = utapi_journal_number_load(self, txn, "lost", &self->lost);
     if (rc == 0)
         rc = gone_load(self, txn);
     if (rc == 0)
         rc = utapi_journal_refused_count(self, txn, &self->refused);
+    if (rc == 0)
+        rc = utapi_journal_acknowledged_load(self, txn, &self->acknowledged);
     utapi_journal_read_end(self, txn);
     if (rc != 0)
         return utapi_journal_fail(err, rc, "what was left");
@@ -305,11 +312,7 @@ utapi_status utapi_journal_gap_note(journal *self, journal_epoch *epoch, uint64_
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    unsigned char lost[8];
-    utapi_journal_put_u64(lost, self->lost + added);
-    MDB_val key = utapi_journal_val("lost", 4);
-    MDB_val value = utapi_journal_val(lost, sizeof lost);
-    int rc = mdb_put(txn, self->tables[JOURNAL_META], &key, &value, 0);
+    int rc = utapi_journal_number_put(self, txn, "lost", self->lost + added);
     if (rc == 0)
         rc = utapi_journal_epoch_put(self, txn, &noted, noted.stored_applied);
     status =

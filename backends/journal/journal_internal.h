@@ -22,7 +22,7 @@ typedef enum journal_table {
     JOURNAL_SEEN,    /* time, uuid -> when it was taken */
     JOURNAL_DUE,     /* time of an appointment -> nothing */
     JOURNAL_WRITER,  /* epoch -> writer, fence, gaps */
-    JOURNAL_REFUSED, /* epoch, sequence -> status, reason, the event */
+    JOURNAL_REFUSED, /* epoch, sequence -> status, reason, the event; or that it was acknowledged */
     JOURNAL_META,    /* name -> format, counts */
     JOURNAL_TABLE_COUNT
 } journal_table;
@@ -200,7 +200,8 @@ typedef struct journal {
     bool gathering; /* the drain thread wakes when its time comes, or there is enough, */
     bool hurried;   /* or somebody waits */
     bool tend_wanted, check_wanted, stopping, started;
-    uint64_t refused, lost;
+    uint64_t refused, lost; /* ever; what follows is the part of each that was acknowledged */
+    utapi_acknowledgement acknowledged;
     bool full;           /* events are refused for want of room */
     utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
     int64_t beat_ms;     /* when the drain thread last began a round */
@@ -261,6 +262,10 @@ int utapi_journal_epoch_end(journal *self, MDB_txn *txn, uint32_t epoch, uint64_
 
 /** Stores how far an epoch is. An LMDB code. */
 int utapi_journal_epoch_put(journal *self, MDB_txn *txn, const journal_epoch *epoch, uint64_t applied);
+
+/** A number under a name. One that is not there leaves *ret as it is. LMDB codes. */
+int utapi_journal_number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *ret);
+int utapi_journal_number_put(const journal *self, MDB_txn *txn, const char *name, uint64_t number);
 
 /** Notes that events are gone for good, durably. */
 UTAPI_MUST_USE utapi_status utapi_journal_gap_note(journal *self, journal_epoch *epoch, uint64_t from,
@@ -351,8 +356,11 @@ int64_t utapi_journal_taken_at(journal *self, uint32_t epoch, uint64_t sequence)
 UTAPI_MUST_USE utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_step *step,
                                                  utapi_status why, const char *reason, utapi_error *err);
 
-/** How many are kept aside. An LMDB code. */
+/** How many were ever kept aside. An LMDB code. */
 int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret);
+
+/** What was acknowledged. An LMDB code. */
+int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, utapi_acknowledgement *ret);
 
 /* ---- journal_drain.c ---------------------------------------------------------------------- */
 

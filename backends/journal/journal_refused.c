@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_refused.c - events that the storage can never take: kept aside, shown to the operator.
+/* journal_refused.c - events that the storage can never take: kept aside, shown to the operator, acknowledged by him.
  *
  * A row is a status, the reason with its length, and the event as a group of one. Its key is the event's own
- * place, so that one which is refused twice is there once. */
+ * place, so that one which is refused twice is there once. Of one that was acknowledged the head alone stays, for as long
+ * as the event itself may have to be handed over again; the numbers of both kinds stand among the others. */
 #include "journal_internal.h"
 
 #include "utapi/scoped.h"
@@ -12,12 +13,29 @@
 
 enum { HEAD_SIZE = 2, REASON_MOST = 200 };
 
+/* Rows of which the head alone is left, and all that were ever acknowledged. */
+static const char heads_name[] = "heads", refused_name[] = "refused acknowledged",
+                  lost_name[] = "lost acknowledged";
+
+int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, utapi_acknowledgement *ret)
+{
+    *ret = (utapi_acknowledgement){.refused = 0};
+    const int rc = utapi_journal_number_load(self, txn, refused_name, &ret->refused);
+    return rc == 0 ? utapi_journal_number_load(self, txn, lost_name, &ret->lost) : rc;
+}
+
 int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret)
 {
     MDB_stat stat;
-    const int rc = mdb_stat(txn, self->tables[JOURNAL_REFUSED], &stat);
+    utapi_acknowledgement known;
+    uint64_t heads = 0;
+    int rc = mdb_stat(txn, self->tables[JOURNAL_REFUSED], &stat);
     if (rc == 0)
-        *ret = stat.ms_entries;
+        rc = utapi_journal_number_load(self, txn, heads_name, &heads);
+    if (rc == 0)
+        rc = utapi_journal_acknowledged_load(self, txn, &known);
+    if (rc == 0)
+        *ret = stat.ms_entries - heads + known.refused;
     return rc;
 }
 
@@ -67,6 +85,119 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
     return status;
 }
 
+/* ---- acknowledging ------------------------------------------------------------------------ */
+
+static bool row_is_acknowledged(MDB_val value)
+{
+    return value.mv_size == HEAD_SIZE;
+}
+
+/* Whether a row's event may have to be handed over again: it must be known then that it was refused. */
+static bool event_is_kept(journal *self, MDB_val row_key)
+{
+    if (row_key.mv_size != ENTRY_KEY_SIZE)
+        return false;
+    const unsigned char *bytes = row_key.mv_data;
+    const uint32_t number = utapi_journal_get_u32(bytes);
+    pthread_mutex_lock(&self->lock);
+    const journal_epoch *epoch = self->oldest;
+    while (epoch != NULL && epoch->number != number)
+        epoch = epoch->next_epoch;
+    const bool is_kept = epoch != NULL && utapi_journal_get_u64(bytes + 4) >= epoch->deleted;
+    pthread_mutex_unlock(&self->lock);
+    return is_kept;
+}
+
+/* Leaves the head of a row, or nothing. */
+static int row_acknowledge(MDB_cursor *cursor, MDB_val row_key, bool is_kept)
+{
+    static const unsigned char head[HEAD_SIZE] = {0};
+    unsigned char bytes[ENTRY_KEY_SIZE];
+    if (!is_kept)
+        return mdb_cursor_del(cursor, 0);
+    memcpy(bytes, row_key.mv_data, sizeof bytes);
+    MDB_val key = utapi_journal_val(bytes, sizeof bytes), value = utapi_journal_val(head, sizeof head);
+    return mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
+}
+
+/* Acknowledges the first so many rows that are not, and takes heads away that nobody needs any more. */
+static int rows_acknowledge(journal *self, MDB_txn *txn, uint64_t most, uint64_t *ret_heads)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    *ret_heads = 0;
+    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
+    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        const bool was = row_is_acknowledged(value), is_kept = event_is_kept(self, key);
+        if (!was && most == 0)
+            continue;
+        most -= !was;
+        *ret_heads += is_kept;
+        if (!was || !is_kept)
+            rc = row_acknowledge(cursor, key, is_kept);
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int acknowledgement_put(journal *self, MDB_txn *txn, const utapi_acknowledgement *now,
+                               const utapi_acknowledgement *before)
+{
+    uint64_t heads = 0;
+    int rc = rows_acknowledge(self, txn, now->refused - before->refused, &heads);
+    if (rc == 0)
+        rc = utapi_journal_number_put(self, txn, heads_name, heads);
+    if (rc == 0)
+        rc = utapi_journal_number_put(self, txn, refused_name, now->refused);
+    return rc == 0 ? utapi_journal_number_put(self, txn, lost_name, now->lost) : rc;
+}
+
+/* What is acknowledged afterwards. With `writing` held. */
+static utapi_status acknowledgement_judge(journal *self, const utapi_acknowledgement *what,
+                                          utapi_acknowledgement *ret, utapi_error *err)
+{
+    pthread_mutex_lock(&self->lock);
+    const uint64_t refused = self->refused, lost = self->lost;
+    *ret = self->acknowledged;
+    pthread_mutex_unlock(&self->lock);
+    if (what->refused > refused)
+        return utapi_fail(err, UTAPI_INVALID, "refused: no more than %llu were", (unsigned long long)refused);
+    if (what->lost > lost)
+        return utapi_fail(err, UTAPI_INVALID, "lost: no more than %llu were", (unsigned long long)lost);
+    ret->refused = what->refused > ret->refused ? what->refused : ret->refused;
+    ret->lost = what->lost > ret->lost ? what->lost : ret->lost;
+    return UTAPI_OK;
+}
+
+utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                       utapi_error *err)
+{
+    if (base->ops->apply != utapi_journal_apply)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
+    journal *self = (journal *)base;
+    MDB_txn *txn = NULL;
+    utapi_acknowledgement before = {.refused = 0}, now = before;
+    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    if (status != UTAPI_OK)
+        return status;
+    int rc = utapi_journal_acknowledged_load(self, txn, &before);
+    status = rc == 0 ? acknowledgement_judge(self, what, &now, err)
+                     : utapi_journal_fail(err, rc, "an acknowledgement");
+    if (status == UTAPI_OK) {
+        rc = acknowledgement_put(self, txn, &now, &before);
+        status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "an acknowledgement");
+    }
+    status = utapi_journal_write_end(self, txn, status, err);
+    if (status == UTAPI_OK) {
+        pthread_mutex_lock(&self->lock);
+        self->acknowledged = now;
+        pthread_mutex_unlock(&self->lock);
+    }
+    utapi_journal_write_leave(self);
+    return status;
+}
+
 /* ---- showing ------------------------------------------------------------------------------ */
 
 /* A row that cannot be read is shown as an event of which only that is known. */
@@ -102,7 +233,7 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
     while (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && !refused_show(value, on_refused, ctx))
+        if (rc == 0 && !row_is_acknowledged(value) && !refused_show(value, on_refused, ctx))
             break;
     }
     if (cursor != NULL)

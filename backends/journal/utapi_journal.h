@@ -35,12 +35,27 @@ UTAPI_MUST_USE utapi_status utapi_journal_open(utapi_backend *storage, const uta
 typedef bool utapi_refused_cb(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason);
 
 /**
- * Walks through the events that were kept aside, the oldest first.
+ * Walks through the events that were kept aside and not acknowledged, the oldest first.
  *
  * @param journal  from utapi_journal_open()
  * @return UTAPI_NOT_SUPPORTED if it is not a journal
  */
 UTAPI_MUST_USE utapi_status utapi_journal_refused(utapi_backend *journal, utapi_refused_cb *on_refused,
                                                   void *ctx, utapi_error *err);
+
+/** How many an operator has taken note of, ever: of utapi_stats.journal.refused and .lost, the oldest first. */
+typedef struct utapi_acknowledgement {
+    uint64_t refused, lost;
+} utapi_acknowledgement;
+
+/**
+ * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so: it
+ * may be repeated. Events that are acknowledged are dropped, so keep them elsewhere first.
+ *
+ * @return UTAPI_INVALID for more than there are; UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, and then
+ *         nothing is; UTAPI_UNCERTAIN
+ */
+UTAPI_MUST_USE utapi_status utapi_journal_acknowledge(utapi_backend *journal,
+                                                      const utapi_acknowledgement *what, utapi_error *err);
 
 #endif

@@ -473,9 +473,10 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     http_world *world = *state;
     utapi_stats stats = {.journal = {.capacity_bytes = 4096, .used_bytes = 100}};
     world->trouble.shown = &stats;
-    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
-                 "\"capacityBytes\":4096,\"refused\":0,\"lost\":0}}");
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
+        "\"capacityBytes\":4096,\"refused\":0,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     (void)snprintf(stats.trouble, sizeof stats.trouble, "127.0.0.1:6379: \"refused\"");
     stats.journal.waiting = 7;
@@ -484,7 +485,7 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
-        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0}}");
+        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats =
         (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
@@ -492,18 +493,33 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"18446744073709551615 events were lost by the storage, "
         "and the journal no longer had them\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,"
-        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807}}");
+        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
-    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"degraded\",\"trouble\":\"2 acknowledged events can never be counted: see "
-                 "journal/refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
-                 "\"capacityBytes\":1,\"refused\":2,\"lost\":0}}");
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: see "
+        "journal/refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+        "\"capacityBytes\":1,\"refused\":2,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    stats.journal.refused_acknowledged = 1;
+    http_call one_left = ask(world, "GET", "/_/healthcheck", "");
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 events were taken that can never"));
+    http_call_done(&one_left);
+
+    stats = (utapi_stats){
+        .journal = {
+            .capacity_bytes = 1, .refused = 2, .lost = 3, .refused_acknowledged = 2, .lost_acknowledged = 3}};
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+        "\"capacityBytes\":1,\"refused\":2,\"lost\":3,\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
 
     stats = (utapi_stats){.journal = {.capacity_bytes = 1}, .refuses = true, .trouble = "full"};
-    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
-                 "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
-                 "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0}}");
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 503,
+        "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
+        "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
@@ -554,6 +570,27 @@ static void events_kept_aside_are_listed(void **state)
     world->service.refused = walk_in_vain;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
                   "We encountered an internal error. Please try again.");
+}
+
+static utapi_status acknowledge_five(void *storage, uint64_t refused, uint64_t lost, utapi_error *err)
+{
+    (void)storage;
+    return refused == 5 && lost == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_INVALID, "refused: no more");
+}
+
+static void events_kept_aside_are_acknowledged(void **state)
+{
+    http_world *world = *state;
+    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{}"), 501, "NotImplemented",
+                  "there is no journal before the storage");
+    world->service.acknowledge = acknowledge_five;
+    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":5}"), 200, "");
+    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":6,\"lost\":1}"), 400,
+                  "InvalidParameterValue", "refused: no more");
+    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":-1}"), 400, "InvalidParameterValue",
+                  "lost: expected how many");
+    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "[]"), 400, "InvalidParameterValue",
+                  "expected an object with refused and lost");
 }
 
 /** Denied before any handler runs, or answered by one that answers at once: there is nothing to wait for. */
@@ -634,6 +671,7 @@ int main(int argc, char **argv)
         IN_WORLD(health_is_what_storage_says),
         IN_WORLD(health_tells_of_the_journal_and_of_trouble),
         IN_WORLD(events_kept_aside_are_listed),
+        IN_WORLD(events_kept_aside_are_acknowledged),
         IN_WORLD(other_addresses_are_denied),
         IN_WORLD(a_call_has_an_id_of_its_own),
     };

@@ -204,6 +204,45 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     assert_int_equal(seen, 2);
 }
 
+/* How many are shown, how many there ever were, and how many of those were acknowledged. */
+static void check_aside(bench *b, int shown, uint64_t refused, uint64_t acknowledged)
+{
+    const utapi_stats stats = bench_stats(b);
+    int seen = 0;
+    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
+    assert_int_equal(seen, shown);
+    assert_int_equal(stats.journal.refused, refused);
+    assert_int_equal(stats.journal.refused_acknowledged, acknowledged);
+}
+
+static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **state)
+{
+    bench *b = *state;
+    utapi_acknowledgement what = {.refused = 3};
+    b->server.poison = "poison";
+    CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
+    CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
+    bench_drained(b);
+    CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    what.refused = 1;
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
+    check_aside(b, 1, 2, 1);
+
+    server_lose(&b->server, 0); /* all is sent again: what was refused is known, acknowledged or not */
+    CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
+    while (bench_stats(b).journal.refused != 3)
+        usleep(1000);
+    bench_drained(b);
+    check_aside(b, 2, 3, 1);
+    bench_close(b);
+    bench_open(b);
+    check_aside(b, 2, 3, 1);
+    what.refused = 3;
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    check_aside(b, 0, 3, 3);
+}
+
 static void a_full_journal_says_so_and_recovers(void **state)
 {
     bench *b = *state;
@@ -301,6 +340,7 @@ int main(void)
         CASE(what_the_storage_lost_is_sent_again),
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
+        CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
         CASE(a_full_journal_says_so_and_recovers),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
         CASE(a_second_opener_is_refused),

@@ -192,7 +192,7 @@ class Operator(OnRedis):
             wait_for(lambda: health(server)["journal"]["refused"] == 2, "two events kept aside")
             wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
             self.assertEqual(health(server)["status"], "degraded")  # the figures lack them for good
-            self.assertIn("2 acknowledged events can never be counted", health(server)["trouble"])
+            self.assertIn("2 events were taken that can never be counted", health(server)["trouble"])
             check_counts(server, flow.counts(), since_ms)
             check_keys(redis, flow.counts())
             self.check_refused(server)
@@ -200,6 +200,29 @@ class Operator(OnRedis):
         with self.server_on(redis) as server:
             self.assertEqual(health(server)["journal"]["refused"], 2)
             self.check_refused(server)
+            self.check_acknowledged(server)
+        with self.server_on(redis) as server:
+            wait_for(lambda: health(server)["status"] == "ok", "no trouble, after a restart too")
+            self.assertEqual(health(server)["journal"]["refused"], 2)
+
+    def check_acknowledged(self, server):
+        """What is printed is dropped: nothing where it cannot be written."""
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            vain = subprocess.run([UTAPICTL, "journal", "--acknowledge", "-p", str(server.port)], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)  # fmt: skip
+        self.assertEqual(vain.returncode, 1)
+        self.assertIn("stay where they are", vain.stderr)
+        self.check_refused(server)
+        kept = self.utapictl(server, "journal", "--acknowledge")
+        self.assertEqual(kept.returncode, 0, kept.stderr)
+        self.assertEqual({json.loads(line)["bucket"] for line in kept.stdout.splitlines()}, {"full", "wrong"})
+        self.assertIn("no event was kept aside", self.utapictl(server, "journal", "--refused").stdout)
+        wait_for(lambda: health(server)["status"] == "ok", "no trouble any more")
+        seen = health(server)["journal"]
+        self.assertEqual((seen["refused"], seen["refusedAcknowledged"]), (2, 2))
+        self.assertIn("kept aside  2 events, all acknowledged\n", self.utapictl(server, "journal").stdout)
+        again = self.utapictl(server, "journal", "--acknowledge")
+        self.assertEqual((again.returncode, again.stdout), (0, ""))
 
     def check_refused(self, server):
         listed = self.utapictl(server, "journal", "--refused", "--json")

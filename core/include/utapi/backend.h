@@ -74,10 +74,12 @@ typedef struct utapi_stats {
     struct {
         uint64_t capacity_bytes; /* not zero where there is a journal */
         uint64_t used_bytes;
-        uint64_t waiting;  /* events taken and not yet stored behind it */
-        int64_t oldest_ms; /* wall clock at the taking of the oldest of them; 0: none waits */
-        uint64_t refused;  /* events kept aside, for they can never be stored */
-        uint64_t lost;     /* events that the storage lost and the journal no longer had */
+        uint64_t waiting;              /* events taken and not yet stored behind it */
+        int64_t oldest_ms;             /* wall clock at the taking of the oldest of them; 0: none waits */
+        uint64_t refused;              /* events that were ever kept aside, for they can never be stored */
+        uint64_t lost;                 /* events that the storage lost and the journal no longer had */
+        uint64_t refused_acknowledged; /* of them, those that an operator has taken note of */
+        uint64_t lost_acknowledged;
     } journal;
     bool refuses;      /* no event is taken now: trouble tells why */
     char trouble[160]; /* what is not well; "": all is well */
