@@ -9,8 +9,9 @@ import shutil
 import subprocess
 
 import redis_server
-from harness import AUTH_FILE, ROOT, UTAPID, Server, SystemTest, main, server_environment
+from harness import AUTH_FILE, ROOT, UTAPID, Server, SystemTest, main, now_ms, server_environment
 
+DAY_MS = 86_400_000
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 
 
@@ -51,6 +52,28 @@ class Documents(SystemTest):
         self.assertIn('"bucketName":"photos"', printed)
         self.assertIn('{"code":"InvalidParameterValue","message":"events[0].sizeDelta: expected an integer"}', printed)
         self.assertIn('{"storageUtilized":2000,"resource":"photos","level":"buckets"}', printed)
+
+    def test_a_late_write_of_a_node_writer_is_listed_once_the_summaries_are_dropped(self):
+        if redis_server.REDIS_SERVER is None:
+            self.skip_or_fail("there is no redis-server")
+        redis = redis_server.Redis(self.folder, durable="").start()
+        self.addCleanup(redis.kill)
+        first = now_ms() // DAY_MS * DAY_MS - 60 * DAY_MS
+        flow = f"s3:buckets:{first + DAY_MS}:photos:PutObject"
+        redis.command("SET", flow, 3)
+        with self.server("--redis", redis.uri, backend=None) as server:
+
+            def puts():
+                return server.list("buckets", ["photos"], [first, first + 50 * DAY_MS - 1])[0]["operations"]["s3:PutObject"]
+
+            self.assertEqual(puts(), 3)
+            redis_server.wait_for(lambda: redis.command("KEYS", "s3:buckets:photos:+utapid:[0-9m]*"), "summaries")
+            redis.command("INCRBY", flow, 4)
+            redis.command("SET", f"s3:buckets:{first}:photos:PutObject", 10)
+            self.assertEqual(puts(), 3)
+            script = "\n".join(commands_of("docs/operating-redis.md")).replace("redis-cli", f"redis-cli -s {redis.socket_path}")
+            subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL)
+            self.assertEqual(puts(), 17)
 
     def backend_of(self, example, *flags):
         """The storage that utapid takes for an example, of which only the ports and paths are the test's."""
