@@ -171,6 +171,15 @@ static utapi_status shifts_take(const redis_reading *reading, const redisReply *
     return UTAPI_OK;
 }
 
+/* A location's counter has a name of V1's own. */
+static utapi_status counter_corrupt(const redis_reading *reading, const redisReply *counter, utapi_error *err)
+{
+    redis_key key;
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name, "storageUtilized:counter");
+    return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
+                      counter->type == REDIS_REPLY_ERROR ? counter->str : "holds what nobody puts there");
+}
+
 /* Node clients add to what a location holds and leave no member: from the newest one on the counter tells. */
 static utapi_status location_take(const redis_reading *reading, const redisReply *newest,
                                   const redisReply *counter, state_floor floors[BOUND_COUNT],
@@ -184,7 +193,7 @@ static utapi_status location_take(const redis_reading *reading, const redisReply
         return status;
     if (counter->type != REDIS_REPLY_NIL &&
         (counter->type != REDIS_REPLY_STRING || !redis_read_integer(counter, &value)))
-        return redis_read_corrupt(reading, "storageUtilized:counter", counter, err);
+        return counter_corrupt(reading, counter, err);
     for (size_t b = 0; b < BOUND_COUNT; b++)
         if (!last.found || last.at <= bounds[b])
             floors[b].value = value;
@@ -224,7 +233,9 @@ utapi_status redis_states_take(const redis_reading *reading, redisReply *const *
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT; b++) {
             if (floors[s][b].value < INT64_MIN || floors[s][b].value > INT64_MAX)
-                return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits", state_names[s]);
+                return utapi_fail(err, UTAPI_OVERFLOW, "%s:%s:%.*s:%s: the total does not fit 64 bits",
+                                  reading->prefix, utapi_level_name(reading->level), (int)reading->name.size,
+                                  reading->name.data, state_names[s]);
             figures[s][b] = (int64_t)floors[s][b].value;
         }
     return UTAPI_OK;

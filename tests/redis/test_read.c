@@ -157,6 +157,10 @@ static void what_cannot_be_read_is_named(void **state)
     raw(r, "RPUSH s3:buckets:b:+utapid:shifts nonsense");
     CHECK_STATUS(UTAPI_CORRUPT, read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err);
     raw(r, "DEL s3:buckets:b:+utapid:shifts");
+    raw(r, "SADD s3:location:b:locationStorage text");
+    assert_int_equal(read_one(r, UTAPI_LOCATIONS, name, T0, &usage), UTAPI_CORRUPT);
+    assert_memory_equal(r->err.detail, "s3:location:b:locationStorage: ", 31);
+    utapi_error_clear(&r->err);
     CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the link is still good */
     assert_int_equal(puts_of(&usage), 1);
 }
