@@ -243,6 +243,27 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     check_aside(b, 0, 3, 3);
 }
 
+/* Nothing of them is left, not even a head, where they cannot be handed over again. */
+static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
+{
+    bench *b = *state;
+    const utapi_acknowledgement all = {.refused = 5};
+    bench_close(b);
+    b->options.keep_ms = 0;
+    bench_open(b);
+    b->server.poison = "poison";
+    CHECK_OK(bench_take(b, "poison", 5, 1), &b->err);
+    bench_drained(b);
+    bench_close(b);
+    bench_open(b);
+    check_aside(b, 5, 5, 0);
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &all, &b->err), &b->err);
+    check_aside(b, 0, 5, 5);
+    bench_close(b);
+    bench_open(b);
+    check_aside(b, 0, 5, 5);
+}
+
 static void a_full_journal_says_so_and_recovers(void **state)
 {
     bench *b = *state;
@@ -341,6 +362,7 @@ int main(void)
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
+        CASE(what_is_not_kept_any_more_is_acknowledged_too),
         CASE(a_full_journal_says_so_and_recovers),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
         CASE(a_second_opener_is_refused),
