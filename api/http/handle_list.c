@@ -11,6 +11,7 @@
 #include "utapi/scoped.h"
 #include "json/json_list.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /** What is asked for. */
@@ -134,8 +135,12 @@ static http_error read_usage(const http_service *service, const http_call *call,
     utapi_error_clear(&err);
     const utapi_status status = utapi_engine_list(service->engine, asked->level, names, asked->body.count,
                                                   asked->body.range, usages, &err);
-    if (status != UTAPI_OK)
-        return http_fail_question(failure, call, status, &err);
+    if (status != UTAPI_OK) {
+        char about[64];
+        (void)snprintf(about, sizeof about, "%zu names of %s", asked->body.count,
+                       utapi_level_name(asked->level));
+        return http_fail_question(failure, call, about, status, &err);
+    }
 
     *ret_body = json_answer(asked->level, &asked->body, usages, ret_size);
     return *ret_body != NULL ? HTTP_OK : http_fail(failure, HTTP_INTERNAL_ERROR, NULL);

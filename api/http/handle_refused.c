@@ -45,7 +45,8 @@ void handle_refused(const http_service *service, http_call *call)
         return;
     }
     free(body);
-    (void)http_fail_question(&failure, call, status != UTAPI_OK ? status : UTAPI_NO_MEMORY, &err);
+    (void)http_fail_question(&failure, call, "events kept aside",
+                             status != UTAPI_OK ? status : UTAPI_NO_MEMORY, &err);
     http_call_refuse(call, &failure);
 }
 

@@ -8,6 +8,7 @@
 #include "utapi/scoped.h"
 #include "json/json_list.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /** Splits "/v2/storage/{level}/{resource}"; the resource is the rest of the path, and still encoded. */
@@ -42,8 +43,11 @@ static http_error read_storage(const http_service *service, const http_call *cal
     utapi_error_clear(&err);
     int64_t bytes = 0;
     const utapi_status status = utapi_engine_storage(service->engine, level, stored, &bytes, &err);
-    if (status != UTAPI_OK)
-        return http_fail_question(failure, call, status, &err);
+    if (status != UTAPI_OK) {
+        char about[64];
+        (void)snprintf(about, sizeof about, "what one of %s stores", utapi_level_name(level));
+        return http_fail_question(failure, call, about, status, &err);
+    }
     *ret_body = json_storage_answer(level, name, bytes, ret_size);
     return *ret_body != NULL ? HTTP_OK : http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
 }

@@ -113,15 +113,26 @@ http_error http_fail_status(http_failure *failure, const http_call *call, utapi_
     }
 }
 
-http_error http_fail_question(http_failure *failure, const http_call *call, utapi_status status,
-                              const utapi_error *err)
+static bool may_pass(utapi_status status)
 {
-    const http_error error =
-        http_fail_status(failure, call, status == UTAPI_OVERFLOW ? UTAPI_CORRUPT : status, err);
-    if (error == HTTP_SERVICE_UNAVAILABLE)
-        return http_fail(failure, error,
+    return status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN || status == UTAPI_FENCED;
+}
+
+http_error http_fail_question(http_failure *failure, const http_call *call, const char *about,
+                              utapi_status status, const utapi_error *err)
+{
+    if (status == UTAPI_INVALID)
+        return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, "%s", err->detail);
+    const char *reason = *err->detail != '\0' ? err->detail : utapi_status_text(status);
+    log_write(may_pass(status) ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, call->request_id,
+              "a question about %s failed: %s", about, reason);
+    if (may_pass(status))
+        return http_fail(failure, HTTP_SERVICE_UNAVAILABLE,
                          "The storage does not answer, so usage cannot be read now. Try again.");
-    return error;
+    if (status == UTAPI_CORRUPT || status == UTAPI_OVERFLOW)
+        return http_fail(failure, HTTP_INTERNAL_ERROR,
+                         "What is stored has to be mended before it can be read: %s", reason);
+    return http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
 }
 
 /** A generator that is quick, not secret: request ids only need to differ (splitmix64). */

@@ -41,9 +41,14 @@ void http_call_refuse(http_call *call, const http_failure *failure);
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
                             const utapi_error *err);
 
-/** As http_fail_status(), for a question: no fault of its own can make it fail, so that an overflow is ours. */
-http_error http_fail_question(http_failure *failure, const http_call *call, utapi_status status,
-                              const utapi_error *err);
+/**
+ * As http_fail_status(), for a question: no fault of its own can make it fail, so that an overflow is ours. Where only
+ * mending what is stored helps, the client is told what it is.
+ *
+ * @param about  what was asked for, for the log: "3 names of buckets"
+ */
+http_error http_fail_question(http_failure *failure, const http_call *call, const char *about,
+                              utapi_status status, const utapi_error *err);
 
 http_handler_fn handle_acknowledge;
 http_handler_fn handle_health;

@@ -406,8 +406,12 @@ static void a_question_that_storage_cannot_answer_is_5xx(void **state)
                   "The storage does not answer, so usage cannot be read now. Try again.");
     world->trouble.read_says = UTAPI_CORRUPT;
     check_refusal(ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\"]}"), 500,
-                  "InternalError", "We encountered an internal error. Please try again.");
+                  "InternalError",
+                  "What is stored has to be mended before it can be read: trouble while reading");
     world->trouble.read_says = UTAPI_OVERFLOW;
+    check_refusal(ask(world, "GET", "/v2/storage/buckets/a", ""), 500, "InternalError",
+                  "What is stored has to be mended before it can be read: trouble while reading");
+    world->trouble.read_says = UTAPI_NO_MEMORY;
     check_refusal(ask(world, "GET", "/v2/storage/buckets/a", ""), 500, "InternalError",
                   "We encountered an internal error. Please try again.");
 }
@@ -569,7 +573,7 @@ static void events_kept_aside_are_listed(void **state)
 
     world->service.refused = walk_in_vain;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
-                  "We encountered an internal error. Please try again.");
+                  "What is stored has to be mended before it can be read: trouble");
 }
 
 static utapi_status acknowledge_five(void *storage, uint64_t refused, uint64_t lost, utapi_error *err)

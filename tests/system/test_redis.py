@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from flowing import check_counts, check_keys, flowing, health, settle
-from harness import UTAPICTL, SystemTest, main, now_ms, put_object, server_environment
+from harness import UTAPICTL, SystemTest, main, now_ms, put_object, range_around, server_environment
 from redis_server import REDIS_SERVER, Redis, wait_for
 
 CLOUDSERVER = {
@@ -80,6 +80,20 @@ class Configuration(OnRedis):
             self.assertEqual(health(server)["status"], "degraded")
 
 
+class WrongKeys(OnRedis):
+    def test_a_key_of_another_type_is_named(self):
+        redis = self.redis().start()
+        redis.command("SET", "s3:buckets:photos:storageUtilized", "text")
+        with self.server_on(redis, "--no-auth", auth_file=None) as server:
+            body = json.dumps({"buckets": ["photos", "other"], "timeRange": range_around(now_ms())})
+            status, answer = server.request("POST", "/buckets?Action=ListMetrics", body)
+            self.assertEqual((status, json.loads(answer)["code"]), (500, "InternalError"))
+            self.assertIn("has to be mended before it can be read: s3:buckets:photos:storageUtilized: WRONGTYPE",
+                          json.loads(answer)["message"])  # fmt: skip
+            line = next(line for line in server.log().splitlines() if "WRONGTYPE" in line)
+            self.assertRegex(line, r'"error".*"a question about 2 names of buckets failed: s3:buckets:photos:storageUtilized: ')
+
+
 class WithoutRedis(OnRedis):
     def test_it_starts_takes_events_and_catches_up(self):
         redis = self.redis()
@@ -109,6 +123,7 @@ class WithoutRedis(OnRedis):
         self.assertEqual((response.status, body["code"]), (503, "ServiceUnavailable"))
         self.assertIn("usage cannot be read now", body["message"])
         self.assertGreater(int(response.headers["Retry-After"]), 0)
+        self.assertRegex(server.log(), r'"warn".*"a question about what one of buckets stores failed: Redis at ')
 
     def test_events_taken_without_redis_outlive_a_restart(self):
         redis = self.redis()
