@@ -34,6 +34,16 @@ uint64_t redis_link_generation(const redis_link *link)
     return link->generation;
 }
 
+void redis_link_pin(redis_link *link, bool pinned)
+{
+    link->pinned = pinned;
+}
+
+bool redis_link_is_pinned(const redis_link *link)
+{
+    return link->pinned;
+}
+
 /* ---- failures ----------------------------------------------------------------------------- */
 
 /* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY). Any other
@@ -96,6 +106,8 @@ static utapi_status link_ready(redis_link *link, const redis_args *args, utapi_e
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
     if (link->context != NULL && link_is_stale(link))
         redis_link_drop(link);
+    if (link->context == NULL && link->pinned)
+        return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: the connection was lost between two commands");
     return redis_link_connect(link, err);
 }
 

@@ -52,6 +52,13 @@ void redis_link_free(redis_link *link);
 /** Raised by each connection that was made: what was remembered of the server may be wrong since. */
 uint64_t redis_link_generation(const redis_link *link);
 
+/**
+ * Pins a link to the connection that it has, for commands that must all be answered by one server, or lets it go. While it
+ * is pinned a lost connection is not made anew: commands answer UTAPI_UNCERTAIN, and were not sent.
+ */
+void redis_link_pin(redis_link *link, bool pinned);
+bool redis_link_is_pinned(const redis_link *link);
+
 /** Sends a command and waits for its reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
 UTAPI_MUST_USE utapi_status redis_link_ask(redis_link *link, redis_args *args, redisReply **ret,
                                            utapi_error *err);

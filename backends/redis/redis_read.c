@@ -144,10 +144,11 @@ static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_err
     return UTAPI_OK;
 }
 
-/* Reads the clock and the marks. */
+/* Reads the clock and the marks. From there on all of an answer comes from one server: what follows is judged by them. */
 static utapi_status look(redis_reading *reading, utapi_error *err)
 {
     redisReply *replies[1 + REDIS_MARKS_COMMANDS] = {0};
+    redis_link_pin(reading->link, false);
     redis_args_add(&reading->args, "TIME");
     utapi_status status = redis_read_queue(reading, err);
     if (status == UTAPI_OK)
@@ -158,6 +159,7 @@ static utapi_status look(redis_reading *reading, utapi_error *err)
         status = now_take(replies[0], &reading->now_ms, err);
     if (status == UTAPI_OK)
         status = redis_marks_take(reading, replies + 1, &reading->marks, err);
+    redis_link_pin(reading->link, true);
     for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS; i++)
         freeReplyObject(replies[i]);
     return status;
@@ -290,6 +292,7 @@ static utapi_status query_answer(redis_backend *backend, redis_link *link, const
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};
     const utapi_status status = query_read(&reading, query, &of, ret, ret_fence, err);
     reading_drain(&reading);
+    redis_link_pin(link, false);
     redis_marks_done(&reading.marks);
     redis_marks_done(&of.marks);
     redis_args_done(&reading.args);

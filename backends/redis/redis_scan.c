@@ -44,24 +44,46 @@ static utapi_status scan_ask(redis_link *link, const char *pattern, const scan_c
     return status;
 }
 
+static utapi_status keys_tell(const redisReply *keys, redis_scan_fn *on_key, void *ctx, bool *ret_stop,
+                              utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; status == UTAPI_OK && i < keys->elements && !*ret_stop; i++) {
+        const redisReply *key = keys->element[i];
+        if (key->type == REDIS_REPLY_STRING)
+            status = on_key(ctx, (utapi_string){key->str, key->len}, ret_stop, err);
+    }
+    return status;
+}
+
+/* One step; moves the cursor on. */
+static utapi_status scan_step(redis_link *link, const char *pattern, scan_cursor *cursor,
+                              redis_scan_fn *on_key, void *ctx, bool *ret_stop, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const utapi_status status = scan_ask(link, pattern, cursor, &reply, err);
+    redis_link_pin(link, true); /* another server knows nothing of this cursor */
+    if (status != UTAPI_OK)
+        return status;
+    memcpy(cursor->digits, reply->element[0]->str, reply->element[0]->len + 1);
+    const utapi_status told = keys_tell(reply->element[1], on_key, ctx, ret_stop, err);
+    *ret_stop |= strcmp(cursor->digits, "0") == 0;
+    return told;
+}
+
 utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms, redis_scan_fn *on_key,
                         void *ctx, utapi_error *err)
 {
+    const bool was_pinned = redis_link_is_pinned(link);
     scan_cursor cursor = {"0"};
-    do {
-        UTAPI_AUTO(redisReply) *reply = NULL;
-        bool stop = false;
-        utapi_status status = scan_ask(link, pattern, &cursor, &reply, err);
-        for (size_t i = 0; status == UTAPI_OK && i < reply->element[1]->elements && !stop; i++) {
-            const redisReply *key = reply->element[1]->element[i];
-            if (key->type == REDIS_REPLY_STRING)
-                status = on_key(ctx, (utapi_string){key->str, key->len}, &stop, err);
-        }
-        if (status != UTAPI_OK || stop)
-            return status;
+    bool stop = false;
+    utapi_status status = scan_step(link, pattern, &cursor, on_key, ctx, &stop, err);
+    while (status == UTAPI_OK && !stop) {
         if (redis_monotonic_ms() > give_up_ms)
-            return utapi_fail(err, UTAPI_UNAVAILABLE, "walking through the keys of Redis takes too long");
-        memcpy(cursor.digits, reply->element[0]->str, reply->element[0]->len + 1);
-    } while (strcmp(cursor.digits, "0") != 0);
-    return UTAPI_OK;
+            status = utapi_fail(err, UTAPI_UNAVAILABLE, "walking through the keys of Redis takes too long");
+        else
+            status = scan_step(link, pattern, &cursor, on_key, ctx, &stop, err);
+    }
+    redis_link_pin(link, was_pinned);
+    return status;
 }

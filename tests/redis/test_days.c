@@ -2,9 +2,12 @@
 /* test_days.c - summaries of closed days: made once, dropped, made again, and never stored when they may be wrong. */
 #include "reading.h"
 
+#include "redis_read.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The first days of a range hold flows of every kind. */
 static int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days)
@@ -266,6 +269,40 @@ static void a_question_ends_when_its_time_is_over(void **state)
     CHECK_OK(utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err), &r->err);
 }
 
+typedef struct interrupted {
+    reading *r;
+    size_t keys;
+} interrupted;
+
+/* What a Sentinel does to the connections of a former master. */
+static utapi_status interrupt(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+{
+    interrupted *me = ctx;
+    (void)key;
+    (void)stop;
+    (void)err;
+    if (me->keys++ == 0)
+        raw(me->r, "CLIENT KILL TYPE normal");
+    return UTAPI_OK;
+}
+
+/* A cursor means nothing to another server, nor to the same one after a start. */
+static void a_walk_does_not_go_on_over_another_connection(void **state)
+{
+    reading *r = *state;
+    interrupted me = {.r = r};
+    write_others(r, 5000);
+    redis_link *link = redis_pool_take(r->backend.pool);
+    assert_non_null(link);
+    assert_int_equal(redis_scan(link, "*", REDIS_NEVER, interrupt, &me, &r->err), UTAPI_UNCERTAIN);
+    assert_in_range(me.keys, 1, 4999);
+    me.keys = 1; /* it is not interrupted again */
+    utapi_error_clear(&r->err);
+    CHECK_OK(redis_scan(link, "other:*", REDIS_NEVER, interrupt, &me, &r->err), &r->err);
+    assert_in_range(me.keys, 5001, SIZE_MAX);
+    redis_pool_give(r->backend.pool, link);
+}
+
 /* ---- blocks of days ----------------------------------------------------------------------- */
 
 static long long blocks(reading *r, const char *name)
@@ -511,13 +548,16 @@ static void a_late_write_is_in_the_next_answer(void **state)
 typedef struct backlog {
     reading *r;
     atomic_bool stop;
+    atomic_uint written;
 } backlog;
 
 static void *backlog_run(void *ctx)
 {
     backlog *me = ctx;
-    while (!atomic_load(&me->stop))
+    while (!atomic_load(&me->stop)) {
         write_put(me->r, "b", closed_day(me->r, 0));
+        atomic_fetch_add(&me->written, 1);
+    }
     return NULL;
 }
 
@@ -530,6 +570,8 @@ static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     const int64_t sum = write_days(r, "b", first, 5);
     assert_int_equal(pthread_create(&writer, NULL, backlog_run, &late), 0);
+    while (atomic_load(&late.written) == 0)
+        usleep(1000);
     const utapi_usage others = ask_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
     const long long made = summaries(r, "b");
     const utapi_usage both = ask_bucket(r, "b", first, closed_day(r, 0) + DAY - INTERVAL);
@@ -663,6 +705,7 @@ int main(void)
         READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
         READING_CASE(one_walk_serves_all_names_of_a_question),
         READING_CASE(a_question_ends_when_its_time_is_over),
+        READING_CASE(a_walk_does_not_go_on_over_another_connection),
         READING_CASE(thirty_two_days_have_one_summary_together),
         READING_CASE(a_block_that_is_missing_hides_no_other_day),
         READING_CASE(a_block_goes_with_any_of_its_days),

@@ -76,6 +76,23 @@ static void a_connection_that_was_closed_while_idle_is_replaced(void **state)
     assert_int_equal(fake_redis_connections(&l->fake), 2);
 }
 
+/* What begins on one server is not finished on another. */
+static void a_pinned_link_makes_no_other_connection(void **state)
+{
+    linking *l = *state;
+    fake_redis_rule(&l->fake, "PING", "+PONG\r\n", 1, FAKE_HANGS_UP);
+    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    redis_link_pin(l->link, true);
+    struct pollfd closed = {.fd = l->link->context->fd, .events = POLLIN};
+    assert_int_equal(poll(&closed, 1, 10000), 1);
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(UTAPI_UNCERTAIN, linking_ask(l, "PING"), &l->err);
+    assert_int_equal(fake_redis_connections(&l->fake), 1);
+    redis_link_pin(l->link, false);
+    CHECK_OK(linking_run(l), &l->err);
+    assert_int_equal(fake_redis_connections(&l->fake), 2);
+}
+
 /* ---- replies that refuse ------------------------------------------------------------------ */
 
 typedef struct refusal {
@@ -218,6 +235,7 @@ int main(void)
         LINKING_CASE(a_server_that_never_answers_is_given_up_in_time),
         LINKING_CASE(a_reply_that_is_none_is_uncertain),
         LINKING_CASE(a_connection_that_was_closed_while_idle_is_replaced),
+        LINKING_CASE(a_pinned_link_makes_no_other_connection),
         LINKING_CASE(each_refusal_has_its_status_and_its_way_on),
         LINKING_CASE(a_script_that_was_flushed_is_loaded_and_run_again),
         LINKING_CASE(a_script_that_stays_away_is_tried_once_more_and_not_for_ever),
