@@ -31,31 +31,25 @@ static int uuid_order(const void *left_entry, const void *right_entry)
 {
     const utapi_entry *left = *(const utapi_entry *const *)left_entry;
     const utapi_entry *right = *(const utapi_entry *const *)right_entry;
-    const int order = utapi_string_compare(left->uuid, right->uuid);
-    if (order != 0)
-        return order;
     if (left->uuid_time_ms != right->uuid_time_ms)
         return left->uuid_time_ms < right->uuid_time_ms ? -1 : 1;
-    return (left > right) - (left < right);
+    const int order = utapi_string_compare(left->uuid, right->uuid);
+    return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* Finds what the batch brings twice: the later one is the repetition. */
-static utapi_status repetitions_find(const redis_writing *writing, utapi_error *err)
+/* Puts the entries that have a uuid in order, and finds what the batch brings twice: the later one is the repetition. */
+static void uuids_list(redis_writing *writing)
 {
     const utapi_batch *batch = writing->batch;
-    UTAPI_AUTO_FREE const utapi_entry **order = malloc((batch->count + 1) * sizeof *order);
-    size_t count = 0;
-    if (order == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu uuids", batch->count);
+    const utapi_entry **order = writing->uuids;
     for (size_t i = 0; i < batch->count; i++)
         if (batch->entries[i].uuid.size > 0)
-            order[count++] = &batch->entries[i];
-    qsort(order, count, sizeof *order, uuid_order);
-    for (size_t i = 1; i < count; i++)
+            order[writing->uuid_count++] = &batch->entries[i];
+    qsort(order, writing->uuid_count, sizeof *order, uuid_order);
+    for (size_t i = 1; i < writing->uuid_count; i++)
         if (order[i]->uuid_time_ms == order[i - 1]->uuid_time_ms &&
             utapi_string_equal(order[i]->uuid, order[i - 1]->uuid))
             writing->skip[order[i] - batch->entries] = true;
-    return UTAPI_OK;
 }
 
 /* ---- marks of forgotten resources --------------------------------------------------------- */
@@ -156,7 +150,7 @@ static utapi_status on_known(redis_writing *writing, const redisReply *reply, ut
         const unsigned long long index = text.size > 0 ? strtoull(text.data, NULL, 10) : ULLONG_MAX;
         if (index >= writing->uuid_count)
             return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
-        writing->skip[writing->uuid_entry[index]] = true;
+        writing->skip[writing->uuids[index] - writing->batch->entries] = true;
     }
     return UTAPI_OK;
 }
@@ -296,12 +290,10 @@ utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adj
 {
     const utapi_batch nothing = {.count = 0};
     bool skip = false;
-    size_t uuid_entry = 0;
     utapi_applied applied;
     redis_writing writing = {.self = (redis_backend *)base,
                              .batch = &nothing,
                              .skip = &skip,
-                             .uuid_entry = &uuid_entry,
                              .adjustments = adjustments,
                              .adjustment_count = count};
     const utapi_status status = adjustments_check(adjustments, count, err);
@@ -314,15 +306,15 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
     redis_backend *self = (redis_backend *)base;
     redis_writing writing = {.self = self, .batch = batch};
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
-    UTAPI_AUTO_FREE size_t *uuid_entry = calloc(batch->count + 1, sizeof *uuid_entry);
-    if (skip == NULL || uuid_entry == NULL)
+    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((batch->count + 1) * sizeof *uuids);
+    if (skip == NULL || uuids == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     writing.skip = skip;
-    writing.uuid_entry = uuid_entry;
-    utapi_status status = entries_check(batch, err);
-    if (status == UTAPI_OK && self->window_ms > 0)
-        status = repetitions_find(&writing, err);
+    writing.uuids = uuids;
+    const utapi_status status = entries_check(batch, err);
     if (status != UTAPI_OK)
         return status;
+    if (self->window_ms > 0)
+        uuids_list(&writing);
     return writing_send(&writing, ret, err);
 }

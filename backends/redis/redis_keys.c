@@ -95,14 +95,6 @@ void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char wri
     }
 }
 
-void redis_key_seen(redis_key *ret, const char *prefix, int64_t time_ms, utapi_string uuid)
-{
-    redis_key_own(ret, prefix, "seen:");
-    key_add_number(ret, time_ms);
-    key_add(ret, ":", 1);
-    key_add(ret, uuid.data, uuid.size);
-}
-
 void redis_key_own(redis_key *ret, const char *prefix, const char *what)
 {
     key_begin(ret, prefix, "utapid");

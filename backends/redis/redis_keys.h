@@ -25,10 +25,19 @@
  *     P:utapid:identity                  of the database: made at the first connection
  *     P:utapid:fence:W                   where the writer's fence stands; goes ten years after its last hand-over. A journal
  *                                        that is started or restored later than that counts what it kept twice
- *     P:utapid:seen:<time>:<uuid>        when a uuid was taken
+ *     P:utapid:seen:T:S                  hash, field: "<time>:<uuid>", value: when it was taken. T: the day of the taking at
+ *                                        Redis's clock (where the window is longer than a day: the window), S: the slice of
+ *                                        REDIS_SEEN_MS that the uuid's own time lies in, both counted from 1970; <time>: from
+ *                                        the slice's beginning, in ms
+ *     P:utapid:seen                      sorted set, member: such a hash, score: when it goes, at Redis's clock
  *     P:utapid:due                       sorted set, score: when to forget, member: the bucket
  *     P:utapid:shifting                  set of "L:N" with shifts to work off
  *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
+ *
+ * A uuid that comes again has the time that it came with before, so it is looked for in one slice, of this day and the last.
+ * A hash goes when the window has passed since the last taking into it; the day in its name ends those whose uuids come
+ * without a time, or always with the same. It may hold millions, and Redis frees what it lets expire before it does anything
+ * else: half a second for a million fields. So a hash does not expire: scripts UNLINK what is over.
  *
  * A day is closed when Redis's clock says that it ended REDIS_CLOSING_MS ago. Node writers count at their own clocks'
  * present, which is within REDIS_CLOSING_MS of Redis's, and none of them is older than Utapi: so what a reader must look
@@ -44,6 +53,9 @@
 #define REDIS_DAY_MS     INT64_C(86400000)
 #define REDIS_CLOSING_MS INT64_C(3600000)
 #define REDIS_FIRST_DAY  INT64_C(1451606400000) /* 2016-01-01: there was no Utapi before */
+
+/** Uuids whose times lie in the same so many milliseconds are kept together. */
+enum { REDIS_SEEN_MS = 1000 };
 
 /** Days that have one summary together; lua/forgetting.lua has it too. */
 enum { REDIS_BLOCK_DAYS = 32 };
@@ -79,9 +91,6 @@ void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utap
 
 /** P:utapid:fence:W. */
 void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);
-
-/** P:utapid:seen:<time>:<uuid>. */
-void redis_key_seen(redis_key *ret, const char *prefix, int64_t time_ms, utapi_string uuid);
 
 /** P:utapid:<what>. */
 void redis_key_own(redis_key *ret, const char *prefix, const char *what);

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was taken. */
+enum { UUIDS_MOST = 2000 };
+
 #define METRIC(metric) (UINT64_C(1) << (metric))
 #define STATES         (METRIC(UTAPI_STORAGE_UTILIZED) | METRIC(UTAPI_NUMBER_OF_OBJECTS))
 #define COUNT_OF(name) METRIC((unsigned)UTAPI_FIRST_OPERATION + (unsigned)UTAPI_OP_##name)
@@ -157,25 +160,46 @@ static utapi_status runs_add(redis_writing *writing, utapi_error *err)
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
-/* The keys: the fence, and a place for each uuid. */
-static void keys_add(redis_writing *writing)
+static void fence_key_add(redis_writing *writing)
 {
-    redis_key key;
-    const char *prefix = writing->self->uri.prefix;
-    const utapi_batch *batch = writing->batch;
-    writing->uuid_count = 0;
-    for (size_t i = 0; i < batch->count && writing->self->window_ms > 0; i++)
-        if (batch->entries[i].uuid.size > 0 && !writing->skip[i])
-            writing->uuid_entry[writing->uuid_count++] = i;
-    redis_args_number(&writing->args, 1 + (int64_t)writing->uuid_count);
-    key.size = 0;
-    if (utapi_fence_is_set(&batch->fence))
-        redis_key_fence(&key, prefix, batch->fence.writer);
+    redis_key key = {.size = 0};
+    if (utapi_fence_is_set(&writing->batch->fence))
+        redis_key_fence(&key, writing->self->uri.prefix, writing->batch->fence.writer);
+    redis_args_add(&writing->args, "1");
     redis_args_key(&writing->args, &key);
-    for (size_t i = 0; i < writing->uuid_count; i++) {
-        const utapi_entry *entry = &batch->entries[writing->uuid_entry[i]];
-        redis_key_seen(&key, prefix, entry->uuid_time_ms, entry->uuid);
-        redis_args_key(&writing->args, &key);
+}
+
+static int64_t slice_of(const utapi_entry *entry)
+{
+    return entry->uuid_time_ms / REDIS_SEEN_MS;
+}
+
+static void uuid_add(redis_args *args, const utapi_entry *entry)
+{
+    char text[24 + UTAPI_NAME_MAX];
+    const int size = snprintf(text, sizeof text, "%d:", (int)(entry->uuid_time_ms % REDIS_SEEN_MS));
+    memcpy(text + size, entry->uuid.data, entry->uuid.size);
+    redis_args_copy(args, text, (size_t)size + entry->uuid.size);
+}
+
+/* Uuids, those of a slice of their own times together. */
+static void uuids_add(redis_writing *writing)
+{
+    const utapi_entry **uuids = writing->uuids;
+    size_t count = 0;
+    for (size_t i = 0; i < writing->uuid_count; i++)
+        if (!writing->skip[uuids[i] - writing->batch->entries])
+            uuids[count++] = uuids[i];
+    writing->uuid_count = count;
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && end - i < UUIDS_MOST && slice_of(uuids[end]) == slice_of(uuids[i]))
+            end++;
+        redis_args_add(&writing->args, "U");
+        redis_args_number(&writing->args, slice_of(uuids[i]));
+        redis_args_number(&writing->args, (int64_t)(end - i));
+        for (; i < end; i++)
+            uuid_add(&writing->args, uuids[i]);
     }
 }
 
@@ -214,7 +238,7 @@ utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
     const utapi_batch *batch = writing->batch;
     redis_unique(writing->self, unique);
     redis_args_clear(args);
-    keys_add(writing);
+    fence_key_add(writing);
     redis_args_add(args, writing->self->uri.prefix);
     fence_number_add(args, batch->fence.from);
     fence_number_add(args, batch->fence.to);
@@ -223,6 +247,7 @@ utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
     redis_args_number(args, writing->self->window_ms);
     redis_args_copy(args, unique, strlen(unique));
     redis_args_add(args, writing->marks != NULL || writing->adjustments != NULL ? "1" : "0");
+    uuids_add(writing);
     for (size_t i = 0; i < writing->adjustment_count; i++)
         adjustment_add(args, &writing->adjustments[i]);
     const utapi_status status = runs_add(writing, err);

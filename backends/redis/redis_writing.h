@@ -21,8 +21,9 @@ typedef struct redis_mark {
 typedef struct redis_writing {
     redis_backend *self;
     const utapi_batch *batch;
-    bool *skip;         /* owned; for each entry: its uuid was taken before */
-    size_t *uuid_entry; /* owned; the entry of each uuid that is sent */
+    bool *skip; /* for each entry: its uuid was taken before */
+    const utapi_entry *
+        *uuids; /* the entries that have one, by its time, and each uuid's first before its repetitions */
     size_t uuid_count;
     redis_mark *marks; /* owned; in the order of the fold; NULL: not looked up */
     size_t mark_count;

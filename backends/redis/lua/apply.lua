@@ -3,20 +3,23 @@
 -- apply.lua - one hand-over, all of it or nothing.
 --
 -- A script is not rolled back: so every key is looked at before the first one is written, and what cannot be stored is
--- answered with a word and the culprit. KEYS: the writer's fence ("" without one), then a key for each uuid.
+-- answered with a word and the culprit. KEYS: the writer's fence ("" without one).
 -- ARGV: prefix, from, to, now, taken, window, unique, 1 if marks of forgotten buckets were looked up; then operations,
 -- each a letter and its words:
+--     U slice n uuid...                           uuids of a slice (redis_keys.h), not more than 2,000
 --     C level name interval n (metric delta)...   a cell's deltas
 --     M level name mark                           the mark that the caller found for a resource; "" for none
 --     F level name time                           forgets it
 --     A bucket at                                 appoints the forgetting of a bucket
 --     P channel message                           tells those who listen
 local ARGV, KEYS = ARGV, KEYS
-local P, FROM, TO, NOW, TAKEN, WINDOW, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local P, FROM, TO, NOW, TAKEN, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
+local WINDOW = tonumber(ARGV[6])
 local MARKS_KNOWN = ARGV[8] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, '1451606400000'
 local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
-local now, redis_now = tonumber(NOW), call('TIME')[1] * 1000
+local clock = call('TIME')
+local now, redis_now = tonumber(NOW), clock[1] * 1000 + math.floor(clock[2] / 1000)
 local uniques, budget = 0, 64
 
 local function unique_next()
@@ -32,7 +35,7 @@ end
 
 -- ---- what is asked for -------------------------------------------------------------------
 
-local steps, cells, marks = {}, {}, {}
+local steps, cells, marks, slices = {}, {}, {}, {}
 local at, words = 9, #ARGV
 while at <= words do
     local kind = ARGV[at]
@@ -43,13 +46,17 @@ while at <= words do
         step.first, step.last = at + 5, at + 3 + 2 * tonumber(ARGV[at + 4])
         cells[#cells + 1] = step
         at = step.last + 2
+    elseif kind == 'U' then
+        step.slice, step.first, step.last = ARGV[at + 1], at + 3, at + 2 + tonumber(ARGV[at + 2])
+        slices[#slices + 1] = step
+        at = step.last + 1
     else
         step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
     end
     if kind == 'M' then
         marks[#marks + 1] = step
-    else
+    elseif kind ~= 'U' then
         steps[#steps + 1] = step
     end
 end
@@ -69,27 +76,38 @@ if #due > 0 then
     return due
 end
 
+local SEEN, PERIOD = P .. ':utapid:seen', math.max(WINDOW, DAY)
+local function seen_of(period, slice)
+    return SEEN .. format(':%d:', period) .. slice
+end
+
+local known, uuids = {'KNOWN'}, 0
+local period = math.floor(redis_now / PERIOD)
+for _, each in ipairs(slices) do
+    for past = math.floor((redis_now - WINDOW) / PERIOD), period do
+        local taken = call('HMGET', seen_of(past, each.slice), unpack(ARGV, each.first, each.last))
+        for i = 1, #taken do
+            if taken[i] and TAKEN - taken[i] <= WINDOW then
+                known[#known + 1] = tostring(uuids + i - 1)
+            end
+        end
+    end
+    uuids = uuids + each.last - each.first + 1
+end
+if #known > 1 then
+    return known
+end
+
 local CHUNK = 4000
-local function values_of(keys, first)
+local function values_of(keys)
     local values = {}
-    for from = first, #keys, CHUNK do
+    for from = 1, #keys, CHUNK do
         local some = call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))
         for i = 1, #some do
             values[from + i - 1] = some[i]
         end
     end
     return values
-end
-
-local known = {'KNOWN'}
-local taken = values_of(KEYS, 2)
-for i = 2, #KEYS do
-    if taken[i] and TAKEN - taken[i] <= tonumber(WINDOW) then
-        known[#known + 1] = tostring(i - 2)
-    end
-end
-if #known > 1 then
-    return known
 end
 
 if not MARKS_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
@@ -117,7 +135,7 @@ for _, cell in ipairs(cells) do
         key_at[i] = n
     end
 end
-local totals, absent, sums, amounts = values_of(keys, 1), {}, {}, {}
+local totals, absent, sums, amounts = values_of(keys), {}, {}, {}
 for n, key in ipairs(keys) do
     local text = totals[n]
     if not text then
@@ -268,8 +286,23 @@ end
 for _, step in ipairs(steps) do
     perform[step.kind](step)
 end
-for i = 2, #KEYS do
-    call('SET', KEYS[i], TAKEN, 'PX', WINDOW)
+
+-- What Redis packs as a list it looks through from end to end for each field; a value that is too long for that makes it
+-- a table from the start.
+local UNPACKED = string.rep('.', 65)
+for _, each in ipairs(slices) do
+    local key = seen_of(period, each.slice)
+    local words = {'', UNPACKED}
+    for i = each.first, each.last do
+        words[#words + 1], words[#words + 2] = ARGV[i], TAKEN
+    end
+    call('HSET', key, unpack(words))
+    call('ZADD', SEEN, 'GT', format('%d', redis_now + WINDOW), key)
+end
+local over = call('ZRANGEBYSCORE', SEEN, '-inf', format('(%d', redis_now), 'LIMIT', 0, math.min(8 + #slices, CHUNK))
+if #over > 0 then
+    call('UNLINK', unpack(over))
+    call('ZREM', SEEN, unpack(over))
 end
 if KEYS[1] ~= '' then
     call('SET', KEYS[1], TO, 'PX', '315360000000') -- ten years: redis_keys.h
