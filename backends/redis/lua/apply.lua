@@ -24,7 +24,7 @@ local uniques, budget = 0, 64
 
 local function unique_next()
     uniques = uniques + 1
-    return UNIQUE .. format('%d', uniques)
+    return UNIQUE .. format('-%d', uniques)
 end
 
 -- Where a cell's flows are kept: their metric comes last.
@@ -119,14 +119,19 @@ for _, each in ipairs(marks) do
     end
 end
 
--- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to. Cells come in the order
--- of their intervals, so what a state comes to on the way is what its rows come to.
-local keys, place, key_at = {}, {}, {}
+-- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to, `set_at` where a state's
+-- members are. Cells come in the order of their intervals, so what a state comes to on the way is what its rows come to.
+local keys, place, key_at, set_at = {}, {}, {}, {}
 for _, cell in ipairs(cells) do
     local flows = flows_of(cell)
     for i = cell.first, cell.last, 2 do
-        local metric = ARGV[i]
-        local key = STATES[metric] and counter_of(P, cell.level, cell.name, metric) or flows .. metric
+        local metric, key = ARGV[i], nil
+        if STATES[metric] then
+            set_at[i] = cell.prefix .. metric
+            key = counter_of(P, cell.level, cell.name, metric, set_at[i])
+        else
+            key = flows .. metric
+        end
         local n = place[key]
         if not n then
             n = #keys + 1
@@ -168,12 +173,13 @@ for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
 end
 
 -- Which states have members already that are newer than what comes.
-local newer = {}
+local newer, pcall = {}, redis.pcall
 for _, cell in ipairs(cells) do
+    local after = '(' .. cell.interval
     for i = cell.first, cell.last, 2 do
-        if STATES[ARGV[i]] then
-            local key = cell.prefix .. ARGV[i]
-            local count = redis.pcall('ZCOUNT', key, '(' .. cell.interval, '+inf')
+        local key = set_at[i]
+        if key then
+            local count = pcall('ZCOUNT', key, after, '+inf')
             if type(count) == 'table' then
                 return {'CORRUPT', key}
             end
@@ -193,8 +199,8 @@ local noted = 0
 
 -- The delta reaches the interval's own state and every later one, the newest first; what is more than this script may
 -- do is noted for later (shift.lua). The newest is never left out, so that a later write finds it right.
-local function state_shift(cell, metric, amount)
-    local key, interval = cell.prefix .. metric, cell.interval
+local function state_shift(cell, metric, key, amount)
+    local interval = cell.interval
     local members = call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
                                math.max(budget, 1) + 1)
     local most = math.min(#members / 2, math.max(budget, 1))
@@ -214,16 +220,14 @@ end
 
 local written = {} -- the newest interval that this script wrote of a state: a forgetting parts cells from earlier ones
 
-local function state_add(cell, at)
-    local metric, amount, n = ARGV[at], amounts[at], key_at[at]
-    call('INCRBY', keys[n], ARGV[at + 1])
+local function state_add(cell, at, key, unique)
+    local amount, n = amounts[at], key_at[at]
     totals[n] = add(totals[n], amount) or totals[n]
     if newer[at] or cell.time < (written[n] or 0) then
-        return state_shift(cell, metric, amount)
+        return state_shift(cell, ARGV[at], key, amount)
     end
-    local key = cell.prefix .. metric
     call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
-    call('ZADD', key, cell.interval, member_of(totals[n], unique_next()))
+    call('ZADD', key, cell.interval, member_of(totals[n], unique))
     written[n] = cell.time
 end
 
@@ -251,11 +255,11 @@ local has_due = call('EXISTS', P .. ':utapid:due') == 1
 local perform = {}
 
 function perform.C(cell)
+    local unique = unique_next()
     for i = cell.first, cell.last, 2 do
-        if STATES[ARGV[i]] then
-            state_add(cell, i)
-        else
-            call('INCRBY', keys[key_at[i]], ARGV[i + 1])
+        call('INCRBY', keys[key_at[i]], ARGV[i + 1])
+        if set_at[i] then
+            state_add(cell, i, set_at[i], unique)
         end
     end
     day_touch(cell)
@@ -267,7 +271,8 @@ end
 function perform.F(step)
     forget(P, step.first, step.second, step.third, unique_next)
     for metric in pairs(STATES) do -- what was known of it holds no longer
-        local n = place[counter_of(P, step.first, step.second, metric)]
+        local set = prefix_of(P, step.first, step.second) .. metric
+        local n = place[counter_of(P, step.first, step.second, metric, set)]
         if n then
             totals[n] = amount_of(call('GET', keys[n]) or '0')
         end

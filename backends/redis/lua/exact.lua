@@ -62,7 +62,7 @@ end
 -- A member of a sorted set of states: what a Node server reads comes first, and is never negative.
 local function member_of(total, unique)
     local text = text_of(total)
-    if string.sub(text, 1, 1) == '-' then
+    if string.byte(text) == 45 then -- a minus
         return '0:' .. unique .. ':' .. text
     end
     return text .. ':' .. unique

@@ -8,12 +8,12 @@ local function prefix_of(P, level, name)
     return P .. ':' .. level .. ':' .. name .. ':'
 end
 
--- The key of a state as it is now; the bytes of a location have a name of V1's own.
-local function counter_of(P, level, name, metric)
+-- The key of a state as it is now, from that of its sorted set; the bytes of a location have a name of V1's own.
+local function counter_of(P, level, name, metric, set)
     if level == 'locations' and metric == 'storageUtilized' then
         return P .. ':location:' .. name .. ':locationStorage'
     end
-    return prefix_of(P, level, name) .. metric .. ':counter'
+    return set .. ':counter'
 end
 
 -- A number that no late write had before. It goes on where all of Redis was emptied.
@@ -50,7 +50,8 @@ end
 -- do are noted for later (shift.lua).
 local function state_forget(P, level, name, metric, interval, unique_next)
     local SLICE, prefix = 64, prefix_of(P, level, name)
-    local key, counter = prefix .. metric, counter_of(P, level, name, metric)
+    local key = prefix .. metric
+    local counter = counter_of(P, level, name, metric, key)
     local before = redis.call('ZREVRANGEBYSCORE', key, interval, '-inf', 'LIMIT', 0, 1)
     local later = redis.call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
     -- A year of members takes 10 ms to free here, and none in the background: so the set goes as a whole, and the few
