@@ -162,6 +162,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_open_tuned(utapi_backend *storage,
                                                      const journal_tuning *tuning, utapi_backend **ret,
                                                      utapi_error *err);
 
+/** Cells that are known to have been handed over lately. */
+enum { JOURNAL_LATELY = 4096 };
+
 typedef struct journal {
     utapi_backend base;
     utapi_backend *storage; /* owned */
@@ -208,6 +211,7 @@ typedef struct journal {
     char trouble[160];
     char alarm[160]; /* that only an operator can end */
     pthread_t thread;
+    uint64_t lately[JOURNAL_LATELY]; /* the drain thread's own: cells that were handed over, by hash */
 } journal;
 
 /* ---- journal_open.c ----------------------------------------------------------------------- */

@@ -16,8 +16,9 @@ enum { JOIN_MS = 1000 };
 /* Distinct (resource, interval) so far, by hash: a collision makes a step too large by one. What an entry brings of its own,
  * its uuid above all, is counted as the contract has it. */
 typedef struct cells {
-    uint64_t *slots; /* 0: free */
-    size_t cells, entries, most, mask;
+    uint64_t *slots;  /* 0: free */
+    uint64_t *lately; /* the journal's own */
+    size_t warm, cold, entries, most, mask;
 } cells;
 
 static uint64_t cell_hash(unsigned level, utapi_string name, utapi_interval interval)
@@ -41,6 +42,20 @@ static bool cell_add(cells *known, uint64_t hash)
     return true;
 }
 
+/* Counts a cell if it is new to the step. One that was handed over lately lies where its hash says, until another one
+ * takes its place. */
+static void cell_count(cells *known, uint64_t hash, size_t weight)
+{
+    uint64_t *place = &known->lately[(hash >> 1) % JOURNAL_LATELY];
+    if (!cell_add(known, hash))
+        return;
+    if (weight == 1 && *place == hash)
+        known->warm++;
+    else
+        known->cold += weight;
+    *place = hash;
+}
+
 /* Counts an entry that was taken at a time in; false if it does not fit any more. */
 static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, bool first)
 {
@@ -48,7 +63,8 @@ static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, b
         return true;
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
     const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? UTAPI_STEP_LATE_CELL : 1;
-    const size_t count = known->cells + known->entries / UTAPI_STEP_ENTRIES_A_CELL;
+    const size_t count =
+        known->cold + known->warm / UTAPI_STEP_WARM_CELLS + known->entries / UTAPI_STEP_ENTRIES_A_CELL;
     if (!first && count + weight * UTAPI_LEVEL_COUNT + 1 > known->most) {
         /* It may well bring nothing new; but a look ahead would have to be taken back. */
         return false;
@@ -56,17 +72,18 @@ static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, b
     known->entries++;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (entry->resource[level].size > 0)
-            known->cells += weight * cell_add(known, cell_hash(level, entry->resource[level], interval));
+            cell_count(known, cell_hash(level, entry->resource[level], interval), weight);
     return true;
 }
 
-static bool cells_new(cells *ret, size_t most)
+static bool cells_new(cells *ret, journal *self)
 {
     size_t slots = 16;
-    *ret = (cells){.most = most};
+    const size_t most = self->storage->ops->largest_step;
+    *ret = (cells){.most = most, .lately = self->lately};
     if (most == 0)
         return true;
-    while (slots < 4 * (most + 8))
+    while (slots < 2 * UTAPI_STEP_WARM_CELLS * (most + 8))
         slots *= 2;
     ret->mask = slots - 1;
     ret->slots = calloc(slots, sizeof *ret->slots);
@@ -308,7 +325,7 @@ utapi_status utapi_journal_step_read(journal *self, uint32_t epoch, uint64_t fro
     utapi_status status = utapi_journal_read_begin(self, &at.txn, err);
     if (status != UTAPI_OK)
         return status;
-    if (!cells_new(&at.known, self->storage->ops->largest_step))
+    if (!cells_new(&at.known, self))
         status = utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
     else {
         const int rc = mdb_cursor_open(at.txn, self->tables[JOURNAL_ENTRY], &at.cursor);

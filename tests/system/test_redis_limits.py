@@ -20,6 +20,7 @@ MOST_MS = 10
 ROUNDS = 3
 OURS = {"apply", "shift", "forget", "sweep", "keep_day", "EXEC"}
 AT_A_TIME = 2000
+OPERATIONS = ("getObjectAcl", "headObject", "headBucket", "putObjectAcl")
 
 
 def fill_year(redis, level, name, first_ms):
@@ -56,6 +57,15 @@ class Limits(OnRedis):
         self.assertEqual(server.push(events), 200)
         settle(server)
 
+    def push_wide(self, server, number):
+        """A put and something else for each of 500 buckets, twice: every script touches as much as it may."""
+        for _ in range(2):
+            puts = [put_object(f"wide-{number}-{i}", SIZE, now_ms()) for i in range(500)]
+            others = [{"operationId": self.chance.choice(OPERATIONS), "uuid": str(uuid.uuid4()), "timestamp": now_ms(),
+                       "bucket": put["bucket"], "account": CANONICAL_ID} for put in puts]  # fmt: skip
+            self.assertEqual(server.push([event for pair in zip(puts, others) for event in pair]), 200)
+            settle(server)
+
     def ask_for_the_year(self, server, bucket):
         """Summaries are made on the way; what takes too long for one answer goes on at the next."""
 
@@ -84,6 +94,7 @@ class Limits(OnRedis):
         self.ask_for_the_year(at_once, names[1])
         for share in (0.01, 0.1, 1):
             self.push_mixed(at_once, names[0], share)
+        self.push_wide(at_once, number)
         self.delete(at_once, names[1])
         self.delete(later, names[2])
         wait_for(lambda: self.runs("sweep") > 20 and self.runs("forget") > 0, "forgetting", timeout_s=120)

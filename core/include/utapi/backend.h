@@ -124,8 +124,8 @@ typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
-/** See largest_step: a cell is several keys, a uuid is one, and a late cell changes later states too. */
-enum { UTAPI_STEP_ENTRIES_A_CELL = 8, UTAPI_STEP_LATE_CELL = 3 };
+/** See largest_step: a cell is several keys, a uuid is a field, and a late cell changes later states too. */
+enum { UTAPI_STEP_ENTRIES_A_CELL = 20, UTAPI_STEP_LATE_CELL = 3, UTAPI_STEP_WARM_CELLS = 2 };
 
 /** One kind of storage. A backend defines one of these, const, and never changes it. */
 struct utapi_backend_ops {
@@ -134,9 +134,10 @@ struct utapi_backend_ops {
 
     /**
      * Optional. The most cells (utapi_cell) that one batch should bring where the storage serves nobody else
-     * meanwhile. A late one, of an interval before the last one, counts as UTAPI_STEP_LATE_CELL; UTAPI_STEP_ENTRIES_A_CELL
-     * entries count as one more for what each brings of its own (its uuid, its notice). A journal cuts what it
-     * hands over accordingly. 0: any, and nobody else reads it.
+     * meanwhile. A late one, of an interval before the last one, counts as UTAPI_STEP_LATE_CELL; UTAPI_STEP_WARM_CELLS
+     * of those that were handed over lately, so that their keys are there and cached, count as one;
+     * UTAPI_STEP_ENTRIES_A_CELL entries count as one more for what each brings of its own (its uuid, its notice). A
+     * journal cuts what it hands over accordingly. 0: any, and nobody else reads it.
      */
     size_t largest_step;
 
