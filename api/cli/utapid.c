@@ -206,8 +206,7 @@ static utapi_status start_server(utapid *self, utapi_error *err)
         .bind = settings->bind,
         .port = (uint16_t)settings->port,
         .workers = (unsigned)settings->workers,
-        .max_connections =
-            (unsigned)((settings->max_connections + settings->workers - 1) / settings->workers),
+        .max_connections = (unsigned)settings->max_connections,
         .idle_timeout_s = (unsigned)settings->idle_timeout_s,
         .request_timeout_s = (unsigned)settings->request_timeout_s,
     };

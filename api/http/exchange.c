@@ -20,7 +20,10 @@
  * a reset connection. */
 #define DISCARD_MAX_BYTES ((size_t)64 << 20)
 #define BODY_FIRST_BYTES  ((size_t)4096)
-#define BODIES_MAX        ((size_t)4) /* of the largest size, on a worker at a time; beyond: 503 */
+#define LARGE_REPLY_BYTES ((size_t)64 << 10)
+#define REPLIES_MAX_BYTES \
+    ((size_t)64 << 20)         /* of large replies that a worker has not sent yet; beyond: 503 */
+#define BODIES_MAX ((size_t)4) /* of the largest size, on a worker at a time; beyond: 503 */
 
 /* ---- from the request line to the headers -------------------------------------------------- */
 
@@ -39,12 +42,11 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
         *socket_ctx = self;
         if (self == NULL)
             return; /* its first request will be refused */
-        owner->connection_count++;
+        const unsigned count = atomic_fetch_add(owner->connection_count, 1) + 1;
         *self = (connection){.owner = owner,
                              .mhd = mhd,
                              .since_ms = worker_now_ms(),
-                             .is_excess = owner->connection_count > owner->options.max_connections &&
-                                          !worker_make_room(owner),
+                             .is_excess = count > owner->options.max_connections && !worker_make_room(owner),
                              .next = owner->connections};
         if (self->next != NULL)
             self->next->previous = self;
@@ -61,7 +63,7 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
         self->previous->next = self->next;
     else
         owner->connections = self->next;
-    owner->connection_count--;
+    atomic_fetch_sub(owner->connection_count, 1);
     free(self);
 }
 
@@ -120,6 +122,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     self->connection->has_served = true;
     self->connection->since_ms = worker_now_ms();
     owner->exchange_count--;
+    owner->reply_bytes -= self->reply_size;
     drop_body(self);
     http_call_done(&self->call);
     free(self->target);
@@ -151,10 +154,29 @@ static bool add_headers(struct MHD_Response *response, const http_call *call, bo
     return true;
 }
 
+/** Counts a large reply in, which stays in memory until its client has read it; where too many do, this one is 503. */
+static void bound_reply(exchange *self)
+{
+    worker *owner = self->connection->owner;
+    const size_t size = self->call.reply.size;
+    if (size < LARGE_REPLY_BYTES)
+        return;
+    if (owner->reply_bytes == 0 || owner->reply_bytes + size <= REPLIES_MAX_BYTES) {
+        owner->reply_bytes += size;
+        self->reply_size = size;
+        return;
+    }
+    http_failure failure;
+    (void)http_fail(&failure, HTTP_SERVICE_UNAVAILABLE, NULL);
+    http_reply_done(&self->call.reply);
+    http_call_refuse(&self->call, &failure);
+}
+
 /** Queues the reply; MHD_NO closes the connection. */
 static enum MHD_Result send_reply(exchange *self, struct MHD_Connection *mhd)
 {
     http_reply *reply = &self->call.reply;
+    bound_reply(self);
     struct MHD_Response *response =
         reply->body != NULL ? MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE)
                             : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
@@ -229,9 +251,12 @@ static enum MHD_Result begin_request(exchange *self, struct MHD_Connection *mhd,
     const worker *owner = self->connection->owner;
     self->declared_size = framing.declared_size;
     self->body_limit = router_body_limit(owner->service, &self->call.request);
-    if (self->connection->is_excess && owner->connection_count > owner->options.max_connections) {
+    if (self->connection->is_excess &&
+        atomic_load(owner->connection_count) > owner->options.max_connections) {
         self->refused = HTTP_SERVICE_UNAVAILABLE;
         self->is_last = true;
+    } else if (!router_may_ask(owner->service, &self->call.request)) {
+        self->refused = HTTP_ACCESS_DENIED; /* nobody else's room is taken for its body */
     } else if (framing.declared_size > self->body_limit) {
         self->refused = HTTP_ENTITY_TOO_LARGE;
     } else {

@@ -64,6 +64,11 @@ void router_dispatch(const http_service *service, http_call *call)
         route->handle(service, call);
 }
 
+bool router_may_ask(const http_service *service, const http_request *request)
+{
+    return may_ask(service, http_route_find(request), request);
+}
+
 void router_arrive(const http_service *service, http_call *call)
 {
     const http_route *route = http_route_find(&call->request);

@@ -64,6 +64,9 @@ void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ct
 /** Answers a call; see http_call.on_ready. */
 void router_dispatch(const http_service *service, http_call *call);
 
+/** Whether the address that a request comes from may ask for its route. */
+bool router_may_ask(const http_service *service, const http_request *request);
+
 /** Tells the route of a call that more of its body has arrived: request.body is all of it so far, and not whole yet. */
 void router_arrive(const http_service *service, http_call *call);
 

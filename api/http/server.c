@@ -19,6 +19,7 @@ struct server {
     worker *workers;
     unsigned initialized; /* how many of them there are to free */
     unsigned started;     /* and how many of those have a thread */
+    atomic_uint connection_count;
     uint16_t port;
 };
 
@@ -78,7 +79,8 @@ static utapi_status init_worker(server *self, const server_options *options, con
     const int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own_fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "duplicating the listening socket: %s", strerror(errno));
-    const utapi_status status = worker_init(&self->workers[self->initialized], options, service, own_fd, err);
+    const utapi_status status = worker_init(&self->workers[self->initialized], options, service, own_fd,
+                                            &self->connection_count, err);
     if (status != UTAPI_OK)
         (void)close(own_fd);
     else

@@ -19,14 +19,15 @@ typedef struct server_options {
     const char *bind;           /* address to listen on: "127.0.0.1", "::", ... */
     uint16_t port;              /* 0: any free one */
     unsigned workers;           /* threads; at least 1 */
-    unsigned max_connections;   /* for each worker; see SERVER_EXCESS_CONNECTIONS */
+    unsigned max_connections;   /* of all workers; see SERVER_EXCESS_CONNECTIONS */
     unsigned idle_timeout_s;    /* a connection on which nothing moves is closed */
     unsigned request_timeout_s; /* a request must be whole by then, however its bytes trickle */
 } server_options;
 
 /**
- * A connection beyond max_connections takes the place of the one that has been idle longest. When all are busy its
- * request is answered 503 and it is closed; so many of those a worker takes at a time, and others wait to be accepted.
+ * A connection beyond max_connections takes the place of the one that has been idle longest on the same worker. When all of
+ * these are busy its request is answered 503 and it is closed; so many of those a worker takes at a time, and others wait
+ * to be accepted.
  */
 enum { SERVER_EXCESS_CONNECTIONS = 32 };
 

@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024) /* headers of 16 KiB, and what else a request needs */
-#define SWEEP_MS                1000                /* how often deadlines are looked at */
+#define SILENT_MS               1000 /* a connection that asked nothing for so long may have to go */
+#define SWEEP_MS                1000 /* how often deadlines are looked at */
 
 int64_t worker_now_ms(void)
 {
@@ -142,9 +143,11 @@ static void cut_connections(worker *self)
 bool worker_make_room(worker *self)
 {
     char byte;
+    const int64_t now_ms = worker_now_ms();
     connection *longest = NULL;
     for (connection *link = self->connections; link != NULL; link = link->next) {
-        const bool is_idle = link->has_served && link->exchange == NULL && !link->is_cut;
+        const bool is_idle = link->exchange == NULL && !link->is_cut &&
+                             (link->has_served || now_ms - link->since_ms >= SILENT_MS);
         if (is_idle && (longest == NULL || link->since_ms < longest->since_ms))
             longest = link;
     }
@@ -237,9 +240,9 @@ static struct MHD_Daemon *start_daemon(worker *self, int listen_fd)
 }
 
 utapi_status worker_init(worker *self, const server_options *options, const http_service *service,
-                         int listen_fd, utapi_error *err)
+                         int listen_fd, atomic_uint *connection_count, utapi_error *err)
 {
-    *self = (worker){.service = service, .options = *options};
+    *self = (worker){.service = service, .options = *options, .connection_count = connection_count};
     self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (self->wake_fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "eventfd: %s", strerror(errno));

@@ -56,6 +56,8 @@ struct exchange {
     size_t discarded;     /* bytes read and thrown away since it was refused */
     http_error refused;   /* HTTP_OK, or what it will be answered once it is read */
 
+    size_t reply_size; /* what it adds to its worker's reply_bytes */
+
     exchange *next_done;
 };
 
@@ -68,10 +70,11 @@ struct worker {
     atomic_bool stopping;
     int64_t stopping_since_ms; /* 0: not yet noticed */
 
-    connection *connections; /* a list */
-    size_t connection_count;
+    connection *connections;       /* a list */
+    atomic_uint *connection_count; /* of all workers; the server's */
     size_t exchange_count;
-    size_t body_bytes; /* that the bodies of all exchanges have room for */
+    size_t body_bytes;  /* that the bodies of all exchanges have room for */
+    size_t reply_bytes; /* that large replies take until they are sent */
 
     pthread_mutex_t done_lock; /* guards what follows */
     exchange *done;            /* ready and suspended */
@@ -80,11 +83,13 @@ struct worker {
 /**
  * Makes a worker that accepts on a socket. Its thread is not started.
  *
+ * @param connection_count  of all workers of a server; borrowed
  * @param listen_fd  taken by *self on success
  * @return UTAPI_UNAVAILABLE, UTAPI_NO_MEMORY; *self then holds nothing
  */
 UTAPI_MUST_USE utapi_status worker_init(worker *self, const server_options *options,
-                                        const http_service *service, int listen_fd, utapi_error *err);
+                                        const http_service *service, int listen_fd,
+                                        atomic_uint *connection_count, utapi_error *err);
 
 /** Starts the thread. */
 UTAPI_MUST_USE utapi_status worker_start(worker *self, utapi_error *err);

@@ -15,6 +15,12 @@
 
 bool client_open(http_client *self, uint16_t port)
 {
+    return client_open_from(self, "127.0.0.1", port);
+}
+
+bool client_open_from(http_client *self, const char *from, uint16_t port)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
     const struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     const struct timeval patience = {.tv_sec = CLIENT_TIMEOUT_S};
@@ -25,7 +31,9 @@ bool client_open(http_client *self, uint16_t port)
     (void)setsockopt(self->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     (void)setsockopt(self->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     (void)setsockopt(self->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    return connect(self->fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    return inet_pton(AF_INET, from, &own.sin_addr) == 1 &&
+           bind(self->fd, (const struct sockaddr *)&own, sizeof own) == 0 &&
+           connect(self->fd, (const struct sockaddr *)&address, sizeof address) == 0;
 }
 
 void client_close(http_client *self)

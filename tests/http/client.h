@@ -36,6 +36,9 @@ typedef struct client_reply {
 
 /** Connects to a port of the loopback; false if that fails. */
 bool client_open(http_client *self, uint16_t port);
+
+/** The same, from another address of the loopback: "127.0.0.2". */
+bool client_open_from(http_client *self, const char *address, uint16_t port);
 void client_close(http_client *self);
 
 /** Sends bytes; false if the connection is lost. */

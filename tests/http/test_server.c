@@ -10,6 +10,7 @@
 #include "client.h"
 #include "world.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,6 +335,81 @@ static void a_body_beyond_the_limit_is_413(void **state)
 }
 
 /* Each declares as much as one may, sends all but the last byte, and waits. */
+static void strangers_take_no_room_for_their_bodies(void **state)
+{
+    enum { LIMIT = 65536, STRANGERS = 12 };
+    static char body[LIMIT];
+    http_world *world = *state;
+    http_client strangers[STRANGERS], friend;
+    utapi_error err;
+    utapi_error_clear(&err);
+    server_stop(world->server);
+    world->service.ingest_max_bytes = world->service.list_max_bytes = LIMIT;
+    allow_list_done(&world->service.ingest_allow);
+    CHECK_OK(allow_list_add(&world->service.ingest_allow, "127.0.0.2", &err), &err);
+    world_listen(world, &world_server_options);
+    memset(body, ' ', sizeof body);
+    for (int i = 0; i < STRANGERS; i++) {
+        strangers[i] = connect_to(world);
+        assert_true(client_send_text(&strangers[i],
+                                     "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n"));
+        assert_true(client_send(&strangers[i], body, LIMIT - 1));
+    }
+    usleep(200000); /* so that all of it has arrived */
+    assert_true(client_open_from(&friend, "127.0.0.2", server_port(world->server)));
+    client_reply reply;
+    assert_int_equal(client_post(&friend, "/v2/ingest", ONE_EVENT, &reply), CLIENT_REPLIED);
+    assert_int_equal(reply.status, 200);
+    client_reply_done(&reply);
+    client_close(&friend);
+    for (int i = 0; i < STRANGERS; i++) {
+        assert_true(client_send(&strangers[i], body, 1));
+        check_reply(&strangers[i], 403, NULL);
+        client_close(&strangers[i]);
+    }
+}
+
+/** Each answer is of 15 MB, and stays in memory until its client reads it. */
+static void answers_that_nobody_reads_are_bounded(void **state)
+{
+    enum { NAMES = 10000, UNREAD = 8 };
+    http_world *world = *state;
+    http_client clients[UNREAD];
+    char *body = malloc(NAMES * 4 + 64), *at = body;
+    assert_non_null(body);
+    at += sprintf(at, "{\"buckets\":[\"a\"");
+    for (int i = 1; i < NAMES; i++)
+        at += sprintf(at, ",\"a\"");
+    (void)sprintf(at, "],\"timeRange\":[0]}");
+    int refused = 0;
+    for (int i = 0; i < UNREAD; i++) {
+        char head[128];
+        (void)snprintf(head, sizeof head,
+                       "POST /buckets?Action=ListMetrics HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+                       strlen(body));
+        clients[i] = connect_to(world);
+        assert_true(client_send_text(&clients[i], head));
+        assert_true(client_send_text(&clients[i], body));
+        struct pollfd answered = {.fd = clients[i].fd, .events = POLLIN};
+        assert_int_equal(poll(&answered, 1, CLIENT_TIMEOUT_S * 1000), 1);
+    }
+    for (int i = 0; i < UNREAD; i++) {
+        client_reply reply;
+        assert_int_equal(client_read(&clients[i], false, &reply), CLIENT_REPLIED);
+        assert_true(reply.status == 200 || reply.status == 503);
+        refused += reply.status == 503;
+        client_reply_done(&reply);
+    }
+    assert_int_equal(refused, UNREAD - 4);
+    client_reply reply;
+    assert_int_equal(client_post(&clients[0], "/buckets?Action=ListMetrics", body, &reply), CLIENT_REPLIED);
+    assert_int_equal(reply.status, 200);
+    client_reply_done(&reply);
+    for (int i = 0; i < UNREAD; i++)
+        client_close(&clients[i]);
+    free(body);
+}
+
 static void bodies_under_way_take_no_more_room_than_the_largest_few(void **state)
 {
     enum { LIMIT = 65536, CLIENTS = 12 }; /* of two workers, with room for four each */
@@ -722,6 +798,8 @@ int main(void)
         IN_NARROW_WORLD(a_new_connection_takes_the_place_of_the_longest_idle),
         IN_NARROW_WORLD(a_connection_too_many_is_503_and_closed),
         IN_WORLD(a_body_beyond_the_limit_is_413),
+        IN_WORLD(strangers_take_no_room_for_their_bodies),
+        IN_READING_WORLD(answers_that_nobody_reads_are_bounded),
         IN_WORLD(bodies_under_way_take_no_more_room_than_the_largest_few),
         IN_WORLD(a_client_that_asks_first_is_refused_at_once),
         IN_WORLD(a_length_that_is_declared_is_not_believed),
