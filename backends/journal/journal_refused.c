@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { HEAD_SIZE = 2, REASON_MOST = 200 };
+enum { HEAD_SIZE = 2, REASON_MOST = 200, ROWS_AT_ONCE = 256 };
 
 /* Rows of which the head alone is left, and all that were ever acknowledged. */
 static const char heads_name[] = "heads", refused_name[] = "refused acknowledged",
@@ -170,12 +170,10 @@ static utapi_status acknowledgement_judge(journal *self, const utapi_acknowledge
     return UTAPI_OK;
 }
 
-utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
-                                       utapi_error *err)
+/* Acknowledges so many rows as one transaction takes, or all that are left: a full journal has little room for copies. */
+static utapi_status acknowledge_some(journal *self, const utapi_acknowledgement *what, bool *ret_all,
+                                     utapi_error *err)
 {
-    if (base->ops->apply != utapi_journal_apply)
-        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
-    journal *self = (journal *)base;
     MDB_txn *txn = NULL;
     utapi_acknowledgement before = {.refused = 0}, now = before;
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
@@ -184,6 +182,9 @@ utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowle
     int rc = utapi_journal_acknowledged_load(self, txn, &before);
     status = rc == 0 ? acknowledgement_judge(self, what, &now, err)
                      : utapi_journal_fail(err, rc, "an acknowledgement");
+    *ret_all = now.refused - before.refused <= ROWS_AT_ONCE;
+    if (!*ret_all)
+        now.refused = before.refused + ROWS_AT_ONCE;
     if (status == UTAPI_OK) {
         rc = acknowledgement_put(self, txn, &now, &before);
         status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "an acknowledgement");
@@ -195,6 +196,18 @@ utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowle
         pthread_mutex_unlock(&self->lock);
     }
     utapi_journal_write_leave(self);
+    return status;
+}
+
+utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                       utapi_error *err)
+{
+    if (base->ops->apply != utapi_journal_apply)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
+    bool all = false;
+    utapi_status status = UTAPI_OK;
+    while (status == UTAPI_OK && !all)
+        status = acknowledge_some((journal *)base, what, &all, err);
     return status;
 }
 

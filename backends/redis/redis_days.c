@@ -17,11 +17,18 @@ enum {
     BATCH_DAYS = 16,
     STEPS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) / REDIS_STEP_INTERVALS,
     IN_FLIGHT = 3,
+    SOURCES = 2,      /* keys that a sum of a day is said to stand on */
     MET_A_STEP = 512, /* keys that one MGET reads of those that were met */
 };
 
 /* How long to remember that a name that nobody reports has nothing. */
 #define UNKNOWN_KEPT_MS "86400000"
+
+/* Which flow of a day. */
+typedef struct place {
+    utapi_interval interval;
+    utapi_metric metric;
+} place;
 
 /* A day being summed up. */
 typedef struct sum {
@@ -32,8 +39,8 @@ typedef struct sum {
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     size_t row_size; /* 0: the sums do not fit 64 bits */
     bool found;
-    utapi_interval found_interval; /* where the last flow was found */
-    utapi_metric found_metric;
+    place first,
+        last; /* that were found: what a Node client lets expire when a bucket goes are the earlier ones */
 } sum;
 
 typedef struct batch {
@@ -48,6 +55,14 @@ static redis_span sum_step(const sum *of, size_t step)
     return (redis_span){first, first + (REDIS_STEP_INTERVALS - 1) * UTAPI_INTERVAL_MS};
 }
 
+static void sum_found(sum *of, utapi_interval interval, utapi_metric metric)
+{
+    of->last = (place){interval, metric};
+    if (!of->found)
+        of->first = of->last;
+    of->found = true;
+}
+
 static utapi_status sum_add(redis_reading *reading, sum *of, size_t step, utapi_error *err)
 {
     const redis_span span = sum_step(of, step);
@@ -56,11 +71,9 @@ static utapi_status sum_add(redis_reading *reading, sum *of, size_t step, utapi_
     utapi_status status = redis_read_next(reading, &reply, err);
     if (status == UTAPI_OK)
         status = redis_flows_add(reading, span, reply, &of->sums, &at, err);
-    if (status == UTAPI_OK && at != SIZE_MAX) {
-        of->found = true;
-        of->found_interval = span.first + (utapi_interval)(at / REDIS_FLOW_COUNT) * UTAPI_INTERVAL_MS;
-        of->found_metric = (utapi_metric)(UTAPI_INCOMING_BYTES + at % REDIS_FLOW_COUNT);
-    }
+    if (status == UTAPI_OK && at != SIZE_MAX)
+        sum_found(of, span.first + (utapi_interval)(at / REDIS_FLOW_COUNT) * UTAPI_INTERVAL_MS,
+                  (utapi_metric)(UTAPI_INCOMING_BYTES + at % REDIS_FLOW_COUNT));
     return status;
 }
 
@@ -118,11 +131,8 @@ static utapi_status met_add(redis_reading *reading, batch *all, met_at *at, cons
         bool found = false;
         status =
             redis_flow_add(reading, (utapi_metric)met->metric, reply->element[i], &of->sums, &found, err);
-        if (found) {
-            of->found = true;
-            of->found_interval = redis_met_interval(met);
-            of->found_metric = (utapi_metric)met->metric;
-        }
+        if (found)
+            sum_found(of, redis_met_interval(met), (utapi_metric)met->metric);
     }
     return status;
 }
@@ -181,11 +191,12 @@ static void offer_key(redis_reading *reading, const sum *of)
     redis_key key;
     redis_key_day(&key, reading->prefix, reading->level, reading->name, of->day->first);
     redis_args_key(&reading->args, &key);
-    if (!of->found)
-        return;
-    redis_key_flow(&key, reading->prefix, reading->level, of->found_interval, reading->name,
-                   of->found_metric);
-    redis_args_key(&reading->args, &key);
+    const place sources[SOURCES] = {of->first, of->last};
+    for (size_t i = 0; i < SOURCES && of->found; i++) {
+        redis_key_flow(&key, reading->prefix, reading->level, sources[i].interval, reading->name,
+                       sources[i].metric);
+        redis_args_key(&reading->args, &key);
+    }
 }
 
 void redis_offer_value(redis_reading *reading, utapi_interval first, utapi_interval beyond, size_t sources)
@@ -223,8 +234,8 @@ static size_t offer_pick(const batch *all, utapi_interval since, const sum **ret
     return count;
 }
 
-/* Offers what a batch found, and that no day before one holds a flow. Nobody depends on its being stored: if a late write came in between, or Redis takes
- * nothing, the next question does the work again. */
+/* Offers what a batch found, and that no day before one holds a flow. Nobody depends on its being stored: if a late
+ * write came in between, or Redis takes nothing, the next question does the work again. */
 static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_interval at_least,
                         const batch *all)
 {
@@ -239,7 +250,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
 
     size_t sources = 0;
     for (size_t i = 0; i < count; i++)
-        sources += picked[i]->found;
+        sources += picked[i]->found ? SOURCES : 0;
     redis_offer_begin(reading, sources + count + (raised ? 1 : 0));
     for (size_t i = 0; i < count; i++)
         offer_key(reading, picked[i]);
@@ -250,7 +261,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
     redis_offer_marks(reading, reading->marks.late);
     for (size_t i = 0; i < count; i++) {
         redis_offer_value(reading, picked[i]->day->first, picked[i]->day->first + REDIS_DAY_MS,
-                          picked[i]->found);
+                          picked[i]->found ? SOURCES : 0);
         redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
     }
     if (raised) {

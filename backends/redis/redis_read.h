@@ -120,7 +120,7 @@ UTAPI_MUST_USE utapi_status redis_flows_queue(redis_reading *reading, redis_span
 /**
  * Adds what an MGET of a step found.
  *
- * @param ret_found  a key that was there, if there was any: where in the command; may be NULL
+ * @param ret_found  SIZE_MAX; becomes the place in the command of the first key that was there; may be NULL
  * @return UTAPI_OVERFLOW for a value of more than 64 bits; UTAPI_CORRUPT
  */
 UTAPI_MUST_USE utapi_status redis_flows_add(const redis_reading *reading, redis_span step,

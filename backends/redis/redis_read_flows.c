@@ -92,7 +92,7 @@ utapi_status redis_flows_add(const redis_reading *reading, redis_span step, cons
                            reply->element[i], sums, &found, err);
         if (status != UTAPI_OK)
             return status;
-        if (found && ret_found != NULL)
+        if (found && ret_found != NULL && *ret_found == SIZE_MAX)
             *ret_found = i;
     }
     return UTAPI_OK;

@@ -243,6 +243,28 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     check_aside(b, 0, 3, 3);
 }
 
+/* In a journal that has room for them and for little else. */
+static void a_nearly_full_journal_acknowledges_all_the_same(void **state)
+{
+    bench *b = *state;
+    utapi_acknowledgement all = {.refused = 0};
+    bench_close(b);
+    b->options.capacity_bytes = 2 << 20;
+    support_folder_remove(b->location); /* a map is never made smaller */
+    bench_open(b);
+    b->server.poison = "poison";
+    for (int i = 0; i < 100; i++) {
+        utapi_error_clear(&b->err);
+        (void)!bench_take(b, "poison", 100, 1); /* as many as there is room for */
+        bench_drained(b);
+    }
+    all.refused = bench_stats(b).journal.refused;
+    assert_true(all.refused >= 2000);
+    utapi_error_clear(&b->err);
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &all, &b->err), &b->err);
+    check_aside(b, 0, all.refused, all.refused);
+}
+
 /* Nothing of them is left, not even a head, where they cannot be handed over again. */
 static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
 {
@@ -281,7 +303,7 @@ static void a_full_journal_says_so_and_recovers(void **state)
         taken += 50;
     CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
     assert_true(bench_stats(b).refuses);
-    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused: ", 45);
+    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused", 43);
     server_set(&b->server, false, SERVER_WELL);
     bench_drained(b);
     while (bench_stats(b).refuses) /* although nobody pushes */
@@ -362,6 +384,7 @@ int main(void)
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
+        CASE(a_nearly_full_journal_acknowledges_all_the_same),
         CASE(what_is_not_kept_any_more_is_acknowledged_too),
         CASE(a_full_journal_says_so_and_recovers),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),

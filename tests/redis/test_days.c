@@ -425,6 +425,7 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
     raw_flow(r, "b", first, "PutObject", 3);
     raw_flow(r, "counted", first, "PutObject", 4);
     raw(r, "EXPIRE s3:buckets:%lld:counted:PutObject 500", (long long)first);
+    raw_flow(r, "counted", first + 5 * INTERVAL, "PutObject", 1); /* it was made again */
     utapi_usage usage = ask_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 3);
     for (int d = 0; d < 2; d++) {
@@ -432,7 +433,7 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
         assert_true(left > 0 && left <= 1000000);
     }
     usage = ask_bucket(r, "counted", first, first + DAY - INTERVAL);
-    assert_int_equal(puts_of(&usage), 4);
+    assert_int_equal(puts_of(&usage), 5);
     const long long left = raw_number(r, "PTTL s3:buckets:counted:+utapid:%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
 }
@@ -639,6 +640,11 @@ static void a_mark_of_a_late_write_outlives_what_expires(void **state)
     raw(r, "FLUSHALL");
     write_put(r, "b", first); /* no number comes twice */
     assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
+    raw(r, "SET s3:buckets:b:+utapid:since %lld", (long long)closed_day(r, 0));
+    write_put(r, "b", first);
+    raw(r, "PEXPIRE s3:buckets:b:+utapid:odd 20");
+    write_put(r, "b", first);
+    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:odd"), -1);
 }
 
 enum { READERS = 3, LATE_WRITES = 1500 };

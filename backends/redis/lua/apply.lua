@@ -248,6 +248,7 @@ local function day_touch(cell)
     day_drop(P, cell.prefix, text)
     if early or day < tonumber(call('GET', cell.prefix .. OWN .. 'since') or FIRST_DAY) then
         call('ZADD', cell.prefix .. OWN .. 'odd', text, text)
+        call('PERSIST', cell.prefix .. OWN .. 'odd') -- a Node client may have let all of the resource's keys expire
     end
 end
 
