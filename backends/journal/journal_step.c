@@ -13,12 +13,12 @@
 
 enum { JOIN_MS = 1000 };
 
-/* Distinct (resource, interval) so far, by hash: a collision makes a step too large by one. What an entry brings of its own,
- * its uuid above all, is counted as the contract has it. */
+/* Distinct (resource, interval) so far, and operations in them, by hash: a collision makes a step too large by one. They
+ * are weighed as the contract has it. */
 typedef struct cells {
     uint64_t *slots;  /* 0: free */
     uint64_t *lately; /* the journal's own */
-    size_t warm, cold, entries, most, mask;
+    size_t warm, cold, operations, entries, most, mask;
 } cells;
 
 static uint64_t cell_hash(unsigned level, utapi_string name, utapi_interval interval)
@@ -42,12 +42,16 @@ static bool cell_add(cells *known, uint64_t hash)
     return true;
 }
 
-/* Counts a cell if it is new to the step. One that was handed over lately lies where its hash says, until another one
- * takes its place. */
-static void cell_count(cells *known, uint64_t hash, size_t weight)
+/* Counts a cell if it is new to the step, or else an operation that is new to it. A cell that was handed over lately lies
+ * where its hash says, until another one takes its place. */
+static void cell_count(cells *known, uint64_t hash, utapi_operation operation, size_t weight)
 {
     uint64_t *place = &known->lately[(hash >> 1) % JOURNAL_LATELY];
-    if (!cell_add(known, hash))
+    const bool is_new = cell_add(known, hash);
+    const uint64_t with_operation = (hash + (uint64_t)operation * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    if (operation != UTAPI_OP_NONE && cell_add(known, with_operation))
+        known->operations += !is_new;
+    if (!is_new)
         return;
     if (weight == 1 && *place == hash)
         known->warm++;
@@ -63,8 +67,9 @@ static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, b
         return true;
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
     const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? UTAPI_STEP_LATE_CELL : 1;
-    const size_t count =
-        known->cold + known->warm / UTAPI_STEP_WARM_CELLS + known->entries / UTAPI_STEP_ENTRIES_A_CELL;
+    const size_t count = known->cold + known->warm / UTAPI_STEP_WARM_CELLS +
+                         known->operations / UTAPI_STEP_OPERATIONS_A_CELL +
+                         known->entries / UTAPI_STEP_ENTRIES_A_CELL;
     if (!first && count + weight * UTAPI_LEVEL_COUNT + 1 > known->most) {
         /* It may well bring nothing new; but a look ahead would have to be taken back. */
         return false;
@@ -72,7 +77,7 @@ static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, b
     known->entries++;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (entry->resource[level].size > 0)
-            cell_count(known, cell_hash(level, entry->resource[level], interval), weight);
+            cell_count(known, cell_hash(level, entry->resource[level], interval), entry->operation, weight);
     return true;
 }
 
@@ -83,7 +88,7 @@ static bool cells_new(cells *ret, journal *self)
     *ret = (cells){.most = most, .lately = self->lately};
     if (most == 0)
         return true;
-    while (slots < 2 * UTAPI_STEP_WARM_CELLS * (most + 8))
+    while (slots < 2 * (UTAPI_STEP_WARM_CELLS + UTAPI_STEP_OPERATIONS_A_CELL) * (most + 8))
         slots *= 2;
     ret->mask = slots - 1;
     ret->slots = calloc(slots, sizeof *ret->slots);

@@ -124,8 +124,14 @@ typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
-/** See largest_step: a cell is several keys, a uuid is a field, and a late cell changes later states too. */
-enum { UTAPI_STEP_ENTRIES_A_CELL = 20, UTAPI_STEP_LATE_CELL = 3, UTAPI_STEP_WARM_CELLS = 2 };
+/** See largest_step: a cell is several keys, another operation is one more, a uuid is a field, and a late cell changes later
+ * states too. */
+enum {
+    UTAPI_STEP_LATE_CELL = 4,
+    UTAPI_STEP_WARM_CELLS = 2,
+    UTAPI_STEP_OPERATIONS_A_CELL = 8,
+    UTAPI_STEP_ENTRIES_A_CELL = 20
+};
 
 /** One kind of storage. A backend defines one of these, const, and never changes it. */
 struct utapi_backend_ops {
@@ -135,7 +141,8 @@ struct utapi_backend_ops {
     /**
      * Optional. The most cells (utapi_cell) that one batch should bring where the storage serves nobody else
      * meanwhile. A late one, of an interval before the last one, counts as UTAPI_STEP_LATE_CELL; UTAPI_STEP_WARM_CELLS
-     * of those that were handed over lately, so that their keys are there and cached, count as one;
+     * of those that were handed over lately, so that their keys are there and cached, count as one; so do
+     * UTAPI_STEP_OPERATIONS_A_CELL of the operations in cells, the first of each cell aside;
      * UTAPI_STEP_ENTRIES_A_CELL entries count as one more for what each brings of its own (its uuid, its notice). A
      * journal cuts what it hands over accordingly. 0: any, and nobody else reads it.
      */
