@@ -264,9 +264,11 @@ static int run_main(int argc, char **argv)
 
 static int plot_main(int count, char **arguments)
 {
-    if (count != 2) {
-        fprintf(stderr, "usage: utapi-bench plot FILE.json DIR\n");
-        return 2;
+    const bool is_help =
+        count > 0 && (strcmp(arguments[0], "--help") == 0 || strcmp(arguments[0], "-h") == 0);
+    if (is_help || count != 2) {
+        (void)fprintf(is_help ? stdout : stderr, "usage: utapi-bench plot FILE.json DIR\n");
+        return is_help ? EXIT_SUCCESS : 2;
     }
     json_t *document = bench_document_read(arguments[0]);
     const bool is_done = document != NULL && bench_plot(document, arguments[1]);

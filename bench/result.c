@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,15 @@ double series_most(const bench_series *series)
     for (unsigned i = 1; i < series->count; i++)
         most = series->values[i] > most ? series->values[i] : most;
     return most;
+}
+
+double series_deviation(const bench_series *series)
+{
+    const double median = series_median(series);
+    bench_series distances = {.count = 0};
+    for (unsigned i = 0; i < series->count; i++)
+        series_add(&distances, fabs(series->values[i] - median));
+    return series_median(&distances);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
@@ -236,4 +246,15 @@ bool bench_line_figure(const json_t *line, const char *figure, double *ret_media
     if (ret_repeats != NULL)
         *ret_repeats = json_array_size(json_object_get(series, "repeats"));
     return true;
+}
+
+double bench_line_deviation(const json_t *line, const char *figure)
+{
+    bench_series series = {.count = 0};
+    size_t i;
+    json_t *value;
+    json_array_foreach (json_object_get(json_object_get(line, figure), "repeats"), i, value)
+        if (series.count < BENCH_REPEATS_MAX)
+            series_add(&series, json_number_value(value));
+    return series_deviation(&series);
 }

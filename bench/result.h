@@ -23,6 +23,9 @@ double series_median(const bench_series *series);
 double series_least(const bench_series *series);
 double series_most(const bench_series *series);
 
+/** The median distance from the median, which one outlier does not move. 0 for fewer than two values. */
+double series_deviation(const bench_series *series);
+
 /** The figures that a line has; the order is that of the document. */
 typedef enum bench_figure {
     FIGURE_PER_S,
@@ -89,5 +92,8 @@ void bench_line_name(const json_t *line, char *ret, size_t size);
 /** The median of a figure of a line; false if it has none. least and most may be NULL. */
 bool bench_line_figure(const json_t *line, const char *figure, double *ret_median, double *ret_least,
                        double *ret_most, size_t *ret_repeats);
+
+/** series_deviation() of a figure's repetitions; 0 if it has none. */
+double bench_line_deviation(const json_t *line, const char *figure);
 
 #endif

@@ -48,6 +48,13 @@ class Commands(unittest.TestCase):
             self.assertEqual(refused.returncode, 1)
             self.assertIn(self.path("a.json") + ": No such file or directory\n", refused.stderr)
 
+    def test_each_command_tells_how_it_is_used(self):
+        for command in (["--help"], ["compare", "--help"], ["compare", "-h"], ["plot", "--help"]):
+            told = bench(*command)
+            self.assertEqual(told.returncode, 0, command)
+            self.assertTrue(told.stdout.startswith("usage: utapi-bench "), command)
+            self.assertEqual(told.stderr, "")
+
     def test_a_folder_may_be_named_from_here(self):
         os.mkdir(self.path("data"))
         file_systems = set()
