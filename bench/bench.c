@@ -8,9 +8,11 @@
 #include "result.h"
 #include "run.h"
 #include "serve.h"
+#include "session_storage.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +41,7 @@ static void catch_signals(void)
 
 /* ---- the command line --------------------------------------------------------------------- */
 
-typedef enum option_kind { TEXT, COUNT, NUMBER, FLAG, LIST } option_kind;
+typedef enum option_kind { TEXT, COUNT, NUMBER, SETS, CLEARS, LIST } option_kind;
 
 /* Where an option's value goes: a member of bench_options. */
 #define MEMBER(name) offsetof(bench_options, name)
@@ -54,14 +56,14 @@ static const struct option_row {
     {"backend", LIST, 0, 0, 0, "NAMES",
      "storages, with commas between them; journal+NAME has a journal before it (lmdb)"},
     {"transport", LIST, 0, 0, 0, "NAMES", "process, http or both (process,http; redis: process)"},
-    {"short", FLAG, MEMBER(is_short), 0, 0, NULL,
+    {"short", SETS, MEMBER(is_short), 0, 0, NULL,
      "the short set of workloads, 0.6 s each: two or three minutes"},
     {"repeat", COUNT, MEMBER(repeat), 1, BENCH_REPEATS_MAX, "N", "repetitions of each line (3)"},
     {"duration", NUMBER, MEMBER(duration_s), 0.01, 86400, "S", "seconds of each repetition (2)"},
     {"rate", NUMBER, MEMBER(rate), 0, 1e9, "N", "open loop: so many requests a second; 0: closed loop (0)"},
     {"scale", NUMBER, MEMBER(scale), 1e-6, 1000, "X", "factor of the numbers of buckets and intervals (1)"},
     {"seed", COUNT, MEMBER(seed), 0, 1e15, "N", "what events are drawn by (1)"},
-    {"no-floors", FLAG, MEMBER(floors), 0, 0, NULL, "measure no floors"},
+    {"no-floors", CLEARS, MEMBER(floors), 0, 0, NULL, "measure no floors"},
     {"json", TEXT, MEMBER(json), 0, 0, "FILE",
      "write the figures to FILE; -: to stdout, and the table to stderr"},
     {"plot", TEXT, MEMBER(plot), 0, 0, "DIR", "draw them into DIR, with gnuplot"},
@@ -124,8 +126,16 @@ static bool parse_backends(const struct option_row *row, char *text, bench_optio
     for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
         if (ret->backend_count == BENCH_BACKENDS_MAX || *name == '\0')
             return complain(row, "names of storages with commas between them");
+        if (!session_storage_is_known(name)) {
+            fprintf(stderr, "utapi-bench: --backend: no storage is called \"%s\"; see --help\n", name);
+            return false;
+        }
+        for (unsigned i = 0; i < ret->backend_count; i++)
+            if (strcmp(ret->backends[i], name) == 0)
+                return complain(row, "each storage once");
         ret->backends[ret->backend_count++] = name;
     }
+    ret->has_backends = true;
     return true;
 }
 
@@ -152,8 +162,9 @@ static bool parse_option(const struct option_row *row, char *text, bench_options
     case TEXT:
         *(const char **)member = text;
         return true;
-    case FLAG: /* flips its default */
-        *(bool *)member = !*(bool *)member;
+    case SETS:
+    case CLEARS:
+        *(bool *)member = row->kind == SETS;
         return true;
     case LIST:
         return strcmp(row->name, "backend") == 0 ? parse_backends(row, text, ret)
@@ -163,6 +174,8 @@ static bool parse_option(const struct option_row *row, char *text, bench_options
     case COUNT:
         if (!parse_number(row, text, &number))
             return false;
+        if (number != floor(number))
+            return complain(row, "a whole number");
         if (row->member == MEMBER(seed))
             ret->seed = (uint64_t)number;
         else
@@ -216,6 +229,29 @@ static bool words_are_known(const bench_options *options)
     return true;
 }
 
+/* A server that runs already is one storage, whatever it stores in, and is reached by HTTP alone. */
+static bool url_is_usable(bench_options *options)
+{
+    char host[64];
+    uint16_t port;
+    const char *wrong = NULL;
+    if (options->has_backends)
+        wrong = "what it stores in is its own choice: leave out --backend";
+    else if (options->has_transports && options->transports[BENCH_IN_PROCESS])
+        wrong = "it can only be measured over HTTP: leave out --transport";
+    else if (!session_parse_url(options->url, host, sizeof host, &port))
+        wrong = "expected http://ADDRESS:PORT, with an IPv4 address";
+    if (wrong != NULL) {
+        fprintf(stderr, "utapi-bench: --url: %s\n", wrong);
+        return false;
+    }
+    options->backends[0] = "url";
+    options->backend_count = 1;
+    memset(options->transports, 0, sizeof options->transports);
+    options->transports[BENCH_HTTP] = true;
+    return true;
+}
+
 static void raise_file_limit(void)
 {
     struct rlimit limit;
@@ -242,18 +278,11 @@ static int run_main(int argc, char **argv)
         return answer - 1;
     if (!words_are_known(&options))
         return 2;
-    if (options.url != NULL) { /* whatever it stores in, it is one */
-        char host[64];
-        uint16_t port;
-        if (!session_parse_url(options.url, host, sizeof host, &port)) {
-            fprintf(stderr, "utapi-bench: --url: expected http://ADDRESS:PORT\n");
-            return 2;
-        }
-        options.backends[0] = "url";
-        options.backend_count = 1;
-        memset(options.transports, 0, sizeof options.transports);
-        options.transports[BENCH_HTTP] = true;
-    }
+    if (options.url != NULL && !url_is_usable(&options))
+        return 2;
+    /* A floor goes as fast as it can on this machine: a rate that was set, or another machine's, is no part of it. */
+    if (options.rate > 0 || options.url != NULL)
+        options.floors = false;
     catch_signals();
     raise_file_limit();
     const bool is_whole = bench_run(&options);

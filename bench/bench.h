@@ -58,6 +58,7 @@ enum { BENCH_BACKENDS_MAX = 16, BENCH_REPEATS_MAX = 100 };
 typedef struct bench_options {
     const char *backends[BENCH_BACKENDS_MAX]; /* "lmdb", "journal+redis" */
     unsigned backend_count;
+    bool has_backends; /* they were asked for */
     bool transports[BENCH_TRANSPORTS];
     bool has_transports; /* they were asked for; else a storage is measured by those that it can be */
     char *const *words;  /* names of workloads; none: all of them */

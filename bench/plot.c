@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- data --------------------------------------------------------------------------------- */
 
@@ -140,37 +141,77 @@ static bool script_write(const struct picture *picture, const json_t *results, c
     return fclose(file) == 0;
 }
 
+/* Its exit status, as of child_finish(). */
+static int gnuplot_run(const char *argument, const char *log)
+{
+    const char *const arguments[] = {"gnuplot", argument, NULL};
+    child gnuplot;
+    utapi_error err;
+    utapi_error_clear(&err);
+    return child_start(arguments, log, &gnuplot, &err) == UTAPI_OK ? child_finish(&gnuplot)
+                                                                   : CHILD_CANNOT_START;
+}
+
+static void tell_missing(void)
+{
+    fprintf(stderr, "utapi-bench: gnuplot is needed for plots (Debian: apt-get install gnuplot-nox)\n");
+}
+
 static bool picture_draw(const struct picture *picture, const json_t *results, const char *folder)
 {
     char path[1024];
     char log[1024];
     unsigned count;
-    child gnuplot;
     (void)snprintf(path, sizeof path, "%s/%s.gnuplot", folder, picture->name);
     (void)snprintf(log, sizeof log, "%s/gnuplot.log", folder);
     if (!script_write(picture, results, folder, path, &count))
         return false;
     if (count == 0)
         return true; /* nothing of this kind was measured */
-    const char *const arguments[] = {"gnuplot", path, NULL};
-    utapi_error err;
-    utapi_error_clear(&err);
-    const int status =
-        child_start(arguments, log, &gnuplot, &err) == UTAPI_OK ? child_finish(&gnuplot) : CHILD_CANNOT_START;
+    const int status = gnuplot_run(path, log);
     if (status == CHILD_CANNOT_START)
-        fprintf(stderr, "utapi-bench: gnuplot is needed for plots (Debian: apt-get install gnuplot-nox)\n");
+        tell_missing();
     else if (status != 0)
         fprintf(stderr, "utapi-bench: gnuplot does not draw %s; see %s\n", path, log);
     return status == 0;
 }
 
+/* A folder that is there, or now is. */
+static bool folder_make(const char *folder, bool *ret_is_new)
+{
+    *ret_is_new = mkdir(folder, 0777) == 0;
+    struct stat status;
+    if (!*ret_is_new && errno == EEXIST && stat(folder, &status) == 0 && !S_ISDIR(status.st_mode))
+        errno = ENOTDIR;
+    if (*ret_is_new || errno == EEXIST)
+        return true;
+    fprintf(stderr, "utapi-bench: %s: %s\n", folder, strerror(errno));
+    return false;
+}
+
+bool bench_plot_is_possible(const char *folder)
+{
+    bool is_new;
+    if (gnuplot_run("--version", "/dev/null") != 0) {
+        tell_missing();
+        return false;
+    }
+    if (!folder_make(folder, &is_new))
+        return false;
+    const bool is_writable = access(folder, W_OK | X_OK) == 0;
+    if (!is_writable)
+        fprintf(stderr, "utapi-bench: %s: %s\n", folder, strerror(errno));
+    if (is_new)
+        (void)rmdir(folder);
+    return is_writable;
+}
+
 bool bench_plot(const json_t *document, const char *folder)
 {
     const json_t *results = json_object_get(document, "results");
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, "utapi-bench: %s: %s\n", folder, strerror(errno));
+    bool is_new;
+    if (!folder_make(folder, &is_new))
         return false;
-    }
     for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++)
         if (!picture_draw(&pictures[i], results, folder))
             return false;

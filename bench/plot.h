@@ -14,4 +14,7 @@
  */
 bool bench_plot(const json_t *document, const char *folder);
 
+/** Whether it can: gnuplot is there, and files can be made in the folder. Leaves nothing; says on stderr why not. */
+bool bench_plot_is_possible(const char *folder);
+
 #endif

@@ -33,13 +33,12 @@ void report_head(FILE *out, const bench_options *options, const bench_machine *m
                   machine->versions);
     (void)fprintf(out, "disk: 4 KiB appended and synced %.0f times a second, p50 %.0f us, p99 %.0f us\n",
                   disk->syncs_per_s, disk->p50_us, disk->p99_us);
-    (void)fprintf(
-        out,
-        "%u repetitions of %g s, %s loop, seed %llu; medians, the rate's spread, its ratio to each floor\n\n",
-        options->repeat, options->duration_s, options->rate > 0 ? "open" : "closed",
-        (unsigned long long)options->seed);
+    (void)fprintf(out, "%u repetition%s of %g s, %s loop, seed %llu; medians, the rate's spread%s\n\n",
+                  options->repeat, options->repeat == 1 ? "" : "s", options->duration_s,
+                  options->rate > 0 ? "open" : "closed", (unsigned long long)options->seed,
+                  options->floors ? ", its ratio to each floor" : "");
     (void)fprintf(out, "%-16s %-14s %-7s %9s %6s %-9s %11s %11s %11s %11s  %s\n", "workload", "storage", "by",
-                  "a second", "+-", "", "p50", "p99", "p99.9", "max", "of floor");
+                  "a second", "+-", "", "p50", "p99", "p99.9", "max", options->floors ? "of floor" : "");
     (void)fflush(out);
 }
 

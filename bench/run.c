@@ -255,6 +255,8 @@ bool bench_run(const bench_options *options)
     utapi_error_clear(&err);
     if (options->json != NULL && !bench_document_is_writable(options->json))
         return false;
+    if (options->plot != NULL && !bench_plot_is_possible(options->plot))
+        return false;
     UTAPI_AUTO_FREE bench_workload *workloads = workloads_choose(options);
     if (workloads == NULL) {
         fprintf(stderr, "utapi-bench: out of memory\n");

@@ -8,6 +8,7 @@
 #include "session_storage.h"
 #include "utapi/scoped.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -50,12 +51,16 @@ bool session_parse_url(const char *url, char *ret_host, size_t host_size, uint16
     if (strncmp(url, scheme, sizeof scheme - 1) != 0)
         return false;
     const size_t size = strcspn(host, ":/");
-    char *end;
-    const unsigned long long port = host[size] == ':' ? strtoull(host + size + 1, &end, 10) : 0;
-    if (size == 0 || size >= host_size || port == 0 || port > UINT16_MAX ||
-        (*end != '\0' && strcmp(end, "/") != 0))
+    const char *digits = host + size + 1;
+    struct in_addr address;
+    if (size >= host_size || host[size] != ':' || *digits < '0' || *digits > '9')
         return false;
     (void)snprintf(ret_host, host_size, "%.*s", (int)size, host);
+    char *end;
+    const unsigned long long port = strtoull(digits, &end, 10);
+    if (inet_pton(AF_INET, ret_host, &address) != 1 || port == 0 || port > UINT16_MAX ||
+        (*end != '\0' && strcmp(end, "/") != 0))
+        return false;
     *ret_port = (uint16_t)port;
     return true;
 }

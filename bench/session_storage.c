@@ -76,13 +76,24 @@ bool session_storage_can(const char *backend, bench_transport transport)
     return transport != BENCH_HTTP || strcmp(backend, "redis") != 0;
 }
 
-static utapi_status name_read(session_storage *self, const char *backend, utapi_error *err)
+/* The storage's name in the registry. */
+static const char *kind_of(const char *backend, bool *ret_has_journal)
 {
     static const char prefix[] = "journal+";
-    self->has_journal = strncmp(backend, prefix, sizeof prefix - 1) == 0;
-    (void)snprintf(self->kind, sizeof self->kind, "%s",
-                   backend + (self->has_journal ? sizeof prefix - 1 : 0));
-    if (utapi_registry_find(self->kind) == NULL)
+    *ret_has_journal = strncmp(backend, prefix, sizeof prefix - 1) == 0;
+    return backend + (*ret_has_journal ? sizeof prefix - 1 : 0);
+}
+
+bool session_storage_is_known(const char *backend)
+{
+    bool has_journal;
+    return utapi_registry_find(kind_of(backend, &has_journal)) != NULL;
+}
+
+static utapi_status name_read(session_storage *self, const char *backend, utapi_error *err)
+{
+    (void)snprintf(self->kind, sizeof self->kind, "%s", kind_of(backend, &self->has_journal));
+    if (!session_storage_is_known(backend))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%.100s: no such storage", backend);
     if (!session_storage_can(backend, self->transport))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,

@@ -29,6 +29,9 @@ typedef struct session_storage {
     http_target target;
 } session_storage;
 
+/** Whether a name stands for a storage: one of the registry, or one with "journal+" before it. */
+bool session_storage_is_known(const char *backend);
+
 /** Whether a storage can be measured by a transport: redis without a journal cannot over HTTP, for utapid has one. */
 bool session_storage_can(const char *backend, bench_transport transport);
 

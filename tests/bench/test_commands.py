@@ -15,7 +15,7 @@ import unittest
 
 BENCH, UTAPID = sys.argv[1:3]
 # One line, as short as can be.
-ONE_LINE = ["--backend", "memory", "--transport", "process", "--no-floors", "--scale", "0.003",
+ONE_LINE = ["--backend", "memory", "--transport", "process", "--scale", "0.003", "--no-floors",
             "--duration", "0.05", "--repeat", "1", "--utapid", UTAPID, "ingest.1"]  # fmt: skip
 
 
@@ -34,6 +34,12 @@ class Commands(unittest.TestCase):
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
+    def line(self):
+        """The only line of run.json."""
+        with open(self.path("run.json"), encoding="utf-8") as file:
+            (line,) = json.load(file)["results"]
+        return line
+
     def test_an_unknown_option_is_told_in_two_lines(self):
         refused = bench("--no-such-option")
         self.assertEqual(refused.returncode, 2)
@@ -41,6 +47,34 @@ class Commands(unittest.TestCase):
         unknown, advice = refused.stderr.splitlines()
         self.assertIn("--no-such-option", unknown)
         self.assertIn("--help", advice)
+
+    def test_what_makes_no_sense_is_refused_before_anything_runs(self):
+        url = "http://127.0.0.1:1"
+        for arguments, reason in (
+            (["--backend", "no-such-storage"], '"no-such-storage"'),
+            (["--backend", "journal+"], '"journal+"'),
+            (["--backend", "lmdb,memory,lmdb"], "each storage once"),
+            (["--repeat", "2.7"], "a whole number"),
+            (["--seed", "1.5"], "a whole number"),
+            (["--url", "http://localhost:8100"], "IPv4"),
+            (["--url", "http://127.0.0.1"], "IPv4"),
+            (["--url", "http://127.0.0.1:+80"], "IPv4"),
+            (["--url", "http://127.0.0.1:80/path"], "IPv4"),
+            (["--url", url, "--backend", "lmdb"], "leave out --backend"),
+            (["--url", url, "--transport", "process,http"], "leave out --transport"),
+        ):
+            refused = bench(*arguments, "ingest.1")
+            self.assertEqual(refused.returncode, 2, arguments)
+            self.assertEqual(refused.stdout, "", arguments)
+            self.assertIn(reason, refused.stderr)
+
+    def test_a_flag_given_twice_stays_on(self):
+        run = bench(*ONE_LINE, "--no-floors", "--json", self.path("run.json"))
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertEqual(self.line()["floors"], [])
+        self.assertIn("\n1 repetition of 0.05 s, closed loop", run.stdout)
+        quick = bench("--short", "--short", *ONE_LINE[:6], "--no-floors", "--repeat", "1", "ingest.1")
+        self.assertIn("\n1 repetition of 0.6 s, closed loop", quick.stdout)
 
     def test_a_document_that_is_not_there_is_told_by_its_reason(self):
         for command in (["compare", self.path("a.json"), self.path("b.json")], ["plot", self.path("a.json"), "p"]):
@@ -78,6 +112,39 @@ class Commands(unittest.TestCase):
             self.assertEqual(refused.returncode, 1)
             self.assertEqual(refused.stdout, "")
             self.assertIn(path, refused.stderr)
+
+    def test_pictures_that_cannot_be_drawn_are_told_before_anything_runs(self):
+        for folder, path, reason in ((self.path("nowhere", "plots"), None, self.path("nowhere", "plots")),
+                                     (BENCH, None, BENCH),
+                                     (self.path("plots"), self.folder, "apt-get install")):  # fmt: skip
+            environment = {**os.environ, **({"PATH": path} if path is not None else {})}
+            refused = bench("--plot", folder, *ONE_LINE, env=environment)
+            self.assertEqual(refused.returncode, 1)
+            self.assertEqual(refused.stdout, "")
+            self.assertIn(reason, refused.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_ratio_stands_only_where_both_sides_go_as_fast_as_they_can(self):
+        with_floors = [argument for argument in ONE_LINE if argument != "--no-floors"]
+        for rate, floors in (("0", ["noop-engine"]), ("2000", [])):
+            run = bench(*with_floors, "--rate", rate, "--json", self.path("run.json"))
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            self.assertEqual([floor["name"] for floor in self.line()["floors"]], floors)
+            self.assertEqual("noop-engine" in run.stdout, floors != [])
+            self.assertEqual("of floor" in run.stdout, floors != [])
+
+    def test_a_server_that_runs_already_has_no_floors(self):
+        arguments = [UTAPID, "--port", "0", "--backend", "memory", "--no-auth"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+            try:
+                url = server.stdout.readline().split("listening on ")[1].strip()
+                run = bench(*ONE_LINE[4:6], "--repeat", "1", "--duration", "1", "--url", url, "--json",
+                            self.path("run.json"), "ingest.1")  # fmt: skip
+            finally:
+                server.terminate()
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertEqual(self.line()["floors"], [])
+        self.assertNotIn("-server", run.stdout)
 
     def test_an_interrupted_run_leaves_no_document(self):
         for number in (signal.SIGINT, signal.SIGTERM):
