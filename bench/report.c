@@ -99,6 +99,16 @@ void report_missing(FILE *out, const bench_workload *workload, const char *backe
     (void)fflush(out);
 }
 
+void report_senseless(FILE *out, const bench_workload *workload, const char *backend,
+                      bench_transport transport)
+{
+    (void)fprintf(
+        out,
+        "%-16s %-14s %-7s skipped: a start needs a server of our own, on a storage that keeps what it has\n",
+        workload->name, backend, bench_transport_names[transport]);
+    (void)fflush(out);
+}
+
 void report_skipped(FILE *out, const char *backend, bench_transport transport)
 {
     (void)fprintf(out, "%-16s %-14s %-7s skipped: utapid has a journal before it; measure journal+%s\n", "",

@@ -28,8 +28,9 @@ typedef struct bench_runner {
     const bench_options *options;
     bench_world world;
     json_t *document;
-    FILE *report;  /* where the table goes */
-    bool is_whole; /* nothing went wrong */
+    FILE *report;   /* where the table goes */
+    bool is_whole;  /* nothing went wrong */
+    unsigned tried; /* lines */
     bench_session *session;
     const bench_workload *session_for; /* the workload that it was filled for */
     cached_floor *cache;               /* owned */
@@ -111,6 +112,9 @@ static utapi_status line_measure(bench_runner *self, bench_result *result, utapi
         if (bench_is_interrupted())
             return utapi_fail(err, UTAPI_UNAVAILABLE, "interrupted");
     }
+    if (series_median(&result->figures[FIGURE_PER_S]) <= 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "no request was answered within %g s",
+                          self->options->duration_s);
     return UTAPI_OK;
 }
 
@@ -187,6 +191,12 @@ static bench_workload *workloads_choose(const bench_options *options)
     return chosen;
 }
 
+/* Whether there is something to measure. */
+static bool makes_sense(const bench_runner *self, const bench_workload *workload, const char *backend)
+{
+    return workload->kind != BENCH_START || (self->options->url == NULL && strstr(backend, "memory") == NULL);
+}
+
 static void storage_run(bench_runner *self, const bench_workload *workloads, const char *backend,
                         bench_transport transport)
 {
@@ -198,10 +208,14 @@ static void storage_run(bench_runner *self, const bench_workload *workloads, con
     for (const bench_workload *workload = workloads; workload->name != NULL; workload++) {
         if (status == UTAPI_NOT_SUPPORTED)
             break; /* no other workload would fare better */
-        const bool makes_sense = workload->kind != BENCH_START ||
-                                 (self->options->url == NULL && strstr(backend, "memory") == NULL);
-        if (makes_sense && !bench_is_interrupted())
+        if (bench_is_interrupted())
+            break;
+        if (makes_sense(self, workload, backend)) {
+            self->tried++;
             status = line_run(self, workload, backend, transport);
+        } else if (self->options->word_count > 0) {
+            report_senseless(self->report, workload, backend, transport);
+        }
     }
     session_close(self->session);
     self->session = NULL;
@@ -236,6 +250,11 @@ static void finish(bench_runner *self)
     if (bench_is_interrupted()) {
         fprintf(stderr, "utapi-bench: interrupted%s\n",
                 options->json != NULL || options->plot != NULL ? ": no figures are written" : "");
+        return;
+    }
+    if (self->tried == 0) {
+        fprintf(stderr, "utapi-bench: nothing was measured: what was chosen makes no sense together\n");
+        self->is_whole = false;
         return;
     }
     if (options->floors)

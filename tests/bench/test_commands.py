@@ -124,6 +124,20 @@ class Commands(unittest.TestCase):
             self.assertIn(reason, refused.stderr)
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_a_line_of_which_nothing_was_answered_is_not_measured(self):
+        # One request is due when it begins, in the part that is not counted, and the next one later than it ends.
+        run = bench(*ONE_LINE, "--rate", "1", "--json", self.path("run.json"))
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertRegex(run.stdout, "ingest.1 .* not measured: no request was answered within 0.05 s\n")
+        with open(self.path("run.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["results"], [])
+
+    def test_a_table_without_a_line_is_no_success(self):
+        run = bench(*ONE_LINE[:-1], "start.10k")
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertRegex(run.stdout, "start.10k +memory +process +skipped: ")
+        self.assertIn("utapi-bench: nothing was measured: ", run.stderr)
+
     def test_a_ratio_stands_only_where_both_sides_go_as_fast_as_they_can(self):
         with_floors = [argument for argument in ONE_LINE if argument != "--no-floors"]
         for rate, floors in (("0", ["noop-engine"]), ("2000", [])):
