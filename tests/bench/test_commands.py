@@ -14,6 +14,7 @@ import tempfile
 import unittest
 
 BENCH, UTAPID = sys.argv[1:3]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # One line, as short as can be.
 ONE_LINE = ["--backend", "memory", "--transport", "process", "--scale", "0.003", "--no-floors",
             "--duration", "0.05", "--repeat", "1", "--utapid", UTAPID, "ingest.1"]  # fmt: skip
@@ -198,6 +199,23 @@ class Commands(unittest.TestCase):
         self.assertRegex(run.stdout, "ingest.1 +redis +process +[0-9]")
         self.assertIn("skipped: utapid has a journal before it; measure journal+redis\n", run.stdout)
         self.assertEqual(bench(*small, "--backend", "redis", "--transport", "http").returncode, 1)
+
+    def test_help_of_bench_and_soak_neither_installs_nor_builds(self):
+        for part in ("run", "bench/README.md", "tests/system"):
+            source, copy = os.path.join(ROOT, part), self.path("copy", part)
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, copy)
+        os.mkdir(self.path("bin"))
+        for tool in ("sh", "dirname", "nproc", "sed", "python3"):
+            os.symlink(shutil.which(tool), self.path("bin", tool))
+        for arguments, told in ((["bench", "--help"], "--backend"), (["bench", "ingest.1", "-h"], "--backend"),
+                                (["soak", "--help"], "journal+lmdb"), (["help"], "--backend")):  # fmt: skip
+            helped = subprocess.run([self.path("copy", "run"), *arguments], env={"PATH": self.path("bin")},
+                                    capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+            self.assertEqual(helped.returncode, 0, helped.stderr)
+            self.assertIn(told, helped.stdout)
+            self.assertNotIn("Building", helped.stdout)
+        self.assertFalse(os.path.exists(self.path("copy", "build")))
 
 
 if __name__ == "__main__":
