@@ -2,8 +2,8 @@
 /* commit.c - the committer's thread and its queue.
  *
  * A group that overflows a total is halved until only the guilty requests are left alone with their
- * error (DESIGN 5, rule 5): the others are stored. Between groups, about once a second, the backend is
- * tended. */
+ * error (DESIGN 5, rule 5): the others are stored. When a second has passed without a request the backend is
+ * tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
 #include "commit.h"
 
 #include "utapi/scoped.h"
@@ -231,7 +231,8 @@ utapi_status utapi_committer_submit(utapi_committer *self, utapi_request *reques
     pthread_mutex_lock(&self->lock);
     if (self->stopping)
         status = utapi_fail(err, UTAPI_UNAVAILABLE, "shutting down");
-    else if (self->waiting > 0 && request->count > self->queue_events - self->waiting)
+    else if (self->waiting > 0 &&
+             (self->waiting >= self->queue_events || request->count > self->queue_events - self->waiting))
         status = utapi_fail(err, UTAPI_UNAVAILABLE, "%zu events wait to be stored already", self->waiting);
     else {
         self->waiting += request->count;

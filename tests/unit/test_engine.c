@@ -290,6 +290,30 @@ static void a_full_queue_is_answered_at_once(void **state)
     assert_int_equal(atomic_load(&all.done), 3);
 }
 
+/* One request alone may be larger than the queue; behind it nothing has room. */
+static void nothing_waits_behind_a_request_that_is_larger_than_the_queue(void **state)
+{
+    enum { LARGER = 5 };
+    fixture *f = *state;
+    f->settings.queue_events = 2;
+    start(f);
+    const utapi_event events[LARGER] = {put(1), put(1), put(1), put(1), put(1)};
+    answers all = {.done = 0};
+    answer_slot slots[2] = {{&all, 0}, {&all, 1}};
+    fake_backend_hold(&f->fake, true);
+    CHECK_OK(utapi_engine_submit(f->engine, events, 1, on_answer, &slots[0], &err), &err);
+    fake_backend_wait_applies(&f->fake, 1);
+    CHECK_OK(utapi_engine_submit(f->engine, events, LARGER, on_answer, &slots[1], &err), &err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_engine_submit(f->engine, events, 1, on_answer, &slots[1], &err),
+                 &err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE,
+                 utapi_engine_submit(f->engine, events, LARGER, on_answer, &slots[1], &err), &err);
+    fake_backend_hold(&f->fake, false);
+    utapi_engine_free(f->engine);
+    f->engine = NULL;
+    assert_int_equal(atomic_load(&all.done), 2);
+}
+
 static void a_stepped_wall_clock_does_not_move_the_window(void **state)
 {
     fixture *f = *state;
@@ -368,6 +392,7 @@ int main(void)
         CASE(a_request_that_overflows_is_refused_and_its_group_is_stored),
         CASE(a_storage_that_fails_fails_the_whole_group),
         CASE(a_full_queue_is_answered_at_once),
+        CASE(nothing_waits_behind_a_request_that_is_larger_than_the_queue),
         CASE(a_stepped_wall_clock_does_not_move_the_window),
         CASE(an_idle_engine_tends_its_storage),
         CASE(a_question_is_asked_by_intervals_and_clamped),

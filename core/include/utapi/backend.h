@@ -212,7 +212,8 @@ struct utapi_backend_ops {
     /**
      * Optional. A slice of upkeep, short enough to stand between two batches: drops uuids whose taking
      * is older than the window on the clock of taken_ms, carries out forgettings due at now_ms. Called
-     * about once a second while nothing else is written.
+     * when a second has passed without a batch: so never under steady traffic, and apply drops more old uuids
+     * than it adds.
      */
     utapi_backend_tend_fn *tend;
 
