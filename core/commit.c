@@ -9,11 +9,16 @@
 #include "utapi/scoped.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 /* A group's size is bounded so that one transaction stays short; what is left over is the next group. */
 enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_S = 1 };
+
+/* A load balancer that sends no more events would never learn that they can be stored again: so a failure
+ * counts only for so long. */
+enum { TROUBLE_MS = 10000 };
 
 struct utapi_committer {
     utapi_backend *backend;
@@ -27,6 +32,8 @@ struct utapi_committer {
     size_t waiting; /* entries in the queue */
     bool idle;      /* the thread waits for work */
     bool stopping;
+    char trouble[sizeof((utapi_stats *)0)->trouble]; /* why the last group was not stored; "": it was */
+    int64_t trouble_ms;                              /* when that was, on the steady clock */
 
     pthread_t thread;
 };
@@ -84,6 +91,21 @@ static utapi_status group_apply(utapi_committer *self, commit_group group, utapi
     return utapi_backend_apply(self->backend, &batch, &applied, err);
 }
 
+/* Notes what a group's outcome says of the storage; what is a request's own fault says nothing. */
+static void outcome_note(utapi_committer *self, utapi_status status, const utapi_error *err)
+{
+    const bool failed = status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN;
+    if (!failed && status != UTAPI_OK)
+        return;
+    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
+    pthread_mutex_lock(&self->lock);
+    (void)snprintf(self->trouble, sizeof self->trouble, "%.*s", (int)sizeof self->trouble - 1,
+                   failed ? why : "");
+    self->trouble_ms = now_ms;
+    pthread_mutex_unlock(&self->lock);
+}
+
 /* Cuts the first half of the requests off. */
 static commit_group group_halve(commit_group *whole)
 {
@@ -107,6 +129,7 @@ static void group_commit(utapi_committer *self, commit_group group)
     utapi_error err;
     utapi_error_clear(&err);
     const utapi_status status = group_apply(self, group, &err);
+    outcome_note(self, status, &err);
     if (status != UTAPI_OVERFLOW || group.requests == 1) {
         group_answer(group, status, &err);
         return;
@@ -243,4 +266,15 @@ utapi_status utapi_committer_submit(utapi_committer *self, utapi_request *reques
     }
     pthread_mutex_unlock(&self->lock);
     return status;
+}
+
+void utapi_committer_stats(utapi_committer *self, utapi_stats *ret)
+{
+    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    pthread_mutex_lock(&self->lock);
+    if (!ret->refuses && *self->trouble != '\0' && now_ms - self->trouble_ms < TROUBLE_MS) {
+        ret->refuses = true;
+        memcpy(ret->trouble, self->trouble, sizeof ret->trouble);
+    }
+    pthread_mutex_unlock(&self->lock);
 }

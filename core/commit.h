@@ -48,4 +48,12 @@ void utapi_committer_free(utapi_committer *committer);
 UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, utapi_request *request,
                                                    utapi_error *err);
 
+/**
+ * Adds to a backend's figures what the committer knows: while the last group could not be stored, and for not more than
+ * ten seconds after it, no event is taken. Thread-safe.
+ *
+ * @param ret  in and out: refuses and trouble
+ */
+void utapi_committer_stats(utapi_committer *committer, utapi_stats *ret);
+
 #endif

@@ -274,5 +274,8 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
 
 utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err)
 {
-    return utapi_backend_stats(engine->backend, ret, err);
+    const utapi_status status = utapi_backend_stats(engine->backend, ret, err);
+    if (status == UTAPI_OK)
+        utapi_committer_stats(engine->committer, ret);
+    return status;
 }

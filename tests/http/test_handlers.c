@@ -472,6 +472,21 @@ static void health_is_what_storage_says(void **state)
     http_call_done(&call);
 }
 
+static void health_is_503_while_events_cannot_be_stored(void **state)
+{
+    static const char event[] = "[{\"operationId\":\"putObject\",\"sizeDelta\":1}]";
+    http_world *world = *state;
+    world->trouble.apply_says = UTAPI_UNAVAILABLE;
+    http_call call = ask(world, "POST", "/v2/ingest", event);
+    assert_int_equal(call.reply.status, 503);
+    http_call_done(&call);
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
+                 "{\"status\":\"unavailable\",\"trouble\":\"trouble while applying\"}");
+    world->trouble.apply_says = UTAPI_OK;
+    check_answer(ask(world, "POST", "/v2/ingest", event), 200, "");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200, "{}");
+}
+
 static void health_tells_of_the_journal_and_of_trouble(void **state)
 {
     http_world *world = *state;
@@ -673,6 +688,7 @@ int main(int argc, char **argv)
         IN_WORLD(storage_is_told_by_level_and_name),
         IN_WORLD(storage_of_nothing_is_refused),
         IN_WORLD(health_is_what_storage_says),
+        IN_WORLD(health_is_503_while_events_cannot_be_stored),
         IN_WORLD(health_tells_of_the_journal_and_of_trouble),
         IN_WORLD(events_kept_aside_are_listed),
         IN_WORLD(events_kept_aside_are_acknowledged),

@@ -61,9 +61,9 @@ static utapi_status fake_tend(utapi_backend *self, int64_t now_ms, int64_t taken
 
 static utapi_status fake_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)
 {
-    (void)self;
+    const fake_backend *fake = (const fake_backend *)self;
     *ret = (utapi_stats){.resources = 0};
-    return utapi_fail(err, UTAPI_UNAVAILABLE, "as told");
+    return fake->is_well ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "as told");
 }
 
 static utapi_status fake_open(const utapi_backend_options *options, utapi_backend **ret, utapi_error *err)

@@ -17,6 +17,7 @@ typedef struct fake_backend {
     pthread_cond_t changed;
     bool held;           /* apply waits while set */
     utapi_status answer; /* of apply, unless it overflows */
+    bool is_well;        /* stats succeeds */
     int64_t storage;     /* the one total */
     size_t applies, tends, entries;
     size_t largest_batch;

@@ -336,6 +336,68 @@ static void an_idle_engine_tends_its_storage(void **state)
     pthread_mutex_unlock(&f->fake.lock);
 }
 
+/* ---- health ------------------------------------------------------------------------------- */
+
+/* Takes an event, and returns what is told afterwards. */
+static utapi_stats stats_after(fixture *f, int64_t bytes, utapi_status outcome)
+{
+    const utapi_event event = put(bytes);
+    utapi_stats stats;
+    CHECK_STATUS(outcome, utapi_engine_ingest(f->engine, &event, 1, &err), &err);
+    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
+    return stats;
+}
+
+static void what_cannot_be_stored_is_told_until_something_is(void **state)
+{
+    static const utapi_status failures[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN};
+    fixture *f = *state;
+    f->fake.is_well = true;
+    start(f);
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        f->fake.answer = failures[i];
+        const utapi_stats failed = stats_after(f, 1, failures[i]);
+        assert_true(failed.refuses);
+        assert_string_equal(failed.trouble, "as told");
+        f->fake.answer = UTAPI_OK;
+        const utapi_stats stored = stats_after(f, 1, UTAPI_OK);
+        assert_false(stored.refuses);
+        assert_string_equal(stored.trouble, "");
+    }
+}
+
+static void trouble_is_told_for_ten_seconds(void **state)
+{
+    fixture *f = *state;
+    utapi_stats stats;
+    f->fake.is_well = true;
+    f->fake.answer = UTAPI_UNAVAILABLE;
+    start(f);
+    assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
+    f->steady_ms += 9999;
+    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
+    assert_true(stats.refuses);
+    f->steady_ms += 1;
+    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
+    assert_false(stats.refuses);
+    assert_string_equal(stats.trouble, "");
+    assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
+}
+
+static void a_request_that_is_wrong_itself_is_no_trouble(void **state)
+{
+    fixture *f = *state;
+    f->fake.is_well = true;
+    start(f);
+    assert_false(stats_after(f, INT64_MAX, UTAPI_OK).refuses);
+    assert_false(stats_after(f, 1, UTAPI_OVERFLOW).refuses);
+    f->fake.answer = UTAPI_INVALID;
+    assert_false(stats_after(f, 0, UTAPI_INVALID).refuses);
+    f->fake.answer = UTAPI_UNAVAILABLE;
+    assert_true(stats_after(f, 0, UTAPI_UNAVAILABLE).refuses);
+    assert_true(stats_after(f, 1, UTAPI_OVERFLOW).refuses); /* nor does it show that there is none */
+}
+
 /* ---- questions ---------------------------------------------------------------------------- */
 
 static void a_question_is_asked_by_intervals_and_clamped(void **state)
@@ -395,6 +457,9 @@ int main(void)
         CASE(nothing_waits_behind_a_request_that_is_larger_than_the_queue),
         CASE(a_stepped_wall_clock_does_not_move_the_window),
         CASE(an_idle_engine_tends_its_storage),
+        CASE(what_cannot_be_stored_is_told_until_something_is),
+        CASE(trouble_is_told_for_ten_seconds),
+        CASE(a_request_that_is_wrong_itself_is_no_trouble),
         CASE(a_question_is_asked_by_intervals_and_clamped),
         CASE(storage_now_includes_an_event_one_interval_ahead),
         CASE(settings_that_cannot_work_are_refused),

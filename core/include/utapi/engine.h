@@ -97,7 +97,12 @@ UTAPI_MUST_USE utapi_status utapi_engine_list(utapi_engine *engine, utapi_level 
 UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
                                                  int64_t *ret_bytes, utapi_error *err);
 
-/** Whether storage is well, and its figures. Errors as utapi_engine_list(). */
+/**
+ * Whether storage is well, and its figures. Errors as utapi_engine_list().
+ *
+ * It also refuses for ten seconds after events could not be stored (UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN), unless others were
+ * since.
+ */
 UTAPI_MUST_USE utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err);
 
 /** The engine's wall clock. */
