@@ -87,7 +87,7 @@ static http_error read_question(const http_service *service, const http_request 
 {
     if (utapi_string_equal(request->method, utapi_string_of("GET")))
         return http_fail(failure, HTTP_ACCESS_FORBIDDEN, NULL);
-    http_error error = json_question_open(request->body, &ret->body, failure);
+    http_error error = json_question_open(request->body, service->list_max_names, &ret->body, failure);
     if (error == HTTP_OK)
         error = read_action(request->query, &ret->body, &ret->action, failure);
     if (error != HTTP_OK)

@@ -267,6 +267,25 @@ static utapi_status read_events(json_event_form form, json_events *batch, utapi_
     return UTAPI_OK;
 }
 
+static utapi_status fail_too_many(size_t count, size_t max_events, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%zu events; a request may have %zu", count, max_events);
+}
+
+/* Before there is a tree of it. An event has some fifteen members, and a V1 event's keys are values too. */
+static utapi_status check_size(utapi_string body, size_t max_events, utapi_error *err)
+{
+    enum { WEIGHT_AN_EVENT = 64 };
+    const json_size size = json_size_of(body);
+    if (size.weight <= JSON_WEIGHT_SMALL)
+        return UTAPI_OK;
+    if (size.elements > max_events)
+        return fail_too_many(size.elements, max_events, err);
+    if ((size.weight - JSON_WEIGHT_SMALL) / WEIGHT_AN_EVENT > max_events)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "more values than %zu events may have", max_events);
+    return UTAPI_OK;
+}
+
 static utapi_status check_shape(json_event_form form, const json_t *document, size_t max_events,
                                 utapi_error *err)
 {
@@ -277,8 +296,7 @@ static utapi_status check_shape(json_event_form form, const json_t *document, si
                           form == JSON_EVENT_V2 ? "expected an array of events"
                                                 : "expected an event or an array of events");
     if (json_array_size(document) > max_events)
-        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%zu events; a request may have %zu",
-                          json_array_size(document), max_events);
+        return fail_too_many(json_array_size(document), max_events, err);
     return UTAPI_OK;
 }
 
@@ -317,7 +335,9 @@ utapi_status json_events_read_any(json_event_form form, utapi_string body, size_
                                   json_events *ret, utapi_error *err)
 {
     json_events batch = {0};
-    utapi_status status = json_parse(body, &batch.document, err);
+    utapi_status status = check_size(body, max_events, err);
+    if (status == UTAPI_OK)
+        status = json_parse(body, &batch.document, err);
     if (status == UTAPI_OK)
         status = check_shape(form, batch.document, max_events, err);
     if (status == UTAPI_OK)

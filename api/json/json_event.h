@@ -56,7 +56,8 @@ void json_events_arrive(utapi_string so_far, size_t max_events, json_events *eve
  * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
  * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
  *         UTAPI_OVERFLOW   a number does not fit 64 bits; the detail names the field
- *         UTAPI_NOT_SUPPORTED  more than max_events
+ *         UTAPI_NOT_SUPPORTED  more than max_events, or more values than so many would have: of a large body that is
+ *                          told before any other error
  *         UTAPI_NO_MEMORY
  */
 UTAPI_MUST_USE utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events,

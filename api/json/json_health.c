@@ -135,6 +135,8 @@ static utapi_status read_count(const json_t *object, const char *name, uint64_t 
 utapi_status json_acknowledgement_read(utapi_string body, uint64_t *ret_refused, uint64_t *ret_lost,
                                        utapi_error *err)
 {
+    if (json_size_of(body).weight > JSON_WEIGHT_SMALL)
+        return utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
     json_auto_t *document = NULL;
     utapi_status status = json_parse(body, &document, err);
     if (status == UTAPI_OK && !json_is_object(document))

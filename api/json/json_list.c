@@ -33,8 +33,11 @@ utapi_string json_action_name(json_action action)
     return utapi_string_of(action == JSON_LIST_METRICS ? "ListMetrics" : "ListRecentMetrics");
 }
 
-http_error json_question_open(utapi_string body, json_question *ret, http_failure *failure)
+http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure)
 {
+    if (json_size_of(body).weight > JSON_WEIGHT_SMALL + max_names)
+        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "more values than a question of %zu names may have",
+                         max_names);
     json_t *document = NULL;
     utapi_error err;
     utapi_error_clear(&err);

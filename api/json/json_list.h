@@ -29,12 +29,13 @@ typedef struct json_question {
 /**
  * Parses a body, and reads nothing of it yet.
  *
- * @param body     borrowed for the call
- * @param ret      owned: free with json_question_done()
- * @param failure  what to tell the client
+ * @param body       borrowed for the call
+ * @param max_names  of a body that has many times as many values no tree is built
+ * @param ret        owned: free with json_question_done()
+ * @param failure    what to tell the client
  * @return HTTP_OK, or failure->error
  */
-http_error json_question_open(utapi_string body, json_question *ret, http_failure *failure);
+http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure);
 
 /** What the body's member "Action" says. */
 typedef struct json_body_action {

@@ -16,7 +16,10 @@ typedef struct place {
     utapi_string member; /* the name before the last ':' */
     bool is_list;        /* the outermost value is an array */
     size_t element;      /* how many of its elements are complete */
+    size_t weight;       /* as json_size has it */
 } place;
+
+enum { CONTAINER_WEIGHT = 8 };
 
 static void step_in_string(place *where, utapi_string text, size_t *at)
 {
@@ -36,6 +39,7 @@ static void step(place *where, utapi_string text, size_t at)
         where->string_start = at + 1;
         break;
     case ':':
+        where->weight++;
         where->member.data = text.data + where->string_start;
         where->member.size = where->string_end - where->string_start;
         break;
@@ -43,12 +47,14 @@ static void step(place *where, utapi_string text, size_t at)
     case '{':
         where->is_list |= where->depth == 0 && text.data[at] == '[';
         where->depth++;
+        where->weight += CONTAINER_WEIGHT;
         break;
     case ']':
     case '}':
         where->depth--;
         break;
     case ',':
+        where->weight++;
         where->element += where->depth == 1;
         break;
     default:
@@ -56,17 +62,28 @@ static void step(place *where, utapi_string text, size_t at)
     }
 }
 
-/** Fails with the member that the number before position belongs to. */
-static utapi_status fail_overflow(utapi_string text, size_t position, utapi_error *err)
+static place walk(utapi_string text, size_t end)
 {
     place where = {0};
-    for (size_t at = 0; at < position && at < text.size; at++) {
+    for (size_t at = 0; at < end && at < text.size; at++) {
         if (where.in_string)
             step_in_string(&where, text, &at);
         else
             step(&where, text, at);
     }
+    return where;
+}
 
+json_size json_size_of(utapi_string text)
+{
+    const place end = walk(text, text.size);
+    return (json_size){.weight = end.weight, .elements = end.is_list ? end.element + 1 : 0};
+}
+
+/** Fails with the member that the number before position belongs to. */
+static utapi_status fail_overflow(utapi_string text, size_t position, utapi_error *err)
+{
+    const place where = walk(text, position);
     const size_t index = where.is_list ? where.element : 0;
     if (where.member.size == 0)
         return utapi_fail_at(err, UTAPI_OVERFLOW, index, "a number does not fit 64 bits");

@@ -21,6 +21,18 @@
  */
 UTAPI_MUST_USE utapi_status json_parse(utapi_string text, json_t **ret, utapi_error *err);
 
+/** What a text's tree would be, from a look at its bytes alone: exact if it is JSON. */
+typedef struct json_size {
+    size_t weight;   /* its values, more or less; an object or array takes more room, and counts as eight */
+    size_t elements; /* of the outermost array; 0: it is none */
+} json_size;
+
+/** A tree of this weight takes some megabytes: worth building, if only to say exactly what is wrong. */
+enum { JSON_WEIGHT_SMALL = 65536 };
+
+/** One pass, without memory: a tree may take a hundred times its text's size, so large texts are weighed first. */
+json_size json_size_of(utapi_string text);
+
 /** A JSON string's bytes: valid as long as the value is. Absent for any other value, NULL too. */
 utapi_string json_string_of(const json_t *value);
 

@@ -46,7 +46,7 @@ static void read_question(utapi_string body, utapi_level level, json_action acti
 {
     json_question question;
     http_failure failure;
-    if (json_question_open(body, &question, &failure) != HTTP_OK) {
+    if (json_question_open(body, MAX_NAMES, &question, &failure) != HTTP_OK) {
         FUZZ_CHECK(http_failure_message(&failure)[0] != '\0');
         return;
     }

@@ -283,6 +283,44 @@ static void too_many_events_are_413(void **state)
                   413, "EntityTooLarge", "3 events; a request may have 2");
 }
 
+/* Fills a body with so many of something, and returns what it is answered with. */
+static http_call ask_with_many(const http_world *world, const char *target, const char *begin,
+                               const char *item, const char *end)
+{
+    enum { ITEMS = 300000, ROOM = 3 * ITEMS + 100 };
+    char *body = malloc(ROOM);
+    assert_non_null(body);
+    size_t size = strlen(begin), item_size = strlen(item);
+    memcpy(body, begin, size);
+    for (size_t i = 0; i < ITEMS; i++, size += item_size)
+        memcpy(body + size, item, item_size);
+    memcpy(body + size, end, strlen(end));
+    http_call call = ask_sized(world, "POST", target, (utapi_string){body, size + strlen(end)});
+    free(body);
+    return call;
+}
+
+/* None of these is JSON to its end: so a refusal for another reason shows that no tree was built. */
+static void bodies_of_very_many_values_are_413_before_they_are_parsed(void **state)
+{
+    http_world *world = *state;
+    world->service.ingest_max_events = 1000;
+    world->service.list_max_names = 1000;
+    check_refusal(ask_with_many(world, "/v2/ingest", "[", "{},", "{}"), 413, "EntityTooLarge",
+                  "300001 events; a request may have 1000");
+    check_refusal(ask_with_many(world, "/v1/push", "[", "{},", "{}"), 413, "EntityTooLarge",
+                  "300001 events; a request may have 1000");
+    check_refusal(ask_with_many(world, "/v2/ingest", "[{\"object\":[", "[],", "0"), 413, "EntityTooLarge",
+                  "more values than 1000 events may have");
+    check_refusal(ask_with_many(world, "/v1/push", "{\"action\":[", "[],", "0"), 413, "EntityTooLarge",
+                  "more values than 1000 events may have");
+    check_refusal(ask_with_many(world, "/buckets?Action=ListRecentMetrics", "{\"buckets\":[", "0,", "0"), 413,
+                  "EntityTooLarge", "more values than a question of 1000 names may have");
+    http_call in_a_string = ask_with_many(world, "/v2/ingest", "[\"", "[],", ""); /* no values there */
+    assert_int_equal(in_a_string.reply.status, 400);
+    http_call_done(&in_a_string);
+}
+
 static void storage_that_fails_is_503_with_retry_after(void **state)
 {
     static const utapi_status failures[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN};
@@ -675,6 +713,7 @@ int main(int argc, char **argv)
         IN_WORLD(an_unknown_operation_counts_its_amounts),
         IN_WORLD(an_overflow_refuses_its_request_alone),
         IN_WORLD(too_many_events_are_413),
+        IN_WORLD(bodies_of_very_many_values_are_413_before_they_are_parsed),
         IN_WORLD(storage_that_fails_is_503_with_retry_after),
         IN_WORLD(an_answer_has_its_members_in_order),
         IN_WORLD(each_level_names_its_resource),
