@@ -375,7 +375,7 @@ utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err)
     const utapi_status status = pages_used(self, limit, &used, err);
     if (status != UTAPI_OK || used <= limit)
         return status;
-    return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: the map is full: %llu of %llu MiB, less a reserve",
-                      self->location, (unsigned long long)(used * self->page_size >> 20),
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "the map is full: %llu of %llu MiB, less a reserve",
+                      (unsigned long long)(used * self->page_size >> 20),
                       (unsigned long long)(self->map_pages * self->page_size >> 20));
 }

@@ -5,6 +5,7 @@
 #include "edges.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { BATCH = 200, BATCHES_MAX = 3000 };
 
@@ -42,6 +43,8 @@ static bool fill(edges *c, filling *filled)
     while ((status = fill_once(c, filled)) == UTAPI_OK && filled->batches < BATCHES_MAX)
         filled->batches++;
     assert_string_not_equal(c->err.detail, "");
+    assert_null(
+        strstr(c->err.detail, c->directory)); /* clients are told it, and paths are not theirs to know */
     CHECK_STATUS(UTAPI_UNAVAILABLE, status, &c->err);
     assert_true(filled->batches > 10);
     return true;
