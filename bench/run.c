@@ -150,7 +150,8 @@ static utapi_status line_run(bench_runner *self, const bench_workload *workload,
         return status;
     }
     report_line(self->report, result);
-    self->is_whole = self->is_whole && result->failed == 0 && bench_document_add(self->document, result);
+    const bool is_added = bench_document_add(self->document, result);
+    self->is_whole = self->is_whole && is_added && result->failed == 0;
     return UTAPI_OK;
 }
 
