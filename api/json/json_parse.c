@@ -62,10 +62,11 @@ static void step(place *where, utapi_string text, size_t at)
     }
 }
 
+/* As far as a position, or where the parser gives up: it takes no deeper nesting. */
 static place walk(utapi_string text, size_t end)
 {
     place where = {0};
-    for (size_t at = 0; at < end && at < text.size; at++) {
+    for (size_t at = 0; at < end && at < text.size && where.depth <= JSON_PARSER_MAX_DEPTH; at++) {
         if (where.in_string)
             step_in_string(&where, text, &at);
         else

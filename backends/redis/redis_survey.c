@@ -241,10 +241,14 @@ static utapi_status survey_make(redis_reading *reading, size_t missing, redis_su
 
 utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
 {
-    const struct timespec until = {.tv_sec = (time_t)(reading->give_up_ms / 1000),
-                                   .tv_nsec = (long)(reading->give_up_ms % 1000) * 1000000};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const int64_t until_ms =
+        (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + reading->give_up_ms - redis_monotonic_ms();
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
     *ret = (redis_survey){0};
-    if (pthread_mutex_clocklock(reading->walking, CLOCK_MONOTONIC, &until) != 0)
+    if (pthread_mutex_timedlock(reading->walking, &until) != 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "another question walks through the keys of Redis");
     const utapi_status status = survey_make(reading, missing, ret, err);
     pthread_mutex_unlock(reading->walking);

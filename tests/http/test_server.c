@@ -375,12 +375,12 @@ static void answers_that_nobody_reads_are_bounded(void **state)
     enum { NAMES = 10000, UNREAD = 8 };
     http_world *world = *state;
     http_client clients[UNREAD];
-    char *body = malloc(NAMES * 4 + 64), *at = body;
+    char *body = malloc(NAMES * 4 + 64);
     assert_non_null(body);
-    at += sprintf(at, "{\"buckets\":[\"a\"");
+    size_t size = (size_t)snprintf(body, 64, "{\"buckets\":[\"a\"");
     for (int i = 1; i < NAMES; i++)
-        at += sprintf(at, ",\"a\"");
-    (void)sprintf(at, "],\"timeRange\":[0]}");
+        size += (size_t)snprintf(body + size, 8, ",\"a\"");
+    (void)snprintf(body + size, 64, "],\"timeRange\":[0]}");
     int refused = 0;
     for (int i = 0; i < UNREAD; i++) {
         char head[128];
