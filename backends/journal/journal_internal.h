@@ -177,8 +177,8 @@ typedef struct journal {
     pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
     MDB_env *env;
     MDB_dbi tables[JOURNAL_TABLE_COUNT];
-    uint64_t map_pages, reserve_pages;
-    size_t page_size;
+    _Atomic uint64_t map_pages, reserve_pages;
+    atomic_size_t page_size;
     atomic_bool broken;       /* LMDB gave the environment up: it is opened again before the next use */
     atomic_size_t committing; /* the newest transaction whose commit began */
     atomic_size_t committed;  /* the newest one that is known to be stored */
