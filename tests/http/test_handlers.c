@@ -290,12 +290,11 @@ static http_call ask_with_many(const http_world *world, const char *target, cons
     enum { ITEMS = 300000, ROOM = 3 * ITEMS + 100 };
     char *body = malloc(ROOM);
     assert_non_null(body);
-    size_t size = strlen(begin), item_size = strlen(item);
-    memcpy(body, begin, size);
-    for (size_t i = 0; i < ITEMS; i++, size += item_size)
-        memcpy(body + size, item, item_size);
-    memcpy(body + size, end, strlen(end));
-    http_call call = ask_sized(world, "POST", target, (utapi_string){body, size + strlen(end)});
+    char *at = stpcpy(body, begin);
+    for (size_t i = 0; i < ITEMS; i++)
+        at = stpcpy(at, item);
+    at = stpcpy(at, end);
+    http_call call = ask_sized(world, "POST", target, (utapi_string){body, (size_t)(at - body)});
     free(body);
     return call;
 }
