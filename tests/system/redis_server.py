@@ -145,11 +145,10 @@ class Redis(Process):
         super().__init__(folder, REDIS_SERVER, name, [*where, 'save ""', *kept, *settings], password)
 
     def append_only_file(self):
-        """The path of the file that new commands go to."""
+        """The path of the file that new commands go to: while Redis writes its file anew there may be two, numbered."""
         folder = os.path.join(self.folder, "appendonlydir")
-        return max(
-            (os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".incr.aof")), key=os.path.getmtime
-        )
+        names = [name for name in os.listdir(folder) if name.endswith(".incr.aof")]
+        return os.path.join(folder, max(names, key=lambda name: int(name.split(".")[-3])))
 
     def cut_within_a_transaction(self):
         """Cuts the file as a crash may: within the second command of its last transaction. Redis 7.0 drops that command, but
