@@ -160,6 +160,10 @@ class Redis(Process):
         second = content.index(b"\r\n*", content.index(b"\r\n*", begin) + 2)
         os.truncate(path, second + 8)
 
+    def wait_for_rewrite(self):
+        """Until Redis writes no file anew: meanwhile it has two, and a cut in the older one keeps it from starting."""
+        wait_for(lambda: "aof_rewrite_in_progress:0" in self.command("INFO", "persistence"), "the file")
+
     def rewrites(self):
         """How often it wrote its file anew since it was started."""
         return int(self.command("INFO", "persistence").split("aof_rewrites:")[1].split()[0])

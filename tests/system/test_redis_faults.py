@@ -47,6 +47,7 @@ class Faults(OnRedis):
 
         def forget(redis, flow, server):
             for share in (0.9, 0.5, 0.7):
+                redis.wait_for_rewrite()
                 redis.kill()
                 path = redis.append_only_file()
                 os.truncate(path, int(os.path.getsize(path) * share))
@@ -63,6 +64,7 @@ class Faults(OnRedis):
 
         def cut(redis, flow, server):
             for _ in range(4):
+                redis.wait_for_rewrite()
                 redis.kill()
                 path = redis.append_only_file()
                 os.truncate(path, chance.randrange(os.path.getsize(path) + 1))
