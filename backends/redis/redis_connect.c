@@ -262,7 +262,6 @@ utapi_status redis_link_connect(redis_link *link, utapi_error *err)
     utapi_error_clear(&why);
     const utapi_status status = endpoints_try(link, &why);
     if (status == UTAPI_OK) {
-        link->generation++;
         link->delay_ms = 0;
         return UTAPI_OK;
     }

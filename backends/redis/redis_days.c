@@ -340,7 +340,7 @@ static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const red
 /* Sums up the days of another name that a walk met, so that its turn finds them done. What fails is told then. */
 static void other_sum(redis_reading *reading, const redis_survey *survey, size_t i, redis_plan *scratch)
 {
-    const redis_found found = redis_survey_found(survey, i);
+    const redis_found found = redis_survey_found(survey, survey->names[i]);
     for (size_t d = 0; d < scratch->day_count; d++)
         scratch->days[d] = (redis_day){.first = scratch->days[d].first, .is = REDIS_DAY_MISSING};
     reading->name = survey->names[i];
@@ -372,16 +372,14 @@ utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_err
 {
     redis_survey survey;
     utapi_status status = redis_survey_make(reading, redis_plan_missing(plan), &survey, err);
-    for (size_t i = 0; status == UTAPI_OK && i < survey.count; i++)
-        if (utapi_string_equal(survey.names[i], reading->name)) {
-            const redis_found found = redis_survey_found(&survey, i);
-            status = days_sum(reading, plan, &found, err);
-            if (status == UTAPI_OK)
-                others_sum(reading, &survey);
-            break;
-        }
-    if (status == UTAPI_OK && survey.count == 0)
+    if (status == UTAPI_OK && survey.count == 0) {
         status = days_sum(reading, plan, NULL, err);
+    } else if (status == UTAPI_OK) {
+        const redis_found found = redis_survey_found(&survey, reading->name);
+        status = days_sum(reading, plan, &found, err);
+        if (status == UTAPI_OK)
+            others_sum(reading, &survey);
+    }
     redis_survey_done(&survey);
     return status;
 }

@@ -29,11 +29,6 @@ void redis_link_free(redis_link *link)
     free(link);
 }
 
-uint64_t redis_link_generation(const redis_link *link)
-{
-    return link->generation;
-}
-
 void redis_link_pin(redis_link *link, bool pinned)
 {
     link->pinned = pinned;

@@ -49,9 +49,6 @@ void redis_args_done(redis_args *args);
 redis_link *redis_link_new(const redis_uri *uri);
 void redis_link_free(redis_link *link);
 
-/** Raised by each connection that was made: what was remembered of the server may be wrong since. */
-uint64_t redis_link_generation(const redis_link *link);
-
 /**
  * Pins a link to the connection that it has, for commands that must all be answered by one server, or lets it go. While it
  * is pinned a lost connection is not made anew: commands answer UTAPI_UNCERTAIN, and were not sent.

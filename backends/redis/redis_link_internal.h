@@ -15,7 +15,6 @@ struct redis_link {
     redis_link *next; /* in a pool */
     const redis_uri *uri;
     redisContext *context; /* NULL: not connected */
-    uint64_t generation;
     bool pinned;
     bool writes;                /* redis_rewrite.h, as the next two */
     int64_t rewrite_since_ms;   /* by the steady clock: it waits for the file; 0: it does not */

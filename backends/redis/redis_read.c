@@ -122,6 +122,18 @@ utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, 
                       has_words ? reply->str : "holds what nobody puts there...");
 }
 
+void *redis_grow(void *array, size_t count, size_t *room, size_t element_size)
+{
+    enum { LEAST_ROOM = 32 };
+    if (count < *room)
+        return array;
+    const size_t wanted = *room > 0 ? 2 * *room : LEAST_ROOM;
+    void *grown = realloc(array, wanted * element_size);
+    if (grown != NULL)
+        *room = wanted;
+    return grown;
+}
+
 int64_t redis_monotonic_ms(void)
 {
     struct timespec now;

@@ -4,8 +4,8 @@
  *
  * redis_read.c answers a question, name by name; redis_read_marks.c reads what was noted of a resource;
  * redis_read_plan.c says which days may hold flows; redis_read_flows.c sums them key by key; redis_days.c makes
- * summaries of days, redis_blocks.c of 32 of them, and redis_survey.c finds the keys that there are; redis_read_state.c finds states; redis_read_snapshot.c reads what must be seen at one moment. A
- * reading belongs to one thread.
+ * summaries of days, redis_blocks.c of 32 of them, and redis_survey.c finds the keys that there are; redis_read_state.c
+ * finds states; redis_read_snapshot.c reads what must be seen at one moment. A reading belongs to one thread.
  */
 #ifndef REDIS_REDIS_READ_H
 #define REDIS_REDIS_READ_H
@@ -77,6 +77,19 @@ UTAPI_MUST_USE utapi_status redis_read_queue_key(redis_reading *reading, const c
 
 /** What V1 reads in a value: an integer in front, else 0. False if it does not fit 64 bits. */
 bool redis_read_integer(const redisReply *value, int64_t *ret);
+
+static inline int64_t redis_least(int64_t left, int64_t right)
+{
+    return left < right ? left : right;
+}
+
+static inline int64_t redis_most(int64_t left, int64_t right)
+{
+    return left > right ? left : right;
+}
+
+/** An array with room for one element more than it has; NULL without memory: it is then as it was. */
+void *redis_grow(void *array, size_t count, size_t *room, size_t element_size);
 
 /** The clock that waits are measured on. */
 int64_t redis_monotonic_ms(void);

@@ -16,16 +16,6 @@ static utapi_interval day_of(int64_t time_ms)
     return time_ms - time_ms % REDIS_DAY_MS;
 }
 
-static int64_t least(int64_t left, int64_t right)
-{
-    return left < right ? left : right;
-}
-
-static int64_t most(int64_t left, int64_t right)
-{
-    return left > right ? left : right;
-}
-
 /* ---- walking through days ----------------------------------------------------------------- */
 
 typedef struct day_walk {
@@ -39,12 +29,12 @@ static void walk_begin(const redis_reading *reading, day_walk *ret)
 {
     const redis_marks *marks = &reading->marks;
     *ret = (day_walk){.reading = reading};
-    ret->range.first = most(reading->range.first, 0);
+    ret->range.first = redis_most(reading->range.first, 0);
     if (marks->gone != REDIS_NEVER_GONE)
-        ret->range.first = most(ret->range.first, marks->gone);
-    ret->range.last = least(reading->range.last, UTAPI_INTERVAL_MAX);
-    ret->band.first = most(day_of(ret->range.first), marks->since);
-    ret->band.last = least(day_of(ret->range.last), day_of(reading->now_ms + REDIS_CLOSING_MS));
+        ret->range.first = redis_most(ret->range.first, marks->gone);
+    ret->range.last = redis_least(reading->range.last, UTAPI_INTERVAL_MAX);
+    ret->band.first = redis_most(day_of(ret->range.first), marks->since);
+    ret->band.last = redis_least(day_of(ret->range.last), day_of(reading->now_ms + REDIS_CLOSING_MS));
 }
 
 static bool walk_is_odd(const day_walk *walk, utapi_interval day)
@@ -63,42 +53,35 @@ static utapi_interval walk_next(day_walk *walk, utapi_interval from)
 {
     const redis_marks *marks = &walk->reading->marks;
     const utapi_interval first = day_of(walk->range.first), last = day_of(walk->range.last);
-    const utapi_interval in_band = most(from, walk->band.first);
+    const utapi_interval in_band = redis_most(from, walk->band.first);
     utapi_interval next = from <= first ? first : from <= last ? last : NO_DAY;
     if (in_band <= walk->band.last)
-        next = least(next, in_band);
-    while (walk->odd < marks->odd_count && marks->odd[walk->odd] < most(from, first))
+        next = redis_least(next, in_band);
+    while (walk->odd < marks->odd_count && marks->odd[walk->odd] < redis_most(from, first))
         walk->odd++;
-    return walk->odd < marks->odd_count && marks->odd[walk->odd] <= last ? least(next, marks->odd[walk->odd])
-                                                                         : next;
+    return walk->odd < marks->odd_count && marks->odd[walk->odd] <= last
+               ? redis_least(next, marks->odd[walk->odd])
+               : next;
 }
 
 /* ---- planning ----------------------------------------------------------------------------- */
 
 static utapi_status plan_add_span(redis_plan *plan, redis_span span, utapi_error *err)
 {
-    if (plan->span_count == plan->span_room) {
-        const size_t room = plan->span_room * 2 + 8;
-        redis_span *grown = realloc(plan->spans, room * sizeof *grown);
-        if (grown == NULL)
-            return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-        plan->spans = grown;
-        plan->span_room = room;
-    }
+    redis_span *grown = redis_grow(plan->spans, plan->span_count, &plan->span_room, sizeof *grown);
+    if (grown == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
+    plan->spans = grown;
     plan->spans[plan->span_count++] = span;
     return UTAPI_OK;
 }
 
 static utapi_status plan_add_day(redis_plan *plan, utapi_interval day, utapi_error *err)
 {
-    if (plan->day_count == plan->day_room) {
-        const size_t room = plan->day_room * 2 + 64;
-        redis_day *grown = realloc(plan->days, room * sizeof *grown);
-        if (grown == NULL)
-            return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-        plan->days = grown;
-        plan->day_room = room;
-    }
+    redis_day *grown = redis_grow(plan->days, plan->day_count, &plan->day_room, sizeof *grown);
+    if (grown == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
+    plan->days = grown;
     plan->days[plan->day_count++] = (redis_day){.first = day, .is = REDIS_DAY_ASKED};
     return UTAPI_OK;
 }
@@ -117,12 +100,12 @@ static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis
     const int64_t now_ms = walk->reading->now_ms;
     const bool odd = walk_is_odd(walk, day), expected = odd || walk_is_in_band(walk, day);
     const utapi_interval last_of_day = day + REDIS_DAY_MS - UTAPI_INTERVAL_MS;
-    redis_span part = {most(walk->range.first, day), least(walk->range.last, last_of_day)};
+    redis_span part = {redis_most(walk->range.first, day), redis_least(walk->range.last, last_of_day)};
     const bool whole = part.first == day && part.last == last_of_day;
 
     if (day + REDIS_DAY_MS + REDIS_CLOSING_MS > now_ms) { /* open */
         if (!odd)
-            part.last = least(part.last, utapi_interval_of(now_ms + REDIS_CLOSING_MS));
+            part.last = redis_least(part.last, utapi_interval_of(now_ms + REDIS_CLOSING_MS));
         return part.first <= part.last ? plan_add_span(plan, part, err) : UTAPI_OK;
     }
     if (whole && !raw_has(raw, day))
@@ -135,14 +118,10 @@ static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis
 
 static utapi_status plan_add_block(redis_plan *plan, size_t day, utapi_error *err)
 {
-    if (plan->block_count == plan->block_room) {
-        const size_t room = plan->block_room * 2 + 16;
-        redis_block *grown = realloc(plan->blocks, room * sizeof *grown);
-        if (grown == NULL)
-            return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-        plan->blocks = grown;
-        plan->block_room = room;
-    }
+    redis_block *grown = redis_grow(plan->blocks, plan->block_count, &plan->block_room, sizeof *grown);
+    if (grown == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
+    plan->blocks = grown;
     plan->blocks[plan->block_count++] = (redis_block){.first = plan->days[day].first, .day = day};
     for (size_t i = 0; i < REDIS_BLOCK_DAYS; i++)
         plan->days[day + i].is = REDIS_DAY_ROLLED;

@@ -18,16 +18,6 @@ enum {
     MOST_KEYS = 10000000, /* a walk through more takes longer than a question may */
 };
 
-static int64_t least(int64_t left, int64_t right)
-{
-    return left < right ? left : right;
-}
-
-static int64_t most(int64_t left, int64_t right)
-{
-    return left > right ? left : right;
-}
-
 utapi_interval redis_met_interval(const redis_met *met)
 {
     return (utapi_interval)met->quarter * UTAPI_INTERVAL_MS;
@@ -99,6 +89,11 @@ static int name_order(const void *left, const void *right)
     return utapi_string_compare(*(const utapi_string *)left, *(const utapi_string *)right);
 }
 
+static const utapi_string *name_find(const redis_survey *survey, utapi_string name)
+{
+    return bsearch(&name, survey->names, survey->count, sizeof *survey->names, name_order);
+}
+
 static void names_sort(redis_survey *survey)
 {
     size_t kept = 1;
@@ -113,14 +108,10 @@ static void names_sort(redis_survey *survey)
 
 static utapi_status meet(redis_survey *survey, uint32_t name, const redis_sighting *seen, utapi_error *err)
 {
-    if (survey->flow_count == survey->flow_room) {
-        const size_t room = survey->flow_room * 2 + 1024;
-        redis_met *grown = realloc(survey->flows, room * sizeof *grown);
-        if (grown == NULL)
-            return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
-        survey->flows = grown;
-        survey->flow_room = room;
-    }
+    redis_met *grown = redis_grow(survey->flows, survey->flow_count, &survey->flow_room, sizeof *grown);
+    if (grown == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+    survey->flows = grown;
     survey->flows[survey->flow_count++] =
         (redis_met){.name = name,
                     .quarter = (uint32_t)(seen->interval / UTAPI_INTERVAL_MS),
@@ -137,13 +128,12 @@ static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_erro
         !redis_sight((utapi_string){key.data + survey->head, key.size - survey->head}, &seen) ||
         seen.is != REDIS_SEES_FLOW || seen.interval >= survey->open)
         return UTAPI_OK;
-    const utapi_string *name =
-        bsearch(&seen.name, survey->names, survey->count, sizeof *survey->names, name_order);
+    const utapi_string *name = name_find(survey, seen.name);
     if (name == NULL)
         return UTAPI_OK;
     const size_t i = (size_t)(name - survey->names);
     if (seen.interval >= REDIS_FIRST_DAY) /* earlier ones are odd */
-        survey->since[i] = least(survey->since[i], seen.interval - seen.interval % REDIS_DAY_MS);
+        survey->since[i] = redis_least(survey->since[i], seen.interval - seen.interval % REDIS_DAY_MS);
     if (seen.interval < survey->closed.first || seen.interval > survey->closed.last)
         return UTAPI_OK;
     return meet(survey, (uint32_t)i, &seen, err);
@@ -173,11 +163,11 @@ static utapi_status walk_pattern(const redis_reading *reading, redis_survey *sur
 /* The days that this is about: those that are closed, in the range. */
 static void walk_bound(const redis_reading *reading, redis_survey *survey)
 {
-    const int64_t closed_ms = most(reading->now_ms - REDIS_CLOSING_MS, REDIS_FIRST_DAY);
+    const int64_t closed_ms = redis_most(reading->now_ms - REDIS_CLOSING_MS, REDIS_FIRST_DAY);
     survey->open = closed_ms - closed_ms % REDIS_DAY_MS;
-    const utapi_interval first = most(reading->range.first, 0);
+    const utapi_interval first = redis_most(reading->range.first, 0);
     const utapi_interval beyond =
-        least(reading->range.last, survey->open - UTAPI_INTERVAL_MS) + UTAPI_INTERVAL_MS;
+        redis_least(reading->range.last, survey->open - UTAPI_INTERVAL_MS) + UTAPI_INTERVAL_MS;
     survey->closed.first = first + (REDIS_DAY_MS - first % REDIS_DAY_MS) % REDIS_DAY_MS;
     survey->closed.last = beyond - beyond % REDIS_DAY_MS - UTAPI_INTERVAL_MS;
 }
@@ -255,8 +245,9 @@ utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_sur
     return status;
 }
 
-redis_found redis_survey_found(const redis_survey *survey, size_t i)
+redis_found redis_survey_found(const redis_survey *survey, utapi_string name)
 {
+    const size_t i = (size_t)(name_find(survey, name) - survey->names);
     size_t low = 0, high = survey->flow_count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;

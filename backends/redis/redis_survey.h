@@ -45,8 +45,8 @@ typedef struct redis_survey {
 UTAPI_MUST_USE utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret,
                                               utapi_error *err);
 
-/** Of the names[i]. Borrowed. */
-redis_found redis_survey_found(const redis_survey *survey, size_t i);
+/** What was met of one of its names. Borrowed. */
+redis_found redis_survey_found(const redis_survey *survey, utapi_string name);
 
 void redis_survey_done(redis_survey *survey);
 
