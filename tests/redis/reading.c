@@ -127,3 +127,35 @@ int64_t puts_of(const utapi_usage *usage)
 {
     return utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
 }
+
+int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days)
+{
+    int64_t sum = 0;
+    for (int d = 0; d < days; d++)
+        for (int i = 0; i < 96; i += 5) {
+            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "PutObject", d + i);
+            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "incomingBytes", 1000);
+            sum += d + i;
+        }
+    return sum;
+}
+
+long long summaries(reading *r, const char *name)
+{
+    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:%s:+utapid:1*", name);
+    assert_non_null(keys);
+    const long long count = (long long)keys->elements;
+    freeReplyObject(keys);
+    return count;
+}
+
+void write_others(reading *r, int count)
+{
+    for (int i = 0; i < count; i++)
+        redisAppendCommand(r->raw, "SET other:%d 1", i);
+    for (int i = 0; i < count; i++) {
+        void *reply = NULL;
+        assert_int_equal(redisGetReply(r->raw, &reply), REDIS_OK);
+        freeReplyObject(reply);
+    }
+}

@@ -40,6 +40,15 @@ void raw_flow(reading *r, const char *bucket, utapi_interval interval, const cha
 /** Counts a putObject of one byte for a bucket, as utapid does. */
 void write_put(reading *r, const char *bucket, int64_t time_ms);
 
+/** Fills days with flows, as a Node client does; returns how many puts that are. */
+int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days);
+
+/** Writes keys that are none of ours. */
+void write_others(reading *r, int count);
+
+/** How many days of a bucket have a summary. */
+long long summaries(reading *r, const char *name);
+
 /** The first interval of a day that is closed: `back` days before yesterday. */
 utapi_interval closed_day(const reading *r, int back);
 

@@ -2,25 +2,7 @@
 /* test_days.c - summaries of closed days: made once, dropped, made again, and never stored when they may be wrong. */
 #include "reading.h"
 
-#include "redis_read.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
-
-/* The first days of a range hold flows of every kind. */
-static int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days)
-{
-    int64_t sum = 0;
-    for (int d = 0; d < days; d++)
-        for (int i = 0; i < 96; i += 5) {
-            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "PutObject", d + i);
-            raw_flow(r, bucket, first + d * DAY + i * INTERVAL, "incomingBytes", 1000);
-            sum += d + i;
-        }
-    return sum;
-}
 
 static void drop_flows(reading *r)
 {
@@ -29,15 +11,6 @@ static void drop_flows(reading *r)
     for (size_t i = 0; i < keys->elements; i++)
         raw(r, "DEL %s", keys->element[i]->str);
     freeReplyObject(keys);
-}
-
-static long long summaries(reading *r, const char *name)
-{
-    redisReply *keys = redisCommand(r->raw, "KEYS s3:buckets:%s:+utapid:1*", name);
-    assert_non_null(keys);
-    const long long count = (long long)keys->elements;
-    freeReplyObject(keys);
-    return count;
 }
 
 static void a_closed_day_is_summed_up_once(void **state)
@@ -175,132 +148,6 @@ static void an_unknown_name_leaves_only_what_goes_by_itself(void **state)
         if (strstr(keys->element[i]->str, "nobody") != NULL)
             assert_true(raw_number(r, "PTTL %s", keys->element[i]->str) > 0);
     freeReplyObject(keys);
-}
-
-/* ---- questions of many names -------------------------------------------------------------- */
-
-/* Keys that are none of ours. */
-static void write_others(reading *r, int count)
-{
-    for (int i = 0; i < count; i++)
-        redisAppendCommand(r->raw, "SET other:%d 1", i);
-    for (int i = 0; i < count; i++) {
-        void *reply = NULL;
-        assert_int_equal(redisGetReply(r->raw, &reply), REDIS_OK);
-        freeReplyObject(reply);
-    }
-}
-
-static long long walk_steps(reading *r)
-{
-    redisReply *info = redisCommand(r->raw, "INFO commandstats");
-    assert_non_null(info);
-    const char *calls = strstr(info->str, "cmdstat_scan:calls=");
-    const long long count = calls != NULL ? strtoll(calls + strlen("cmdstat_scan:calls="), NULL, 10) : 0;
-    freeReplyObject(info);
-    return count;
-}
-
-enum { INVENTED = 60, REAL = 3 };
-
-/* A year, of names that nobody ever wrote, and of three that somebody did: in one question, or name by name. */
-static void one_walk_serves_all_names_of_a_question(void **state)
-{
-    reading *r = *state;
-    char text[INVENTED][16];
-    utapi_string names[2 * REAL + INVENTED];
-    utapi_usage usages[2 * REAL + INVENTED];
-    const utapi_interval start = closed_day(r, 365);
-    static const char *const real[REAL] = {"a", "9", "z:900000:z"};
-    write_others(r, 12000);
-    for (int i = 0; i < REAL; i++) {
-        names[i] = names[REAL + INVENTED + i] = utapi_string_of(real[i]); /* twice */
-        raw_flow(r, real[i], closed_day(r, 200), "PutObject", 1);
-        raw_flow(r, real[i], closed_day(r, 100 + i), "PutObject", 10);
-        raw_flow(r, real[i], interval_now(r), "PutObject", 100);
-        raw(r, "SET s3:buckets:%s:storageUtilized:counter 1", real[i]);
-    }
-    for (int i = 0; i < INVENTED; i++) {
-        snprintf(text[i], sizeof text[i], "invented-%d", i);
-        names[REAL + i] = utapi_string_of(text[i]);
-    }
-    utapi_query query = {.level = UTAPI_BUCKETS,
-                         .names = names,
-                         .count = 2 * REAL + INVENTED,
-                         .start = start,
-                         .end = interval_now(r)};
-    for (int by_name = 0; by_name < 2; by_name++) {
-        raw(r, "CONFIG RESETSTAT");
-        const long long keys = raw_number(r, "DBSIZE");
-        query.all = names;
-        query.all_count = sizeof names / sizeof *names;
-        query.count = by_name ? 1 : query.all_count;
-        for (size_t i = 0; i < query.all_count; i += query.count) {
-            query.names = &names[i];
-            CHECK_OK(utapi_redis_read(&r->backend.base, &query, &usages[i], NULL, &r->err), &r->err);
-        }
-        for (int i = 0; i < 2 * REAL + INVENTED; i++)
-            assert_int_equal(puts_of(&usages[i]), i < REAL || i >= REAL + INVENTED ? 111 : 0);
-        assert_in_range(walk_steps(r), 12, 48); /* a walk takes some 17 */
-        assert_true(raw_number(r, "DBSIZE") - keys < INVENTED + REAL * 220);
-        redisReply *left = redisCommand(r->raw, "KEYS s3:buckets:*:+utapid:*");
-        assert_non_null(left);
-        for (size_t i = 0; i < left->elements; i++)
-            raw(r, "DEL %s", left->element[i]->str);
-        freeReplyObject(left);
-    }
-}
-
-static void a_question_ends_when_its_time_is_over(void **state)
-{
-    reading *r = *state;
-    const utapi_string name = utapi_string_of("b");
-    write_others(r, 5000);
-    utapi_usage usage;
-    utapi_query query = {.level = UTAPI_BUCKETS,
-                         .names = &name,
-                         .count = 1,
-                         .start = closed_day(r, 365),
-                         .end = interval_now(r),
-                         .until_ms = 1};
-    assert_int_equal(utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err), UTAPI_UNAVAILABLE);
-    query.until_ms = 0;
-    utapi_error_clear(&r->err);
-    CHECK_OK(utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err), &r->err);
-}
-
-typedef struct interrupted {
-    reading *r;
-    size_t keys;
-} interrupted;
-
-/* What a Sentinel does to the connections of a former master. */
-static utapi_status interrupt(void *ctx, utapi_string key, bool *stop, utapi_error *err)
-{
-    interrupted *me = ctx;
-    (void)key;
-    (void)stop;
-    (void)err;
-    if (me->keys++ == 0)
-        raw(me->r, "CLIENT KILL TYPE normal");
-    return UTAPI_OK;
-}
-
-/* A cursor means nothing to another server, nor to the same one after a start. */
-static void a_walk_does_not_go_on_over_another_connection(void **state)
-{
-    reading *r = *state;
-    interrupted me = {.r = r};
-    write_others(r, 5000);
-    redis_link *link = redis_pool_take(r->backend.pool);
-    assert_non_null(link);
-    assert_int_equal(redis_scan(link, "*", REDIS_NEVER, interrupt, &me, &r->err), UTAPI_UNCERTAIN);
-    assert_in_range(me.keys, 1, 4999);
-    me.keys = 1; /* it is not interrupted again */
-    utapi_error_clear(&r->err);
-    CHECK_OK(redis_scan(link, "other:*", REDIS_NEVER, interrupt, &me, &r->err), &r->err);
-    assert_in_range(me.keys, 5001, SIZE_MAX);
-    redis_pool_give(r->backend.pool, link);
 }
 
 /* ---- blocks of days ----------------------------------------------------------------------- */
@@ -517,187 +364,6 @@ static void a_full_redis_answers(void **state)
     assert_int_equal(ask(r, UTAPI_LOCATIONS, "nowhere", first, now).flows.present, 0);
 }
 
-/* ---- late writes -------------------------------------------------------------------------- */
-
-/* What a script does for a late event: the flow, the state, and the marks, in one step. */
-static void late_write(reading *r, utapi_interval interval, int number)
-{
-    const long long day = (long long)(interval - interval % DAY);
-    raw(r, "MULTI");
-    raw_flow(r, "b", interval, "PutObject", 1);
-    raw(r, "SET s3:utapid:late %d", number);
-    raw(r, "ZADD s3:buckets:b:+utapid:late %d %lld", number, day);
-    raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
-    raw(r, "ZREMRANGEBYSCORE s3:buckets:b:numberOfObjects 900000 900000");
-    raw(r, "ZADD s3:buckets:b:numberOfObjects 900000 %d:uuid", number);
-    raw(r, "EXEC");
-}
-
-static void a_late_write_is_in_the_next_answer(void **state)
-{
-    reading *r = *state;
-    const utapi_interval first = closed_day(r, 5);
-    for (int i = 1; i <= 5; i++) {
-        late_write(r, first + i * 7 * INTERVAL, i);
-        const utapi_usage usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
-        assert_int_equal(puts_of(&usage), i);
-        assert_int_equal(usage.number_of_objects[1], i);
-    }
-}
-
-/* What a journal does that catches up. */
-typedef struct backlog {
-    reading *r;
-    atomic_bool stop;
-    atomic_uint written;
-} backlog;
-
-static void *backlog_run(void *ctx)
-{
-    backlog *me = ctx;
-    while (!atomic_load(&me->stop)) {
-        write_put(me->r, "b", closed_day(me->r, 0));
-        atomic_fetch_add(&me->written, 1);
-    }
-    return NULL;
-}
-
-static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
-{
-    reading *r = *state;
-    const utapi_interval first = closed_day(r, 5);
-    backlog late = {.r = r};
-    pthread_t writer;
-    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
-    const int64_t sum = write_days(r, "b", first, 5);
-    assert_int_equal(pthread_create(&writer, NULL, backlog_run, &late), 0);
-    while (atomic_load(&late.written) == 0)
-        usleep(1000);
-    const utapi_usage others = ask_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
-    const long long made = summaries(r, "b");
-    const utapi_usage both = ask_bucket(r, "b", first, closed_day(r, 0) + DAY - INTERVAL);
-    atomic_store(&late.stop, true);
-    pthread_join(writer, NULL);
-    assert_int_equal(puts_of(&others), sum);
-    assert_int_equal(made, 5);
-    assert_true(puts_of(&both) > sum);
-}
-
-enum { SCATTERED = 400 };
-
-static void *scatter_run(void *ctx)
-{
-    backlog *me = ctx;
-    const utapi_interval first = closed_day(me->r, 80);
-    const utapi_interval block = first + REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    for (int i = 0; i < SCATTERED; i++)
-        write_put(me->r, "b", block + i * 7 % REDIS_BLOCK_DAYS * DAY);
-    atomic_store(&me->stop, true);
-    return NULL;
-}
-
-/* While late writes scatter over its days, a block is made and dropped again and again. */
-static void no_block_is_older_than_a_late_write(void **state)
-{
-    reading *r = *state;
-    utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
-    backlog late = {.r = r};
-    pthread_t writer;
-    const utapi_string name = utapi_string_of("b");
-    const utapi_query query = {
-        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = first, .end = last};
-    int64_t before = 0;
-    bool shrank = false;
-    assert_int_equal(pthread_create(&writer, NULL, scatter_run, &late), 0);
-    while (!atomic_load(&late.stop)) {
-        utapi_usage usage;
-        if (utapi_redis_read(&r->backend.base, &query, &usage, NULL, NULL) != UTAPI_OK)
-            continue;
-        shrank |= puts_of(&usage) < before || puts_of(&usage) != usage.number_of_objects[1];
-        before = puts_of(&usage);
-    }
-    pthread_join(writer, NULL);
-    assert_false(shrank);
-    for (int again = 0; again < 2; again++) {
-        const utapi_usage usage = ask_bucket(r, "b", first, last);
-        assert_int_equal(puts_of(&usage), SCATTERED);
-    }
-}
-
-/* A Node client lets all keys of a bucket expire that it finds; a late write comes; and they expire. */
-static void a_mark_of_a_late_write_outlives_what_expires(void **state)
-{
-    reading *r = *state;
-    const utapi_interval first = closed_day(r, 5);
-    write_put(r, "b", first);
-    raw(r, "PEXPIRE s3:buckets:b:+utapid:late 20");
-    const long long before = raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first);
-    write_put(r, "b", first);
-    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:late"), -1);
-    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
-    raw(r, "FLUSHALL");
-    write_put(r, "b", first); /* no number comes twice */
-    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
-    raw(r, "SET s3:buckets:b:+utapid:since %lld", (long long)closed_day(r, 0));
-    write_put(r, "b", first);
-    raw(r, "PEXPIRE s3:buckets:b:+utapid:odd 20");
-    write_put(r, "b", first);
-    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:odd"), -1);
-}
-
-enum { READERS = 3, LATE_WRITES = 1500 };
-
-typedef struct reader {
-    reading *r;
-    atomic_bool *stop;
-    utapi_interval start, end;
-    size_t answers, mixed; /* mixed: a late write was seen by half */
-    utapi_status failure;
-} reader;
-
-static void *reader_run(void *ctx)
-{
-    reader *me = ctx;
-    const utapi_string name = utapi_string_of("b");
-    const utapi_query query = {
-        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = me->start, .end = me->end};
-    while (!atomic_load(me->stop)) {
-        utapi_usage usage;
-        const utapi_status status = utapi_redis_read(&me->r->backend.base, &query, &usage, NULL, NULL);
-        me->answers += status == UTAPI_OK;
-        me->mixed += status == UTAPI_OK && puts_of(&usage) != usage.number_of_objects[1];
-        if (status != UTAPI_OK && status != UTAPI_UNAVAILABLE)
-            me->failure = status;
-    }
-    return NULL;
-}
-
-/* Whole days, and days that the range cuts. */
-static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
-{
-    reading *r = *state;
-    atomic_bool stop = false;
-    const utapi_interval first = closed_day(r, 5);
-    pthread_t threads[READERS];
-    reader readers[READERS];
-    for (int i = 0; i < READERS; i++) {
-        readers[i] = (reader){.r = r, .stop = &stop, .start = first - i * INTERVAL, .end = first + 4 * DAY};
-        assert_int_equal(pthread_create(&threads[i], NULL, reader_run, &readers[i]), 0);
-    }
-    for (int i = 1; i <= LATE_WRITES; i++)
-        late_write(r, first + i * 41 % (4 * 96) * INTERVAL, i);
-    atomic_store(&stop, true);
-    for (int i = 0; i < READERS; i++) {
-        pthread_join(threads[i], NULL);
-        assert_int_equal(readers[i].failure, UTAPI_OK);
-        assert_int_equal(readers[i].mixed, 0);
-    }
-    const utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY);
-    assert_int_equal(puts_of(&usage), LATE_WRITES);
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -709,9 +375,6 @@ int main(void)
         READING_CASE(a_question_from_the_epoch_leaves_no_trail_of_empty_days),
         READING_CASE(what_scripts_wrote_outside_the_bounds_is_found),
         READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
-        READING_CASE(one_walk_serves_all_names_of_a_question),
-        READING_CASE(a_question_ends_when_its_time_is_over),
-        READING_CASE(a_walk_does_not_go_on_over_another_connection),
         READING_CASE(thirty_two_days_have_one_summary_together),
         READING_CASE(a_block_that_is_missing_hides_no_other_day),
         READING_CASE(a_block_goes_with_any_of_its_days),
@@ -720,11 +383,6 @@ int main(void)
         READING_CASE(summaries_of_an_expiring_bucket_go_with_it),
         READING_CASE(sums_that_may_be_wrong_are_not_stored),
         READING_CASE(a_full_redis_answers),
-        READING_CASE(a_late_write_is_in_the_next_answer),
-        READING_CASE(late_writes_into_a_day_spoil_no_summary_of_others),
-        READING_CASE(no_block_is_older_than_a_late_write),
-        READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
-        READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

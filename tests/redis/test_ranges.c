@@ -44,13 +44,7 @@ static const char *name_of(size_t i)
 /* What a Node client wrote before anybody asked. */
 static void fill(model *m)
 {
-    for (int i = 0; i < OTHERS; i++)
-        redisAppendCommand(m->r->raw, "SET other:%d 1", i);
-    for (int i = 0; i < OTHERS; i++) {
-        void *reply = NULL;
-        assert_int_equal(redisGetReply(m->r->raw, &reply), REDIS_OK);
-        freeReplyObject(reply);
-    }
+    write_others(m->r, OTHERS);
     for (int i = 0; i < 1500; i++) {
         const size_t name = below(m, NAMES - 1), slot = below(m, SLOTS);
         if (m->puts[name][slot] == 0) {

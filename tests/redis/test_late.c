@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_late.c - late writes, while summaries are made, dropped and made again. */
+#include "reading.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a script does for a late event: the flow, the state, and the marks, in one step. */
+static void late_write(reading *r, utapi_interval interval, int number)
+{
+    const long long day = (long long)(interval - interval % DAY);
+    raw(r, "MULTI");
+    raw_flow(r, "b", interval, "PutObject", 1);
+    raw(r, "SET s3:utapid:late %d", number);
+    raw(r, "ZADD s3:buckets:b:+utapid:late %d %lld", number, day);
+    raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
+    raw(r, "ZREMRANGEBYSCORE s3:buckets:b:numberOfObjects 900000 900000");
+    raw(r, "ZADD s3:buckets:b:numberOfObjects 900000 %d:uuid", number);
+    raw(r, "EXEC");
+}
+
+static void a_late_write_is_in_the_next_answer(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    for (int i = 1; i <= 5; i++) {
+        late_write(r, first + i * 7 * INTERVAL, i);
+        const utapi_usage usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
+        assert_int_equal(puts_of(&usage), i);
+        assert_int_equal(usage.number_of_objects[1], i);
+    }
+}
+
+/* What a journal does that catches up. */
+typedef struct backlog {
+    reading *r;
+    atomic_bool stop;
+    atomic_uint written;
+} backlog;
+
+static void *backlog_run(void *ctx)
+{
+    backlog *me = ctx;
+    while (!atomic_load(&me->stop)) {
+        write_put(me->r, "b", closed_day(me->r, 0));
+        atomic_fetch_add(&me->written, 1);
+    }
+    return NULL;
+}
+
+static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    backlog late = {.r = r};
+    pthread_t writer;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
+    const int64_t sum = write_days(r, "b", first, 5);
+    assert_int_equal(pthread_create(&writer, NULL, backlog_run, &late), 0);
+    while (atomic_load(&late.written) == 0)
+        usleep(1000);
+    const utapi_usage others = ask_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
+    const long long made = summaries(r, "b");
+    const utapi_usage both = ask_bucket(r, "b", first, closed_day(r, 0) + DAY - INTERVAL);
+    atomic_store(&late.stop, true);
+    pthread_join(writer, NULL);
+    assert_int_equal(puts_of(&others), sum);
+    assert_int_equal(made, 5);
+    assert_true(puts_of(&both) > sum);
+}
+
+enum { SCATTERED = 400 };
+
+static void *scatter_run(void *ctx)
+{
+    backlog *me = ctx;
+    const utapi_interval first = closed_day(me->r, 80);
+    const utapi_interval block = first + REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    for (int i = 0; i < SCATTERED; i++)
+        write_put(me->r, "b", block + i * 7 % REDIS_BLOCK_DAYS * DAY);
+    atomic_store(&me->stop, true);
+    return NULL;
+}
+
+/* While late writes scatter over its days, a block is made and dropped again and again. */
+static void no_block_is_older_than_a_late_write(void **state)
+{
+    reading *r = *state;
+    utapi_interval first = closed_day(r, 80);
+    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
+    backlog late = {.r = r};
+    pthread_t writer;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {
+        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = first, .end = last};
+    int64_t before = 0;
+    bool shrank = false;
+    assert_int_equal(pthread_create(&writer, NULL, scatter_run, &late), 0);
+    while (!atomic_load(&late.stop)) {
+        utapi_usage usage;
+        if (utapi_redis_read(&r->backend.base, &query, &usage, NULL, NULL) != UTAPI_OK)
+            continue;
+        shrank |= puts_of(&usage) < before || puts_of(&usage) != usage.number_of_objects[1];
+        before = puts_of(&usage);
+    }
+    pthread_join(writer, NULL);
+    assert_false(shrank);
+    for (int again = 0; again < 2; again++) {
+        const utapi_usage usage = ask_bucket(r, "b", first, last);
+        assert_int_equal(puts_of(&usage), SCATTERED);
+    }
+}
+
+/* A Node client lets all keys of a bucket expire that it finds; a late write comes; and they expire. */
+static void a_mark_of_a_late_write_outlives_what_expires(void **state)
+{
+    reading *r = *state;
+    const utapi_interval first = closed_day(r, 5);
+    write_put(r, "b", first);
+    raw(r, "PEXPIRE s3:buckets:b:+utapid:late 20");
+    const long long before = raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first);
+    write_put(r, "b", first);
+    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:late"), -1);
+    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
+    raw(r, "FLUSHALL");
+    write_put(r, "b", first); /* no number comes twice */
+    assert_true(raw_number(r, "ZSCORE s3:buckets:b:+utapid:late %lld", (long long)first) > before);
+    raw(r, "SET s3:buckets:b:+utapid:since %lld", (long long)closed_day(r, 0));
+    write_put(r, "b", first);
+    raw(r, "PEXPIRE s3:buckets:b:+utapid:odd 20");
+    write_put(r, "b", first);
+    assert_int_equal(raw_number(r, "PTTL s3:buckets:b:+utapid:odd"), -1);
+}
+
+enum { READERS = 3, LATE_WRITES = 1500 };
+
+typedef struct reader {
+    reading *r;
+    atomic_bool *stop;
+    utapi_interval start, end;
+    size_t answers, mixed; /* mixed: a late write was seen by half */
+    utapi_status failure;
+} reader;
+
+static void *reader_run(void *ctx)
+{
+    reader *me = ctx;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {
+        .level = UTAPI_BUCKETS, .names = &name, .count = 1, .start = me->start, .end = me->end};
+    while (!atomic_load(me->stop)) {
+        utapi_usage usage;
+        const utapi_status status = utapi_redis_read(&me->r->backend.base, &query, &usage, NULL, NULL);
+        me->answers += status == UTAPI_OK;
+        me->mixed += status == UTAPI_OK && puts_of(&usage) != usage.number_of_objects[1];
+        if (status != UTAPI_OK && status != UTAPI_UNAVAILABLE)
+            me->failure = status;
+    }
+    return NULL;
+}
+
+/* Whole days, and days that the range cuts. */
+static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
+{
+    reading *r = *state;
+    atomic_bool stop = false;
+    const utapi_interval first = closed_day(r, 5);
+    pthread_t threads[READERS];
+    reader readers[READERS];
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = (reader){.r = r, .stop = &stop, .start = first - i * INTERVAL, .end = first + 4 * DAY};
+        assert_int_equal(pthread_create(&threads[i], NULL, reader_run, &readers[i]), 0);
+    }
+    for (int i = 1; i <= LATE_WRITES; i++)
+        late_write(r, first + i * 41 % (4 * 96) * INTERVAL, i);
+    atomic_store(&stop, true);
+    for (int i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(readers[i].failure, UTAPI_OK);
+        assert_int_equal(readers[i].mixed, 0);
+    }
+    const utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY);
+    assert_int_equal(puts_of(&usage), LATE_WRITES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        READING_CASE(a_late_write_is_in_the_next_answer),
+        READING_CASE(late_writes_into_a_day_spoil_no_summary_of_others),
+        READING_CASE(no_block_is_older_than_a_late_write),
+        READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
+        READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
