@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * asking.h - requests to a world without a socket, and the answers that they must get.
+ */
+#ifndef HTTP_ASKING_H
+#define HTTP_ASKING_H
+
+#include "check.h"
+
+#include "world.h"
+
+/** Asks, and waits for the answer. Each of the checks below ends it; else http_call_done(). */
+http_call ask(const http_world *world, const char *method, const char *target, const char *body);
+http_call ask_sized(const http_world *world, const char *method, const char *target, utapi_string body);
+
+/** The call must have been answered so. */
+void check_answer(http_call call, int status, const char *text);
+
+/** The call must have been refused so. */
+void check_refusal(http_call call, int status, const char *code, const char *message);
+void check_invalid(http_call call, const char *message);
+
+#endif
