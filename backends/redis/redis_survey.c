@@ -16,6 +16,8 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 enum {
     KEYS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) * REDIS_FLOW_COUNT,
     MOST_KEYS = 10000000, /* a walk through more takes longer than a question may */
+    MOST_FLOWS =
+        4000000, /* 48 MB; where so many are met, days are not sparse, and may be asked for as well */
 };
 
 utapi_interval redis_met_interval(const redis_met *met)
@@ -122,7 +124,6 @@ static utapi_status meet(redis_survey *survey, uint32_t name, const redis_sighti
 static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     redis_survey *survey = ctx;
-    (void)stop;
     redis_sighting seen;
     if (key.size <= survey->head ||
         !redis_sight((utapi_string){key.data + survey->head, key.size - survey->head}, &seen) ||
@@ -136,7 +137,8 @@ static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_erro
         survey->since[i] = redis_least(survey->since[i], seen.interval - seen.interval % REDIS_DAY_MS);
     if (seen.interval < survey->closed.first || seen.interval > survey->closed.last)
         return UTAPI_OK;
-    return meet(survey, (uint32_t)i, &seen, err);
+    *stop = survey->flow_count == MOST_FLOWS;
+    return *stop ? UTAPI_OK : meet(survey, (uint32_t)i, &seen, err);
 }
 
 /* "P:L:*N:*" for one name: V1 leaves an interval of 0 out. For several: all keys of the level. */
@@ -226,7 +228,10 @@ static utapi_status survey_make(redis_reading *reading, size_t missing, redis_su
         return UTAPI_OK;
     }
     names_sort(ret);
-    return walk(reading, ret, err);
+    status = walk(reading, ret, err);
+    if (status == UTAPI_OK && ret->flow_count == MOST_FLOWS)
+        redis_survey_done(ret);
+    return status;
 }
 
 utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret, utapi_error *err)
