@@ -52,8 +52,8 @@ typedef struct utapi_acknowledgement {
  * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so: it
  * may be repeated. Events that are acknowledged are dropped, so keep them elsewhere first.
  *
- * @return UTAPI_INVALID for more than there are; UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, and then
- *         nothing is; UTAPI_UNCERTAIN
+ * @return UTAPI_INVALID for more than there are, and then nothing is; UTAPI_NOT_SUPPORTED if it is not a journal;
+ *         UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the oldest of them may be, which utapi_stats.journal tells
  */
 UTAPI_MUST_USE utapi_status utapi_journal_acknowledge(utapi_backend *journal,
                                                       const utapi_acknowledgement *what, utapi_error *err);
