@@ -2,16 +2,18 @@
 """kill -9 in the middle of pushing, again and again, and then the count: nothing acknowledged is lost, no
 request is half there, nothing is counted twice.
 
-    python3 kill9.py --rounds N [--pushers N] [--seed N]
+    python3 kill9.py --rounds N [--pushers N] [--seed N] [--journal]
 
 Each pusher sends one request after the other for a bucket of its own, so at a kill at most one request of each
 is in doubt. After the restart a bucket must hold either all that was acknowledged, or that and the whole
 request in doubt. Then the requests in doubt are repeated with the same uuids, and some acknowledged ones too:
-now every bucket, and the service, must hold exactly what was sent.
+now every bucket, and the service, must hold exactly what was sent. With --journal events are in a journal when they
+are acknowledged, and a kill may come while they are handed over.
 """
 
 import argparse
 import http.client
+import os
 import random
 import shutil
 import sys
@@ -116,20 +118,21 @@ def push_and_kill(server, pushers, pause_s):
         thread.join()
 
 
-def run(folder, rounds, pusher_count, seed):
+def run(folder, rounds, pusher_count, seed, env):
     since_ms = now_ms()
     chance = random.Random(seed)
     pushers = [Pusher(number, seed) for number in range(pusher_count)]
     unseen = 0
     for _ in range(rounds):
-        server = Server(folder)
+        server = Server(folder, env=env)
         try:
             push_and_kill(server, pushers, chance.uniform(0.01, 0.4))
         finally:
             server.kill()
-        with Server(folder) as server:
+        with Server(folder, env=env) as server:
             unseen += check_after_kill(server, pushers, since_ms)
             repeat_and_check(server, pushers, since_ms)
+    assert os.path.isdir(os.path.join(folder, "lmdb", "journal")) == bool(env), "not the storage that was asked for"
     sent = sum(pusher.sent for pusher in pushers)
     print(f"{rounds} rounds: {sent} events sent, all there once; {unseen} requests were stored and not answered")
     return sent
@@ -140,11 +143,13 @@ def main():
     arguments.add_argument("--rounds", type=int, default=15)
     arguments.add_argument("--pushers", type=int, default=8)
     arguments.add_argument("--seed", type=int, default=int(time.time()))
+    arguments.add_argument("--journal", action="store_true", help="with a journal before the storage")
     chosen = arguments.parse_args()
     print(f"seed {chosen.seed}")
     folder = tempfile.mkdtemp(prefix="utapi-kill9-")
     try:
-        sent = run(folder, chosen.rounds, chosen.pushers, chosen.seed)
+        env = {"UTAPI_JOURNAL": "true"} if chosen.journal else None
+        sent = run(folder, chosen.rounds, chosen.pushers, chosen.seed, env)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(0 if sent else "no event was sent")
