@@ -20,6 +20,8 @@
  *     P:L:N:+utapid:odd                  sorted set, score and member: days that a script wrote flows into although they
  *                                        lie before `since`, or although the interval begins more than an hour from now
  *     P:L:N:+utapid:shifts               late changes of state that the sorted sets do not hold yet
+ *     P:L:N:+utapid:created              sorted set, member "at", score: the first interval that the bucket was created in, as
+ *                                        far as it is not forgotten: flows may lie before the first state
  *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
  *     P:utapid:identity                  of the database: made at the first connection

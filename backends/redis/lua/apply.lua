@@ -252,6 +252,24 @@ local function day_touch(cell)
     end
 end
 
+-- A bucket begins: its flows may lie before its first state (forgetting.lua). A Node client that deleted one of that name
+-- may have let all keys expire that it found: those that the new one is counted in stay.
+local STAYING = {'storageUtilized:counter', 'numberOfObjects:counter', 'storageUtilized', 'numberOfObjects',
+                 OWN .. 'shifts', OWN .. 'gone', OWN .. 'created'}
+local function bucket_begin(cell)
+    local flows = flows_of(cell)
+    call('ZADD', cell.prefix .. OWN .. 'created', 'LT', cell.interval, 'at')
+    local expiring = call('PERSIST', flows .. 'DeleteBucket')
+    for _, what in ipairs(STAYING) do
+        expiring = expiring + call('PERSIST', cell.prefix .. what)
+    end
+    if expiring > 0 then
+        for _, metric in ipairs(FLOW_METRICS) do
+            call('PERSIST', flows .. metric)
+        end
+    end
+end
+
 local has_due = call('EXISTS', P .. ':utapid:due') == 1
 local perform = {}
 
@@ -261,6 +279,8 @@ function perform.C(cell)
         call('INCRBY', keys[key_at[i]], ARGV[i + 1])
         if set_at[i] then
             state_add(cell, i, set_at[i], unique)
+        elseif ARGV[i] == 'CreateBucket' and cell.level == 'buckets' then
+            bucket_begin(cell)
         end
     end
     day_touch(cell)

@@ -82,12 +82,23 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     redis.pcall('INCRBY', counter, delta)
 end
 
--- What is still to be swept of a resource: from its first state on, or from where an earlier forgetting began.
+-- The interval that a resource's flows begin with, if it is before one: that of its first state, or, of a bucket, where it
+-- was created. What was created until then is forgotten with it.
+local function flows_begin(prefix, at)
+    local created = redis.call('ZSCORE', prefix .. OWN .. 'created', 'at')
+    local state = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')[2]
+    if created and tonumber(created) <= at then
+        redis.call('DEL', prefix .. OWN .. 'created')
+    end
+    return math.min(at, tonumber(state or at), tonumber(created or at))
+end
+
+-- What is still to be swept of a resource: from the given interval on, or from where an earlier forgetting began.
 local function sweep_note(P, level, name, first, interval)
     local sweeping, who = P .. ':utapid:sweeping', level .. ':' .. name
     local from = string.match(redis.call('HGET', sweeping, who) or '', '^(%d+) ')
-    if not from or tonumber(first) < tonumber(from) then
-        from = first
+    if not from or first < tonumber(from) then
+        from = string.format('%.0f', first)
     end
     redis.call('HSET', sweeping, who, from .. ' ' .. interval)
 end
@@ -105,7 +116,7 @@ local function forget(P, level, name, time, unique_next)
     end
     local at = tonumber(time) - tonumber(time) % 900000
     local interval, day = string.format('%.0f', at), string.format('%.0f', at - at % 86400000)
-    local first = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')
+    local first = flows_begin(prefix, at)
     state_forget(P, level, name, 'storageUtilized', interval, unique_next)
     state_forget(P, level, name, 'numberOfObjects', interval, unique_next)
     local flows = {}
@@ -116,5 +127,5 @@ local function forget(P, level, name, time, unique_next)
     day_drop(P, prefix, day)
     redis.call('SET', prefix .. OWN .. 'gone', time)
     redis.call('SET', P .. ':utapid:forgotten', '1')
-    sweep_note(P, level, name, first[2] and tonumber(first[2]) < at and first[2] or interval, interval)
+    sweep_note(P, level, name, first, interval)
 end
