@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_history.c - all that ever changed, by walking through the keys: for those who copy a whole Redis.
  *
- * V1 has no list of a resource's flows: only a walk finds them. Keys of flows are gathered and fetched some hundred at a
- * time, each with the mark of its resource's forgetting; a sorted set of states is read in slices, from the oldest member,
- * and what changed is the difference of two members. A key that holds something else is told of by its name. */
-#include "redis_read.h"
-#include "redis_sight.h"
+ * A sorted set of states is read in slices, from the oldest member, and what changed is the difference of two members. Flows
+ * are redis_history_flows.c's. A key that holds something else is told of by its name. */
+#include "redis_history.h"
 
 #include "utapi/scoped.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,33 +14,9 @@
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
-enum { FLOWS_A_FETCH = 400, MEMBERS_A_SLICE = 1000 };
+enum { MEMBERS_A_SLICE = 1000 };
 
-/* A flow that was met and is not fetched yet. */
-typedef struct history_flow {
-    utapi_interval interval;
-    utapi_metric metric;
-    size_t name_size;
-    char name[UTAPI_NAME_MAX];
-} history_flow;
-
-typedef struct history {
-    redis_link *link;   /* borrowed */
-    const char *prefix; /* borrowed */
-    redis_args args;
-    utapi_change_cb *on_change;
-    utapi_unreadable_cb *on_unreadable; /* NULL: the first such key ends the walk */
-    void *ctx;
-    utapi_level level;
-    bool (*sight)(utapi_string rest, redis_sighting *ret);
-    size_t head; /* bytes of "P:<word>:" */
-    size_t flow_count;
-    history_flow flows[FLOWS_A_FETCH];
-    bool stopped;
-} history;
-
-/* Asks for history->args. */
-static utapi_status history_ask(history *self, int type, redisReply **ret, utapi_error *err)
+utapi_status redis_history_ask(redis_history *self, int type, redisReply **ret, utapi_error *err)
 {
     const utapi_status status = redis_link_ask(self->link, &self->args, ret, err);
     redis_args_clear(&self->args);
@@ -52,21 +25,19 @@ static utapi_status history_ask(history *self, int type, redisReply **ret, utapi
     return status;
 }
 
-static void key_make(const history *self, utapi_string name, const char *what, redis_key *ret)
+static void key_make(const redis_history *self, utapi_string name, const char *what, redis_key *ret)
 {
     redis_key_resource(ret, self->prefix, self->level, name, what);
 }
 
-/* Adds the name of a resource's key to the command. */
-static void key_add(history *self, utapi_string name, const char *what)
+void redis_history_key(redis_history *self, utapi_string name, const char *what)
 {
     redis_key key;
     key_make(self, name, what, &key);
     redis_args_key(&self->args, &key);
 }
 
-/* Goes on without a key, or a part of it, if somebody wants to know. */
-static utapi_status key_skip(history *self, const redis_key *key, const char *why, utapi_error *err)
+utapi_status redis_history_skip(redis_history *self, const redis_key *key, const char *why, utapi_error *err)
 {
     utapi_error told;
     utapi_error_clear(&told);
@@ -77,35 +48,35 @@ static utapi_status key_skip(history *self, const redis_key *key, const char *wh
     return UTAPI_OK;
 }
 
-/* As history_ask(), of one key. *ret stays NULL where that was skipped. */
-static utapi_status key_ask(history *self, const redis_key *key, int type, redisReply **ret, utapi_error *err)
+/* As redis_history_ask(), of one key. *ret stays NULL where that was skipped. */
+static utapi_status key_ask(redis_history *self, const redis_key *key, int type, redisReply **ret,
+                            utapi_error *err)
 {
     utapi_error why;
     utapi_error_clear(&why);
-    const utapi_status status = history_ask(self, type, ret, &why);
+    const utapi_status status = redis_history_ask(self, type, ret, &why);
     if (status == UTAPI_OK)
         return status;
     freeReplyObject(*ret);
     *ret = NULL;
-    return status == UTAPI_CORRUPT ? key_skip(self, key, why.detail, err)
+    return status == UTAPI_CORRUPT ? redis_history_skip(self, key, why.detail, err)
                                    : utapi_fail(err, status, "%s", why.detail);
 }
 
-/* MGET tells nothing of a key that is not there, nor of one that holds no text. */
-static utapi_status key_without_text(history *self, const redis_key *key, utapi_error *err)
+utapi_status redis_history_without_text(redis_history *self, const redis_key *key, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *type = NULL;
     char why[64];
     redis_args_add(&self->args, "TYPE");
     redis_args_key(&self->args, key);
-    const utapi_status status = history_ask(self, REDIS_REPLY_STATUS, &type, err);
+    const utapi_status status = redis_history_ask(self, REDIS_REPLY_STATUS, &type, err);
     if (status != UTAPI_OK || strcmp(type->str, "none") == 0)
         return status;
     (void)snprintf(why, sizeof why, "is a %.20s, expected a number", type->str);
-    return key_skip(self, key, why, err);
+    return redis_history_skip(self, key, why, err);
 }
 
-static void change_tell(history *self, utapi_string name, utapi_interval interval, utapi_metric metric,
+void redis_history_tell(redis_history *self, utapi_string name, utapi_interval interval, utapi_metric metric,
                         int64_t amount)
 {
     utapi_amounts delta = {.present = 0};
@@ -113,69 +84,6 @@ static void change_tell(history *self, utapi_string name, utapi_interval interva
         return;
     utapi_amounts_set(&delta, metric, amount);
     self->stopped = !self->on_change(self->ctx, self->level, name, interval, &delta);
-}
-
-/* ---- flows -------------------------------------------------------------------------------- */
-
-static bool is_gone(const redisReply *mark, utapi_interval interval)
-{
-    char *end;
-    if (mark->type != REDIS_REPLY_STRING)
-        return false;
-    errno = 0;
-    const long long gone_ms = strtoll(mark->str, &end, 10);
-    return errno == 0 && end != mark->str && interval < utapi_interval_of(gone_ms);
-}
-
-static utapi_status flow_take(history *self, const history_flow *flow, const redisReply *value,
-                              utapi_error *err)
-{
-    const utapi_string name = {flow->name, flow->name_size};
-    redis_key key;
-    int64_t amount = 0;
-    redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
-    if (value->type != REDIS_REPLY_STRING)
-        return key_without_text(self, &key, err);
-    if (!redis_read_integer(value, &amount))
-        return key_skip(self, &key, "more than 64 bits hold", err);
-    change_tell(self, name, flow->interval, flow->metric, amount);
-    return UTAPI_OK;
-}
-
-static utapi_status flows_fetch(history *self, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    const size_t count = self->flow_count;
-    self->flow_count = 0;
-    if (count == 0)
-        return UTAPI_OK;
-    redis_args_add(&self->args, "MGET");
-    for (size_t i = 0; i < count; i++) {
-        const history_flow *flow = &self->flows[i];
-        const utapi_string name = {flow->name, flow->name_size};
-        redis_key key;
-        redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
-        redis_args_key(&self->args, &key);
-        key_add(self, name, REDIS_OWN "gone");
-    }
-    utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &reply, err);
-    if (status == UTAPI_OK && reply->elements != 2 * count)
-        status = utapi_fail(err, UTAPI_CORRUPT, "MGET: an answer of another shape than Redis gives");
-    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
-        if (!is_gone(reply->element[2 * i + 1], self->flows[i].interval))
-            status = flow_take(self, &self->flows[i], reply->element[2 * i], err);
-    }
-    return status;
-}
-
-static utapi_status flow_meet(history *self, const redis_sighting *seen, utapi_error *err)
-{
-    history_flow *flow = &self->flows[self->flow_count++];
-    flow->interval = seen->interval;
-    flow->metric = seen->metric;
-    flow->name_size = seen->name.size;
-    memcpy(flow->name, seen->name.data, seen->name.size);
-    return self->flow_count == FLOWS_A_FETCH ? flows_fetch(self, err) : UTAPI_OK;
 }
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -190,18 +98,19 @@ typedef struct states_walk {
     utapi_wide told;         /* the state before it */
 } states_walk;
 
-static utapi_status state_tell(history *self, states_walk *walk, utapi_error *err)
+static utapi_status state_tell(redis_history *self, states_walk *walk, utapi_error *err)
 {
     const utapi_wide delta = walk->value - walk->told;
     if (delta < INT64_MIN || delta > INT64_MAX)
-        return key_skip(self, &walk->key, "a member changes by more than 64 bits hold", err);
+        return redis_history_skip(self, &walk->key, "a member changes by more than 64 bits hold", err);
     walk->told = walk->value;
-    change_tell(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
+    redis_history_tell(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
     return UTAPI_OK;
 }
 
 /* The last member of an interval is the one that counts, as in V1. */
-static utapi_status slice_read(history *self, states_walk *walk, const redisReply *reply, utapi_error *err)
+static utapi_status slice_read(redis_history *self, states_walk *walk, const redisReply *reply,
+                               utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i + 1 < reply->elements && status == UTAPI_OK; i += 2) {
@@ -209,7 +118,7 @@ static utapi_status slice_read(history *self, states_walk *walk, const redisRepl
         utapi_wide value;
         if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
             !redis_state_value(member, &value)) {
-            status = key_skip(self, &walk->key, "a member that is no number", err);
+            status = redis_history_skip(self, &walk->key, "a member that is no number", err);
             continue;
         }
         const utapi_interval interval = redis_state_interval(score);
@@ -222,7 +131,7 @@ static utapi_status slice_read(history *self, states_walk *walk, const redisRepl
 }
 
 /* What a location holds now; it stays as it is where there is no such key. */
-static utapi_status location_now(history *self, utapi_string name, utapi_wide *ret, utapi_error *err)
+static utapi_status location_now(redis_history *self, utapi_string name, utapi_wide *ret, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *counter = NULL;
     redis_key key;
@@ -230,18 +139,18 @@ static utapi_status location_now(history *self, utapi_string name, utapi_wide *r
     key_make(self, name, "storageUtilized:counter", &key);
     redis_args_add(&self->args, "MGET"); /* of one key: an answer of one type whether it is there or not */
     redis_args_key(&self->args, &key);
-    const utapi_status status = history_ask(self, REDIS_REPLY_ARRAY, &counter, err);
+    const utapi_status status = redis_history_ask(self, REDIS_REPLY_ARRAY, &counter, err);
     if (status != UTAPI_OK || counter->elements != 1)
         return status;
     if (counter->element[0]->type != REDIS_REPLY_STRING)
-        return key_without_text(self, &key, err);
+        return redis_history_without_text(self, &key, err);
     if (!redis_read_integer(counter->element[0], &value))
-        return key_skip(self, &key, "more than 64 bits hold", err);
+        return redis_history_skip(self, &key, "more than 64 bits hold", err);
     *ret = value;
     return UTAPI_OK;
 }
 
-static utapi_status states_read(history *self, const redis_sighting *seen, utapi_error *err)
+static utapi_status states_read(redis_history *self, const redis_sighting *seen, utapi_error *err)
 {
     states_walk walk = {.name = seen->name, .metric = seen->metric, .interval = INT64_MIN};
     utapi_status status = UTAPI_OK;
@@ -265,7 +174,7 @@ static utapi_status states_read(history *self, const redis_sighting *seen, utapi
 }
 
 /* A location that only Node clients report has what it holds now for every time (redis_read_state.c). */
-static utapi_status location_read(history *self, utapi_string name, utapi_error *err)
+static utapi_status location_read(redis_history *self, utapi_string name, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *count = NULL;
     redis_key states;
@@ -278,7 +187,7 @@ static utapi_status location_read(history *self, utapi_string name, utapi_error 
         return status;
     status = location_now(self, name, &value, err);
     if (status == UTAPI_OK)
-        change_tell(self, name, 0, UTAPI_STORAGE_UTILIZED, (int64_t)value);
+        redis_history_tell(self, name, 0, UTAPI_STORAGE_UTILIZED, (int64_t)value);
     return status;
 }
 
@@ -286,14 +195,14 @@ static utapi_status location_read(history *self, utapi_string name, utapi_error 
 
 static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
-    history *self = ctx;
+    redis_history *self = ctx;
     redis_sighting seen;
     utapi_status status = UTAPI_OK;
     if (key.size <= self->head ||
         !self->sight((utapi_string){key.data + self->head, key.size - self->head}, &seen))
         return UTAPI_OK;
     if (seen.is == REDIS_SEES_FLOW)
-        status = flow_meet(self, &seen, err);
+        status = redis_history_flow(self, &seen, err);
     else if (seen.is == REDIS_SEES_STATES)
         status = states_read(self, &seen, err);
     else if (self->sight == redis_sight_location)
@@ -302,7 +211,7 @@ static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_
     return status;
 }
 
-static utapi_status history_walk(history *self, const char *word, utapi_error *err)
+static utapi_status history_walk(redis_history *self, const char *word, utapi_error *err)
 {
     UTAPI_AUTO_FREE char *pattern = malloc(2 * (strlen(self->prefix) + strlen(word)) + sizeof "::*");
     if (pattern == NULL)
@@ -313,10 +222,10 @@ static utapi_status history_walk(history *self, const char *word, utapi_error *e
     memcpy(at, ":*", sizeof ":*");
     self->head = strlen(self->prefix) + strlen(word) + 2;
     const utapi_status status = redis_scan(self->link, pattern, REDIS_NEVER, history_meet, self, err);
-    return status == UTAPI_OK && !self->stopped ? flows_fetch(self, err) : status;
+    return status == UTAPI_OK && !self->stopped ? redis_history_flows(self, err) : status;
 }
 
-static utapi_status levels_walk(history *self, utapi_error *err)
+static utapi_status levels_walk(redis_history *self, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     self->sight = redis_sight;
@@ -332,7 +241,7 @@ static utapi_status levels_walk(history *self, utapi_error *err)
 }
 
 /* Late changes stand in no sorted set before they were worked off. */
-static utapi_status shifts_settle(redis_backend *backend, history *self, utapi_error *err)
+static utapi_status shifts_settle(redis_backend *backend, redis_history *self, utapi_error *err)
 {
     for (;;) {
         UTAPI_AUTO(redisReply) *left = NULL;
@@ -340,11 +249,10 @@ static utapi_status shifts_settle(redis_backend *backend, history *self, utapi_e
         redis_key_own(&key, self->prefix, "shifting");
         redis_args_add(&self->args, "SCARD");
         redis_args_key(&self->args, &key);
-        utapi_status status = history_ask(self, REDIS_REPLY_INTEGER, &left, err);
+        utapi_status status = redis_history_ask(self, REDIS_REPLY_INTEGER, &left, err);
         if (status != UTAPI_OK || left->integer == 0)
             return status;
-        const int64_t now_ms = (int64_t)time(NULL) * 1000;
-        status = utapi_redis_tend(&backend->base, now_ms, now_ms, err);
+        status = utapi_redis_tend(&backend->base, self->now_ms, self->now_ms, err);
         if (status != UTAPI_OK)
             return status;
     }
@@ -354,18 +262,19 @@ utapi_status utapi_redis_changes(utapi_backend *base, utapi_change_cb *on_change
                                  utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)base;
-    UTAPI_AUTO_FREE history *self = calloc(1, sizeof *self);
+    UTAPI_AUTO_FREE redis_history *self = calloc(1, sizeof *self);
     redis_link *link = redis_pool_take(backend->pool);
     if (self == NULL || link == NULL) {
         if (link != NULL)
             redis_pool_give(backend->pool, link);
         return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
     }
-    *self = (history){.link = link,
-                      .prefix = backend->uri.prefix,
-                      .on_change = on_change,
-                      .on_unreadable = on_unreadable,
-                      .ctx = ctx};
+    *self = (redis_history){.link = link,
+                            .prefix = backend->uri.prefix,
+                            .now_ms = (int64_t)time(NULL) * 1000,
+                            .on_change = on_change,
+                            .on_unreadable = on_unreadable,
+                            .ctx = ctx};
     utapi_status status = shifts_settle(backend, self, err);
     if (status == UTAPI_OK)
         status = levels_walk(self, err);

@@ -18,7 +18,8 @@
  *                                        newest such write (P:utapid:late)
  *     P:L:N:+utapid:since                a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
  *     P:L:N:+utapid:odd                  sorted set, score and member: days that a script wrote flows into although they
- *                                        lie before `since`, or although the interval begins more than an hour from now
+ *                                        lie before `since`, or although the interval begins more than an hour from now; and
+ *                                        those on which a migration met such flows of somebody else
  *     P:L:N:+utapid:shifts               late changes of state that the sorted sets do not hold yet
  *     P:L:N:+utapid:created              sorted set, member "at", score: the first interval that the bucket was created in, as
  *                                        far as it is not forgotten: flows may lie before the first state

@@ -36,19 +36,36 @@ static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_me
     return false;
 }
 
-/* Takes "<interval>:" off the front. V1 leaves the interval out where it is 0, so it need not be there. */
-static utapi_interval interval_cut(utapi_string *key)
+/* Reads "<number>:" at the front, as V1 writes one: it begins with no 0. Returns how many bytes that is; 0: there is none. */
+static size_t number_read(utapi_string key, int64_t *ret)
 {
     int64_t number = 0;
     size_t digits = 0;
-    while (digits < key->size && digits < INTERVAL_DIGITS && key->data[digits] >= '0' &&
-           key->data[digits] <= '9')
-        number = number * 10 + (key->data[digits++] - '0');
-    if (digits == 0 || digits + 1 >= key->size || key->data[digits] != ':' || number % UTAPI_INTERVAL_MS != 0)
+    while (digits < key.size && digits < INTERVAL_DIGITS && key.data[digits] >= '0' &&
+           key.data[digits] <= '9')
+        number = number * 10 + (key.data[digits++] - '0');
+    if (digits == 0 || digits + 1 >= key.size || *key.data == '0' || key.data[digits] != ':')
         return 0;
-    key->data += digits + 1;
-    key->size -= digits + 1;
+    *ret = number;
+    return digits + 1;
+}
+
+/* Takes "<interval>:" off the front. V1 leaves the interval out where it is 0, so it need not be there. */
+static utapi_interval interval_cut(utapi_string *key)
+{
+    int64_t number;
+    const size_t size = number_read(*key, &number);
+    if (size == 0 || number % UTAPI_INTERVAL_MS != 0)
+        return 0;
+    key->data += size;
+    key->size -= size;
     return number;
+}
+
+bool redis_sight_is_between(utapi_string name)
+{
+    int64_t number;
+    return number_read(name, &number) > 0 && number >= REDIS_FIRST_DAY && number % UTAPI_INTERVAL_MS != 0;
 }
 
 static bool name_fits(utapi_string name)

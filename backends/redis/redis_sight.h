@@ -25,4 +25,10 @@ bool redis_sight(utapi_string rest, redis_sighting *ret);
 /** Reads what follows "P:location:": a location as V1 knows it, which has a counter alone. */
 bool redis_sight_location(utapi_string rest, redis_sighting *ret);
 
+/**
+ * Whether what seems to be a name, of a flow at interval 0, begins with a time of Utapi's that is no interval's first
+ * millisecond: most likely somebody counted there what nobody will ever list.
+ */
+bool redis_sight_is_between(utapi_string name);
+
 #endif
