@@ -5,6 +5,8 @@
 #ifndef CLI_FORMAT_H
 #define CLI_FORMAT_H
 
+#include "utapi/metric.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +31,9 @@ void format_count_change(int64_t count, char ret[FORMAT_BYTES]);
  * @return owned: free(); NULL if out of memory
  */
 char *format_name(const char *name);
+
+/** "storageUtilized", "PutObject". Static storage. */
+const char *format_metric(utapi_metric metric);
 
 /** How many columns of a terminal a text takes: one for each character of UTF-8. */
 size_t format_width(const char *text);

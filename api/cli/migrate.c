@@ -126,22 +126,13 @@ static utapi_status both_read(migration *self, utapi_error *err)
     return UTAPI_OK;
 }
 
-static const char *metric_name(utapi_metric metric)
-{
-    static const char *const names[UTAPI_FIRST_OPERATION] = {"storageUtilized", "numberOfObjects",
-                                                             "incomingBytes", "outgoingBytes"};
-    if (metric < UTAPI_FIRST_OPERATION)
-        return names[metric];
-    return utapi_operation_name((utapi_operation)(metric - UTAPI_FIRST_OPERATION));
-}
-
 static void difference_tell(void *ctx, const spill_change *of, int64_t in_source, int64_t in_target)
 {
     migration *self = ctx;
     if (self->told++ < TOLD_MOST)
         cli_say("%s \"%.*s\" in interval %lld: %s changed by %lld, by %lld in the target",
                 utapi_level_name(of->level), (int)of->name.size, of->name.data, (long long)of->interval,
-                metric_name(of->metric), (long long)in_source, (long long)in_target);
+                format_metric(of->metric), (long long)in_source, (long long)in_target);
 }
 
 static void foreign_tell(void *ctx, const spill_change *of, int64_t in_source, int64_t in_target)
@@ -198,10 +189,11 @@ static utapi_status both_compare(migration *self, utapi_error *err)
     if (status == UTAPI_OK)
         printf("%s resources are the same in both\n", count);
     if (status == UTAPI_OK && (self->unreadable > 0 || listing.unanswered > 0))
-        return utapi_fail(err, UTAPI_CORRUPT,
-                          "%zu keys or members were not copied, for they cannot be read, and %zu resources "
-                          "could not be asked for: see above. All else is the same in both",
-                          self->unreadable, listing.unanswered);
+        return utapi_fail(
+            err, UTAPI_CORRUPT,
+            "%zu keys or members were not copied, and %zu resources could not be asked for: see "
+            "above. All else is the same in both",
+            self->unreadable, listing.unanswered);
     return status;
 }
 

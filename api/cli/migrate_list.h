@@ -13,14 +13,16 @@ typedef struct migrate_listing {
     utapi_backend *source, *target; /* borrowed */
     progress *shown;                /* borrowed */
     bool is_quick;                  /* single days alone: a long range may be slow where there are no rows */
+    size_t listed;                  /* resources that were asked for so far */
     size_t differing;               /* answers that were not alike: found so far */
     size_t unanswered;              /* resources that one of them cannot answer for */
 } migrate_listing;
 
 /**
- * Asks both for the usage of every resource of a spill: over all of its time, its first day, its last one, and one in
- * the middle. Differences are told on stderr, the first of them. A resource with a key that cannot be read is passed over,
- * and counted.
+ * Asks both for the usage of every resource of a spill: over all of its time and that of its like (those of its level whose
+ * last change is of about the same time: a storage may find out for all of them at once), its first day, its last one, and
+ * one interval in the middle. Differences are told on stderr, the first of them. A resource with a key that cannot be read is
+ * passed over, and counted.
  */
 UTAPI_MUST_USE utapi_status migrate_list(migrate_listing *self, spill *both, utapi_error *err);
 

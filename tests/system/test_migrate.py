@@ -232,6 +232,32 @@ class Migrate(harness.SystemTest):
             ever = server.list("buckets", names, [0, times[-1] + harness.INTERVAL_MS - 1])
         self.assertEqual([answer["operations"]["s3:PutObject"] for answer in ever], [1, 2, 3, 4])
 
+    def test_a_redis_is_walked_through_for_many_names_at_once(self):
+        self.fill(self.redis, buckets=60)
+        _, storage = self.lmdb("storage")
+        steps, cursor = 0, "0"
+        while steps == 0 or cursor != "0":
+            cursor = self.redis.command("SCAN", cursor, "COUNT", 1000)[0]
+            steps += 1
+        self.redis.command("CONFIG", "RESETSTAT")
+        self.assertIn("180 resources are the same", self.migrate(self.redis.uri, storage))
+        calls = self.redis.command("INFO", "commandstats").split("cmdstat_scan:calls=")[1]
+        self.assertLess(int(calls.split(",")[0]), 40 * steps)
+
+    def test_an_answer_that_differs_is_told_with_its_metric(self):
+        names = self.fill(self.redis, buckets=2)
+        _, storage = self.lmdb("storage")
+        self.migrate(self.redis.uri, storage)
+        # Its sum of that day is kept, and a Node client that counts there so late knows nothing of it.
+        self.redis.command("INCRBY", f"s3:buckets:{FIRST}:{names[0]}:PutObject", 1000)
+        said = self.migrate(self.redis.uri, storage, status=1)
+        self.assertRegex(said, rf'buckets "{names[0]}" from \d+ to \d+: PutObject is (\d+), 1\d\d\d in the target')
+        self.assertIn("they still differ in 0 changes", said)
+        for pattern in ("[0-9m]*", "since"):
+            for key in self.redis.command("KEYS", f"s3:buckets:*:+utapid:{pattern}"):
+                self.redis.command("DEL", key)
+        self.migrate(self.redis.uri, storage)
+
     def test_a_target_with_a_key_of_another_type_is_not_written(self):
         self.fill(self.redis, buckets=1)
         second = self.start_redis("second")
