@@ -13,6 +13,7 @@
 
 #include "check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -102,15 +103,26 @@ static void life_record(power *p)
 
 /* ---- the disk after a failure ------------------------------------------------------------- */
 
-/* The index after the last sync of the record's file before `end`; 0: it was never synced. */
-static size_t synced_until(const power *p, const char *file, size_t end)
+/* Where a record's file lies when the power fails at `end`: it may have been moved since. */
+static const char *path_at(const power *p, size_t index, size_t end)
 {
-    for (size_t i = end; i > 0; i--) {
-        const trace_record *record = record_at(p, i - 1);
-        if (record->kind == TRACE_SYNC && strcmp(record->file, file) == 0)
-            return i;
+    const char *path = record_at(p, index)->file;
+    for (size_t i = index + 1; i < end; i++) {
+        const trace_record *record = record_at(p, i);
+        if (record->kind == TRACE_MOVE && strcmp(record->file, path) == 0)
+            path = (const char *)(record + 1);
     }
-    return 0;
+    return path;
+}
+
+/* Whether a record's file was synced between the record and `end`. */
+static bool is_synced(const power *p, size_t index, size_t end)
+{
+    const char *path = path_at(p, index, end);
+    for (size_t i = index + 1; i < end; i++)
+        if (record_at(p, i)->kind == TRACE_SYNC && strcmp(path_at(p, i, end), path) == 0)
+            return true;
+    return false;
 }
 
 static void sectors_write(power *p, int fd, const trace_record *record, bool all)
@@ -120,6 +132,16 @@ static void sectors_write(power *p, int fd, const trace_record *record, bool all
         const size_t size = record->size - at < SECTOR ? (size_t)record->size - at : SECTOR;
         if (all || draw(p) % 2 == 0)
             assert_int_equal(pwrite(fd, bytes + at, size, (off_t)(record->offset + at)), size);
+    }
+}
+
+/* Makes what folders a path has below its first `above` bytes. */
+static void folders_make(char *path, size_t above)
+{
+    for (char *slash = strchr(path + above + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
     }
 }
 
@@ -134,11 +156,12 @@ static uint64_t disk_make(power *p, const char *folder, size_t end)
             acknowledged = record->offset;
         if (record->kind != TRACE_WRITE)
             continue;
-        const bool synced = i < synced_until(p, record->file, end);
+        const bool synced = is_synced(p, i, end);
         if (!synced && loses_all)
             continue;
         char path[320];
-        (void)snprintf(path, sizeof path, "%s/%s", folder, record->file);
+        (void)snprintf(path, sizeof path, "%s/%s", folder, path_at(p, i, end));
+        folders_make(path, strlen(folder));
         const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         assert_true(fd >= 0);
         sectors_write(p, fd, record, synced);
@@ -171,14 +194,8 @@ int main(int argc, char **argv)
                .random = argc > 5 ? strtoull(argv[5], NULL, 10) : UINT64_C(88172645463325252)};
     const long long rounds = strtoll(argv[4], NULL, 10);
     life_record(&p);
-    size_t synced_first = 0; /* until then the file is not in its place */
-    while (synced_first < p.count && record_at(&p, synced_first)->kind != TRACE_SYNC)
-        synced_first++;
-    synced_first++;
     for (long long round = 0; round < rounds; round++)
-        power_fails(&p, round < (long long)(p.count - synced_first)
-                            ? synced_first + (size_t)round
-                            : synced_first + draw(&p) % (p.count - synced_first));
+        power_fails(&p, round < (long long)p.count ? (size_t)round + 1 : draw(&p) % p.count + 1);
     (void)printf("%s: the power failed %lld times, at any of %zu writes and syncs: all is well\n", p.kind,
                  rounds, p.count);
     free(p.trace);

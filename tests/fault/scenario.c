@@ -5,7 +5,8 @@
  *
  * usage: scenario KIND FOLDER [ACKNOWLEDGED]. Prints the number of each batch once it is acknowledged. Run again
  * on the same folder, it sends everything again, with the same uuids, and everything must count once; what an
- * earlier run saw acknowledged must be there from the beginning. Exit status: 0 all is well, 10 the same and no
+ * earlier run saw acknowledged must be there from the beginning. KIND may be journal+ one of the registry's: in the
+ * end the storage behind the journal must hold everything by itself. Exit status: 0 all is well, 10 the same and no
  * fault came, 1 a promise was broken.
  */
 #include "backends/registry.h"
@@ -13,13 +14,16 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { BATCHES = 14, BUCKETS = 3, ATTEMPTS = 60, NO_FAULT = 10 };
+enum { BATCHES = 14, BUCKETS = 3, ATTEMPTS = 60, HURRIED = 3, NO_FAULT = 10 };
+
+#define JOURNAL "journal+"
 
 #define FIRST INT64_C(1700006400000)
 #define DAY   INT64_C(86400000)
@@ -64,15 +68,27 @@ static void trace_mark(const char *path, unsigned acknowledged)
 
 /* ---- the storage -------------------------------------------------------------------------- */
 
+/* What stands behind the journal; NULL: there is no journal in this kind. */
+static const char *behind_journal(const char *kind)
+{
+    return strncmp(kind, JOURNAL, sizeof JOURNAL - 1) == 0 ? kind + sizeof JOURNAL - 1 : NULL;
+}
+
 static utapi_backend *storage_open(const char *kind, const char *folder)
 {
+    char path[PATH_MAX];
     const utapi_backend_options options = {
         .location = folder, .capacity_bytes = UINT64_C(64) << 20, .dedup_window_ms = DAY};
+    const utapi_journal_options journal = {
+        .location = path, .capacity_bytes = UINT64_C(64) << 20, .keep_ms = DAY, .dedup_window_ms = DAY};
+    const char *behind = behind_journal(kind);
     utapi_error err;
+    (void)snprintf(path, sizeof path, "%s/journal", folder);
     for (int i = 0; i < ATTEMPTS; i++) {
         utapi_backend *storage = NULL;
         utapi_error_clear(&err);
-        if (utapi_registry_open(kind, &options, NULL, &storage, &err) == UTAPI_OK)
+        if (utapi_registry_open(behind != NULL ? behind : kind, &options, behind != NULL ? &journal : NULL,
+                                &storage, &err) == UTAPI_OK)
             return storage;
     }
     fail(err.detail, 0, err.status);
@@ -108,6 +124,27 @@ static int64_t batches_stored(utapi_backend *storage)
     }
     fail("questions stay without an answer", 0, 1);
     return -1;
+}
+
+static bool any_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
+{
+    (void)ctx;
+    (void)interval;
+    (void)totals;
+    return true;
+}
+
+/* Has a journal hand over what it took. Rows are the storage's own, and are told once it has everything. */
+static void storage_settle(utapi_backend *storage)
+{
+    utapi_error err;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        utapi_error_clear(&err);
+        if (utapi_backend_rows(storage, UTAPI_SERVICE, utapi_string_of("s3"), 0, UTAPI_INTERVAL_MAX, any_row,
+                               NULL, &err) == UTAPI_OK)
+            return;
+    }
+    fail(err.detail, 0, err.status);
 }
 
 /* ---- one batch ---------------------------------------------------------------------------- */
@@ -170,9 +207,13 @@ int main(int argc, char **argv)
         (void)printf("%u\n", number + 1);
         (void)fflush(stdout);
         trace_mark(trace, number + 1);
+        if (number % HURRIED == 0)
+            storage_settle(storage);
     }
+    storage_settle(storage);
     utapi_backend_close(storage);
-    storage = storage_open(argv[1], argv[2]);
+    const char *behind = behind_journal(argv[1]);
+    storage = storage_open(behind != NULL ? behind : argv[1], argv[2]);
     stored = batches_stored(storage);
     utapi_backend_close(storage);
     if (stored != BATCHES)

@@ -8,7 +8,7 @@
  *                                  written) and `kill` (the process ends there, as by kill -9)
  *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM whatever stands there
  *     UTAPI_FAULT_SWITCH=PATH      while this file exists, every write and sync fails with ENOSPC
- *     UTAPI_FAULT_TRACE=PATH       every write and sync of a regular file is recorded there: trace.h
+ *     UTAPI_FAULT_TRACE=PATH       every write, sync and move of a regular file is recorded there: trace.h
  *
  * Counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace alone there
  * is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
@@ -138,14 +138,21 @@ static bool is_switched_off(void)
 
 /* ---- the record --------------------------------------------------------------------------- */
 
+static const char *below_folder(const char *path)
+{
+    const size_t above = folder != NULL ? strlen(folder) : 0;
+    return path + above + (path[above] == '/');
+}
+
 static void trace_put(trace_kind kind, const char *path, off_t offset, const void *data, size_t size)
 {
+    trace_record record = {.kind = kind, .offset = (uint64_t)offset, .size = size};
+    const char *file = below_folder(path);
+    const struct iovec parts[] = {{&record, sizeof record}, {(void *)(uintptr_t)data, size}};
     if (trace_fd < 0)
         return;
-    const char *name = strrchr(path, '/');
-    trace_record record = {.kind = kind, .offset = (uint64_t)offset, .size = kind == TRACE_WRITE ? size : 0};
-    (void)snprintf(record.file, sizeof record.file, "%s", name != NULL ? name + 1 : path);
-    const struct iovec parts[] = {{&record, sizeof record}, {(void *)(uintptr_t)data, (size_t)record.size}};
+    if ((size_t)snprintf(record.file, sizeof record.file, "%s", file) >= sizeof record.file)
+        abort();
     if (syscall(SYS_writev, trace_fd, parts, 2) < 0)
         abort();
 }
@@ -237,6 +244,14 @@ INSTEAD_OF_LIBC int fdatasync(int fd)
 INSTEAD_OF_LIBC int fsync(int fd)
 {
     return sync_file(fd, SYS_fsync);
+}
+
+INSTEAD_OF_LIBC int rename(const char *from, const char *to)
+{
+    const int rc = (int)syscall(SYS_rename, from, to);
+    if (rc == 0 && (folder == NULL || strncmp(from, folder, strlen(folder)) == 0))
+        trace_put(TRACE_MOVE, from, 0, below_folder(to), strlen(below_folder(to)) + 1);
+    return rc;
 }
 
 /* ---- maps and memory ---------------------------------------------------------------------- */
