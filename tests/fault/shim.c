@@ -7,10 +7,12 @@
  *     UTAPI_FAULT=write:7:ENOSPC   the 7th write to a file fails; also EIO and EINTR, `short` (half of it is
  *                                  written) and `kill` (the process ends there, as by kill -9)
  *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM whatever stands there
+ *     UTAPI_FAULT_COUNTER=PATH     counting begins when somebody writes a number (32 bits, native) into this file:
+ *                                  it is counted down to 0 there, which is when the call has failed
  *     UTAPI_FAULT_SWITCH=PATH      while this file exists, every write and sync fails with ENOSPC
  *     UTAPI_FAULT_TRACE=PATH       every write, sync and move of a regular file is recorded there: trace.h
  *
- * Counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace alone there
+ * Without that file counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace alone there
  * is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
  */
 #include "trace.h"
@@ -47,7 +49,8 @@ static const struct {
 
 static fault_call chosen = CALL_COUNT;
 static int chosen_effect;
-static atomic_int calls_left; /* until the one that fails; 0: not armed, or over */
+static atomic_int own_counter;
+static atomic_int *calls_left = &own_counter; /* until the one that fails; 0: not armed, or over */
 static int calls_wanted;
 static atomic_bool fired;
 static const char *folder, *switch_path;
@@ -60,7 +63,7 @@ INSTEAD_OF_LIBC int utapi_fault_fired(void);
 
 void utapi_fault_arm(void)
 {
-    atomic_store(&calls_left, calls_wanted);
+    atomic_store(calls_left, calls_wanted);
 }
 
 int utapi_fault_fired(void)
@@ -85,14 +88,31 @@ static void fault_choose(const char *text)
     }
 }
 
+static void counter_share(const char *path)
+{
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *shared = MAP_FAILED; // NOLINT(performance-no-int-to-ptr)
+    if (fd >= 0)
+        shared = mmap(NULL, sizeof *calls_left, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (shared == MAP_FAILED) { // NOLINT(performance-no-int-to-ptr)
+        fprintf(stderr, "UTAPI_FAULT_COUNTER: %s: %s\n", path, strerror(errno));
+        abort();
+    }
+    (void)close(fd);
+    calls_left = shared;
+}
+
 __attribute__((constructor)) static void shim_begin(void)
 {
+    const char *counter = getenv("UTAPI_FAULT_COUNTER");
     const char *fault = getenv("UTAPI_FAULT");
     const char *trace = getenv("UTAPI_FAULT_TRACE");
     folder = getenv("UTAPI_FAULT_DIR");
     switch_path = getenv("UTAPI_FAULT_SWITCH");
     if (fault != NULL)
         fault_choose(fault);
+    if (counter != NULL)
+        counter_share(counter);
     if (trace != NULL)
         trace_fd = open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -119,10 +139,11 @@ static int effect_of(fault_call call)
 {
     if (call != chosen)
         return 0;
-    const int left = atomic_load(&calls_left);
-    if (left == 0)
-        return 0;
-    atomic_store(&calls_left, left - 1);
+    int left = atomic_load(calls_left);
+    do {
+        if (left == 0)
+            return 0;
+    } while (!atomic_compare_exchange_weak(calls_left, &left, left - 1));
     if (left > 1)
         return 0;
     atomic_store(&fired, true);
