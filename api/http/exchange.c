@@ -330,17 +330,15 @@ static void dispatch(exchange *self)
     router_dispatch(self->connection->owner->service, &self->call);
 }
 
-/** Dispatches a whole request, and puts its connection to sleep unless it is answered by then. */
+/** Dispatches a whole request, and puts its connection to sleep unless it is answered by then. Whoever answers from here
+ * on leaves it to the worker to resume it, which is this thread: so it sleeps by then. */
 static enum MHD_Result dispatch_or_suspend(exchange *self, struct MHD_Connection *mhd)
 {
     dispatch(self);
-    if (atomic_load(&self->state) == EXCHANGE_READY)
-        return send_reply(self, mhd);
-
-    MHD_suspend_connection(mhd);
     exchange_state running = EXCHANGE_RUNNING;
     if (!atomic_compare_exchange_strong(&self->state, &running, EXCHANGE_SUSPENDED))
-        MHD_resume_connection(mhd); /* answered meanwhile, by one who took us for awake */
+        return send_reply(self, mhd);
+    MHD_suspend_connection(mhd);
     return MHD_YES;
 }
 
