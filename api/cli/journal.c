@@ -3,6 +3,7 @@
  * does; lists what was kept aside, and acknowledges it. */
 #include "cli/commands.h"
 #include "cli/journal_print.h"
+#include "utapi/scoped.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define POLL_MS           200
 #define DEFAULT_TIMEOUT_S 300
 #define MS_PER_S          INT64_C(1000)
+#define IDS_AT_ONCE       1000 /* in a request, which is so no larger than servers take */
 
 enum { OPTION_JSON = OPTION_FIRST, OPTION_DRAIN, OPTION_TIMEOUT, OPTION_REFUSED, OPTION_ACKNOWLEDGE };
 
@@ -138,15 +140,17 @@ static bool events_keep(const json_t *events)
     return fflush(stdout) == 0 && (fsync(STDOUT_FILENO) == 0 || errno == EINVAL); /* a terminal, a pipe */
 }
 
-static bool tell_acknowledged(const journal *self, int64_t refused, int64_t lost)
+static bool post_acknowledgement(const journal *self, const json_t *what)
 {
-    char body[96];
     client_answer answer;
     utapi_error err = {0};
-    const int size =
-        snprintf(body, sizeof body, "{\"refused\":%lld,\"lost\":%lld}", (long long)refused, (long long)lost);
-    if (client_post(self->client, "/_/journal/acknowledge", (utapi_string){body, (size_t)size}, &answer,
-                    &err) != UTAPI_OK) {
+    UTAPI_AUTO_FREE char *body = json_dumps(what, JSON_COMPACT);
+    if (body == NULL) {
+        cli_say("out of memory");
+        return false;
+    }
+    if (client_post(self->client, "/_/journal/acknowledge", utapi_string_of(body), &answer, &err) !=
+        UTAPI_OK) {
         cli_say("%s", err.detail);
         return false;
     }
@@ -157,8 +161,24 @@ static bool tell_acknowledged(const journal *self, int64_t refused, int64_t lost
     return is_done;
 }
 
+/* Names the events one by one: what the server kept aside since they were listed was shown to nobody. */
+static bool tell_acknowledged(const journal *self, const json_t *events, int64_t lost)
+{
+    const size_t count = json_array_size(events);
+    size_t done = 0;
+    do {
+        json_auto_t *ids = json_array();
+        for (size_t i = 0; i < IDS_AT_ONCE && done < count; i++, done++)
+            (void)json_array_append(ids, json_object_get(json_array_get(events, done), "id"));
+        json_auto_t *what = json_pack("{sOsI}", "refused", ids, "lost", (json_int_t)lost);
+        if (!post_acknowledgement(self, what))
+            return false;
+    } while (done < count);
+    return true;
+}
+
 /* Acknowledges what the server lists at once. *ret_count: how many events that is. */
-static bool acknowledge_some(const journal *self, int64_t *ret_count)
+static bool acknowledge_some(const journal *self, size_t *ret_count)
 {
     journal_figures figures;
     json_auto_t *health = ask_health(self, &figures);
@@ -169,14 +189,13 @@ static bool acknowledge_some(const journal *self, int64_t *ret_count)
         cli_say("the events cannot be written out, so they stay where they are: %s", strerror(errno));
         return false;
     }
-    *ret_count = (int64_t)json_array_size(events);
-    return !figures.has_journal ||
-           tell_acknowledged(self, figures.refused_acknowledged + *ret_count, figures.lost);
+    *ret_count = json_array_size(events);
+    return !figures.has_journal || tell_acknowledged(self, events, figures.lost);
 }
 
 static int acknowledge(const journal *self)
 {
-    int64_t count;
+    size_t count;
     do {
         if (!acknowledge_some(self, &count))
             return EXIT_FAILED;

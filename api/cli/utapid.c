@@ -120,9 +120,10 @@ static utapi_status walk_refused(void *storage, http_refused_cb *on_refused, voi
     return utapi_journal_refused(storage, on_refused, ctx, err);
 }
 
-static utapi_status acknowledge(void *storage, uint64_t refused, uint64_t lost, utapi_error *err)
+static utapi_status acknowledge(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
+                                utapi_error *err)
 {
-    const utapi_acknowledgement what = {.refused = refused, .lost = lost};
+    const utapi_acknowledgement what = {.refused = refused, .count = count, .lost = lost};
     return utapi_journal_acknowledge(storage, &what, err);
 }
 

@@ -17,12 +17,13 @@ typedef struct listing {
     size_t count;
 } listing;
 
-static bool list_event(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason)
+static bool list_event(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
+                       const char *reason)
 {
     listing *self = ctx;
     if (self->count++ > 0)
         JSON_TEXT_LITERAL(&self->text, ",");
-    json_refused_event(&self->text, entry, *reason != '\0' ? reason : utapi_status_text(status));
+    json_refused_event(&self->text, id, entry, *reason != '\0' ? reason : utapi_status_text(status));
     return self->count < MOST_LISTED && !self->text.failed;
 }
 
@@ -55,15 +56,16 @@ void handle_acknowledge(const http_service *service, http_call *call)
     utapi_error err;
     utapi_error_clear(&err);
     http_failure failure;
-    uint64_t refused = 0, lost = 0;
+    json_acknowledgement what = {0};
     if (service->acknowledge == NULL) {
         (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
         http_call_refuse(call, &failure);
         return;
     }
-    utapi_status status = json_acknowledgement_read(call->request.body, &refused, &lost, &err);
+    utapi_status status = json_acknowledgement_read(call->request.body, &what, &err);
     if (status == UTAPI_OK)
-        status = service->acknowledge(service->storage, refused, lost, &err);
+        status = service->acknowledge(service->storage, what.refused, what.count, what.lost, &err);
+    json_acknowledgement_done(&what);
     if (status == UTAPI_OK) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;

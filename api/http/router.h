@@ -13,14 +13,16 @@
 #include "http/request.h"
 #include "utapi/engine.h"
 
-/** Told of each event that was kept aside (utapi_stats.journal.refused). Borrowed for the call. False stops. */
-typedef bool http_refused_cb(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason);
+/** Told of each event that was kept aside (utapi_stats.journal.refused), by its id. Borrowed for the call. False stops. */
+typedef bool http_refused_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
+                             const char *reason);
 
 /** Walks through the events that were kept aside, the oldest first. */
 typedef utapi_status http_refused_fn(void *storage, http_refused_cb *on_refused, void *ctx, utapi_error *err);
 
-/** Acknowledges, of all that were ever kept aside, and ever lost, the first so many. */
-typedef utapi_status http_acknowledge_fn(void *storage, uint64_t refused, uint64_t lost, utapi_error *err);
+/** Acknowledges events that were kept aside, by their ids, and of all that were ever lost so many. */
+typedef utapi_status http_acknowledge_fn(void *storage, const utapi_string *refused, size_t count,
+                                         uint64_t lost, utapi_error *err);
 
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {

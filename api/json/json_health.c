@@ -7,6 +7,7 @@
 #include "json/json_parse.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void add_name(json_text *text, const char *name)
@@ -96,7 +97,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 /* ---- events kept aside --------------------------------------------------------------------- */
 
 /* The members have the names and the meaning that they have in an event of V2. */
-void json_refused_event(json_text *text, const utapi_entry *entry, const char *reason)
+void json_refused_event(json_text *text, const char *id, const utapi_entry *entry, const char *reason)
 {
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
         [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",
@@ -109,6 +110,7 @@ void json_refused_event(json_text *text, const utapi_entry *entry, const char *r
         [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
     };
     JSON_TEXT_LITERAL(text, "{");
+    add_string(text, "id", utapi_string_of(id));
     if (entry->operation != UTAPI_OP_NONE)
         add_string(text, "operation", utapi_string_of(utapi_operation_name(entry->operation)));
     add_string(text, "uuid", entry->uuid);
@@ -132,16 +134,38 @@ static utapi_status read_count(const json_t *object, const char *name, uint64_t 
     return UTAPI_OK;
 }
 
-utapi_status json_acknowledgement_read(utapi_string body, uint64_t *ret_refused, uint64_t *ret_lost,
-                                       utapi_error *err)
+static utapi_status read_ids(const json_t *list, json_acknowledgement *ret, utapi_error *err)
+{
+    size_t index;
+    json_t *id;
+    if (list != NULL && !json_is_array(list))
+        return utapi_fail(err, UTAPI_INVALID, "refused: expected a list of ids");
+    ret->refused = calloc(json_array_size(list) + 1, sizeof *ret->refused);
+    if (ret->refused == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu ids", json_array_size(list));
+    json_array_foreach (list, index, id) {
+        if (!json_is_string(id))
+            return utapi_fail(err, UTAPI_INVALID, "refused[%zu]: expected a string", index);
+        ret->refused[ret->count++] = json_string_of(id);
+    }
+    return UTAPI_OK;
+}
+
+utapi_status json_acknowledgement_read(utapi_string body, json_acknowledgement *ret, utapi_error *err)
 {
     if (json_size_of(body).weight > JSON_WEIGHT_SMALL)
         return utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
-    json_auto_t *document = NULL;
-    utapi_status status = json_parse(body, &document, err);
-    if (status == UTAPI_OK && !json_is_object(document))
+    utapi_status status = json_parse(body, &ret->document, err);
+    if (status == UTAPI_OK && !json_is_object(ret->document))
         status = utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
     if (status == UTAPI_OK)
-        status = read_count(document, "refused", ret_refused, err);
-    return status == UTAPI_OK ? read_count(document, "lost", ret_lost, err) : status;
+        status = read_ids(json_object_get(ret->document, "refused"), ret, err);
+    return status == UTAPI_OK ? read_count(ret->document, "lost", &ret->lost, err) : status;
+}
+
+void json_acknowledgement_done(json_acknowledgement *what)
+{
+    free(what->refused);
+    json_decref(what->document);
+    *what = (json_acknowledgement){0};
 }

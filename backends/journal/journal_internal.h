@@ -140,6 +140,11 @@ typedef struct journal_reader {
 
 /* ---- the journal -------------------------------------------------------------------------- */
 
+/* How many events an operator has taken note of, ever. */
+typedef struct journal_acknowledged {
+    uint64_t refused, lost;
+} journal_acknowledged;
+
 /* What tests set otherwise. */
 typedef struct journal_tuning {
     int64_t (*steady_ms)(void);
@@ -204,7 +209,7 @@ typedef struct journal {
     bool hurried;   /* or somebody waits */
     bool tend_wanted, check_wanted, stopping, started;
     uint64_t refused, lost; /* ever; what follows is the part of each that was acknowledged */
-    utapi_acknowledgement acknowledged;
+    journal_acknowledged acknowledged;
     bool full;           /* events are refused for want of room */
     utapi_stats figures; /* the storage's, as the drain thread last saw them; its trouble included */
     int64_t beat_ms;     /* when the drain thread last began a round */
@@ -364,7 +369,7 @@ UTAPI_MUST_USE utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, 
 int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret);
 
 /** What was acknowledged. An LMDB code. */
-int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, utapi_acknowledgement *ret);
+int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, journal_acknowledged *ret);
 
 /* ---- journal_drain.c ---------------------------------------------------------------------- */
 

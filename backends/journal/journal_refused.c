@@ -11,15 +11,15 @@
 #include <errno.h>
 #include <string.h>
 
-enum { HEAD_SIZE = 2, REASON_MOST = 200, ROWS_AT_ONCE = 256 };
+enum { HEAD_SIZE = 2, REASON_MOST = 200, ID_SIZE = 2 * ENTRY_KEY_SIZE };
 
 /* Rows of which the head alone is left, and all that were ever acknowledged. */
 static const char heads_name[] = "heads", refused_name[] = "refused acknowledged",
                   lost_name[] = "lost acknowledged";
 
-int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, utapi_acknowledgement *ret)
+int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, journal_acknowledged *ret)
 {
-    *ret = (utapi_acknowledgement){.refused = 0};
+    *ret = (journal_acknowledged){.refused = 0};
     const int rc = utapi_journal_number_load(self, txn, refused_name, &ret->refused);
     return rc == 0 ? utapi_journal_number_load(self, txn, lost_name, &ret->lost) : rc;
 }
@@ -27,7 +27,7 @@ int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, utapi_acknowled
 int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret)
 {
     MDB_stat stat;
-    utapi_acknowledgement known;
+    journal_acknowledged known;
     uint64_t heads = 0;
     int rc = mdb_stat(txn, self->tables[JOURNAL_REFUSED], &stat);
     if (rc == 0)
@@ -85,6 +85,33 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
     return status;
 }
 
+/* ---- ids: a row's key in hex -------------------------------------------------------------- */
+
+static const char hex[] = "0123456789abcdef";
+
+static void id_write(const unsigned char key[static ENTRY_KEY_SIZE], char ret[static ID_SIZE + 1])
+{
+    for (size_t i = 0; i < ENTRY_KEY_SIZE; i++) {
+        ret[2 * i] = hex[key[i] >> 4];
+        ret[2 * i + 1] = hex[key[i] & 15];
+    }
+    ret[ID_SIZE] = '\0';
+}
+
+static bool id_read(utapi_string id, unsigned char ret[static ENTRY_KEY_SIZE])
+{
+    if (id.size != ID_SIZE)
+        return false;
+    for (size_t i = 0; i < ID_SIZE; i++) {
+        const char *digit = memchr(hex, id.data[i], sizeof hex - 1);
+        if (digit == NULL)
+            return false;
+        const unsigned nibble = (unsigned)(digit - hex);
+        ret[i / 2] = (unsigned char)(i % 2 == 0 ? nibble << 4 : ret[i / 2] | nibble);
+    }
+    return true;
+}
+
 /* ---- acknowledging ------------------------------------------------------------------------ */
 
 static bool row_is_acknowledged(MDB_val value)
@@ -120,75 +147,85 @@ static int row_acknowledge(MDB_cursor *cursor, MDB_val row_key, bool is_kept)
     return mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
 }
 
-/* Acknowledges the first so many rows that are not, and takes heads away that nobody needs any more. */
-static int rows_acknowledge(journal *self, MDB_txn *txn, uint64_t most, uint64_t *ret_heads)
+/* A part of what an operator has taken note of: as much as goes into one transaction, for a full journal has little room
+ * for copies. */
+typedef struct acknowledgement {
+    const utapi_acknowledgement *what;
+    size_t from, to; /* of its ids */
+} acknowledgement;
+
+enum { ROWS_AT_ONCE = 256 };
+
+/* Acknowledges rows; one that is not there, or was acknowledged before, is passed over. Adds up how many were not. */
+static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *part, uint64_t *refused)
+{
+    MDB_cursor *cursor = NULL;
+    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
+    for (size_t i = part->from; i < part->to && rc == 0; i++) {
+        unsigned char bytes[ENTRY_KEY_SIZE];
+        MDB_val value;
+        if (!id_read(part->what->refused[i], bytes))
+            continue;
+        MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
+        if (rc == 0 && !row_is_acknowledged(value)) {
+            rc = row_acknowledge(cursor, key, event_is_kept(self, key));
+            ++*refused;
+        }
+        rc = rc == MDB_NOTFOUND ? 0 : rc;
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* Takes heads away that nobody needs any more; *ret_left: how many are needed. */
+static int heads_drop(journal *self, MDB_txn *txn, uint64_t *ret_left)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    *ret_heads = 0;
+    *ret_left = 0;
     int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        const bool was = row_is_acknowledged(value), is_kept = event_is_kept(self, key);
-        if (!was && most == 0)
+        if (!row_is_acknowledged(value))
             continue;
-        most -= !was;
-        *ret_heads += is_kept;
-        if (!was || !is_kept)
-            rc = row_acknowledge(cursor, key, is_kept);
+        if (event_is_kept(self, key))
+            ++*ret_left;
+        else
+            rc = mdb_cursor_del(cursor, 0);
     }
     if (cursor != NULL)
         mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int acknowledgement_put(journal *self, MDB_txn *txn, const utapi_acknowledgement *now,
-                               const utapi_acknowledgement *before)
+/* Changes rows and numbers. *now: what is acknowledged before, and afterwards. */
+static int acknowledgement_put(journal *self, MDB_txn *txn, const acknowledgement *part,
+                               journal_acknowledged *now)
 {
     uint64_t heads = 0;
-    int rc = rows_acknowledge(self, txn, now->refused - before->refused, &heads);
+    int rc = rows_acknowledge(self, txn, part, &now->refused);
+    if (rc == 0)
+        rc = heads_drop(self, txn, &heads);
     if (rc == 0)
         rc = utapi_journal_number_put(self, txn, heads_name, heads);
     if (rc == 0)
         rc = utapi_journal_number_put(self, txn, refused_name, now->refused);
+    now->lost = part->what->lost > now->lost ? part->what->lost : now->lost;
     return rc == 0 ? utapi_journal_number_put(self, txn, lost_name, now->lost) : rc;
 }
 
-/* What is acknowledged afterwards. With `writing` held. */
-static utapi_status acknowledgement_judge(journal *self, const utapi_acknowledgement *what,
-                                          utapi_acknowledgement *ret, utapi_error *err)
-{
-    pthread_mutex_lock(&self->lock);
-    const uint64_t refused = self->refused, lost = self->lost;
-    *ret = self->acknowledged;
-    pthread_mutex_unlock(&self->lock);
-    if (what->refused > refused)
-        return utapi_fail(err, UTAPI_INVALID, "refused: no more than %llu were", (unsigned long long)refused);
-    if (what->lost > lost)
-        return utapi_fail(err, UTAPI_INVALID, "lost: no more than %llu were", (unsigned long long)lost);
-    ret->refused = what->refused > ret->refused ? what->refused : ret->refused;
-    ret->lost = what->lost > ret->lost ? what->lost : ret->lost;
-    return UTAPI_OK;
-}
-
-/* Acknowledges so many rows as one transaction takes, or all that are left: a full journal has little room for copies. */
-static utapi_status acknowledge_some(journal *self, const utapi_acknowledgement *what, bool *ret_all,
-                                     utapi_error *err)
+static utapi_status acknowledge_part(journal *self, const acknowledgement *part, utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    utapi_acknowledgement before = {.refused = 0}, now = before;
+    journal_acknowledged now = {.refused = 0};
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    int rc = utapi_journal_acknowledged_load(self, txn, &before);
-    status = rc == 0 ? acknowledgement_judge(self, what, &now, err)
-                     : utapi_journal_fail(err, rc, "an acknowledgement");
-    *ret_all = now.refused - before.refused <= ROWS_AT_ONCE;
-    if (!*ret_all)
-        now.refused = before.refused + ROWS_AT_ONCE;
-    if (status == UTAPI_OK) {
-        rc = acknowledgement_put(self, txn, &now, &before);
-        status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "an acknowledgement");
-    }
+    int rc = utapi_journal_acknowledged_load(self, txn, &now);
+    if (rc == 0)
+        rc = acknowledgement_put(self, txn, part, &now);
+    status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "an acknowledgement");
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK) {
         pthread_mutex_lock(&self->lock);
@@ -199,34 +236,57 @@ static utapi_status acknowledge_some(journal *self, const utapi_acknowledgement 
     return status;
 }
 
+static utapi_status acknowledgement_check(journal *self, const utapi_acknowledgement *what, utapi_error *err)
+{
+    unsigned char bytes[ENTRY_KEY_SIZE];
+    pthread_mutex_lock(&self->lock);
+    const uint64_t lost = self->lost;
+    pthread_mutex_unlock(&self->lock);
+    if (what->lost > lost)
+        return utapi_fail(err, UTAPI_INVALID, "lost: no more than %llu were", (unsigned long long)lost);
+    for (size_t i = 0; i < what->count; i++)
+        if (!id_read(what->refused[i], bytes))
+            return utapi_fail(err, UTAPI_INVALID, "refused[%zu]: expected an id, as events are listed with",
+                              i);
+    return UTAPI_OK;
+}
+
 utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
                                        utapi_error *err)
 {
     if (base->ops->apply != utapi_journal_apply)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
-    bool all = false;
-    utapi_status status = UTAPI_OK;
-    while (status == UTAPI_OK && !all)
-        status = acknowledge_some((journal *)base, what, &all, err);
+    journal *self = (journal *)base;
+    acknowledgement part = {.what = what};
+    utapi_status status = acknowledgement_check(self, what, err);
+    if (status != UTAPI_OK)
+        return status;
+    do {
+        part.from = part.to;
+        part.to = what->count - part.from < ROWS_AT_ONCE ? what->count : part.from + ROWS_AT_ONCE;
+        status = acknowledge_part(self, &part, err);
+    } while (status == UTAPI_OK && part.to < what->count);
     return status;
 }
 
 /* ---- showing ------------------------------------------------------------------------------ */
 
 /* A row that cannot be read is shown as an event of which only that is known. */
-static bool refused_show(MDB_val value, utapi_refused_cb *on_refused, void *ctx)
+static bool refused_show(MDB_val key, MDB_val value, utapi_refused_cb *on_refused, void *ctx)
 {
     static const utapi_entry unknown = {.operation = UTAPI_OP_NONE};
     const unsigned char *row = value.mv_data;
+    char id[ID_SIZE + 1];
     journal_group group;
+    id_write(key.mv_data, id);
     if (value.mv_size < HEAD_SIZE || row[1] > value.mv_size - HEAD_SIZE || row[1] > REASON_MOST)
-        return on_refused(ctx, &unknown, UTAPI_CORRUPT, "the journal holds a row that cannot be read");
+        return on_refused(ctx, id, &unknown, UTAPI_CORRUPT, "the journal holds a row that cannot be read");
     char reason[REASON_MOST + 1] = "";
     memcpy(reason, row + HEAD_SIZE, row[1]);
     const size_t head = HEAD_SIZE + (size_t)row[1];
     if (utapi_journal_decode(row + head, value.mv_size - head, &group, NULL) != UTAPI_OK)
-        return on_refused(ctx, &unknown, UTAPI_CORRUPT, reason);
-    const bool more = on_refused(ctx, &group.entries[0], (utapi_status)row[0], reason);
+        return on_refused(ctx, id, &unknown, UTAPI_CORRUPT, reason);
+    const bool more = on_refused(ctx, id, &group.entries[0], (utapi_status)row[0], reason);
     free(group.entries);
     return more;
 }
@@ -246,7 +306,8 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
     while (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && !row_is_acknowledged(value) && !refused_show(value, on_refused, ctx))
+        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && !row_is_acknowledged(value) &&
+            !refused_show(key, value, on_refused, ctx))
             break;
     }
     if (cursor != NULL)

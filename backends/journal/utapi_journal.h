@@ -31,8 +31,13 @@ typedef struct utapi_journal_options {
 UTAPI_MUST_USE utapi_status utapi_journal_open(utapi_backend *storage, const utapi_journal_options *options,
                                                utapi_backend **ret, utapi_error *err);
 
-/** Told of each event that was kept aside. Borrowed for the call. Return false to stop. */
-typedef bool utapi_refused_cb(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason);
+/**
+ * Told of each event that was kept aside. Borrowed for the call. Return false to stop.
+ *
+ * @param id  names this event among all that this journal ever keeps aside
+ */
+typedef bool utapi_refused_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
+                              const char *reason);
 
 /**
  * Walks through the events that were kept aside and not acknowledged, the oldest first.
@@ -43,17 +48,20 @@ typedef bool utapi_refused_cb(void *ctx, const utapi_entry *entry, utapi_status 
 UTAPI_MUST_USE utapi_status utapi_journal_refused(utapi_backend *journal, utapi_refused_cb *on_refused,
                                                   void *ctx, utapi_error *err);
 
-/** How many an operator has taken note of, ever: of utapi_stats.journal.refused and .lost, the oldest first. */
+/** What an operator has taken note of. */
 typedef struct utapi_acknowledgement {
-    uint64_t refused, lost;
+    const utapi_string *refused; /* ids of events, as they were shown; borrowed */
+    size_t count;                /* of ids */
+    uint64_t lost;               /* how many of utapi_stats.journal.lost, ever */
 } utapi_acknowledgement;
 
 /**
- * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so: it
- * may be repeated. Events that are acknowledged are dropped, so keep them elsewhere first.
+ * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so, and
+ * an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped, so keep them
+ * elsewhere first.
  *
- * @return UTAPI_INVALID for more than there are, and then nothing is; UTAPI_NOT_SUPPORTED if it is not a journal;
- *         UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the oldest of them may be, which utapi_stats.journal tells
+ * @return UTAPI_INVALID for what cannot be an id, or more lost than there are, and then nothing is acknowledged;
+ *         UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the first of them may be
  */
 UTAPI_MUST_USE utapi_status utapi_journal_acknowledge(utapi_backend *journal,
                                                       const utapi_acknowledgement *what, utapi_error *err);

@@ -125,8 +125,8 @@ static utapi_status walk_two(void *storage, http_refused_cb *on_refused, void *c
         .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
     };
     const utapi_entry bare = {.operation = UTAPI_OP_NONE};
-    if (on_refused(ctx, &whole, UTAPI_OVERFLOW, "too much"))
-        (void)on_refused(ctx, &bare, UTAPI_OVERFLOW, "");
+    if (on_refused(ctx, "id-1", &whole, UTAPI_OVERFLOW, "too much"))
+        (void)on_refused(ctx, "id-2", &bare, UTAPI_OVERFLOW, "");
     return UTAPI_OK;
 }
 
@@ -147,9 +147,9 @@ static void events_kept_aside_are_listed(void **state)
     world->service.storage = world;
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
-        "[{\"operation\":\"PutObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
+        "[{\"id\":\"id-1\",\"operation\":\"PutObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
         "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
-        "{\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "{\"id\":\"id-2\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
         "\"reason\":\"an amount does not fit 64 bits\"}]");
 
     world->service.refused = walk_in_vain;
@@ -157,25 +157,39 @@ static void events_kept_aside_are_listed(void **state)
                   "What is stored has to be mended before it can be read: trouble");
 }
 
-static utapi_status acknowledge_five(void *storage, uint64_t refused, uint64_t lost, utapi_error *err)
+/* Takes two certain ids, and none. */
+static utapi_status acknowledge_two(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
+                                    utapi_error *err)
 {
     (void)storage;
-    return refused == 5 && lost == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_INVALID, "refused: no more");
+    if (count == 2) {
+        assert_true(utapi_string_equal(refused[0], utapi_string_of("id-1")));
+        assert_true(utapi_string_equal(refused[1], utapi_string_of("id-2")));
+        return UTAPI_OK;
+    }
+    return count == 0 && lost == 3 ? UTAPI_OK : utapi_fail(err, UTAPI_INVALID, "refused: no more");
 }
 
 static void events_kept_aside_are_acknowledged(void **state)
 {
+    static const struct {
+        const char *body, *message;
+    } wrong[] = {
+        {"{\"refused\":[\"id-1\"]}", "refused: no more"},
+        {"{\"refused\":1}", "refused: expected a list of ids"},
+        {"{\"refused\":[\"id-1\",1]}", "refused[1]: expected a string"},
+        {"{\"lost\":-1}", "lost: expected how many"},
+        {"[]", "expected an object with refused and lost"},
+    };
     http_world *world = *state;
     check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{}"), 501, "NotImplemented",
                   "there is no journal before the storage");
-    world->service.acknowledge = acknowledge_five;
-    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":5}"), 200, "");
-    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":6,\"lost\":1}"), 400,
-                  "InvalidParameterValue", "refused: no more");
-    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":-1}"), 400, "InvalidParameterValue",
-                  "lost: expected how many");
-    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "[]"), 400, "InvalidParameterValue",
-                  "expected an object with refused and lost");
+    world->service.acknowledge = acknowledge_two;
+    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":[\"id-1\",\"id-2\"]}"), 200, "");
+    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":3}"), 200, "");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        check_refusal(ask(world, "POST", "/_/journal/acknowledge", wrong[i].body), 400,
+                      "InvalidParameterValue", wrong[i].message);
 }
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)

@@ -174,20 +174,46 @@ static void what_is_lost_and_not_kept_is_counted(void **state)
     assert_int_equal(stored(b, "b") + (int64_t)bench_stats(b).journal.lost, 9);
 }
 
-static bool refused_note(void *ctx, const utapi_entry *entry, utapi_status status, const char *reason)
+/* What is shown as kept aside: how many, and the ids of the first of them. */
+typedef struct aside {
+    size_t count;
+    char ids[3000][32];
+    utapi_string refused[3000];
+} aside;
+
+static bool refused_note(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
+                         const char *reason)
 {
-    int *seen = ctx;
+    aside *seen = ctx;
     assert_int_equal(status, UTAPI_OVERFLOW);
     assert_string_equal(reason, "poisoned");
     assert_int_equal(entry->resource[UTAPI_BUCKETS].size, 6);
-    ++*seen;
-    return true;
+    (void)snprintf(seen->ids[seen->count], sizeof *seen->ids, "%s", id);
+    seen->refused[seen->count] = utapi_string_of(seen->ids[seen->count]);
+    return ++seen->count < sizeof seen->ids / sizeof *seen->ids;
+}
+
+static const aside *aside_list(bench *b)
+{
+    static aside seen;
+    seen.count = 0;
+    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
+    return &seen;
+}
+
+/* Acknowledges all that is shown, or the first so many. */
+static void aside_acknowledge(bench *b, size_t most)
+{
+    const aside *seen = aside_list(b);
+    const utapi_acknowledgement what = {.refused = seen->refused,
+                                        .count = seen->count < most ? seen->count : most};
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
 }
 
 static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
 {
     bench *b = *state;
-    int seen = 0;
     server_set(&b->server, true, SERVER_WELL);
     b->server.poison = "poison";
     CHECK_OK(bench_take(b, "b", 20, 1), &b->err);
@@ -200,17 +226,14 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_objects(b, "b") != 41)
         usleep(1000);
-    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
-    assert_int_equal(seen, 2);
+    assert_int_equal(aside_list(b)->count, 2);
 }
 
 /* How many are shown, how many there ever were, and how many of those were acknowledged. */
-static void check_aside(bench *b, int shown, uint64_t refused, uint64_t acknowledged)
+static void check_aside(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
 {
     const utapi_stats stats = bench_stats(b);
-    int seen = 0;
-    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
-    assert_int_equal(seen, shown);
+    assert_int_equal(aside_list(b)->count, shown);
     assert_int_equal(stats.journal.refused, refused);
     assert_int_equal(stats.journal.refused_acknowledged, acknowledged);
 }
@@ -218,15 +241,11 @@ static void check_aside(bench *b, int shown, uint64_t refused, uint64_t acknowle
 static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **state)
 {
     bench *b = *state;
-    utapi_acknowledgement what = {.refused = 3};
     b->server.poison = "poison";
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     bench_drained(b);
-    CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
-    what.refused = 1;
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
+    aside_acknowledge(b, 1);
     check_aside(b, 1, 2, 1);
 
     server_lose(&b->server, 0); /* all is sent again: what was refused is known, acknowledged or not */
@@ -238,16 +257,56 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     bench_close(b);
     bench_open(b);
     check_aside(b, 2, 3, 1);
-    what.refused = 3;
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    aside_acknowledge(b, SIZE_MAX);
     check_aside(b, 0, 3, 3);
+}
+
+/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an earlier event,
+ * which was handed over again. */
+static void what_was_not_shown_is_not_acknowledged(void **state)
+{
+    bench *b = *state;
+    CHECK_OK(bench_take(b, "before", 1, 1), &b->err);
+    bench_drained(b);
+    b->server.poison = "poison";
+    CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
+    bench_drained(b);
+    const aside shown = *aside_list(b);
+    assert_int_equal(shown.count, 1);
+
+    b->server.poison = "before";
+    server_lose(&b->server, 0);
+    while (bench_stats(b).journal.refused != 2)
+        usleep(1000);
+    const utapi_acknowledgement what = {.refused = shown.refused, .count = 1};
+    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    const aside *left = aside_list(b);
+    assert_int_equal(left->count, 1);
+    assert_string_not_equal(left->ids[0], shown.ids[0]);
+}
+
+static void what_cannot_be_acknowledged_changes_nothing(void **state)
+{
+    static const char *const wrong[] = {"", "1", "00000001000000000000000g", "0000000100000000000000000"};
+    bench *b = *state;
+    b->server.poison = "poison";
+    CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
+    bench_drained(b);
+    utapi_string ids[] = {aside_list(b)->refused[0], {NULL, 0}};
+    utapi_acknowledgement what = {.refused = ids, .count = 2};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ids[1] = utapi_string_of(wrong[i]);
+        CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    }
+    what = (utapi_acknowledgement){.refused = ids, .count = 1, .lost = 1};
+    CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    check_aside(b, 1, 1, 0);
 }
 
 /* In a journal that has room for them and for little else. */
 static void a_nearly_full_journal_acknowledges_all_the_same(void **state)
 {
     bench *b = *state;
-    utapi_acknowledgement all = {.refused = 0};
     bench_close(b);
     b->options.capacity_bytes = 2 << 20;
     support_folder_remove(b->location); /* a map is never made smaller */
@@ -258,18 +317,18 @@ static void a_nearly_full_journal_acknowledges_all_the_same(void **state)
         (void)!bench_take(b, "poison", 100, 1); /* as many as there is room for */
         bench_drained(b);
     }
-    all.refused = bench_stats(b).journal.refused;
-    assert_true(all.refused >= 2000);
+    const uint64_t all = bench_stats(b).journal.refused;
+    assert_true(all >= 2000);
     utapi_error_clear(&b->err);
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &all, &b->err), &b->err);
-    check_aside(b, 0, all.refused, all.refused);
+    while (aside_list(b)->count > 0)
+        aside_acknowledge(b, SIZE_MAX);
+    check_aside(b, 0, all, all);
 }
 
 /* Nothing of them is left, not even a head, where they cannot be handed over again. */
 static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
 {
     bench *b = *state;
-    const utapi_acknowledgement all = {.refused = 5};
     bench_close(b);
     b->options.keep_ms = 0;
     bench_open(b);
@@ -279,7 +338,7 @@ static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
     bench_close(b);
     bench_open(b);
     check_aside(b, 5, 5, 0);
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &all, &b->err), &b->err);
+    aside_acknowledge(b, SIZE_MAX);
     check_aside(b, 0, 5, 5);
     bench_close(b);
     bench_open(b);
@@ -384,6 +443,8 @@ int main(void)
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
+        CASE(what_was_not_shown_is_not_acknowledged),
+        CASE(what_cannot_be_acknowledged_changes_nothing),
         CASE(a_nearly_full_journal_acknowledges_all_the_same),
         CASE(what_is_not_kept_any_more_is_acknowledged_too),
         CASE(a_full_journal_says_so_and_recovers),
