@@ -280,6 +280,8 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     if (status == UTAPI_OK)
         status = utapi_journal_epochs_load(self, err);
     if (status == UTAPI_OK)
+        utapi_journal_room_look(self);
+    if (status == UTAPI_OK)
         status = utapi_journal_drain_start(self, err);
     if (status == UTAPI_OK)
         *ret = &UTAPI_TAKE(self)->base;

@@ -285,3 +285,9 @@ utapi_status utapi_journal_make_room(journal *self, utapi_error *err)
             return status;
     }
 }
+
+void utapi_journal_room_look(journal *self)
+{
+    self->taken_since = UINT64_MAX / 2; /* the first one to take looks again */
+    (void)!utapi_journal_make_room(self, NULL);
+}

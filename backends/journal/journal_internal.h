@@ -256,6 +256,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_used_pages(journal *self, uint64_t *re
 /** Makes room by deleting what was applied, the oldest first; UTAPI_UNAVAILABLE if there is none. Notes which. */
 UTAPI_MUST_USE utapi_status utapi_journal_make_room(journal *self, utapi_error *err);
 
+/** Finds out whether a journal that was just opened is full, before anything is taken. */
+void utapi_journal_room_look(journal *self);
+
 /* ---- journal_epoch.c ---------------------------------------------------------------------- */
 
 void utapi_journal_entry_key(uint32_t epoch, uint64_t sequence, unsigned char ret[ENTRY_KEY_SIZE]);

@@ -345,30 +345,59 @@ static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
     check_aside(b, 0, 5, 5);
 }
 
+/* Opens a small journal before a storage that takes nothing, and fills it; returns how many events that took. */
+static int64_t journal_fill(bench *b, const char *bucket)
+{
+    int64_t taken = 0;
+    utapi_status status;
+    bench_close(b);
+    b->options.capacity_bytes = 2 << 20;
+    support_folder_remove(b->location); /* a map is never made smaller */
+    bench_open(b);
+    server_set(&b->server, true, SERVER_WELL);
+    while ((status = bench_take(b, bucket, 50, 1)) == UTAPI_OK)
+        taken += 50;
+    CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
+    utapi_error_clear(&b->err);
+    return taken;
+}
+
+static void check_full(bench *b)
+{
+    assert_true(bench_stats(b).refuses);
+    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused", 43);
+}
+
 static void a_full_journal_says_so_and_recovers(void **state)
 {
     bench *b = *state;
     char bucket[200];
     memset(bucket, 'x', sizeof bucket - 1);
     bucket[sizeof bucket - 1] = '\0';
-    bench_close(b);
-    b->options.capacity_bytes = 2 << 20;
-    support_folder_remove(b->location); /* a map is never made smaller */
-    bench_open(b);
-    server_set(&b->server, true, SERVER_WELL);
-    int64_t taken = 0;
-    utapi_status status;
-    while ((status = bench_take(b, bucket, 50, 1)) == UTAPI_OK)
-        taken += 50;
-    CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
-    assert_true(bench_stats(b).refuses);
-    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused", 43);
+    const int64_t taken = journal_fill(b, bucket);
+    check_full(b);
     server_set(&b->server, false, SERVER_WELL);
     bench_drained(b);
     while (bench_stats(b).refuses) /* although nobody pushes */
         usleep(1000);
     CHECK_OK(bench_take(b, bucket, 50, 1), &b->err);
     assert_int_equal(stored(b, bucket), taken + 50);
+}
+
+/* And takes nothing: what a start forgot must not let it go on into the reserve. */
+static void a_full_journal_says_so_as_soon_as_it_is_opened(void **state)
+{
+    bench *b = *state;
+    (void)journal_fill(b, "b");
+    bench_close(b);
+    bench_open(b);
+    check_full(b);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, bench_take(b, "b", 1, 1), &b->err);
+    bench_close(b);
+    server_set(&b->server, false, SERVER_WELL);
+    bench_open(b);
+    while (bench_stats(b).refuses)
+        usleep(1000);
 }
 
 static void a_killed_writer_loses_nothing_that_was_acknowledged(void **state)
@@ -448,6 +477,7 @@ int main(void)
         CASE(a_nearly_full_journal_acknowledges_all_the_same),
         CASE(what_is_not_kept_any_more_is_acknowledged_too),
         CASE(a_full_journal_says_so_and_recovers),
+        CASE(a_full_journal_says_so_as_soon_as_it_is_opened),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
         CASE(a_second_opener_is_refused),
         CASE(an_older_copy_doubles_nothing),
