@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
@@ -170,6 +171,17 @@ utapi_status utapi_journal_write_begin(journal *self, MDB_txn **ret, utapi_error
     return utapi_journal_fail(err, rc, "beginning to write");
 }
 
+/* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is why. */
+static int commit_code(const journal *self, int rc)
+{
+    enum { WRITE_MOST = 1 << 20 };
+    struct statvfs disk;
+    if (rc == EIO && statvfs(self->location, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
+        return ENOSPC;
+    return rc;
+}
+
 /* A commit writes pages, syncs, and then writes the one page that makes them count. LMDB gives the environment
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
 static utapi_status commit_failed(journal *self, int rc, utapi_error *err)
@@ -194,7 +206,7 @@ utapi_status utapi_journal_write_end(journal *self, MDB_txn *txn, utapi_status s
     atomic_store(&self->committing, mdb_txn_id(txn));
     int rc = mdb_txn_commit(txn);
     if (rc != 0)
-        return commit_failed(self, rc, err);
+        return commit_failed(self, commit_code(self, rc), err);
     rc = mdb_env_info(self->env,
                       &info); /* a transaction that changed nothing leaves no trace, nor its number */
     if (rc == 0)

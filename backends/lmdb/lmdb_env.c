@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
@@ -223,6 +224,17 @@ utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_e
     return status == UTAPI_OK ? UTAPI_OK : utapi_lmdb_write_end(ret, status, err);
 }
 
+/* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is why. */
+static int commit_code(const lmdb_backend *self, int rc)
+{
+    enum { WRITE_MOST = 1 << 20 };
+    struct statvfs disk;
+    if (rc == EIO && statvfs(self->location, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
+        return ENOSPC;
+    return rc;
+}
+
 /* A commit writes pages, syncs, and then writes the one page that makes them count. LMDB gives the environment
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
 static utapi_status commit_failed(lmdb_backend *self, int rc, utapi_error *err)
@@ -250,7 +262,7 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
         atomic_store(&self->committing, mdb_txn_id(write->txn));
         const int rc = mdb_txn_commit(write->txn);
         if (rc != 0)
-            status = commit_failed(self, rc, err);
+            status = commit_failed(self, commit_code(self, rc), err);
     }
     pthread_mutex_unlock(&self->writing);
     gate_leave(self);

@@ -9,11 +9,12 @@
  *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM whatever stands there
  *     UTAPI_FAULT_COUNTER=PATH     counting begins when somebody writes a number (32 bits, native) into this file:
  *                                  it is counted down to 0 there, which is when the call has failed
- *     UTAPI_FAULT_SWITCH=PATH      while this file exists, every write and sync fails with ENOSPC
+ *     UTAPI_FAULT_SWITCH=PATH      while this file exists the disk is full: the first write comes back short, every other
+ *                                  write and each sync fails with ENOSPC, and statvfs() finds no room
  *     UTAPI_FAULT_TRACE=PATH       every write, sync and move of a regular file is recorded there: trace.h
  *
- * Without that file counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace alone there
- * is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
+ * Without such a file counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace
+ * alone there is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
  */
 #include "trace.h"
 
@@ -29,6 +30,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -54,6 +56,7 @@ static atomic_int *calls_left = &own_counter; /* until the one that fails; 0: no
 static int calls_wanted;
 static atomic_bool fired;
 static const char *folder, *switch_path;
+static atomic_bool filled; /* the write that took the last of the disk's room was made */
 static int trace_fd = -1;
 
 /* ---- what the program asks for ------------------------------------------------------------ */
@@ -157,6 +160,14 @@ static bool is_switched_off(void)
     return switch_path != NULL && access(switch_path, F_OK) == 0;
 }
 
+static int effect_of_write(void)
+{
+    if (is_switched_off())
+        return atomic_exchange(&filled, true) ? ENOSPC : SHORT;
+    atomic_store(&filled, false);
+    return effect_of(WRITE);
+}
+
 /* ---- the record --------------------------------------------------------------------------- */
 
 static const char *below_folder(const char *path)
@@ -190,7 +201,7 @@ static ssize_t write_at(int fd, const void *data, size_t size, off_t offset)
     char path[PATH_MAX];
     if (!file_is_meant(fd, path))
         return syscall(SYS_pwrite64, fd, data, size, offset);
-    const int effect = is_switched_off() ? ENOSPC : effect_of(WRITE);
+    const int effect = effect_of_write();
     if (effect > 0) {
         errno = effect;
         return -1;
@@ -273,6 +284,17 @@ INSTEAD_OF_LIBC int rename(const char *from, const char *to)
     if (rc == 0 && (folder == NULL || strncmp(from, folder, strlen(folder)) == 0))
         trace_put(TRACE_MOVE, from, 0, below_folder(to), strlen(below_folder(to)) + 1);
     return rc;
+}
+
+/* ---- room --------------------------------------------------------------------------------- */
+
+INSTEAD_OF_LIBC int statvfs(const char *path, struct statvfs *ret)
+{
+    struct stat file;
+    if (stat(path, &file) != 0)
+        return -1;
+    *ret = (struct statvfs){.f_bsize = 4096, .f_frsize = 4096, .f_bavail = is_switched_off() ? 0 : 1 << 20};
+    return 0;
 }
 
 /* ---- maps and memory ---------------------------------------------------------------------- */

@@ -20,12 +20,18 @@ class DiskFull(SystemTest):
         return answer.status, answer.getheader("Retry-After"), body
 
     def test_a_full_disk_is_said_and_survived(self):
+        self.fill("lmdb", {})
+
+    def test_a_journal_on_a_full_disk_says_so_too(self):
+        self.fill("lmdb/journal", {"UTAPI_JOURNAL": "true"})
+
+    def fill(self, folder, settings):
         switch = os.path.join(self.folder, "full")
         when = now_ms()
-        environment = {
+        environment = settings | {
             "LD_PRELOAD": os.environ["UTAPI_FAULT_SHIM"],
             "UTAPI_FAULT_SWITCH": switch,
-            "UTAPI_FAULT_DIR": os.path.join(os.path.realpath(self.folder), "lmdb"),
+            "UTAPI_FAULT_DIR": os.path.join(os.path.realpath(self.folder), folder),
         }
         with self.server(env=environment) as utapid:
             self.assertEqual(utapid.push([put_object("b", 5, when)]), 200)
@@ -38,6 +44,7 @@ class DiskFull(SystemTest):
                     self.assertEqual(status, 503)
                     self.assertGreaterEqual(int(retry_after), 1)
                     self.assertEqual(json.loads(body)["code"], "ServiceUnavailable")
+                    self.assertIn("No space left on device", json.loads(body)["message"])
                     (answer,) = utapid.list("buckets", ["b"], range_around(when))
                     self.assertEqual(answer["storageUtilized"][1], 5 + 7 * round_)
                 os.unlink(switch)
