@@ -272,6 +272,7 @@ void utapi_committer_stats(utapi_committer *self, utapi_stats *ret)
 {
     const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
     pthread_mutex_lock(&self->lock);
+    ret->unproven = *self->trouble != '\0';
     if (!ret->refuses && *self->trouble != '\0' && now_ms - self->trouble_ms < TROUBLE_MS) {
         ret->refuses = true;
         memcpy(ret->trouble, self->trouble, sizeof ret->trouble);

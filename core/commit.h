@@ -50,9 +50,9 @@ UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, u
 
 /**
  * Adds to a backend's figures what the committer knows: while the last group could not be stored, and for not more than
- * ten seconds after it, no event is taken. Thread-safe.
+ * ten seconds after it, no event is taken; nor is it proven after that, until others are stored, that one can be. Thread-safe.
  *
- * @param ret  in and out: refuses and trouble
+ * @param ret  in and out: refuses, trouble and unproven
  */
 void utapi_committer_stats(utapi_committer *committer, utapi_stats *ret);
 

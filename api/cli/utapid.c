@@ -259,7 +259,8 @@ static void block_signals(sigset_t *ret)
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-/* Says when trouble begins, and when it is over; what it is may change meanwhile. */
+/* Says when trouble begins, and when it is over; what it is may change meanwhile. Events that could not be stored are
+ * trouble until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, bool *is_troubled)
 {
     utapi_stats stats = {0};
@@ -272,9 +273,10 @@ static void watch_storage(const utapid *self, bool *is_troubled)
                   self->config.journal_enabled && !stats.refuses
                       ? "; events are taken all the same, until the journal is full"
                       : "");
-    if (*trouble == '\0' && *is_troubled)
+    const bool lasts = *trouble != '\0' || (stats.unproven && *is_troubled);
+    if (!lasts && *is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
-    *is_troubled = *trouble != '\0';
+    *is_troubled = lasts;
 }
 
 /* Waits for the signal to stop. A second one, while things drain, ends the process at once. */

@@ -381,7 +381,10 @@ static void trouble_is_told_for_ten_seconds(void **state)
     CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
     assert_false(stats.refuses);
     assert_string_equal(stats.trouble, "");
+    assert_true(stats.unproven); /* whatever the time, nothing shows that events can be stored again */
     assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
+    f->fake.answer = UTAPI_OK;
+    assert_false(stats_after(f, 1, UTAPI_OK).unproven);
 }
 
 static void a_request_that_is_wrong_itself_is_no_trouble(void **state)

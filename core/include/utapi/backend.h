@@ -82,6 +82,7 @@ typedef struct utapi_stats {
         uint64_t lost_acknowledged;
     } journal;
     bool refuses;      /* no event is taken now: trouble tells why */
+    bool unproven;     /* the engine's: events could not be stored, and since then none were */
     char trouble[160]; /* what is not well; "": all is well */
 } utapi_stats;
 
