@@ -250,3 +250,45 @@ bool utapi_fold_sum(const utapi_fold *fold, utapi_run *run, int64_t not_before_m
             sums_add_entry(&ret->sums, fold->refs[run->first].entry);
     return true;
 }
+
+/* ---- blame -------------------------------------------------------------------------------- */
+
+static int64_t entry_amount(const utapi_entry *entry, unsigned metric)
+{
+    if (metric < UTAPI_FIRST_OPERATION)
+        return entry->delta[metric];
+    return entry->operation == (utapi_operation)(metric - UTAPI_FIRST_OPERATION) ? 1 : 0;
+}
+
+/* The entry of a run that moves a metric furthest in the direction in which all of them move it. */
+static const utapi_entry *run_furthest(const utapi_fold *fold, const utapi_run *run, unsigned metric)
+{
+    utapi_wide sum = 0;
+    for (size_t i = run->first; i < run->end; i++)
+        sum += entry_amount(fold->refs[i].entry, metric);
+    const utapi_entry *furthest = fold->refs[run->first].entry;
+    for (size_t i = run->first + 1; i < run->end; i++) {
+        const utapi_entry *entry = fold->refs[i].entry;
+        const int64_t amount = entry_amount(entry, metric), most = entry_amount(furthest, metric);
+        if (sum < 0 ? amount < most : amount > most)
+            furthest = entry;
+    }
+    return furthest;
+}
+
+utapi_status utapi_fold_blame(const utapi_batch *batch, const utapi_fold *fold, const utapi_run *run,
+                              utapi_error *err)
+{
+    enum { SHOWN_MOST = 60 };
+    if (err == NULL)
+        return UTAPI_OVERFLOW;
+    const utapi_error found = *err;
+    const utapi_string metric_name = {.data = found.detail, .size = strcspn(found.detail, ":")};
+    const utapi_entry *entry = run_furthest(fold, run, utapi_metric_find(metric_name));
+    const utapi_string name = utapi_string_cut(run->name, SHOWN_MOST);
+    const utapi_string uuid = utapi_string_cut(entry->uuid, SHOWN_MOST);
+    utapi_error_clear(err);
+    return utapi_fail_at(err, UTAPI_OVERFLOW, (size_t)(entry - batch->entries), "%s %.*s: %.70s%s%.*s",
+                         utapi_level_name(run->level), (int)name.size, name.data, found.detail,
+                         uuid.size > 0 ? ": uuid " : "", (int)uuid.size, uuid.size > 0 ? uuid.data : "");
+}

@@ -58,10 +58,12 @@ typedef struct commit_group {
     size_t entries;
 } commit_group;
 
-static void group_answer(commit_group group, utapi_status status, const utapi_error *err)
+static void group_answer(commit_group group, utapi_status status, utapi_error *err)
 {
     for (utapi_request *request = group.head, *next; request != NULL; request = next) {
         next = request->next;
+        if (request->is_sorted)
+            err->index = UTAPI_NO_INDEX; /* its sender knows another order */
         request->on_done(request->ctx, status, err);
         free(request);
     }

@@ -18,6 +18,7 @@ typedef struct utapi_request {
     struct utapi_request *next; /* the committer's own */
     utapi_ingest_cb *on_done;
     void *ctx;
+    bool is_sorted; /* its entries are not in the order in which the events came */
     size_t count;
     utapi_entry entries[];
 } utapi_request;

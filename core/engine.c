@@ -165,6 +165,7 @@ static utapi_status request_sort(utapi_request *request, utapi_error *err)
     for (size_t i = 0; i < request->count; i++)
         sorted[i] = *order[i];
     memcpy(request->entries, sorted, request->count * sizeof *sorted);
+    request->is_sorted = true;
     return UTAPI_OK;
 }
 

@@ -81,6 +81,14 @@ static const char *metric_name(unsigned metric)
     return metric < UTAPI_FIRST_OPERATION ? names[metric] : operation_names[metric - UTAPI_FIRST_OPERATION];
 }
 
+unsigned utapi_metric_find(utapi_string name)
+{
+    unsigned metric = 0;
+    while (metric < UTAPI_METRIC_COUNT && !utapi_string_equal(name, utapi_string_of(metric_name(metric))))
+        metric++;
+    return metric;
+}
+
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more)
 {
     FOR_EACH_METRIC (m, more->present) {

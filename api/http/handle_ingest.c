@@ -36,12 +36,16 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
     }
 }
 
-/** Where storage takes nothing, a slower client changes nothing: it is told what is in the way. */
+/** Where storage takes nothing, a slower client changes nothing: it is told what is in the way. A total that is at its limit
+ * is for an operator to mend, so he is told too. */
 static void fail_commit(http_failure *failure, const http_call *call, utapi_status status,
                         const utapi_error *err)
 {
     const bool has_reason = status != UTAPI_NO_MEMORY && *err->detail != '\0';
     fail_events(failure, call, status, err);
+    if (status == UTAPI_OVERFLOW)
+        log_write(LOG_LEVEL_WARN, call->request_id, "%s: %s", utapi_status_text(status),
+                  http_failure_message(failure));
     if (failure->error == HTTP_SERVICE_UNAVAILABLE)
         (void)http_fail(failure, HTTP_SERVICE_UNAVAILABLE,
                         "Events cannot be stored now: %s. Send them again.",

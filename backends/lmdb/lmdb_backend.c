@@ -64,8 +64,11 @@ static utapi_status runs_apply(lmdb_write *write, const utapi_batch *batch, cons
     utapi_status status = utapi_fold_new(batch, skip, &fold, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);)
+    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
         status = utapi_lmdb_run_apply(write, fold, &run, err);
+        if (status == UTAPI_OVERFLOW)
+            status = utapi_fold_blame(batch, fold, &run, err);
+    }
     utapi_fold_free(fold);
     return status;
 }

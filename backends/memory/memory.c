@@ -138,8 +138,11 @@ static utapi_status batch_apply(memory_backend *self, const utapi_batch *batch, 
         status = utapi_memory_uuids_take(self, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
         status = utapi_fold_new(batch, skip, &fold, err);
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);)
+    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
         status = run_apply(self, fold, &run, err);
+        if (status == UTAPI_OVERFLOW)
+            status = utapi_fold_blame(batch, fold, &run, err);
+    }
     utapi_fold_free(fold);
     if (status != UTAPI_OK)
         return status;

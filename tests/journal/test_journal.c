@@ -229,6 +229,28 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     assert_int_equal(aside_list(b)->count, 2);
 }
 
+static bool reason_note(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
+                        const char *reason)
+{
+    (void)id;
+    (void)entry;
+    assert_int_equal(status, UTAPI_OVERFLOW);
+    assert_string_equal(reason, "buckets full: storageUtilized: the total would not fit 64 bits");
+    *(bool *)ctx = true;
+    return true;
+}
+
+static void an_overflow_is_shown_with_what_is_at_its_limit(void **state)
+{
+    bench *b = *state;
+    bool was_shown = false;
+    CHECK_OK(bench_take(b, "full", 1, INT64_MAX), &b->err);
+    CHECK_OK(bench_take(b, "full", 1, 1), &b->err);
+    bench_drained(b);
+    CHECK_OK(utapi_journal_refused(b->journal, reason_note, &was_shown, &b->err), &b->err);
+    assert_true(was_shown);
+}
+
 /* How many are shown, how many there ever were, and how many of those were acknowledged. */
 static void check_aside(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
 {
@@ -472,6 +494,7 @@ int main(void)
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
+        CASE(an_overflow_is_shown_with_what_is_at_its_limit),
         CASE(what_was_not_shown_is_not_acknowledged),
         CASE(what_cannot_be_acknowledged_changes_nothing),
         CASE(a_nearly_full_journal_acknowledges_all_the_same),

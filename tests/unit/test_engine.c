@@ -160,6 +160,24 @@ static void what_forgets_a_bucket_is_put_in_the_order_of_time(void **state)
     assert_int_equal(f->fake.last.time_ms, now_ms);
 }
 
+/* The sender's first event may be another one then. */
+static void the_place_of_a_guilty_event_is_told_only_in_the_order_of_its_sender(void **state)
+{
+    fixture *f = *state;
+    f->settings.expire_metrics = true;
+    utapi_event events[2] = {put(1), put(0)};
+    f->fake.answer = UTAPI_OVERFLOW;
+    assert_int_equal(utapi_engine_ingest(start(f), events, 2, &err), UTAPI_OVERFLOW);
+    assert_int_equal(err.index, 0);
+    utapi_error_clear(&err);
+    events[1].operation = UTAPI_OP_DELETE_BUCKET;
+    events[1].timestamp_ms = now_ms - 5;
+    assert_int_equal(utapi_engine_ingest(f->engine, events, 2, &err), UTAPI_OVERFLOW);
+    assert_true(err.index == UTAPI_NO_INDEX);
+    assert_string_equal(err.detail, "as told");
+    utapi_error_clear(&err);
+}
+
 static void one_invalid_event_refuses_the_request_and_is_blamed(void **state)
 {
     fixture *f = *state;
@@ -451,6 +469,7 @@ int main(void)
         CASE(only_configured_levels_and_operations_are_recorded),
         CASE(a_deleted_bucket_is_forgotten_as_configured),
         CASE(what_forgets_a_bucket_is_put_in_the_order_of_time),
+        CASE(the_place_of_a_guilty_event_is_told_only_in_the_order_of_its_sender),
         CASE(one_invalid_event_refuses_the_request_and_is_blamed),
         CASE(nothing_is_at_once_done),
         CASE(what_gathers_behind_a_slow_commit_is_one_group),

@@ -171,7 +171,8 @@ struct utapi_backend_ops {
      * batch->taken_ms. Where the batch is fenced, the writer's fence must equal fence.from, and becomes
      * fence.to.
      *
-     * UTAPI_OVERFLOW if, after the whole batch, a total of any row that it touches would leave 64 bits;
+     * UTAPI_OVERFLOW if, after the whole batch, a total of any row that it touches would leave 64 bits: the detail
+     * names the resource and the metric and, where the storage can tell, err->index an event that led there;
      * UTAPI_FENCED, with ret->fence filled, if the fence stands elsewhere; UTAPI_UNAVAILABLE if there is no
      * room or no connection: nothing was stored. UTAPI_UNCERTAIN: it may or may not be stored, wholly.
      */

@@ -98,4 +98,16 @@ bool utapi_fold_next(utapi_fold *fold, utapi_run *ret);
  */
 bool utapi_fold_sum(const utapi_fold *fold, utapi_run *run, int64_t not_before_ms, utapi_cell *ret);
 
+/**
+ * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that moves the
+ * metric furthest.
+ *
+ * @param batch  that the fold was made of
+ * @param run    as utapi_fold_next() gave it
+ * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if it has one
+ * @return UTAPI_OVERFLOW
+ */
+utapi_status utapi_fold_blame(const utapi_batch *batch, const utapi_fold *fold, const utapi_run *run,
+                              utapi_error *err);
+
 #endif

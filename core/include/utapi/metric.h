@@ -135,6 +135,9 @@ static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amo
     sums->present |= bit;
 }
 
+/** The metric of a name, as the detail of an overflow has it; UTAPI_METRIC_COUNT: none has it. */
+unsigned utapi_metric_find(utapi_string name);
+
 /** Adds each amount of more to sums. */
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more);
 
