@@ -90,6 +90,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
     }
 
     http_call_init(&self->call, on_ready, self);
+    self->call.room = &owner->room;
     atomic_init(&self->state, EXCHANGE_RUNNING);
     self->connection = link;
     self->is_reading = true;

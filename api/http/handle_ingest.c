@@ -91,14 +91,24 @@ static utapi_status read_events(const http_service *service, http_call *call, js
     json_events *events = events_of(call);
     if (events == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "events");
-    return json_events_read(form, call->request.body, service->ingest_max_events, events, err);
+    const utapi_string body = call->request.body;
+    const size_t max_events = service->ingest_max_events;
+    const bool is_plain = json_events_read_plain(form, body, max_events, events);
+    if (!http_call_hold(call, is_plain ? json_events_plain(events) : json_events_tree(body, max_events)))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "other requests take all the room for events");
+    return is_plain ? UTAPI_OK : json_events_read_any(form, body, max_events, events, err);
 }
 
 void arrive_ingest_v2(const http_service *service, http_call *call)
 {
     json_events *events = events_of(call);
-    if (events != NULL)
-        json_events_arrive(call->request.body, service->ingest_max_events, events);
+    if (events == NULL)
+        return;
+    json_events_arrive(call->request.body, service->ingest_max_events, events);
+    if (!http_call_hold(call, json_events_plain(events))) {
+        json_events_done(events);
+        events->arrive_next = SIZE_MAX; /* whether there is room is seen when the body is whole */
+    }
 }
 
 static void take_events(const http_service *service, http_call *call, json_event_form form)

@@ -7,6 +7,7 @@
 #include "http/log.h"
 #include "http/readers.h"
 #include "http/uri.h"
+#include "json/json_event.h"
 #include "json/json_list.h"
 
 #include <stdio.h>
@@ -160,9 +161,28 @@ void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ct
                    (unsigned long long)next_random(), (unsigned)(next_random() & 0xFFFFU));
 }
 
+size_t http_room_most(const http_service *service)
+{
+    return json_events_tree_most(service->ingest_max_bytes, service->ingest_max_events);
+}
+
+bool http_call_hold(http_call *call, size_t bytes)
+{
+    http_room *room = call->room;
+    if (room == NULL)
+        return true;
+    const size_t others_bytes = room->used_bytes - call->held_bytes;
+    if (bytes > room->most_bytes - others_bytes)
+        return false;
+    room->used_bytes = others_bytes + bytes;
+    call->held_bytes = bytes;
+    return true;
+}
+
 void http_call_done(http_call *call)
 {
     http_reply_done(&call->reply);
     handle_ingest_done(call->pending);
     call->pending = NULL;
+    (void)http_call_hold(call, 0);
 }

@@ -42,6 +42,14 @@ typedef struct http_service {
     void *storage;                    /* for these two */
 } http_service;
 
+/** Room for the events of requests, from their reading until they are answered. A worker has one of its own. */
+typedef struct http_room {
+    size_t used_bytes, most_bytes;
+} http_room;
+
+/** The room that a worker needs: what the largest request takes. */
+size_t http_room_most(const http_service *service);
+
 /**
  * One request on its way. Whoever makes it (server, test) begins with http_call_init(), fills request, and ends with
  * http_call_done() once it is ready.
@@ -55,13 +63,18 @@ typedef struct http_call {
     void (*on_ready)(struct http_call *call);
     void *ctx; /* the maker's own */
 
-    char request_id[21];    /* 20 hex digits: header x-scal-request-id, and log lines */
-    void *pending;          /* the handler's own: events that are read, and on their way */
+    http_room *room;     /* that what is read of its events takes; NULL: any; borrowed, as long as the call */
+    size_t held_bytes;   /* so much of it is this call's; given back by http_call_done() */
+    char request_id[21]; /* 20 hex digits: header x-scal-request-id, and log lines */
+    void *pending;       /* the handler's own: events that are read, and on their way */
     struct http_call *next; /* the readers' own */
 } http_call;
 
 /** Makes a call without a request, and gives it a request_id. */
 void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx);
+
+/** Notes how much what was read of a call takes by now; false, and nothing changes, if there is no room for it. */
+bool http_call_hold(http_call *call, size_t bytes);
 
 /** Answers a call; see http_call.on_ready. */
 void router_dispatch(const http_service *service, http_call *call);

@@ -243,6 +243,7 @@ utapi_status worker_init(worker *self, const server_options *options, const http
                          int listen_fd, atomic_uint *connection_count, utapi_error *err)
 {
     *self = (worker){.service = service, .options = *options, .connection_count = connection_count};
+    self->room.most_bytes = http_room_most(service);
     self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (self->wake_fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "eventfd: %s", strerror(errno));

@@ -74,6 +74,7 @@ struct worker {
     atomic_uint *connection_count; /* of all workers; the server's */
     size_t exchange_count;
     size_t body_bytes;  /* that the bodies of all exchanges have room for */
+    http_room room;     /* of what was read of them */
     size_t reply_bytes; /* that large replies take until they are sent */
 
     pthread_mutex_t done_lock; /* guards what follows */

@@ -272,10 +272,12 @@ static utapi_status fail_too_many(size_t count, size_t max_events, utapi_error *
     return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%zu events; a request may have %zu", count, max_events);
 }
 
-/* Before there is a tree of it. An event has some fifteen members, and a V1 event's keys are values too. */
+/* An event has some fifteen members, and a V1 event's keys are values too. */
+enum { WEIGHT_AN_EVENT = 64 };
+
+/* Before there is a tree of it. */
 static utapi_status check_size(utapi_string body, size_t max_events, utapi_error *err)
 {
-    enum { WEIGHT_AN_EVENT = 64 };
     const json_size size = json_size_of(body);
     if (size.weight <= JSON_WEIGHT_SMALL)
         return UTAPI_OK;
@@ -300,6 +302,31 @@ static utapi_status check_shape(json_event_form form, const json_t *document, si
     return UTAPI_OK;
 }
 
+/* Strings are copied out of the body, and the keys of an event once more. */
+static size_t tree_bytes(size_t body_bytes, size_t weight, size_t events)
+{
+    return 2 * body_bytes + weight * JSON_WEIGHT_BYTES + (events + 1) * sizeof(utapi_event);
+}
+
+size_t json_events_tree_most(size_t max_bytes, size_t max_events)
+{
+    return tree_bytes(max_bytes, JSON_WEIGHT_SMALL + WEIGHT_AN_EVENT * (max_events + 1), max_events);
+}
+
+size_t json_events_tree(utapi_string body, size_t max_events)
+{
+    if (check_size(body, max_events, NULL) != UTAPI_OK)
+        return 0;
+    const json_size size = json_size_of(body);
+    return tree_bytes(body.size, size.weight, size.elements < max_events ? size.elements : max_events);
+}
+
+size_t json_events_plain(const json_events *events)
+{
+    enum { ROOM_LEAST = 16 }; /* it doubles from there */
+    return (ROOM_LEAST + 2 * (events->count + events->scan.count)) * sizeof *events->events;
+}
+
 /* Reads on; returns whether all of it was read. */
 static bool scan_on(json_events *batch, utapi_string text, size_t max_events)
 {
@@ -317,17 +344,24 @@ void json_events_arrive(utapi_string so_far, size_t max_events, json_events *eve
     events->arrive_next = so_far.size + LOOK_BYTES + (so_far.size - events->scan.at);
 }
 
+bool json_events_read_plain(json_event_form form, utapi_string body, size_t max_events, json_events *ret)
+{
+    if (form != JSON_EVENT_V2 || body.size == 0 || !scan_on(ret, body, max_events)) {
+        json_events_done(ret);
+        return false;
+    }
+    ret->events = ret->scan.events;
+    ret->count = ret->scan.count;
+    ret->scan = (json_scan){0};
+    ret->arrive_next = 0;
+    return true;
+}
+
 utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events, json_events *ret,
                               utapi_error *err)
 {
-    if (form == JSON_EVENT_V2 && body.size > 0 && scan_on(ret, body, max_events)) {
-        ret->events = ret->scan.events;
-        ret->count = ret->scan.count;
-        ret->scan = (json_scan){0};
-        ret->arrive_next = 0;
+    if (json_events_read_plain(form, body, max_events, ret))
         return UTAPI_OK;
-    }
-    json_events_done(ret);
     return json_events_read_any(form, body, max_events, ret, err);
 }
 

@@ -63,7 +63,23 @@ void json_events_arrive(utapi_string so_far, size_t max_events, json_events *eve
 UTAPI_MUST_USE utapi_status json_events_read(json_event_form form, utapi_string body, size_t max_events,
                                              json_events *ret, utapi_error *err);
 
-/** The same without the quick way (json_scan.h) first: what it leaves, and what it is tested against. */
+/**
+ * The quick way of json_events_read() alone (json_scan.h).
+ *
+ * @return false, and *ret is all zero, if it does not know how to read the body: json_events_read_any() does
+ */
+bool json_events_read_plain(json_event_form form, utapi_string body, size_t max_events, json_events *ret);
+
+/** The bytes, at most, that the quick way took so far. */
+size_t json_events_plain(const json_events *events);
+
+/** The bytes, at most, that json_events_read_any() will take for a body; 0 if it refuses the body before it takes any. */
+size_t json_events_tree(utapi_string body, size_t max_events);
+
+/** The same, of any body of so many bytes. */
+size_t json_events_tree_most(size_t max_bytes, size_t max_events);
+
+/** The same without the quick way first: what it leaves, and what it is tested against. */
 UTAPI_MUST_USE utapi_status json_events_read_any(json_event_form form, utapi_string body, size_t max_events,
                                                  json_events *ret, utapi_error *err);
 

@@ -30,6 +30,9 @@ typedef struct json_size {
 /** A tree of this weight takes some megabytes: worth building, if only to say exactly what is wrong. */
 enum { JSON_WEIGHT_SMALL = 65536 };
 
+/** No tree takes more than so many bytes for each of its weight, beside the bytes of its strings. */
+enum { JSON_WEIGHT_BYTES = 128 };
+
 /** One pass, without memory: a tree may take a hundred times its text's size, so large texts are weighed first. */
 json_size json_size_of(utapi_string text);
 

@@ -220,6 +220,54 @@ static void bodies_under_way_take_no_more_room_than_the_largest_few(void **state
     assert_in_range(refused, CLIENTS - 8, CLIENTS - 4); /* the kernel shares them out as it likes */
 }
 
+/* Small bodies, large trees: one of them is read at a time on a worker, of which there are two. */
+static void events_that_were_read_are_bounded_until_they_are_answered(void **state)
+{
+    enum { KEYS = 55000, CLIENTS = 3 };
+    http_world *world = *state;
+    http_client clients[CLIENTS];
+    client_reply reply;
+    char *body = malloc(2 * KEYS + 256);
+    assert_non_null(body);
+    char *end = stpcpy(
+        body, "{\"action\":\"getObject\",\"params\":{\"bucket\":\"b\",\"newByteLength\":1,\"keys\":[1");
+    for (int i = 1; i < KEYS; i++)
+        end = stpcpy(end, ",1");
+    (void)stpcpy(end, "]}}");
+    server_stop(world->server);
+    world->service.ingest_max_bytes = (size_t)128 << 10;
+    world->service.ingest_max_events = 2;
+    world_listen(world, &world_server_options);
+    trouble_backend_hold(&world->trouble, true);
+    char head[128];
+    (void)snprintf(head, sizeof head, "POST /v1/push HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+                   strlen(body));
+    struct pollfd answered[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(world);
+        answered[i] = (struct pollfd){.fd = clients[i].fd, .events = POLLIN};
+        assert_true(client_send_text(&clients[i], head));
+        assert_true(client_send_text(&clients[i], body));
+    }
+    assert_in_range(poll(answered, CLIENTS, CLIENT_TIMEOUT_S * 1000), 1, CLIENTS - 1);
+    trouble_backend_hold(&world->trouble, false);
+    int refused = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(client_read(&clients[i], false, &reply), CLIENT_REPLIED);
+        assert_true(reply.status == 200 || reply.status == 503);
+        refused += reply.status == 503;
+        client_reply_done(&reply);
+    }
+    assert_in_range(refused, 1, CLIENTS - 1);
+    for (int i = 0; i < CLIENTS; i++) { /* what was answered takes no room */
+        assert_int_equal(client_post(&clients[i], "/v1/push", body, &reply), CLIENT_REPLIED);
+        assert_int_equal(reply.status, 200);
+        client_reply_done(&reply);
+        client_close(&clients[i]);
+    }
+    free(body);
+}
+
 static void a_client_that_asks_first_is_refused_at_once(void **state)
 {
     http_client client = connect_to(*state);
@@ -260,6 +308,7 @@ int main(void)
         IN_WORLD(strangers_take_no_room_for_their_bodies),
         IN_READING_WORLD(answers_that_nobody_reads_are_bounded),
         IN_WORLD(bodies_under_way_take_no_more_room_than_the_largest_few),
+        IN_WORLD(events_that_were_read_are_bounded_until_they_are_answered),
         IN_WORLD(a_client_that_asks_first_is_refused_at_once),
         IN_WORLD(a_length_that_is_declared_is_not_believed),
     };

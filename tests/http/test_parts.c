@@ -14,6 +14,7 @@
 #include "json/json_text.h"
 
 #include <arpa/inet.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +319,90 @@ static void events_are_read_while_they_arrive(void **state)
     json_events_done(&events);
 }
 
+/* ---- what reading takes -------------------------------------------------------------------- */
+
+static size_t live_bytes, peak_bytes;
+
+/* What glibc takes for an allocation. */
+static size_t chunk_bytes(size_t size)
+{
+    return size < 24 ? 32 : (size + 8 + 15) / 16 * 16;
+}
+
+/* Room for a size before what is handed out, which stays aligned. */
+enum { PREFIX = 16 };
+
+static void *counted_malloc(size_t size)
+{
+    char *made = malloc(PREFIX + size);
+    assert_non_null(made);
+    memcpy(made, &size, sizeof size);
+    live_bytes += chunk_bytes(size);
+    peak_bytes = live_bytes > peak_bytes ? live_bytes : peak_bytes;
+    return made + PREFIX;
+}
+
+static void counted_free(void *handed_out)
+{
+    size_t size;
+    if (handed_out == NULL)
+        return;
+    char *made = (char *)handed_out - PREFIX;
+    memcpy(&size, made, sizeof size);
+    live_bytes -= chunk_bytes(size);
+    free(made);
+}
+
+/* Reads a text of many items, and compares what that took with what was foretold. Each '#' is the item's number. */
+static void check_tree_bytes(const char *begin, const char *item, const char *end)
+{
+    enum { ITEMS = 9000, ITEM_MOST = 100 };
+    json_events events = {0};
+    char *body = malloc(ITEMS * ITEM_MOST);
+    assert_non_null(body);
+    char *at = stpcpy(body, begin);
+    for (int i = 0; i < ITEMS; i++) {
+        at = i > 0 ? stpcpy(at, ",") : at;
+        for (const char *from = item; *from != '\0'; from++)
+            if (*from == '#')
+                at += snprintf(at, ITEM_MOST, "%d", i);
+            else
+                *at++ = *from;
+    }
+    at = stpcpy(at, end);
+    const utapi_string text = {.data = body, .size = (size_t)(at - body)};
+    live_bytes = peak_bytes = 0;
+    json_set_alloc_funcs(counted_malloc, counted_free);
+    (void)!json_events_read_any(JSON_EVENT_V1, text, ITEMS, &events, NULL);
+    json_events_done(&events);
+    json_set_alloc_funcs(malloc, free);
+    assert_int_equal(live_bytes, 0);
+    assert_in_range(peak_bytes, 1, json_events_tree(text, ITEMS));
+    free(body);
+}
+
+static void what_a_tree_takes_is_foretold(void **state)
+{
+    static const struct {
+        const char *begin, *item, *end;
+    } bodies[] = {
+        {"[", "1", "]"},
+        {"[", "1.5", "]"},
+        {"[", "\"\"", "]"},
+        {"[", "[]", "]"},
+        {"[", "{}", "]"},
+        {"[", "[[[[1]]]]", "]"},
+        {"[", "{\"\":{\"\":1}}", "]"},
+        {"[", "{\"a\":1,\"b\":\"x\"}", "]"},
+        {"{", "\"#\":1", "}"},
+        {"{", "\"#\":\"#\"", "}"},
+        {"[", "{\"action\":\"getObject\",\"params\":{\"bucket\":\"b#\",\"newByteLength\":1}}", "]"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(bodies); i++)
+        check_tree_bytes(bodies[i].begin, bodies[i].item, bodies[i].end);
+}
+
 static void a_failure_has_its_rows_message_or_its_own(void **state)
 {
     (void)state;
@@ -359,6 +444,7 @@ int main(void)
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(integers_are_written_to_the_edge),
         cmocka_unit_test(events_are_read_while_they_arrive),
+        cmocka_unit_test(what_a_tree_takes_is_foretold),
         cmocka_unit_test(a_failure_has_its_rows_message_or_its_own),
         cmocka_unit_test(log_levels_have_names),
     };
