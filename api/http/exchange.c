@@ -95,7 +95,8 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
     self->connection = link;
     self->is_reading = true;
     link->exchange = self;
-    link->since_ms = worker_now_ms();
+    link->since_ms = link->head_ms != 0 ? link->head_ms : worker_now_ms();
+    link->head_ms = 0;
     owner->exchange_count++;
     return self;
 }
@@ -122,6 +123,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     self->connection->exchange = NULL;
     self->connection->has_served = true;
     self->connection->since_ms = worker_now_ms();
+    self->connection->received = worker_received(self->connection);
     owner->exchange_count--;
     owner->reply_bytes -= self->reply_size;
     drop_body(self);

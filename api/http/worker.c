@@ -12,6 +12,8 @@
 #include "http/routes.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -69,6 +71,29 @@ static void resume_done(worker *self)
 
 /* ---- deadlines ----------------------------------------------------------------------------- */
 
+/** The socket of a connection; -1 if libmicrohttpd does not tell. */
+static int socket_of(const connection *link)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(link->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? info->connect_fd : -1;
+}
+
+uint64_t worker_received(const connection *link)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    return getsockopt(socket_of(link), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received
+                                                                                 : 0;
+}
+
+/** libmicrohttpd tells of a request when its line is whole: that one has begun, the socket alone tells. */
+static void note_head(connection *link, int64_t now_ms)
+{
+    if (link->exchange == NULL && link->head_ms == 0 && worker_received(link) > link->received)
+        link->head_ms = now_ms;
+}
+
 /** Whether a connection has had its time. What is suspended waits for us, not for its client. */
 static bool is_late(const worker *self, const connection *link, int64_t now_ms)
 {
@@ -78,7 +103,8 @@ static bool is_late(const worker *self, const connection *link, int64_t now_ms)
 
     /* libmicrohttpd ends what is idle; longer than that between two requests is a request line that trickles. */
     if (link->exchange == NULL)
-        return waited_ms > idle_ms + request_ms;
+        return waited_ms > idle_ms + request_ms ||
+               (link->head_ms != 0 && now_ms - link->head_ms > request_ms);
     if (link->exchange->is_reading)
         return waited_ms > request_ms;
     if (atomic_load(&link->exchange->state) == EXCHANGE_SUSPENDED)
@@ -102,14 +128,6 @@ static bool has_left(const connection *link, int fd)
            recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/** The socket of a connection; -1 if libmicrohttpd does not tell. */
-static int socket_of(const connection *link)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(link->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != NULL ? info->connect_fd : -1;
-}
-
 /** Says 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for one, and
  * not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more. */
 static void send_timeout(int fd)
@@ -131,6 +149,7 @@ static void cut_connections(worker *self)
     const int64_t now_ms = worker_now_ms();
     for (connection *link = self->connections; link != NULL; link = link->next) {
         const int fd = socket_of(link);
+        note_head(link, now_ms);
         const bool late = is_late(self, link, now_ms);
         const exchange *const request = link->exchange;
         if (late && !link->is_cut && request != NULL && request->is_begun && request->is_reading)

@@ -22,6 +22,8 @@ typedef struct connection {
     struct MHD_Connection *mhd;
     exchange *exchange; /* the request under way; NULL between two of them */
     int64_t since_ms;   /* when that request began, or the last one ended; steady clock */
+    int64_t head_ms;    /* when bytes of the next request's line were first seen; 0: none were */
+    uint64_t received;  /* the bytes that its client had sent by the end of the last request */
     bool has_served;    /* a request of its was answered: between two of them it may be closed */
     bool is_excess;     /* it came when all places were taken, and none could be made */
     bool is_cut;        /* its socket was shut down by us */
@@ -107,6 +109,9 @@ void worker_finish(worker *self, exchange *finished);
 
 /** Closes the connection that has waited longest for its next request; false if none does. */
 bool worker_make_room(worker *self);
+
+/** The bytes that the client of a connection has sent, ever, read or not; 0 if the system does not tell. */
+uint64_t worker_received(const connection *link);
 
 /** The steady clock, in milliseconds. */
 int64_t worker_now_ms(void);

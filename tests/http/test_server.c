@@ -224,6 +224,30 @@ static void trickling_clients_are_cut_off(void **state)
         client_close(&clients[i]);
 }
 
+/* Even where an idle connection may stay for long: in a new one, and after a request. */
+static void a_request_line_that_trickles_has_the_time_of_a_request(void **state)
+{
+    http_world *world = *state;
+    server_options options = world_server_options;
+    options.request_timeout_s = 2;
+    server_stop(world->server);
+    world_listen(world, &options);
+    for (int served = 0; served < 2; served++) {
+        http_client client = connect_to(world);
+        bool is_open = true;
+        if (served == 1) {
+            assert_true(client_send_text(&client, "GET /_/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"));
+            check_reply(&client, 200, "{}");
+        }
+        for (int round = 0; round < 4 * 10 && is_open; round++) {
+            is_open = client_send_text(&client, "x");
+            sleep_ms(250);
+        }
+        assert_false(is_open);
+        client_close(&client);
+    }
+}
+
 static void a_body_that_trickles_is_408(void **state)
 {
     http_client client = connect_to(*state);
@@ -450,6 +474,7 @@ int main(void)
         IN_WORLD(clients_that_leave_while_suspended_harm_nobody),
         IN_WORLD(clients_that_leave_in_the_middle_harm_nobody),
         IN_IMPATIENT_WORLD(trickling_clients_are_cut_off),
+        IN_WORLD(a_request_line_that_trickles_has_the_time_of_a_request),
         IN_IMPATIENT_WORLD(a_body_that_trickles_is_408),
         IN_IMPATIENT_WORLD(silent_connections_are_closed),
         IN_IMPATIENT_WORLD(a_suspended_request_has_no_deadline),
