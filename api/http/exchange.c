@@ -123,7 +123,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     self->connection->exchange = NULL;
     self->connection->has_served = true;
     self->connection->since_ms = worker_now_ms();
-    self->connection->received = worker_received(self->connection);
+    self->connection->received = RECEIVED_UNKNOWN;
     owner->exchange_count--;
     owner->reply_bytes -= self->reply_size;
     drop_body(self);

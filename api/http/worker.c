@@ -79,7 +79,8 @@ static int socket_of(const connection *link)
     return info != NULL ? info->connect_fd : -1;
 }
 
-uint64_t worker_received(const connection *link)
+/** The bytes that the client of a connection has sent, ever, read or not; 0 if the system does not tell. */
+static uint64_t received_of(const connection *link)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
@@ -90,7 +91,12 @@ uint64_t worker_received(const connection *link)
 /** libmicrohttpd tells of a request when its line is whole: that one has begun, the socket alone tells. */
 static void note_head(connection *link, int64_t now_ms)
 {
-    if (link->exchange == NULL && link->head_ms == 0 && worker_received(link) > link->received)
+    if (link->exchange != NULL || link->head_ms != 0)
+        return;
+    const uint64_t received = received_of(link);
+    if (link->received == RECEIVED_UNKNOWN)
+        link->received = received;
+    else if (received > link->received)
         link->head_ms = now_ms;
 }
 

@@ -16,6 +16,9 @@
 typedef struct exchange exchange;
 typedef struct worker worker;
 
+/** What a connection has sent was not looked at since its last request. */
+#define RECEIVED_UNKNOWN UINT64_MAX
+
 /** A connection, from accept to close. */
 typedef struct connection {
     worker *owner;
@@ -23,10 +26,11 @@ typedef struct connection {
     exchange *exchange; /* the request under way; NULL between two of them */
     int64_t since_ms;   /* when that request began, or the last one ended; steady clock */
     int64_t head_ms;    /* when bytes of the next request's line were first seen; 0: none were */
-    uint64_t received;  /* the bytes that its client had sent by the end of the last request */
-    bool has_served;    /* a request of its was answered: between two of them it may be closed */
-    bool is_excess;     /* it came when all places were taken, and none could be made */
-    bool is_cut;        /* its socket was shut down by us */
+    uint64_t
+        received; /* the bytes that its client had sent when it was first looked at after the last request */
+    bool has_served; /* a request of its was answered: between two of them it may be closed */
+    bool is_excess;  /* it came when all places were taken, and none could be made */
+    bool is_cut;     /* its socket was shut down by us */
     struct connection *previous, *next;
 } connection;
 
@@ -109,9 +113,6 @@ void worker_finish(worker *self, exchange *finished);
 
 /** Closes the connection that has waited longest for its next request; false if none does. */
 bool worker_make_room(worker *self);
-
-/** The bytes that the client of a connection has sent, ever, read or not; 0 if the system does not tell. */
-uint64_t worker_received(const connection *link);
 
 /** The steady clock, in milliseconds. */
 int64_t worker_now_ms(void);
