@@ -44,6 +44,9 @@ bool bench_workload_is(const bench_workload *workload, const char *word);
 /** What a rate counts: "events", "questions", "requests" or "starts". Static storage. */
 const char *bench_workload_unit(const bench_workload *workload);
 
+/** Whether that is events; else it is requests, of whatever kind. */
+bool bench_workload_counts_events(const bench_workload *workload);
+
 /** Requests count as so many units. */
 unsigned bench_workload_units(const bench_workload *workload);
 

@@ -77,19 +77,37 @@ static void touch(raw_redis *self, uint32_t number, size_t *count)
     self->is_touched[number] = 1;
 }
 
-static bool group_send(raw_redis *self, unsigned events)
+static bool question_send(raw_redis *self);
+
+static void events_draw(raw_redis *self, unsigned events, size_t *count)
 {
     const uint32_t buckets = self->task->workload->buckets;
-    size_t count = 0;
     for (unsigned i = 0; i < events; i++) {
         bench_item item;
         bench_source_item(&self->source, &item);
-        touch(self, item.bucket, &count);
-        touch(self, buckets + bench_account_of(item.bucket), &count);
+        touch(self, item.bucket, count);
+        touch(self, buckets + bench_account_of(item.bucket), count);
+        touch(self, buckets + BENCH_ACCOUNTS, count);
+        touch(self, buckets + BENCH_ACCOUNTS + 1, count);
     }
-    touch(self, buckets + BENCH_ACCOUNTS, &count);
-    touch(self, buckets + BENCH_ACCOUNTS + 1, &count);
+}
+
+/* Draws requests until they have so many events, and answers the questions among them. */
+static bool group_send(raw_redis *self, unsigned events, uint64_t *units)
+{
+    size_t count = 0;
     bool is_well = true;
+    for (unsigned drawn = 0; drawn < events && is_well;) {
+        bench_request request;
+        if (!bench_source_next(&self->source, &request)) { /* a turn is over */
+            bench_source_measure(&self->source);
+            continue;
+        }
+        events_draw(self, request.item_count, &count);
+        drawn += request.item_count;
+        is_well = !request.is_question || question_send(self);
+        *units += bench_workload_counts_events(self->task->workload) ? request.item_count : 1;
+    }
     for (size_t i = 0; i < count && is_well; i++) {
         self->is_touched[self->touched[i]] = 0;
         resource_change(self, self->touched[i]);
@@ -118,15 +136,17 @@ static bool question_send(raw_redis *self)
 
 static utapi_status measure(raw_redis *self, double *ret_per_s, utapi_error *err)
 {
-    const bool is_list = self->task->workload->kind == BENCH_LIST;
-    const unsigned events = floor_group_events(self->task->workload);
+    const bench_workload *workload = self->task->workload;
+    const bool is_list = workload->kind == BENCH_LIST;
+    const unsigned events = floor_group_events(workload);
     const int64_t begin_ns = bench_now_ns();
     uint64_t count = 0;
     bench_source_measure(&self->source);
     do {
-        if (!(is_list ? question_send(self) : group_send(self, events)))
+        uint64_t units = is_list ? 1 : 0;
+        if (!(is_list ? question_send(self) : group_send(self, events, &units)))
             return utapi_fail(err, UTAPI_UNAVAILABLE, "raw Redis: %s", self->redis->errstr);
-        count += is_list ? 1 : events;
+        count += units;
     } while ((double)(bench_now_ns() - begin_ns) < self->task->seconds * 1e9 && !bench_is_interrupted());
     *ret_per_s = (double)count * 1e9 / (double)(bench_now_ns() - begin_ns);
     return UTAPI_OK;

@@ -21,7 +21,7 @@ unsigned floor_group_events(const bench_workload *workload)
 
 static double rate_of(const bench_workload *workload, const load_result *result)
 {
-    const bool counts_events = workload->kind == BENCH_INGEST || workload->kind == BENCH_TURN;
+    const bool counts_events = bench_workload_counts_events(workload);
     return (double)(counts_events ? result->events : result->requests) / result->seconds;
 }
 
@@ -31,10 +31,12 @@ static utapi_status engine_load(const floor_task *task, utapi_engine *engine, lo
                                 utapi_error *err)
 {
     bench_workload workload = *task->workload;
-    if (workload.kind == BENCH_LIST || workload.kind == BENCH_TURN) /* no end, and no answer to check */
-        workload.kind = workload.kind == BENCH_TURN ? BENCH_INGEST : BENCH_MIXED;
-    if (workload.kind == BENCH_MIXED)
+    if (workload.kind == BENCH_TURN) /* it would end */
+        workload.kind = BENCH_INGEST;
+    if (workload.kind == BENCH_LIST) { /* its answers would be checked */
+        workload.kind = BENCH_MIXED;
         workload.question_percent = 100;
+    }
     bench_source source = session_source(&workload, task->world->options->seed, task->origin_ms);
     const load_options options = {.clients = workload.clients, .duration_s = task->seconds};
     load_process *process;
@@ -159,21 +161,22 @@ static utapi_status floor_empty_storage(const floor_task *task, double *ret_per_
 enum {
     WRITES = KIND(INGEST) | KIND(TURN),
     READS = KIND(LIST),
-    REQUESTS = WRITES | READS | KIND(MIXED),
+    MIXED = KIND(MIXED),
+    REQUESTS = WRITES | READS | MIXED,
     PROCESS = 1U << BENCH_IN_PROCESS,
     HTTP = 1U << BENCH_HTTP
 };
 
 /* clang-format off */
 const bench_floor bench_floors[] = {
-    {"noop-server",   floor_noop_server,   WRITES | KIND(MIXED), FLOOR_ANY, HTTP, "utapid's own server on a storage that stores nothing"},
+    {"noop-server",   floor_noop_server,   WRITES | MIXED, FLOOR_ANY, HTTP, "utapid's own server on a storage that stores nothing"},
     {"verify-server", floor_verify_server, READS, FLOOR_ANY, HTTP, "a handler that verifies the signature and answers a fixed body of the same size"},
     {"empty-server",  floor_empty_server,  REQUESTS, FLOOR_ANY, HTTP, "a handler that does nothing"},
-    {"raw-lmdb",      floor_lmdb,          WRITES, FLOOR_LMDB, PROCESS | HTTP, "LMDB alone: the same rows in the same transactions, or the same look-ups"},
+    {"raw-lmdb",      floor_lmdb,          WRITES | MIXED, FLOOR_LMDB, PROCESS | HTTP, "LMDB alone: the same rows in the same transactions, or the same look-ups"},
     {"raw-lmdb",      floor_lmdb,          READS, FLOOR_LMDB, PROCESS, NULL},
-    {"raw-redis",     floor_redis,         WRITES, FLOOR_REDIS, PROCESS | HTTP, "Redis alone: the same totals by pipelined commands, or the keys of one interval"},
+    {"raw-redis",     floor_redis,         WRITES | MIXED, FLOOR_REDIS, PROCESS | HTTP, "Redis alone: the same totals by pipelined commands, or the keys of one interval"},
     {"raw-redis",     floor_redis,         READS, FLOOR_REDIS, PROCESS, NULL},
-    {"noop-engine",   floor_engine,        WRITES | READS, FLOOR_MEMORY, PROCESS, "the engine on a storage that stores nothing"},
+    {"noop-engine",   floor_engine,        REQUESTS, FLOOR_MEMORY, PROCESS, "the engine on a storage that stores nothing"},
     {"disk-sync",     floor_sync,          WRITES, FLOOR_LMDB | FLOOR_JOURNAL, PROCESS | HTTP, "a group's bytes appended to a file and synced"},
     {"empty-storage", floor_empty_storage, KIND(START), FLOOR_ANY, PROCESS | HTTP, "the same start on nothing"},
     {.name = NULL},

@@ -80,8 +80,8 @@ static double quantile_us(const load_result *result, double part)
 void bench_result_add(bench_result *result, const session_figures *figures)
 {
     const load_result *measured = &figures->load;
-    const bench_kind kind = result->workload->kind;
-    const uint64_t units = kind == BENCH_INGEST || kind == BENCH_TURN ? measured->events : measured->requests;
+    const bool counts_events = bench_workload_counts_events(result->workload);
+    const uint64_t units = counts_events ? measured->events : measured->requests;
     series_add(&result->figures[FIGURE_PER_S], measured->seconds > 0 ? (double)units / measured->seconds : 0);
     series_add(&result->figures[FIGURE_P50_US], quantile_us(measured, 0.5));
     series_add(&result->figures[FIGURE_P99_US], quantile_us(measured, 0.99));

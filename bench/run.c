@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CACHED_MAX = 4096, KEY_MAX = 96 };
+enum { CACHED_MAX = 4096, KEY_MAX = 128 };
 
 #define FLOOR_PART   0.5 /* of a repetition's time */
 #define DISK_SECONDS 0.5
@@ -42,10 +42,12 @@ typedef struct bench_runner {
 static void floor_key(const bench_floor *floor, const floor_task *task, unsigned repeat, char ret[KEY_MAX])
 {
     const bench_workload *workload = task->workload;
-    (void)snprintf(ret, KEY_MAX, "%s/%u/%d/%u/%u/%u/%u/%d/%u/%u/%zu%s", floor->name, repeat,
+    const bool is_start = workload->kind == BENCH_START; /* of the line's own storage */
+    (void)snprintf(ret, KEY_MAX, "%s/%u/%d/%u/%u/%u/%u/%d/%u/%u/%u/%u/%zu%s%s", floor->name, repeat,
                    (int)workload->kind, workload->clients, workload->batch, workload->buckets,
-                   workload->history, (int)workload->uuids, workload->names, workload->intervals,
-                   task->answer_bytes, workload->kind == BENCH_START ? task->backend : "");
+                   workload->history, (int)workload->uuids, workload->late_percent,
+                   workload->question_percent, workload->names, workload->intervals, task->answer_bytes,
+                   is_start ? task->backend : "", is_start ? bench_transport_names[task->transport] : "");
 }
 
 static utapi_status floor_measure(bench_runner *self, const bench_floor *floor, const floor_task *task,

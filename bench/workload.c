@@ -78,7 +78,12 @@ const char *bench_workload_unit(const bench_workload *workload)
     return units[workload->kind];
 }
 
+bool bench_workload_counts_events(const bench_workload *workload)
+{
+    return workload->kind == BENCH_INGEST || workload->kind == BENCH_TURN;
+}
+
 unsigned bench_workload_units(const bench_workload *workload)
 {
-    return workload->kind == BENCH_INGEST || workload->kind == BENCH_TURN ? workload->batch : 1;
+    return bench_workload_counts_events(workload) ? workload->batch : 1;
 }

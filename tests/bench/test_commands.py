@@ -161,6 +161,20 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.line()["floors"], [])
         self.assertNotIn("-server", run.stdout)
 
+    def test_a_floor_is_shared_only_by_lines_of_the_same_work(self):
+        small = [argument for argument in ONE_LINE if argument not in ("--transport", "process", "--no-floors", "ingest.1")]
+        run = bench(*small, "--backend", "lmdb", "--duration", "0.3", "--json", self.path("run.json"),
+                    "start.10k", "late")  # fmt: skip
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        with open(self.path("run.json"), encoding="utf-8") as file:
+            lines = json.load(file)["results"]
+        rates = {(line["workload"], line["transport"], floor["name"]): floor["per_s"]["median"]
+                 for line in lines for floor in line["floors"]}  # fmt: skip
+        for name in ("late.1", "late.10"):  # what LMDB does has nothing to do with the transport
+            self.assertEqual(rates[name, "process", "raw-lmdb"], rates[name, "http", "raw-lmdb"])
+        self.assertNotEqual(rates["late.1", "process", "raw-lmdb"], rates["late.10", "process", "raw-lmdb"])
+        self.assertNotEqual(rates["start.10k", "process", "empty-storage"], rates["start.10k", "http", "empty-storage"])
+
     def test_an_interrupted_run_leaves_no_document(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             path, data = self.path("run.json"), self.path(number.name)

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* raw_lmdb.c - tables, keys, a group's transaction, a question's look-ups.
+ *
+ * Resources have numbers: the buckets, then the accounts that those belong to, then the location and the service. */
+#include "raw_lmdb.h"
+
+#include "utapi/interval.h"
+#include "utapi/scoped.h"
+#include "utapi/snapshot.h"
+
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEAD_BYTES = 8 + 4, KEY_MAX = 80, HISTORY_KEY_BYTES = 8 + 4, UUID_KEY_BYTES = 24, TAKEN_BYTES = 4 };
+enum { OTHER_RESOURCES = 2, FILL_AT_ONCE = 20000 };
+
+#define MAP_BYTES   ((size_t)64 << 30)
+#define NOT_TOUCHED UINT32_MAX
+#define EVENT_BYTES 1000 /* of an event whose row is as short as rows are */
+
+typedef enum raw_table { RAW_RESOURCE, RAW_HISTORY, RAW_SEEN, RAW_TABLES } raw_table;
+
+struct raw_lmdb {
+    bench_source source;
+    uint32_t accounts, resources;
+    size_t row_bytes;
+    unsigned char row[UTAPI_SNAPSHOT_MAX];
+
+    MDB_env *env;
+    MDB_dbi tables[RAW_TABLES];
+    MDB_txn *reader; /* reset between questions */
+    MDB_cursor *history;
+
+    bench_item *items; /* owned; the group */
+    unsigned room, count;
+    uint32_t *since; /* owned; for each resource the first interval that the group touches; or NOT_TOUCHED */
+    uint32_t *touched; /* owned; which those are */
+    size_t touched_count;
+};
+
+UTAPI_AUTO_DEFINE(raw_lmdb, raw_lmdb_close)
+
+static utapi_status raw_status(int rc, utapi_error *err)
+{
+    return rc == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "raw LMDB: %s", mdb_strerror(rc));
+}
+
+/* ---- keys and rows ------------------------------------------------------------------------ */
+
+static void put_big_endian(unsigned char *at, unsigned bytes, uint64_t number)
+{
+    for (; bytes > 0; number >>= 8)
+        at[--bytes] = (unsigned char)number;
+}
+
+static uint32_t get_u32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* A level, and a name of the length that names have; in the order of the numbers. */
+static MDB_val resource_key(const raw_lmdb *self, uint32_t number, char buffer[KEY_MAX])
+{
+    const uint32_t buckets = self->source.workload->buckets;
+    size_t size = sizeof BENCH_LOCATION;
+    buffer[0] = (char)('2' + number - buckets - self->accounts);
+    if (number < buckets) {
+        buffer[0] = '0';
+        size = 1 + BENCH_BUCKET_SIZE;
+    } else if (number < buckets + self->accounts) {
+        buffer[0] = '1';
+        size = 1 + BENCH_ACCOUNT_SIZE;
+    }
+    memset(buffer + 1, '0', size - 1);
+    for (char *at = buffer + size; number > 0; number /= 10)
+        *--at = (char)('0' + number % 10);
+    return (MDB_val){.mv_size = size, .mv_data = buffer};
+}
+
+static MDB_val history_key(uint32_t resource, uint32_t interval, unsigned char buffer[HISTORY_KEY_BYTES])
+{
+    put_big_endian(buffer, 8, resource);
+    put_big_endian(buffer + 8, 4, interval);
+    return (MDB_val){.mv_size = HISTORY_KEY_BYTES, .mv_data = buffer};
+}
+
+static MDB_val history_row(raw_lmdb *self)
+{
+    return (MDB_val){.mv_size = self->row_bytes, .mv_data = self->row};
+}
+
+/* What stands in `resource`: number, newest interval, row. */
+static MDB_val resource_row(const raw_lmdb *self, uint32_t number, uint32_t newest,
+                            unsigned char buffer[HEAD_BYTES + UTAPI_SNAPSHOT_MAX])
+{
+    put_big_endian(buffer, 8, number);
+    put_big_endian(buffer + 8, 4, newest);
+    memcpy(buffer + HEAD_BYTES, self->row, self->row_bytes);
+    return (MDB_val){.mv_size = HEAD_BYTES + self->row_bytes, .mv_data = buffer};
+}
+
+static uint32_t interval_now(const raw_lmdb *self)
+{
+    return utapi_interval_number(utapi_interval_of(self->source.origin_ms));
+}
+
+/* The row of a bucket with a single event. */
+static void row_make(raw_lmdb *self)
+{
+    utapi_amounts totals;
+    utapi_amounts_clear(&totals);
+    utapi_amounts_set(&totals, UTAPI_STORAGE_UTILIZED, EVENT_BYTES);
+    utapi_amounts_set(&totals, UTAPI_NUMBER_OF_OBJECTS, 1);
+    utapi_amounts_set(&totals, UTAPI_INCOMING_BYTES, EVENT_BYTES);
+    utapi_amounts_set(&totals, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT, 1);
+    self->row_bytes = utapi_snapshot_encode(&totals, self->row);
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
+/* The resources, with a row in the interval of the source, and then their rows in the intervals before it. */
+static int row_append(raw_lmdb *self, MDB_txn *txn, uint64_t place)
+{
+    const uint32_t older = self->source.workload->history - 1;
+    const uint32_t now = interval_now(self);
+    if (place < self->resources) {
+        char name[KEY_MAX];
+        unsigned char bytes[HEAD_BYTES + UTAPI_SNAPSHOT_MAX];
+        MDB_val key = resource_key(self, (uint32_t)place, name);
+        MDB_val value = resource_row(self, (uint32_t)place, now, bytes);
+        return mdb_put(txn, self->tables[RAW_RESOURCE], &key, &value, MDB_APPEND);
+    }
+    unsigned char at[HISTORY_KEY_BYTES];
+    place -= self->resources;
+    MDB_val key = history_key((uint32_t)(place / older), now - older + (uint32_t)(place % older), at);
+    MDB_val value = history_row(self);
+    return mdb_put(txn, self->tables[RAW_HISTORY], &key, &value, MDB_APPEND);
+}
+
+static int raw_fill(raw_lmdb *self)
+{
+    const uint64_t rows = (uint64_t)self->resources * self->source.workload->history;
+    int rc = 0;
+    for (uint64_t place = 0; place < rows && rc == 0;) {
+        MDB_txn *txn;
+        rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+        if (rc != 0)
+            return rc;
+        for (unsigned i = 0; i < FILL_AT_ONCE && place < rows && rc == 0; i++)
+            rc = row_append(self, txn, place++);
+        if (rc == 0)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    return rc;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static int tables_open(raw_lmdb *self)
+{
+    static const char *const names[RAW_TABLES] = {"resource", "history", "seen"};
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+    if (rc != 0)
+        return rc;
+    for (unsigned i = 0; i < RAW_TABLES && rc == 0; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &self->tables[i]);
+    if (rc == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+static int env_open(raw_lmdb *self, const char *folder)
+{
+    int rc = mdb_env_create(&self->env);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(self->env, MAP_BYTES);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(self->env, RAW_TABLES);
+    if (rc == 0)
+        rc = mdb_env_open(self->env, folder, MDB_NOTLS, 0600);
+    return rc == 0 ? tables_open(self) : rc;
+}
+
+static int reader_open(raw_lmdb *self)
+{
+    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &self->reader);
+    if (rc == 0)
+        rc = mdb_cursor_open(self->reader, self->tables[RAW_HISTORY], &self->history);
+    if (rc == 0)
+        mdb_txn_reset(self->reader);
+    return rc;
+}
+
+utapi_status raw_lmdb_open(const char *folder, const bench_source *source, unsigned events, raw_lmdb **ret,
+                           utapi_error *err)
+{
+    const uint32_t buckets = source->workload->buckets;
+    UTAPI_AUTO(raw_lmdb) *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "raw LMDB");
+    self->source = *source;
+    self->room = events;
+    self->accounts = buckets < BENCH_ACCOUNTS ? buckets : BENCH_ACCOUNTS;
+    self->resources = buckets + self->accounts + OTHER_RESOURCES;
+    self->items = calloc(events, sizeof *self->items);
+    self->since = malloc(self->resources * sizeof *self->since);
+    self->touched = calloc(self->resources, sizeof *self->touched);
+    if (self->items == NULL || self->since == NULL || self->touched == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "raw LMDB");
+    for (uint32_t i = 0; i < self->resources; i++)
+        self->since[i] = NOT_TOUCHED;
+    row_make(self);
+    int rc = env_open(self, folder);
+    if (rc == 0)
+        rc = raw_fill(self);
+    if (rc == 0)
+        rc = reader_open(self);
+    if (rc != 0)
+        return raw_status(rc, err);
+    bench_source_measure(&self->source);
+    *ret = UTAPI_TAKE(self);
+    return UTAPI_OK;
+}
+
+void raw_lmdb_close(raw_lmdb *self)
+{
+    if (self == NULL)
+        return;
+    if (self->history != NULL)
+        mdb_cursor_close(self->history);
+    if (self->reader != NULL)
+        mdb_txn_abort(self->reader);
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    free(self->items);
+    free(self->since);
+    free(self->touched);
+    free(self);
+}
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+/* The row of now, which says where the others are, and those around the first interval of the range. */
+static int name_look_up(raw_lmdb *self, uint32_t number)
+{
+    char name[KEY_MAX];
+    MDB_val key = resource_key(self, number, name);
+    MDB_val value;
+    const uint32_t now = interval_now(self);
+    const uint32_t before = now - self->source.workload->intervals;
+    int rc = mdb_get(self->reader, self->tables[RAW_RESOURCE], &key, &value);
+    for (uint32_t interval = before; interval <= before + 1 && interval < now && rc == 0; interval++) {
+        unsigned char at[HISTORY_KEY_BYTES];
+        key = history_key(number, interval, at);
+        rc = mdb_cursor_get(self->history, &key, &value, MDB_SET_RANGE);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc; /* a range may begin before the first row */
+}
+
+static int question_answer(raw_lmdb *self, uint32_t first_name)
+{
+    const bench_workload *workload = self->source.workload;
+    int rc = mdb_txn_renew(self->reader);
+    if (rc == 0)
+        rc = mdb_cursor_renew(self->reader, self->history);
+    for (unsigned i = 0; i < workload->names && rc == 0; i++)
+        rc = name_look_up(self, (first_name + i) % workload->buckets);
+    mdb_txn_reset(self->reader);
+    return rc;
+}
+
+/* ---- groups ------------------------------------------------------------------------------- */
+
+static void touch(raw_lmdb *self, uint32_t number, uint32_t interval)
+{
+    if (self->since[number] == NOT_TOUCHED)
+        self->touched[self->touched_count++] = number;
+    if (interval < self->since[number])
+        self->since[number] = interval;
+}
+
+static void event_draw(raw_lmdb *self)
+{
+    const uint32_t buckets = self->source.workload->buckets;
+    bench_item *item = &self->items[self->count++];
+    bench_source_item(&self->source, item);
+    const uint32_t interval = utapi_interval_number(utapi_interval_of(item->time_ms));
+    touch(self, item->bucket, interval);
+    touch(self, buckets + bench_account_of(item->bucket), interval);
+    for (uint32_t i = self->resources - OTHER_RESOURCES; i < self->resources; i++)
+        touch(self, i, interval);
+}
+
+utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests, unsigned *ret_events, utapi_error *err)
+{
+    const bool has_events = self->source.workload->kind != BENCH_LIST;
+    unsigned requests = 0;
+    int rc = 0;
+    if (self->source.items_left == 0) /* the next turn */
+        bench_source_measure(&self->source);
+    while (rc == 0 && (has_events ? self->count + self->source.batch : requests + 1) <= self->room) {
+        bench_request request;
+        if (!bench_source_next(&self->source, &request))
+            break;
+        requests++;
+        if (request.is_question)
+            rc = question_answer(self, request.first_name);
+        for (unsigned i = 0; i < request.item_count; i++)
+            event_draw(self);
+    }
+    *ret_requests = requests;
+    *ret_events = self->count;
+    return raw_status(rc, err);
+}
+
+/* ---- storing ------------------------------------------------------------------------------ */
+
+/* Writes the rows of history anew from an interval on. */
+static int late_write(raw_lmdb *self, MDB_cursor *history, uint32_t number, uint32_t since)
+{
+    unsigned char at[HISTORY_KEY_BYTES];
+    MDB_val key = history_key(number, since, at);
+    MDB_val value;
+    int rc = mdb_cursor_get(history, &key, &value, MDB_SET_RANGE);
+    while (rc == 0 && memcmp(key.mv_data, at, 8) == 0) {
+        value = history_row(self);
+        rc = mdb_cursor_put(history, &key, &value, MDB_CURRENT);
+        if (rc == 0)
+            rc = mdb_cursor_get(history, &key, &value, MDB_NEXT);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int resource_write(raw_lmdb *self, MDB_cursor *resource, MDB_cursor *history, uint32_t number)
+{
+    char name[KEY_MAX];
+    unsigned char bytes[HEAD_BYTES + UTAPI_SNAPSHOT_MAX];
+    const uint32_t now = interval_now(self);
+    MDB_val key = resource_key(self, number, name);
+    MDB_val value;
+    int rc = mdb_cursor_get(resource, &key, &value, MDB_SET_KEY);
+    if (rc != 0)
+        return rc;
+    const uint32_t newest = get_u32((const unsigned char *)value.mv_data + 8);
+    if (newest != now) {
+        unsigned char at[HISTORY_KEY_BYTES];
+        MDB_val old_key = history_key(number, newest, at);
+        MDB_val old = history_row(self);
+        rc = mdb_cursor_put(history, &old_key, &old, 0);
+    }
+    if (rc == 0 && self->since[number] < now)
+        rc = late_write(self, history, number, self->since[number]);
+    value = resource_row(self, number, now, bytes);
+    return rc == 0 ? mdb_cursor_put(resource, &key, &value, MDB_CURRENT) : rc;
+}
+
+static int uuid_write(const bench_item *item, MDB_cursor *seen)
+{
+    unsigned char bytes[UUID_KEY_BYTES];
+    unsigned char taken[TAKEN_BYTES] = {0};
+    put_big_endian(bytes, 8, (uint64_t)item->time_ms);
+    put_big_endian(bytes + 8, 8, item->uuid[0]);
+    put_big_endian(bytes + 16, 8, item->uuid[1]);
+    MDB_val key = {.mv_size = sizeof bytes, .mv_data = bytes};
+    MDB_val value = {.mv_size = sizeof taken, .mv_data = taken};
+    const int rc = mdb_cursor_put(seen, &key, &value, MDB_NOOVERWRITE);
+    return rc == MDB_KEYEXIST ? 0 : rc;
+}
+
+static int number_order(const void *left, const void *right)
+{
+    const uint32_t a = *(const uint32_t *)left;
+    const uint32_t b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+static int uuid_order(const void *left, const void *right)
+{
+    const bench_item *a = left;
+    const bench_item *b = right;
+    if (a->time_ms != b->time_ms)
+        return a->time_ms < b->time_ms ? -1 : 1;
+    return (a->uuid[0] > b->uuid[0]) - (a->uuid[0] < b->uuid[0]);
+}
+
+static int group_write(raw_lmdb *self, MDB_txn *txn)
+{
+    MDB_cursor *cursors[RAW_TABLES]; /* the transaction frees them */
+    int rc = 0;
+    for (unsigned i = 0; i < RAW_TABLES && rc == 0; i++)
+        rc = mdb_cursor_open(txn, self->tables[i], &cursors[i]);
+    if (self->source.workload->uuids) {
+        qsort(self->items, self->count, sizeof *self->items, uuid_order);
+        for (unsigned i = 0; i < self->count && rc == 0; i++)
+            rc = uuid_write(&self->items[i], cursors[RAW_SEEN]);
+    }
+    qsort(self->touched, self->touched_count, sizeof *self->touched, number_order);
+    for (size_t i = 0; i < self->touched_count && rc == 0; i++)
+        rc = resource_write(self, cursors[RAW_RESOURCE], cursors[RAW_HISTORY], self->touched[i]);
+    return rc;
+}
+
+utapi_status raw_lmdb_store(raw_lmdb *self, utapi_error *err)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+    if (rc != 0)
+        return raw_status(rc, err);
+    rc = group_write(self, txn);
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    for (size_t i = 0; i < self->touched_count; i++)
+        self->since[self->touched[i]] = NOT_TOUCHED;
+    self->touched_count = 0;
+    self->count = 0;
+    return raw_status(rc, err);
+}
