@@ -27,11 +27,13 @@ typedef struct bench_workload {
     unsigned buckets;          /* that are known before it begins, and that it takes from */
     unsigned history;          /* intervals in which each of them has a row by then */
     bool uuids;                /* whether events bring one */
+    unsigned known_uuids;      /* of the last day, that the storage remembers before it begins; LMDB alone */
     unsigned late_percent;     /* of the events: up to a day late */
     unsigned question_percent; /* of the requests of a mixed workload */
     unsigned names;            /* resources in one question */
     unsigned intervals;        /* in the range of a question */
     bool is_short;             /* part of --short */
+    bool is_huge;              /* it needs minutes and much room, so it runs only if it is named in full */
     const char *help;
 } bench_workload;
 

@@ -8,14 +8,16 @@
 #include "utapi/scoped.h"
 #include "utapi/snapshot.h"
 
+#include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { HEAD_BYTES = 8 + 4, KEY_MAX = 80, HISTORY_KEY_BYTES = 8 + 4, UUID_KEY_BYTES = 24, TAKEN_BYTES = 4 };
-enum { OTHER_RESOURCES = 2, FILL_AT_ONCE = 20000 };
+enum { OTHER_RESOURCES = 2, FILL_AT_ONCE = 20000, UUIDS_AT_ONCE = 1000000 };
 
 #define MAP_BYTES   ((size_t)64 << 30)
+#define DAY_MS      INT64_C(86400000)
 #define NOT_TOUCHED UINT32_MAX
 #define EVENT_BYTES 1000 /* of an event whose row is as short as rows are */
 
@@ -174,16 +176,15 @@ static int tables_open(raw_lmdb *self)
     return rc;
 }
 
-static int env_open(raw_lmdb *self, const char *folder)
+/* *ret is to be closed on failure too, unless it is NULL. */
+static int env_open(const char *folder, unsigned flags, MDB_env **ret)
 {
-    int rc = mdb_env_create(&self->env);
+    int rc = mdb_env_create(ret);
     if (rc == 0)
-        rc = mdb_env_set_mapsize(self->env, MAP_BYTES);
+        rc = mdb_env_set_mapsize(*ret, MAP_BYTES);
     if (rc == 0)
-        rc = mdb_env_set_maxdbs(self->env, RAW_TABLES);
-    if (rc == 0)
-        rc = mdb_env_open(self->env, folder, MDB_NOTLS, 0600);
-    return rc == 0 ? tables_open(self) : rc;
+        rc = mdb_env_set_maxdbs(*ret, RAW_TABLES);
+    return rc == 0 ? mdb_env_open(*ret, folder, flags, 0600) : rc;
 }
 
 static int reader_open(raw_lmdb *self)
@@ -215,7 +216,9 @@ utapi_status raw_lmdb_open(const char *folder, const bench_source *source, unsig
     for (uint32_t i = 0; i < self->resources; i++)
         self->since[i] = NOT_TOUCHED;
     row_make(self);
-    int rc = env_open(self, folder);
+    int rc = env_open(folder, MDB_NOTLS, &self->env);
+    if (rc == 0)
+        rc = tables_open(self);
     if (rc == 0)
         rc = raw_fill(self);
     if (rc == 0)
@@ -420,5 +423,61 @@ utapi_status raw_lmdb_store(raw_lmdb *self, utapi_error *err)
         self->since[self->touched[i]] = NOT_TOUCHED;
     self->touched_count = 0;
     self->count = 0;
+    return raw_status(rc, err);
+}
+
+/* ---- a storage of the meter's ------------------------------------------------------------- */
+
+/* Appends the uuids from one place on. */
+static int uuids_append(MDB_txn *txn, MDB_dbi seen, unsigned from, unsigned end, double ms_each,
+                        int64_t begin_ms)
+{
+    unsigned char bytes[UUID_KEY_BYTES];
+    unsigned char taken[TAKEN_BYTES];
+    int rc = 0;
+    for (unsigned i = from; i < end && rc == 0; i++) {
+        const int64_t time_ms = begin_ms + (int64_t)(i * ms_each);
+        put_big_endian(bytes, 8, (uint64_t)time_ms);
+        put_big_endian(bytes + 8, 8, i);
+        put_big_endian(bytes + 16, 8, 0);
+        put_big_endian(taken, sizeof taken, utapi_interval_number(utapi_interval_of(time_ms)));
+        MDB_val key = {.mv_size = sizeof bytes, .mv_data = bytes};
+        MDB_val value = {.mv_size = sizeof taken, .mv_data = taken};
+        rc = mdb_put(txn, seen, &key, &value, MDB_APPEND);
+    }
+    return rc;
+}
+
+static int uuids_add(MDB_env *env, unsigned count, int64_t end_ms)
+{
+    MDB_dbi seen;
+    int rc = 0;
+    for (unsigned from = 0; from < count && rc == 0; from += UUIDS_AT_ONCE) {
+        const unsigned end = count - from > UUIDS_AT_ONCE ? from + UUIDS_AT_ONCE : count;
+        MDB_txn *txn;
+        rc = mdb_txn_begin(env, NULL, 0, &txn);
+        if (rc != 0)
+            return rc;
+        rc = bench_is_interrupted() ? EINTR : mdb_dbi_open(txn, "seen", 0, &seen);
+        if (rc == 0)
+            rc = uuids_append(txn, seen, from, end, (double)DAY_MS / count, end_ms - DAY_MS);
+        if (rc == 0)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    return rc;
+}
+
+utapi_status raw_lmdb_add_uuids(const char *folder, unsigned count, int64_t end_ms, utapi_error *err)
+{
+    MDB_env *env = NULL;
+    int rc = env_open(folder, MDB_NOTLS | MDB_NOSYNC, &env);
+    if (rc == 0)
+        rc = uuids_add(env, count, end_ms);
+    if (rc == 0)
+        rc = mdb_env_sync(env, 1);
+    if (env != NULL)
+        mdb_env_close(env);
     return raw_status(rc, err);
 }

@@ -40,4 +40,15 @@ UTAPI_MUST_USE utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests
 /** Stores the group that was drawn, in one durable transaction. UTAPI_UNAVAILABLE: what LMDB says; nothing is stored. */
 UTAPI_MUST_USE utapi_status raw_lmdb_store(raw_lmdb *self, utapi_error *err);
 
+/**
+ * Adds uuids to a storage of the meter's that nobody has open: as many as it says, of events of one day, each taken when
+ * it happened.
+ *
+ * @param folder  of the storage
+ * @param end_ms  when that day ends; before the times of all uuids that the storage knows
+ * @return UTAPI_UNAVAILABLE: what LMDB says, or it was interrupted; some of them may be stored
+ */
+UTAPI_MUST_USE utapi_status raw_lmdb_add_uuids(const char *folder, unsigned count, int64_t end_ms,
+                                               utapi_error *err);
+
 #endif

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CACHED_MAX = 4096, KEY_MAX = 128 };
+enum { CACHED_MAX = 4096, KEY_MAX = 128, SCALED_MAX = 2000000000 };
 
 #define FLOOR_PART   0.5 /* of a repetition's time */
 #define DISK_SECONDS 0.5
@@ -164,13 +164,13 @@ static bool is_chosen(const bench_options *options, const bench_workload *worklo
     for (unsigned i = 0; i < options->word_count; i++)
         if (bench_workload_is(workload, options->words[i]))
             return true;
-    return options->word_count == 0 && (workload->is_short || !options->is_short);
+    return options->word_count == 0 && !workload->is_huge && (workload->is_short || !options->is_short);
 }
 
 static unsigned scaled(unsigned number, double scale)
 {
     const double product = (double)number * scale;
-    return number <= 1 || product < 1 ? 1 : (unsigned)product;
+    return number <= 1 || product < 1 ? 1 : product > SCALED_MAX ? SCALED_MAX : (unsigned)product;
 }
 
 /* The rows of the table that are chosen, smaller by the scale. Owned; ends with a row without a name. */
@@ -188,6 +188,8 @@ static bench_workload *workloads_choose(const bench_options *options)
         *workload = bench_workloads[i];
         workload->buckets = scaled(workload->buckets, options->scale);
         workload->history = scaled(workload->history, options->scale);
+        if (workload->known_uuids > 0)
+            workload->known_uuids = scaled(workload->known_uuids, options->scale);
         if (workload->intervals > 0)
             workload->intervals = scaled(workload->intervals, options->scale);
     }
@@ -197,6 +199,8 @@ static bench_workload *workloads_choose(const bench_options *options)
 /* Whether there is something to measure. */
 static bool makes_sense(const bench_runner *self, const bench_workload *workload, const char *backend)
 {
+    if (workload->known_uuids > 0 && strstr(backend, "lmdb") == NULL)
+        return false;
     return workload->kind != BENCH_START || (self->options->url == NULL && strstr(backend, "memory") == NULL);
 }
 

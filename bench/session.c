@@ -5,6 +5,7 @@
 #include "http_health.h"
 #include "load_http.h"
 #include "load_process.h"
+#include "raw_lmdb.h"
 #include "session_storage.h"
 #include "utapi/scoped.h"
 
@@ -27,6 +28,7 @@ UTAPI_AUTO_DEFINE(bench_session, session_close)
 bool session_serves(const bench_workload *workload, const bench_workload *other)
 {
     return workload->buckets == other->buckets && workload->history == other->history &&
+           workload->known_uuids == other->known_uuids &&
            (workload->kind == BENCH_TURN) == (other->kind == BENCH_TURN) &&
            (workload->kind == BENCH_LIST) == (other->kind == BENCH_LIST);
 }
@@ -160,6 +162,17 @@ static utapi_status fill(bench_session *self, const bench_workload *workload, ut
     return status;
 }
 
+/* Uuids by the hundred million, which the engine would take a quarter of an hour for. */
+static utapi_status fill_uuids(bench_session *self, const bench_workload *workload, utapi_error *err)
+{
+    if (workload->known_uuids == 0)
+        return UTAPI_OK;
+    session_storage_stop(&self->storage);
+    const utapi_status status =
+        raw_lmdb_add_uuids(self->storage.data, workload->known_uuids, self->source.origin_ms, err);
+    return status == UTAPI_OK ? session_storage_start(&self->storage, err) : status;
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 utapi_status session_open(const bench_world *world, const char *backend, bench_transport transport,
@@ -182,6 +195,8 @@ utapi_status session_open(const bench_world *world, const char *backend, bench_t
     utapi_status status = session_storage_open(&self->storage, world, backend, transport, err);
     if (status == UTAPI_OK)
         status = fill(self, workload, err);
+    if (status == UTAPI_OK)
+        status = fill_uuids(self, workload, err);
     if (status == UTAPI_OK)
         *ret = UTAPI_TAKE(self);
     return status;

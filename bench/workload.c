@@ -50,6 +50,7 @@ const bench_workload bench_workloads[] = {
 
     {"turn.10k", BENCH_TURN, BATCH(1000, 10 * K), .uuids = true, .help = "the first touch of each of 10,000 buckets in a new interval"},
     {"start.10k", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .is_short = true, .help = "start-up with 10,000 buckets"},
+    {"start.10g", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .known_uuids = 265 * M, .is_huge = true, .help = "start-up with 10 GB: uuids of a day at 3,000 events a second"},
 
     {"million.64",   BENCH_INGEST, .clients = 64, .batch = 1, .buckets = M, .history = 1, .uuids = true, .help = "single events, 64 clients, a million buckets"},
     {"million.1000", BENCH_INGEST, BATCH(1000, M), .uuids = true, .help = "requests of 1,000 events, a million buckets"},
@@ -65,7 +66,7 @@ bool bench_workload_is(const bench_workload *workload, const char *word)
 {
     const size_t size = strlen(word);
     return strncmp(workload->name, word, size) == 0 &&
-           (workload->name[size] == '\0' || workload->name[size] == '.');
+           (workload->name[size] == '\0' || (workload->name[size] == '.' && !workload->is_huge));
 }
 
 const char *bench_workload_unit(const bench_workload *workload)

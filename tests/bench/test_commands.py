@@ -175,6 +175,14 @@ class Commands(unittest.TestCase):
         self.assertNotEqual(rates["late.1", "process", "raw-lmdb"], rates["late.10", "process", "raw-lmdb"])
         self.assertNotEqual(rates["start.10k", "process", "empty-storage"], rates["start.10k", "http", "empty-storage"])
 
+    def test_what_takes_minutes_runs_only_if_it_is_named_in_full(self):
+        small = [*ONE_LINE[:-1], "--backend", "lmdb"]
+        for words, expected in ((["start"], {"start.10k", "start.1m"}), (["start.10g"], {"start.10g"})):
+            run = bench(*small, "--scale", "0.00001", "--json", self.path("run.json"), *words)
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            with open(self.path("run.json"), encoding="utf-8") as file:
+                self.assertEqual({line["workload"] for line in json.load(file)["results"]}, expected)
+
     def test_an_interrupted_run_leaves_no_document(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             path, data = self.path("run.json"), self.path(number.name)

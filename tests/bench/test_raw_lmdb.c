@@ -22,6 +22,8 @@
 #define METER      "/meter"
 #define TABLES_MAX 8
 
+#define UUID_OF_NOTHING "00000000-0000-0000-0000-000000000000"
+
 enum { DAY = 96, GROUPS = 3, PATH_BYTES = 272 };
 
 /* A turn is one group. */
@@ -103,16 +105,24 @@ static void meter_fill(utapi_engine *engine, const bench_source *source)
     meter_feed(engine, &filling);
 }
 
-static void meter_run(const char *folder, bench_source source)
+static utapi_backend *meter_storage(const char *folder)
 {
     utapi_error err;
     utapi_error_clear(&err);
     utapi_backend *backend;
-    utapi_engine *engine;
     char path[PATH_BYTES];
     path_in(folder, METER, path);
     const utapi_backend_options options = {.location = path, .dedup_window_ms = WINDOW_MS};
     CHECK_OK(utapi_backend_open(utapi_registry_find("lmdb"), &options, &backend, &err), &err);
+    return backend;
+}
+
+static void meter_run(const char *folder, bench_source source)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    utapi_engine *engine;
+    utapi_backend *backend = meter_storage(folder);
     CHECK_OK(utapi_engine_new(backend, &utapi_engine_defaults, &engine, &err), &err);
     meter_fill(engine, &source);
     if (source.workload->kind == BENCH_TURN) {
@@ -229,10 +239,39 @@ static void raw_lmdb_holds_the_rows_of_the_meter(void **state)
     }
 }
 
+/* An event of its own, with the first of them, is counted no more. */
+static void uuids_that_are_added_are_known_to_the_meter(void **state)
+{
+    (void)state;
+    enum { UUIDS = 1000 };
+    char folder[256], path[PATH_BYTES];
+    utapi_error err;
+    utapi_error_clear(&err);
+    utapi_stats stats;
+    utapi_applied applied;
+    const int64_t end_ms = source_of(&workloads[0]).origin_ms;
+    const utapi_entry again = {.time_ms = end_ms - WINDOW_MS,
+                               .uuid_time_ms = end_ms - WINDOW_MS,
+                               .uuid = {UUID_OF_NOTHING, sizeof UUID_OF_NOTHING - 1}};
+    const utapi_batch batch = {.entries = &again, .count = 1, .now_ms = end_ms, .taken_ms = end_ms};
+    support_folder_make(folder);
+    utapi_backend_close(meter_storage(folder));
+    path_in(folder, METER, path);
+    CHECK_OK(raw_lmdb_add_uuids(path, UUIDS, end_ms, &err), &err);
+    utapi_backend *backend = meter_storage(folder);
+    CHECK_OK(utapi_backend_stats(backend, &stats, &err), &err);
+    assert_int_equal(stats.uuids, UUIDS);
+    CHECK_OK(utapi_backend_apply(backend, &batch, &applied, &err), &err);
+    assert_int_equal(applied.repeated, 1);
+    utapi_backend_close(backend);
+    support_folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_lmdb_holds_the_rows_of_the_meter),
+        cmocka_unit_test(uuids_that_are_added_are_known_to_the_meter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
