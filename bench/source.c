@@ -24,10 +24,11 @@ uint64_t bench_random_below(uint64_t *random, uint64_t below)
     return mix(*random) % below;
 }
 
-/* Time passes, as it does for servers: what a storage keeps by an event's own time comes mostly in order. */
+/* Time passes, as it does for servers, from one repetition to the next too: what a storage keeps by an event's own time
+ * comes mostly in order. */
 static void item_begin(bench_source *source, bench_item *ret)
 {
-    const uint64_t passed_ms = (source->serial - source->first) / EVENTS_A_MS % UTAPI_INTERVAL_MS;
+    const uint64_t passed_ms = source->serial / EVENTS_A_MS % UTAPI_INTERVAL_MS;
     *ret = (bench_item){.size_bytes = SIZE_LEAST + (uint32_t)bench_random_below(&source->random, SIZES),
                         .time_ms = source->origin_ms + (int64_t)passed_ms};
     if (source->workload->uuids) {

@@ -46,6 +46,20 @@ static void a_seed_gives_the_same_events_again(void **state)
     assert_int_equal(differences, 100);
 }
 
+static void time_passes_from_one_repetition_to_the_next(void **state)
+{
+    (void)state;
+    bench_source source = source_of(&some, 1);
+    bench_item item;
+    bench_source_measure(&source);
+    for (unsigned i = 0; i < 100; i++)
+        bench_source_item(&source, &item);
+    const int64_t last_ms = item.time_ms;
+    bench_source_measure(&source);
+    bench_source_item(&source, &item);
+    assert_true(item.time_ms > last_ms);
+}
+
 static void a_turn_touches_each_bucket_once(void **state)
 {
     (void)state;
@@ -136,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_seed_gives_the_same_events_again),
+        cmocka_unit_test(time_passes_from_one_repetition_to_the_next),
         cmocka_unit_test(a_turn_touches_each_bucket_once),
         cmocka_unit_test(a_filling_has_a_row_for_each_bucket_and_interval_in_the_order_of_time),
         cmocka_unit_test(a_request_s_text_is_whole_json_of_the_length_that_it_says),
