@@ -61,6 +61,8 @@ static const struct option_row {
     {"repeat", COUNT, MEMBER(repeat), 1, BENCH_REPEATS_MAX, "N", "repetitions of each line (3)"},
     {"duration", NUMBER, MEMBER(duration_s), 0.01, 86400, "S", "seconds of each repetition (2)"},
     {"rate", NUMBER, MEMBER(rate), 0, 1e9, "N", "open loop: so many requests a second; 0: closed loop (0)"},
+    {"load", NUMBER, MEMBER(load), 0, 1000, "N",
+     "open loop: so many percent of the rate that a closed loop has just reached; 0: closed loop (0)"},
     {"scale", NUMBER, MEMBER(scale), 1e-6, 1000, "X", "factor of the numbers of buckets and intervals (1)"},
     {"seed", COUNT, MEMBER(seed), 0, 1e15, "N", "what events are drawn by (1)"},
     {"no-floors", CLEARS, MEMBER(floors), 0, 0, NULL, "measure no floors"},
@@ -280,8 +282,12 @@ static int run_main(int argc, char **argv)
         return 2;
     if (options.url != NULL && !url_is_usable(&options))
         return 2;
+    if (options.load > 0 && options.rate > 0) {
+        fprintf(stderr, "utapi-bench: --load: it is the rate: leave out --rate\n");
+        return 2;
+    }
     /* A floor goes as fast as it can on this machine: a rate that was set, or another machine's, is no part of it. */
-    if (options.rate > 0 || options.url != NULL)
+    if (options.rate > 0 || options.load > 0 || options.url != NULL)
         options.floors = false;
     catch_signals();
     raise_file_limit();

@@ -72,6 +72,7 @@ typedef struct bench_options {
     unsigned repeat;
     double duration_s; /* of each repetition */
     double rate;       /* requests a second, open loop; 0: closed */
+    double load;       /* percent of the closed loop's rate, open loop; 0: closed, or as rate says */
     double scale;      /* of the numbers of buckets and intervals */
     uint64_t seed;
     bool floors;

@@ -142,7 +142,7 @@ static void tell_failed(const json_t *results, FILE *out, compare_counts *counts
 /* What a run was asked for: with other settings, other figures are no news. */
 static void tell_settings(const json_t *before, const json_t *after, FILE *out, compare_counts *counts)
 {
-    static const char *const settings[] = {"duration_s", "rate", "scale", "seed", "repeat"};
+    static const char *const settings[] = {"duration_s", "rate", "load", "scale", "seed", "repeat"};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const double first = json_number_value(json_object_get(before, settings[i]));
         const double second = json_number_value(json_object_get(after, settings[i]));

@@ -35,8 +35,8 @@ void report_head(FILE *out, const bench_options *options, const bench_machine *m
                   disk->syncs_per_s, disk->p50_us, disk->p99_us);
     (void)fprintf(out, "%u repetition%s of %g s, %s loop, seed %llu; medians, the rate's spread%s\n\n",
                   options->repeat, options->repeat == 1 ? "" : "s", options->duration_s,
-                  options->rate > 0 ? "open" : "closed", (unsigned long long)options->seed,
-                  options->floors ? ", its ratio to each floor" : "");
+                  options->rate > 0 || options->load > 0 ? "open" : "closed",
+                  (unsigned long long)options->seed, options->floors ? ", its ratio to each floor" : "");
     (void)fprintf(out, "%-16s %-14s %-7s %9s %6s %-9s %11s %11s %11s %11s  %s\n", "workload", "storage", "by",
                   "a second", "+-", "", "p50", "p99", "p99.9", "max", options->floors ? "of floor" : "");
     (void)fflush(out);
@@ -65,7 +65,7 @@ static void print_notes(FILE *out, const bench_result *result)
         (void)fprintf(out, "    server: %.1f MiB in memory, %.1f MiB of it its own\n",
                       (double)result->memory_bytes / MIB, (double)result->anonymous_bytes / MIB);
     if (result->unsent > 0)
-        (void)fprintf(out, "    %llu requests were due and never sent: the rate is too high\n",
+        (void)fprintf(out, "    %llu requests were due, and not sent when the time was over\n",
                       (unsigned long long)result->unsent);
     if (result->failed > 0)
         (void)fprintf(out, "    %llu requests FAILED; the first: %s\n", (unsigned long long)result->failed,
@@ -100,12 +100,10 @@ void report_missing(FILE *out, const bench_workload *workload, const char *backe
 }
 
 void report_senseless(FILE *out, const bench_workload *workload, const char *backend,
-                      bench_transport transport)
+                      bench_transport transport, const char *reason)
 {
-    (void)fprintf(
-        out,
-        "%-16s %-14s %-7s skipped: a start needs a server of our own, on a storage that keeps what it has\n",
-        workload->name, backend, bench_transport_names[transport]);
+    (void)fprintf(out, "%-16s %-14s %-7s skipped: %s\n", workload->name, backend,
+                  bench_transport_names[transport], reason);
     (void)fflush(out);
 }
 

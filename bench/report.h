@@ -20,9 +20,9 @@ void report_line(FILE *out, const bench_result *result);
 void report_missing(FILE *out, const bench_workload *workload, const char *backend, bench_transport transport,
                     const utapi_error *err);
 
-/** A workload that has no meaning on a storage: a start where nothing is kept, or of a server that is not ours. */
+/** A workload that has no meaning on a storage, or with the options. @param reason  a sentence without a full stop */
 void report_senseless(FILE *out, const bench_workload *workload, const char *backend,
-                      bench_transport transport);
+                      bench_transport transport, const char *reason);
 
 /** A storage that cannot be measured by a transport, which nobody asked for. */
 void report_skipped(FILE *out, const char *backend, bench_transport transport);

@@ -109,13 +109,13 @@ json_t *bench_document_new(const bench_options *options, const bench_machine *ma
     if (gmtime_r(&now, &parts) != NULL)
         (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return json_pack(
-        "{s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:{s:s, s:I, s:I, s:s, s:s, s:s}, s:{s:f, s:f, s:f}, s:[]}",
+        "{s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:{s:s, s:I, s:I, s:s, s:s, s:s}, s:{s:f, s:f, s:f}, s:[]}",
         "format", DOCUMENT_FORMAT, "when", when, "seed", (json_int_t)options->seed, "repeat",
-        (int)options->repeat, "duration_s", options->duration_s, "rate", options->rate, "scale",
-        options->scale, "machine", "cpu", machine->cpu, "cores", (json_int_t)machine->cores, "memory_bytes",
-        (json_int_t)machine->memory_bytes, "kernel", machine->kernel, "file_system", machine->file_system,
-        "versions", machine->versions, "disk", "syncs_per_s", disk->syncs_per_s, "p50_us", disk->p50_us,
-        "p99_us", disk->p99_us, "results");
+        (int)options->repeat, "duration_s", options->duration_s, "rate", options->rate, "load", options->load,
+        "scale", options->scale, "machine", "cpu", machine->cpu, "cores", (json_int_t)machine->cores,
+        "memory_bytes", (json_int_t)machine->memory_bytes, "kernel", machine->kernel, "file_system",
+        machine->file_system, "versions", machine->versions, "disk", "syncs_per_s", disk->syncs_per_s,
+        "p50_us", disk->p50_us, "p99_us", disk->p99_us, "results");
 }
 
 static json_t *series_json(const bench_series *series)

@@ -196,12 +196,18 @@ static bench_workload *workloads_choose(const bench_options *options)
     return chosen;
 }
 
-/* Whether there is something to measure. */
-static bool makes_sense(const bench_runner *self, const bench_workload *workload, const char *backend)
+/* Why there is nothing to measure; NULL: there is. */
+static const char *why_senseless(const bench_runner *self, const bench_workload *workload,
+                                 const char *backend)
 {
+    const bool is_start = workload->kind == BENCH_START;
+    if (is_start && (self->options->url != NULL || strstr(backend, "memory") != NULL))
+        return "a start needs a server of our own, on a storage that keeps what it has";
     if (workload->known_uuids > 0 && strstr(backend, "lmdb") == NULL)
-        return false;
-    return workload->kind != BENCH_START || (self->options->url == NULL && strstr(backend, "memory") == NULL);
+        return "it is for lmdb alone";
+    if (self->options->load > 0 && (is_start || workload->kind == BENCH_TURN))
+        return "it has no rate that a load could be a part of";
+    return NULL;
 }
 
 static void storage_run(bench_runner *self, const bench_workload *workloads, const char *backend,
@@ -217,11 +223,12 @@ static void storage_run(bench_runner *self, const bench_workload *workloads, con
             break; /* no other workload would fare better */
         if (bench_is_interrupted())
             break;
-        if (makes_sense(self, workload, backend)) {
+        const char *reason = why_senseless(self, workload, backend);
+        if (reason == NULL) {
             self->tried++;
             status = line_run(self, workload, backend, transport);
         } else if (self->options->word_count > 0) {
-            report_senseless(self->report, workload, backend, transport);
+            report_senseless(self->report, workload, backend, transport, reason);
         }
     }
     session_close(self->session);

@@ -232,16 +232,46 @@ static utapi_status measure_start(bench_session *self, session_figures *ret, uta
     return UTAPI_OK;
 }
 
+/* What a closed loop reaches, in requests a second. */
+static utapi_status measure_closed(bench_session *self, const bench_workload *workload, double *ret,
+                                   utapi_error *err)
+{
+    UTAPI_AUTO_FREE session_figures *figures = calloc(1, sizeof *figures);
+    if (figures == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "figures");
+    const load_options options = {.clients = workload->clients,
+                                  .duration_s = self->world->options->duration_s};
+    utapi_status status = run_load(self, workload, &options, figures, err);
+    if (status == UTAPI_OK)
+        status = fail_if_refused(&figures->load, "the closed loop", err);
+    if (status == UTAPI_OK)
+        status = wait_for_journal(self, err);
+    if (status == UTAPI_OK && figures->load.requests == 0)
+        status =
+            utapi_fail(err, UTAPI_UNAVAILABLE, "no request was answered within %g s", options.duration_s);
+    if (status == UTAPI_OK)
+        *ret = (double)figures->load.requests / figures->load.seconds;
+    return status;
+}
+
 utapi_status session_measure(bench_session *self, const bench_workload *workload, session_figures *ret,
                              utapi_error *err)
 {
     const bench_options *asked = self->world->options;
-    const load_options options = {.clients = workload->clients,
-                                  .rate = asked->rate,
-                                  .duration_s = workload->kind == BENCH_TURN ? 0 : asked->duration_s};
+    load_options options = {.clients = workload->clients,
+                            .rate = asked->rate,
+                            .duration_s = workload->kind == BENCH_TURN ? 0 : asked->duration_s};
     *ret = (session_figures){.answer_bytes = 0};
     self->source.workload = workload;
     bench_source_measure(&self->source);
+    if (asked->load > 0) {
+        double closed_per_s = 0;
+        const utapi_status status = measure_closed(self, workload, &closed_per_s, err);
+        if (status != UTAPI_OK)
+            return status;
+        options.rate = closed_per_s * asked->load / 100;
+        bench_source_measure(&self->source);
+    }
     const int64_t begin_ns = bench_now_ns();
     utapi_status status = workload->kind == BENCH_START ? measure_start(self, ret, err)
                                                         : run_load(self, workload, &options, ret, err);

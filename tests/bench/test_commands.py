@@ -57,6 +57,7 @@ class Commands(unittest.TestCase):
             (["--backend", "lmdb,memory,lmdb"], "each storage once"),
             (["--repeat", "2.7"], "a whole number"),
             (["--seed", "1.5"], "a whole number"),
+            (["--load", "50", "--rate", "100"], "leave out --rate"),
             (["--url", "http://localhost:8100"], "IPv4"),
             (["--url", "http://127.0.0.1"], "IPv4"),
             (["--url", "http://127.0.0.1:+80"], "IPv4"),
@@ -174,6 +175,21 @@ class Commands(unittest.TestCase):
             self.assertEqual(rates[name, "process", "raw-lmdb"], rates[name, "http", "raw-lmdb"])
         self.assertNotEqual(rates["late.1", "process", "raw-lmdb"], rates["late.10", "process", "raw-lmdb"])
         self.assertNotEqual(rates["start.10k", "process", "empty-storage"], rates["start.10k", "http", "empty-storage"])
+
+    def test_a_load_is_a_part_of_what_the_closed_loop_reaches(self):
+        due = []
+        for load in ("100", "1"):  # that this makes a difference no machine is too busy for
+            run = bench(*ONE_LINE[:-1], "--load", load, "--json", self.path("run.json"), "list.15min")
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            self.assertIn(" open loop, ", run.stdout)
+            self.assertEqual(self.line()["floors"], [])
+            due.append(self.line()["requests"] + self.line()["unsent"])
+        self.assertGreater(due[0], due[1])
+
+    def test_a_load_has_no_meaning_for_a_start_or_a_turn(self):
+        run = bench(*ONE_LINE[:-1], "--backend", "lmdb", "--load", "50", "start.10k", "turn.10k")
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual(run.stdout.count("skipped: it has no rate that a load could be a part of"), 2)
 
     def test_what_takes_minutes_runs_only_if_it_is_named_in_full(self):
         small = [*ONE_LINE[:-1], "--backend", "lmdb"]
