@@ -7,6 +7,11 @@ void utapi_usage_clear(utapi_usage *usage)
     *usage = (utapi_usage){.flows.present = 0};
 }
 
+static uint64_t present_in(const utapi_amounts *row)
+{
+    return row != NULL ? row->present : 0;
+}
+
 static int64_t total_of(const utapi_amounts *row, unsigned metric)
 {
     return row != NULL ? utapi_amounts_get(row, metric) : 0;
@@ -21,7 +26,9 @@ utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amount
     ret->number_of_objects[1] = total_of(last, UTAPI_NUMBER_OF_OBJECTS);
 
     utapi_amounts_clear(&ret->flows);
-    for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++) {
+    uint64_t left = (present_in(before) | present_in(last)) >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
+    for (; left != 0; left &= left - 1) {
+        const unsigned m = (unsigned)__builtin_ctzll(left);
         int64_t flow;
         if (__builtin_sub_overflow(total_of(last, m), total_of(before, m), &flow))
             return utapi_fail(err, UTAPI_OVERFLOW, "a flow over this range does not fit 64 bits");

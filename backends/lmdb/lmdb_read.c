@@ -47,6 +47,25 @@ static utapi_status row_find(const lmdb_reader *reader, const lmdb_resource *res
     return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
 }
 
+/* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
+ * row_find(): the cursor stands on that, unless there is none or it is not of history. */
+static utapi_status row_find_next(const lmdb_reader *reader, const lmdb_resource *resource,
+                                  utapi_interval interval, const read_row *before, read_row *ret,
+                                  utapi_error *err)
+{
+    MDB_val key, row;
+    utapi_interval found;
+    if (interval >= resource->newest || before->totals == NULL)
+        return row_find(reader, resource, interval, ret, err);
+    ret->totals = before->totals;
+    const int rc = mdb_cursor_get(reader->history, &key, &row, MDB_NEXT);
+    if (rc == 0 && utapi_lmdb_history_is_of(key, resource->id, &found) && found <= interval) {
+        ret->totals = &ret->decoded;
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking the next row up");
+}
+
 static utapi_status usage_find(const lmdb_backend *self, const lmdb_reader *reader, const utapi_query *query,
                                utapi_string name, utapi_usage *ret, utapi_error *err)
 {
@@ -61,7 +80,7 @@ static utapi_status usage_find(const lmdb_backend *self, const lmdb_reader *read
     read_row before, first, last;
     status = row_find(reader, &resource, query->start - 1, &before, err);
     if (status == UTAPI_OK)
-        status = row_find(reader, &resource, query->start, &first, err);
+        status = row_find_next(reader, &resource, query->start, &before, &first, err);
     if (status == UTAPI_OK)
         status = row_find(reader, &resource, query->end, &last, err);
     return status == UTAPI_OK ? utapi_usage_of_rows(before.totals, first.totals, last.totals, ret, err)
