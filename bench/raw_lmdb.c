@@ -248,7 +248,7 @@ void raw_lmdb_close(raw_lmdb *self)
 
 /* ---- questions ---------------------------------------------------------------------------- */
 
-/* The row of now, which says where the others are, and those around the first interval of the range. */
+/* The row of now, which says where the others are; the one before the range, and the next one. */
 static int name_look_up(raw_lmdb *self, uint32_t number)
 {
     char name[KEY_MAX];
@@ -256,12 +256,13 @@ static int name_look_up(raw_lmdb *self, uint32_t number)
     MDB_val value;
     const uint32_t now = interval_now(self);
     const uint32_t before = now - self->source.workload->intervals;
+    unsigned char at[HISTORY_KEY_BYTES];
     int rc = mdb_get(self->reader, self->tables[RAW_RESOURCE], &key, &value);
-    for (uint32_t interval = before; interval <= before + 1 && interval < now && rc == 0; interval++) {
-        unsigned char at[HISTORY_KEY_BYTES];
-        key = history_key(number, interval, at);
+    key = history_key(number, before, at);
+    if (rc == 0)
         rc = mdb_cursor_get(self->history, &key, &value, MDB_SET_RANGE);
-    }
+    if (rc == 0 && before + 1 < now)
+        rc = mdb_cursor_get(self->history, &key, &value, MDB_NEXT);
     return rc == MDB_NOTFOUND ? 0 : rc; /* a range may begin before the first row */
 }
 
