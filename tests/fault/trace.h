@@ -2,7 +2,8 @@
 /**
  * trace.h - the record of what a program gave to its disk, in order: written by shim.c, read by power.c.
  *
- * A record, and after one of a write its bytes, of a move the new path. A program adds marks of its own: how far it was acknowledged.
+ * A record, and after one of a write its bytes, of a move the new path. A program adds marks of its own: how far it was
+ * acknowledged.
  */
 #ifndef FAULT_TRACE_H
 #define FAULT_TRACE_H
