@@ -47,8 +47,12 @@ void router_dispatch(const http_service *service, http_call *call)
         http_call_refuse(call, &failure);
         return;
     }
-    if (!uri_is_valid(request->path) || !uri_is_valid(request->query)) {
-        (void)http_fail(&failure, HTTP_INVALID_URI, NULL);
+    utapi_status target = uri_check(request->path);
+    if (target == UTAPI_OK)
+        target = uri_check(request->query);
+    if (target != UTAPI_OK) {
+        (void)http_fail(&failure, target == UTAPI_INVALID ? HTTP_INVALID_URI : HTTP_SERVICE_UNAVAILABLE,
+                        NULL);
         http_call_refuse(call, &failure);
         return;
     }

@@ -47,13 +47,15 @@ bool uri_decode(utapi_string text, char *buffer, utapi_string *ret)
     return true;
 }
 
-bool uri_is_valid(utapi_string text)
+utapi_status uri_check(utapi_string text)
 {
     if (text.size == 0)
-        return true;
+        return UTAPI_OK;
     UTAPI_AUTO_FREE char *buffer = malloc(text.size);
     utapi_string decoded;
-    return buffer != NULL && uri_decode(text, buffer, &decoded) && utapi_string_is_text(decoded);
+    if (buffer == NULL)
+        return UTAPI_NO_MEMORY;
+    return uri_decode(text, buffer, &decoded) && utapi_string_is_text(decoded) ? UTAPI_OK : UTAPI_INVALID;
 }
 
 bool uri_next_parameter(utapi_string *query, utapi_string *name, utapi_string *value)

@@ -7,6 +7,7 @@
 #ifndef HTTP_URI_H
 #define HTTP_URI_H
 
+#include "utapi/status.h"
 #include "utapi/string.h"
 
 /**
@@ -18,8 +19,12 @@
  */
 bool uri_decode(utapi_string text, char *buffer, utapi_string *ret);
 
-/** Whether text decodes, and to UTF-8 without NUL. */
-bool uri_is_valid(utapi_string text);
+/**
+ * Checks that text decodes, and to UTF-8 without NUL.
+ *
+ * @return UTAPI_INVALID if not; UTAPI_NO_MEMORY if it cannot be told now
+ */
+UTAPI_MUST_USE utapi_status uri_check(utapi_string text);
 
 /**
  * Takes the next parameter off a raw query.

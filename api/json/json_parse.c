@@ -7,6 +7,9 @@
  */
 #include "json/json_parse.h"
 
+#include <pthread.h>
+#include <stdlib.h>
+
 /** Where a walk over well-formed JSON has come to. */
 typedef struct place {
     bool in_string;
@@ -92,24 +95,42 @@ static utapi_status fail_overflow(utapi_string text, size_t position, utapi_erro
                          (int)(where.member.size < 100 ? where.member.size : 100), where.member.data);
 }
 
+/* jansson does not tell reliably that memory ran out: it may call the text no JSON, and a string that it has no room
+ * for loses a byte without any error. So its allocations are watched. */
+static _Thread_local bool ran_out;
+
+static void *watched_malloc(size_t size)
+{
+    void *memory = malloc(size);
+    ran_out |= memory == NULL;
+    return memory;
+}
+
+static void watch(void)
+{
+    json_set_alloc_funcs(watched_malloc, free);
+}
+
 utapi_status json_parse(utapi_string text, json_t **ret, utapi_error *err)
 {
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
     json_error_t error;
+    (void)pthread_once(&watched, watch);
+    ran_out = false;
     json_t *value = json_loadb(text.size > 0 ? text.data : "", text.size,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (ran_out) {
+        json_decref(value);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "JSON of %zu bytes", text.size);
+    }
     if (value != NULL) {
         *ret = value;
         return UTAPI_OK;
     }
-    switch (json_error_code(&error)) {
-    case json_error_numeric_overflow:
+    if (json_error_code(&error) == json_error_numeric_overflow)
         return fail_overflow(text, error.position > 0 ? (size_t)error.position : 0, err);
-    case json_error_out_of_memory:
-        return utapi_fail(err, UTAPI_NO_MEMORY, "JSON of %zu bytes", text.size);
-    default:
-        return utapi_fail(err, UTAPI_INVALID, "not JSON: line %d, column %d: %s", error.line, error.column,
-                          error.text);
-    }
+    return utapi_fail(err, UTAPI_INVALID, "not JSON: line %d, column %d: %s", error.line, error.column,
+                      error.text);
 }
 
 utapi_string json_string_of(const json_t *value)

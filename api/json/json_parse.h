@@ -11,7 +11,8 @@
 #include <jansson.h>
 
 /**
- * Parses any JSON value. Duplicate members, NUL, lone surrogates and bad UTF-8 are refused.
+ * Parses any JSON value. Duplicate members, NUL, lone surrogates and bad UTF-8 are refused. The first call sets jansson's
+ * allocation functions, so no other thread may use jansson by itself at that time.
  *
  * @param ret  owned: json_decref()
  * @return UTAPI_INVALID   with line, column and reason
