@@ -165,6 +165,12 @@ static void batch_fill(utapi_entry entries[BUCKETS], char uuids[BUCKETS][24], un
     }
 }
 
+/* What a sender is answered by 5xx, and so sends again. */
+static bool is_worth_repeating(utapi_status status)
+{
+    return status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN || status == UTAPI_NO_MEMORY;
+}
+
 static void batch_send(utapi_backend *storage, unsigned number)
 {
     utapi_entry entries[BUCKETS];
@@ -174,6 +180,7 @@ static void batch_send(utapi_backend *storage, unsigned number)
     const utapi_batch batch = {
         .entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY, .taken_ms = FIRST + DAY};
     const int64_t before = batches_stored(storage);
+    bool is_uncertain = false;
     for (int i = 0; i < ATTEMPTS; i++) {
         utapi_applied applied;
         utapi_error_clear(&err);
@@ -181,10 +188,15 @@ static void batch_send(utapi_backend *storage, unsigned number)
         const int64_t after = batches_stored(storage);
         if (after != before && after != before + 1)
             fail("batches stored", before, after);
-        if (status == UTAPI_UNAVAILABLE && i == 0 && after != before)
+        is_uncertain |= status == UTAPI_UNCERTAIN;
+        /* A journal shows what it found of an uncertain outcome when it is written to again. */
+        const bool was_stored = status == UTAPI_OK ? i > 0 && applied.repeated > 0 : after != before;
+        if (was_stored && !is_uncertain)
             fail("stored, though it was said not to be", before, after);
         if (status == UTAPI_OK)
             return;
+        if (!is_worth_repeating(status))
+            fail(err.detail, UTAPI_UNAVAILABLE, status);
     }
     fail(err.detail, 0, err.status);
 }

@@ -5,8 +5,9 @@
  * It does what libc does, but for the nth call of one sort, and writes down what reaches the disk:
  *
  *     UTAPI_FAULT=write:7:ENOSPC   the 7th write to a file fails; also EIO and EINTR, `short` (half of it is
- *                                  written) and `kill` (the process ends there, as by kill -9)
- *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM whatever stands there
+ *                                  written), `late` (all of it is, and yet EIO is told, of the next one too, which is
+ *                                  not written) and `kill` (the process ends there, as by kill -9)
+ *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM
  *     UTAPI_FAULT_COUNTER=PATH     counting begins when somebody writes a number (32 bits, native) into this file:
  *                                  it is counted down to 0 there, which is when the call has failed
  *     UTAPI_FAULT_SWITCH=PATH      while this file exists the disk is full: the first write comes back short, every other
@@ -39,7 +40,7 @@
 
 typedef enum fault_call { WRITE, SYNC, MAP, MEMORY, CALL_COUNT } fault_call;
 
-enum { SHORT = -1, KILL = -2 };
+enum { SHORT = -1, KILL = -2, LATE = -3 };
 
 static const char *const call_names[CALL_COUNT] = {
     [WRITE] = "write", [SYNC] = "sync", [MAP] = "map", [MEMORY] = "memory"};
@@ -47,7 +48,8 @@ static const char *const call_names[CALL_COUNT] = {
 static const struct {
     const char *name;
     int effect;
-} effects[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EINTR", EINTR}, {"short", SHORT}, {"kill", KILL}};
+} effects[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},   {"EINTR", EINTR}, {"ENOMEM", ENOMEM},
+               {"short", SHORT},   {"kill", KILL}, {"late", LATE}};
 
 static fault_call chosen = CALL_COUNT;
 static int chosen_effect;
@@ -56,7 +58,8 @@ static atomic_int *calls_left = &own_counter; /* until the one that fails; 0: no
 static int calls_wanted;
 static atomic_bool fired;
 static const char *folder, *switch_path;
-static atomic_bool filled; /* the write that took the last of the disk's room was made */
+static atomic_bool told_late; /* the next write fails too */
+static atomic_bool filled;    /* the write that took the last of the disk's room was made */
 static int trace_fd = -1;
 
 /* ---- what the program asks for ------------------------------------------------------------ */
@@ -85,7 +88,7 @@ static void fault_choose(const char *text)
         if (strcmp(effects[i].name, effect + 1) == 0)
             chosen_effect = effects[i].effect;
     calls_wanted = number != NULL ? (int)strtoll(number + 1, NULL, 10) : 0;
-    if (chosen == CALL_COUNT || calls_wanted < 1) {
+    if (chosen == CALL_COUNT || calls_wanted < 1 || chosen_effect == 0) {
         fprintf(stderr, "UTAPI_FAULT: not a fault: %s\n", text);
         abort();
     }
@@ -165,7 +168,12 @@ static int effect_of_write(void)
     if (is_switched_off())
         return atomic_exchange(&filled, true) ? ENOSPC : SHORT;
     atomic_store(&filled, false);
-    return effect_of(WRITE);
+    if (atomic_exchange(&told_late, false))
+        return EIO;
+    const int effect = effect_of(WRITE);
+    if (effect == LATE)
+        atomic_store(&told_late, true);
+    return effect;
 }
 
 /* ---- the record --------------------------------------------------------------------------- */
@@ -211,6 +219,10 @@ static ssize_t write_at(int fd, const void *data, size_t size, off_t offset)
         trace_put(TRACE_WRITE, path, offset, data, (size_t)written);
     if (written > 0 && is_written_through(fd))
         trace_put(TRACE_SYNC, path, 0, NULL, 0);
+    if (effect == LATE) {
+        errno = EIO;
+        return -1;
+    }
     return written;
 }
 
