@@ -3,8 +3,8 @@
  * exchange.c - a request between libmicrohttpd and the router.
  *
  * libmicrohttpd calls, on the worker's thread and in this order: exchange_begin() with the raw request line; then
- * exchange_handle() when the headers are there, for each piece of the body, when it is whole, and once more after
- * a suspended connection was resumed; exchange_end() when the reply is sent or the connection lost. A connection is
+ * exchange_handle() when the headers are there, for each piece of the body, when it is whole, and again until there is
+ * a reply, but not while the connection is suspended; exchange_end() when the reply is sent or the connection lost. A connection is
  * never closed while it is suspended, so a client that goes away meanwhile is noticed when its reply is written.
  */
 #include "http/worker.h"
@@ -72,7 +72,7 @@ static void on_ready(http_call *call)
 {
     exchange *self = call->ctx;
     worker *owner = self->connection->owner;
-    if (atomic_exchange(&self->state, EXCHANGE_READY) == EXCHANGE_SUSPENDED)
+    if (atomic_exchange(&self->state, EXCHANGE_READY) == EXCHANGE_WAITING)
         worker_finish(owner, self);
 }
 
@@ -333,15 +333,14 @@ static void dispatch(exchange *self)
     router_dispatch(self->connection->owner->service, &self->call);
 }
 
-/** Dispatches a whole request, and puts its connection to sleep unless it is answered by then. Whoever answers from here
- * on leaves it to the worker to resume it, which is this thread: so it sleeps by then. */
-static enum MHD_Result dispatch_or_suspend(exchange *self, struct MHD_Connection *mhd)
+/** Dispatches a whole request; unless it is answered by then, the worker puts its connection to sleep. */
+static enum MHD_Result dispatch_or_rest(exchange *self, struct MHD_Connection *mhd)
 {
     dispatch(self);
     exchange_state running = EXCHANGE_RUNNING;
-    if (!atomic_compare_exchange_strong(&self->state, &running, EXCHANGE_SUSPENDED))
+    if (!atomic_compare_exchange_strong(&self->state, &running, EXCHANGE_WAITING))
         return send_reply(self, mhd);
-    MHD_suspend_connection(mhd);
+    worker_rest(self->connection->owner, self);
     return MHD_YES;
 }
 
@@ -359,7 +358,9 @@ enum MHD_Result exchange_handle(void *ctx, struct MHD_Connection *mhd, const cha
         return begin_request(self, mhd, method, version);
     if (*upload_size > 0)
         return gather_body(self, upload, upload_size);
+    if (self->is_resting)
+        return MHD_YES; /* libmicrohttpd asks again before the connection sleeps */
     if (atomic_load(&self->state) == EXCHANGE_READY)
         return send_reply(self, mhd);
-    return dispatch_or_suspend(self, mhd);
+    return dispatch_or_rest(self, mhd);
 }

@@ -3,8 +3,8 @@
  * worker.c - a thread that drives one libmicrohttpd daemon.
  *
  * The daemon has an epoll descriptor and no thread; the worker polls that and an eventfd. Whoever has made a
- * suspended call ready puts it on the done-queue and writes the eventfd; the worker resumes it, for a connection that
- * another thread resumes may wait for the poll's time-out.
+ * call ready for which a connection sleeps puts it on the done-queue and writes the eventfd; the worker resumes it, for a
+ * connection that another thread resumes may wait for the poll's time-out.
  */
 #include "http/worker.h"
 
@@ -55,6 +55,21 @@ void worker_finish(worker *self, exchange *finished)
     (void)pthread_mutex_unlock(&self->done_lock);
 }
 
+void worker_rest(worker *self, exchange *resting)
+{
+    resting->is_resting = true;
+    resting->next_resting = self->resting;
+    self->resting = resting;
+}
+
+/** Puts to sleep what waits since the last run. Not within that: a connection that is suspended by its handler is read from
+ * again when it wakes, before it is asked for its reply, and closed without one where its client has sent its last byte. */
+static void suspend_resting(worker *self)
+{
+    for (; self->resting != NULL; self->resting = self->resting->next_resting)
+        MHD_suspend_connection(self->resting->connection->mhd);
+}
+
 static void resume_done(worker *self)
 {
     (void)pthread_mutex_lock(&self->done_lock);
@@ -64,6 +79,7 @@ static void resume_done(worker *self)
 
     while (done != NULL) {
         exchange *const next = done->next_done;
+        done->is_resting = false;
         MHD_resume_connection(done->connection->mhd);
         done = next;
     }
@@ -113,7 +129,7 @@ static bool is_late(const worker *self, const connection *link, int64_t now_ms)
                (link->head_ms != 0 && now_ms - link->head_ms > request_ms);
     if (link->exchange->is_reading)
         return waited_ms > request_ms;
-    if (atomic_load(&link->exchange->state) == EXCHANGE_SUSPENDED)
+    if (atomic_load(&link->exchange->state) == EXCHANGE_WAITING)
         return false;
     return self->stopping_since_ms != 0 && now_ms - self->stopping_since_ms > request_ms;
 }
@@ -227,6 +243,7 @@ static void *run(void *ctx)
         resume_done(self);
         if (MHD_run(self->daemon) != MHD_YES)
             log_write(LOG_LEVEL_ERROR, NULL, "libmicrohttpd refuses to run");
+        suspend_resting(self);
         if (worker_now_ms() - swept_ms >= SWEEP_MS) {
             cut_connections(self);
             swept_ms = worker_now_ms();

@@ -34,11 +34,11 @@ typedef struct connection {
     struct connection *previous, *next;
 } connection;
 
-/** How far a request is. Whoever makes it READY finds out whether its owner went to sleep over it. */
+/** How far a request is. Whoever makes it READY finds out whether its owner waits for it. */
 typedef enum exchange_state {
-    EXCHANGE_RUNNING,   /* read, or dispatched by its owner just now */
-    EXCHANGE_SUSPENDED, /* its owner waits to be told */
-    EXCHANGE_READY      /* call.reply is complete */
+    EXCHANGE_RUNNING, /* read, or dispatched by its owner just now */
+    EXCHANGE_WAITING, /* its owner waits to be told */
+    EXCHANGE_READY    /* call.reply is complete */
 } exchange_state;
 
 /** A request and its reply, from the request line to the last byte sent. */
@@ -49,6 +49,7 @@ struct exchange {
     bool is_begun;   /* the headers were seen */
     bool is_reading; /* not all of its bytes have arrived yet */
     bool is_last;    /* its connection is closed after the reply */
+    bool is_resting; /* its connection sleeps, or is about to, until the reply is there */
 
     char *target;         /* owned: the raw one, of the request line */
     http_header *headers; /* owned; the strings are libmicrohttpd's */
@@ -64,7 +65,7 @@ struct exchange {
 
     size_t reply_size; /* what it adds to its worker's reply_bytes */
 
-    exchange *next_done;
+    exchange *next_resting, *next_done;
 };
 
 struct worker {
@@ -79,12 +80,13 @@ struct worker {
     connection *connections;       /* a list */
     atomic_uint *connection_count; /* of all workers; the server's */
     size_t exchange_count;
+    exchange *resting;  /* that wait since the last run: their connections are to sleep */
     size_t body_bytes;  /* that the bodies of all exchanges have room for */
     http_room room;     /* of what was read of them */
     size_t reply_bytes; /* that large replies take until they are sent */
 
     pthread_mutex_t done_lock; /* guards what follows */
-    exchange *done;            /* ready and suspended */
+    exchange *done;            /* ready, and their connections asleep */
 };
 
 /**
@@ -107,6 +109,9 @@ void worker_join(worker *self);
 
 /** Frees what a worker holds that was never started, or was joined. */
 void worker_done(worker *self);
+
+/** Has a worker put a connection to sleep until its exchange is finished. From its own thread. */
+void worker_rest(worker *self, exchange *resting);
 
 /** Wakes a worker to finish an exchange. From any thread. */
 void worker_finish(worker *self, exchange *finished);

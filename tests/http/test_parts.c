@@ -353,14 +353,6 @@ static void counted_free(void *handed_out)
     free(made);
 }
 
-/* The first text that is parsed brings allocation functions of its own; later ones keep what they find. */
-static void parse_once(void)
-{
-    json_events events = {0};
-    assert_int_equal(json_events_read_any(JSON_EVENT_V1, utapi_string_of("[]"), 1, &events, NULL), UTAPI_OK);
-    json_events_done(&events);
-}
-
 /* Reads a text of many items, and compares what that took with what was foretold. Each '#' is the item's number. */
 static void check_tree_bytes(const char *begin, const char *item, const char *end)
 {
@@ -379,7 +371,6 @@ static void check_tree_bytes(const char *begin, const char *item, const char *en
     }
     at = stpcpy(at, end);
     const utapi_string text = {.data = body, .size = (size_t)(at - body)};
-    parse_once();
     live_bytes = peak_bytes = 0;
     json_set_alloc_funcs(counted_malloc, counted_free);
     (void)!json_events_read_any(JSON_EVENT_V1, text, ITEMS, &events, NULL);

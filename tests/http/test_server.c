@@ -137,6 +137,26 @@ static void questions_that_wait_hold_up_nothing_else(void **state)
     check_answers(waiting, "{\"storageUtilized\":1,\"resource\":\"b\",\"level\":\"buckets\"}");
 }
 
+static void clients_that_have_closed_their_side_are_answered_when_the_storage_is(void **state)
+{
+    http_world *world = *state;
+    http_client waiting[2 * READERS], client = connect_to(world);
+    trouble_backend_hold(&world->trouble, true);
+    assert_true(client_send_text(
+        &client, "POST /v2/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 56\r\n\r\n" ONE_EVENT));
+    trouble_backend_wait_applies(&world->trouble, 1);
+    client_end_sending(&client);
+    trouble_backend_hold(&world->trouble, false);
+    check_reply(&client, 200, "");
+    client_close(&client);
+
+    ask_and_wait(world, waiting);
+    for (size_t i = 0; i < 2 * READERS; i++)
+        client_end_sending(&waiting[i]);
+    trouble_backend_hold_reads(&world->trouble, false);
+    check_answers(waiting, "{\"storageUtilized\":1,\"resource\":\"b\",\"level\":\"buckets\"}");
+}
+
 /* ---- framing ------------------------------------------------------------------------------- */
 
 static void ambiguous_requests_are_refused_and_the_connection_closed(void **state)
@@ -470,6 +490,7 @@ int main(void)
         IN_WORLD(a_large_body_arrives_whole),
         IN_WORLD(a_client_that_closes_its_side_is_answered_and_let_go),
         IN_READING_WORLD(questions_that_wait_hold_up_nothing_else),
+        IN_READING_WORLD(clients_that_have_closed_their_side_are_answered_when_the_storage_is),
         IN_WORLD(ambiguous_requests_are_refused_and_the_connection_closed),
         IN_WORLD(clients_that_leave_while_suspended_harm_nobody),
         IN_WORLD(clients_that_leave_in_the_middle_harm_nobody),
