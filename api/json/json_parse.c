@@ -7,7 +7,6 @@
  */
 #include "json/json_parse.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 /** Where a walk over well-formed JSON has come to. */
@@ -106,16 +105,15 @@ static void *watched_malloc(size_t size)
     return memory;
 }
 
-static void watch(void)
+/* Before main(): nobody else uses jansson yet. */
+__attribute__((constructor)) static void watch(void)
 {
     json_set_alloc_funcs(watched_malloc, free);
 }
 
 utapi_status json_parse(utapi_string text, json_t **ret, utapi_error *err)
 {
-    static pthread_once_t watched = PTHREAD_ONCE_INIT;
     json_error_t error;
-    (void)pthread_once(&watched, watch);
     ran_out = false;
     json_t *value = json_loadb(text.size > 0 ? text.data : "", text.size,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
