@@ -16,7 +16,7 @@ local ARGV, KEYS = ARGV, KEYS
 local P, FROM, TO, NOW, TAKEN, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 local WINDOW = tonumber(ARGV[6])
 local MARKS_KNOWN = ARGV[8] == '1'
-local DAY, HOUR, FIRST_DAY = 86400000, 3600000, '1451606400000'
+local DAY, HOUR, FIRST_DAY = 86400000, 3600000, 1451606400000
 local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
 local clock = call('TIME')
 local now, redis_now = tonumber(NOW), clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -70,7 +70,7 @@ if KEYS[1] ~= '' then
     end
 end
 
-local due = call('ZRANGEBYSCORE', P .. ':utapid:due', '-inf', NOW, 'LIMIT', 0, 100)
+local due = own('ZRANGEBYSCORE', P .. ':utapid:due', '-inf', NOW, 'LIMIT', 0, 100)
 if #due > 0 then
     table.insert(due, 1, 'DUE')
     return due
@@ -85,7 +85,7 @@ local known, uuids = {'KNOWN'}, 0
 local period = math.floor(redis_now / PERIOD)
 for _, each in ipairs(slices) do
     for past = math.floor((redis_now - WINDOW) / PERIOD), period do
-        local taken = call('HMGET', seen_of(past, each.slice), unpack(ARGV, each.first, each.last))
+        local taken = own('HMGET', seen_of(past, each.slice), unpack(ARGV, each.first, each.last))
         for i = 1, #taken do
             if taken[i] and TAKEN - taken[i] <= WINDOW then
                 known[#known + 1] = tostring(uuids + i - 1)
@@ -114,7 +114,7 @@ if not MARKS_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
     return {'MARKS'}
 end
 for _, each in ipairs(marks) do
-    if (call('GET', prefix_of(P, each.first, each.second) .. OWN .. 'gone') or '') ~= each.third then
+    if (own('GET', prefix_of(P, each.first, each.second) .. OWN .. 'gone') or '') ~= each.third then
         return {'MARKS'}
     end
 end
@@ -188,8 +188,17 @@ for _, cell in ipairs(cells) do
     end
 end
 for _, step in ipairs(steps) do
-    if step.kind == 'F' and call('EXISTS', prefix_of(P, step.first, step.second) .. OWN .. 'shifts') == 1 then
-        return {'SHIFTS', step.first, step.second}
+    if step.kind == 'F' then
+        local prefix = prefix_of(P, step.first, step.second)
+        for metric in pairs(STATES) do
+            local kind = call('TYPE', prefix .. metric).ok
+            if kind ~= 'zset' and kind ~= 'none' then
+                return {'CORRUPT', prefix .. metric}
+            end
+        end
+        if call('EXISTS', prefix .. OWN .. 'shifts') == 1 then
+            return {'SHIFTS', step.first, step.second}
+        end
     end
 end
 
@@ -209,9 +218,9 @@ local function state_shift(cell, metric, key, amount)
     end
     budget = budget - most
     if most < #members / 2 then
-        call('RPUSH', cell.prefix .. OWN .. 'shifts',
-                   STATES[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
-        call('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
+        own('RPUSH', cell.prefix .. OWN .. 'shifts',
+            STATES[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
+        own('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
         noted = noted + 1
     else
         member_insert(key, interval, amount, unique_next())
@@ -246,8 +255,8 @@ local function day_touch(cell)
     end
     touched[tag] = true
     day_drop(P, cell.prefix, text)
-    if early or day < tonumber(call('GET', cell.prefix .. OWN .. 'since') or FIRST_DAY) then
-        call('ZADD', cell.prefix .. OWN .. 'odd', text, text)
+    if early or day < (tonumber(own('GET', cell.prefix .. OWN .. 'since') or '') or FIRST_DAY) then
+        own('ZADD', cell.prefix .. OWN .. 'odd', text, text)
         call('PERSIST', cell.prefix .. OWN .. 'odd') -- a Node client may have let all of the resource's keys expire
     end
 end
@@ -258,7 +267,7 @@ local STAYING = {'storageUtilized:counter', 'numberOfObjects:counter', 'storageU
                  OWN .. 'shifts', OWN .. 'gone', OWN .. 'created'}
 local function bucket_begin(cell)
     local flows = flows_of(cell)
-    call('ZADD', cell.prefix .. OWN .. 'created', 'LT', cell.interval, 'at')
+    own('ZADD', cell.prefix .. OWN .. 'created', 'LT', cell.interval, 'at')
     local expiring = call('PERSIST', flows .. 'DeleteBucket')
     for _, what in ipairs(STAYING) do
         expiring = expiring + call('PERSIST', cell.prefix .. what)
@@ -285,7 +294,7 @@ function perform.C(cell)
     end
     day_touch(cell)
     if has_due and cell.level == 'buckets' then
-        call('ZREM', P .. ':utapid:due', cell.name)
+        own('ZREM', P .. ':utapid:due', cell.name)
     end
 end
 
@@ -301,7 +310,7 @@ function perform.F(step)
 end
 
 function perform.A(step)
-    call('ZADD', P .. ':utapid:due', step.second, step.first)
+    own('ZADD', P .. ':utapid:due', step.second, step.first)
     has_due = true
 end
 
@@ -323,9 +332,9 @@ for _, each in ipairs(slices) do
         words[#words + 1], words[#words + 2] = ARGV[i], TAKEN
     end
     call('HSET', key, unpack(words))
-    call('ZADD', SEEN, 'GT', format('%d', redis_now + WINDOW), key)
+    own('ZADD', SEEN, 'GT', format('%d', redis_now + WINDOW), key)
 end
-local over = call('ZRANGEBYSCORE', SEEN, '-inf', format('(%d', redis_now), 'LIMIT', 0, math.min(8 + #slices, CHUNK))
+local over = own('ZRANGEBYSCORE', SEEN, '-inf', format('(%d', redis_now), 'LIMIT', 0, math.min(8 + #slices, CHUNK))
 if #over > 0 then
     call('UNLINK', unpack(over))
     call('ZREM', SEEN, unpack(over))

@@ -4,6 +4,20 @@
 local BLOCK = 32 * 86400000
 local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
 
+-- A command on a key of ours. What somebody else left there of another type is dropped, and the key begins anew: a script
+-- that fails half-way has counted a part, and is run again.
+local function own(command, key, ...)
+    local answer = redis.pcall(command, key, ...)
+    local why = type(answer) == 'table' and answer.err
+    if not why then
+        return answer
+    elseif not string.find(why, 'WRONGTYPE', 1, true) and not string.find(why, 'not an integer', 1, true) then
+        error(why)
+    end
+    call('DEL', key)
+    return call(command, key, ...)
+end
+
 local function prefix_of(P, level, name)
     return P .. ':' .. level .. ':' .. name .. ':'
 end
@@ -20,7 +34,7 @@ end
 local late
 local function late_number(P)
     if not late then
-        late = call('INCR', P .. ':utapid:late')
+        late = own('INCR', P .. ':utapid:late')
         if late == 1 then
             local now = call('TIME')
             late = call('INCRBY', P .. ':utapid:late', now[1] .. format('%06d', now[2]))
@@ -34,7 +48,7 @@ end
 -- (keep_day.lua). A mark stays where a Node client lets the resource's keys expire: nobody may take the write for undone.
 local function day_drop(P, prefix, day)
     local marks = prefix .. OWN .. 'late'
-    call('ZADD', marks, late_number(P), day)
+    own('ZADD', marks, late_number(P), day)
     call('PERSIST', marks)
     call('DEL', prefix .. OWN .. day, prefix .. OWN .. 'm' .. format('%d', day - day % BLOCK))
 end
@@ -75,9 +89,9 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     end
     if most < #later / 2 then
         local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-        redis.call('RPUSH', prefix .. OWN .. 'shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
+        own('RPUSH', prefix .. OWN .. 'shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
                    ' ' .. delta .. ' ' .. later[2 * most])
-        redis.call('SADD', P .. ':utapid:shifting', level .. ':' .. name)
+        own('SADD', P .. ':utapid:shifting', level .. ':' .. name)
     end
     redis.pcall('INCRBY', counter, delta)
 end
@@ -85,7 +99,7 @@ end
 -- The interval that a resource's flows begin with, if it is before one: that of its first state, or, of a bucket, where it
 -- was created. What was created until then is forgotten with it.
 local function flows_begin(prefix, at)
-    local created = redis.call('ZSCORE', prefix .. OWN .. 'created', 'at')
+    local created = own('ZSCORE', prefix .. OWN .. 'created', 'at')
     local state = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')[2]
     if created and tonumber(created) <= at then
         redis.call('DEL', prefix .. OWN .. 'created')
@@ -96,7 +110,7 @@ end
 -- What is still to be swept of a resource: from the given interval on, or from where an earlier forgetting began.
 local function sweep_note(P, level, name, first, interval)
     local sweeping, who = P .. ':utapid:sweeping', level .. ':' .. name
-    local from = string.match(redis.call('HGET', sweeping, who) or '', '^(%d+) ')
+    local from = string.match(own('HGET', sweeping, who) or '', '^(%d+) ')
     if not from or first < tonumber(from) then
         from = string.format('%.0f', first)
     end
@@ -107,11 +121,11 @@ end
 -- the time's own interval go at once, for what comes after may count there.
 local function forget(P, level, name, time, unique_next)
     local prefix = prefix_of(P, level, name)
-    local last = redis.call('GET', prefix .. OWN .. 'gone')
+    local last = tonumber(own('GET', prefix .. OWN .. 'gone') or '')
     if level == 'buckets' then
-        redis.call('ZREM', P .. ':utapid:due', name)
+        own('ZREM', P .. ':utapid:due', name)
     end
-    if last and tonumber(last) > tonumber(time) then
+    if last and last > tonumber(time) then
         return
     end
     local at = tonumber(time) - tonumber(time) % 900000
