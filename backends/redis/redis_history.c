@@ -122,6 +122,11 @@ static utapi_status slice_read(redis_history *self, states_walk *walk, const red
             continue;
         }
         const utapi_interval interval = redis_state_interval(score);
+        if (interval < 0 || interval > UTAPI_INTERVAL_MAX || interval % UTAPI_INTERVAL_MS != 0) {
+            status =
+                redis_history_skip(self, &walk->key, "a member at a time that no interval begins with", err);
+            continue;
+        }
         if (interval != walk->interval)
             status = state_tell(self, walk, err);
         walk->interval = interval;

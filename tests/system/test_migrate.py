@@ -220,6 +220,20 @@ class Migrate(harness.SystemTest):
         self.assertIn("no multiple of 15 minutes", self.migrate(storage, second.uri, status=1))
         self.assertEqual(second.command("DBSIZE"), 1)
 
+    def test_a_state_at_no_interval_is_named_and_keeps_nothing_else_back(self):
+        names = self.fill(self.redis, buckets=2)
+        for score in ("inf", "1000000000000000000", "-900000", FIRST + 1):
+            key = f"s3:buckets:strange{score}:storageUtilized"
+            self.redis.command("ZADD", key, score, "5:u")
+            data, storage = self.lmdb(f"storage{score}")
+            said = self.migrate(self.redis.uri, storage, status=1)
+            self.assertIn(f"not copied: {key}: a member at a time that no interval begins with", said)
+            again = self.migrate(self.redis.uri, storage, status=1)
+            self.assertNotIn("the source knows nothing of", again)
+            stored = self.redis.counter("buckets", names[0], "storageUtilized")
+            self.assertEqual(self.answers(data, names)["buckets"][0]["storageUtilized"][1], stored)
+            self.redis.command("DEL", key)
+
     def test_what_was_counted_at_a_strange_time_is_copied_too(self):
         """Before there was Utapi, and by a clock that is far ahead."""
         names = ["old", "early", "0:none", "ahead"]
