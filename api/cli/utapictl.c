@@ -2,9 +2,11 @@
 /* utapictl.c - the operator's tool: finds the command in a table, and lets it run. */
 #include "cli/commands.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const command *const commands[] = {&push_command, &list_command, &journal_command, &migrate_command};
 
@@ -28,9 +30,18 @@ static int print_version(void)
     return EXIT_DONE;
 }
 
+/* A standard stream that is closed would be the next file's number: what is printed would be sent to the server. */
+static void streams_hold(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open(fd == STDIN_FILENO ? "/dev/null" : "/dev/full", O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    streams_hold();
     (void)signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0)
         return print_help();

@@ -222,12 +222,13 @@ class Operator(OnRedis):
 
     def check_acknowledged(self, server):
         """What is printed is dropped: nothing where it cannot be written."""
+        command = [UTAPICTL, "journal", "--acknowledge", "-p", str(server.port)]
         with open("/dev/full", "w", encoding="utf-8") as full:
-            vain = subprocess.run([UTAPICTL, "journal", "--acknowledge", "-p", str(server.port)], stdout=full,
-                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)  # fmt: skip
-        self.assertEqual(vain.returncode, 1)
-        self.assertIn("stay where they are", vain.stderr)
-        self.check_refused(server)
+            for way in ({"stdout": full}, {"preexec_fn": lambda: os.close(1)}):
+                vain = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False, **way)
+                self.assertEqual(vain.returncode, 1)
+                self.assertIn("stay where they are", vain.stderr)
+                self.check_refused(server)
         kept = self.utapictl(server, "journal", "--acknowledge")
         self.assertEqual(kept.returncode, 0, kept.stderr)
         self.assertEqual({json.loads(line)["bucket"] for line in kept.stdout.splitlines()}, {"full", "wrong"})
