@@ -170,7 +170,8 @@ static utapi_status context_begin(redisContext *context, const redis_uri *uri, u
     const char *select[] = {"SELECT", database};
     (void)snprintf(database, sizeof database, "%u", uri->database);
     utapi_status status = server_login(context, uri->user, uri->password, err);
-    if (status == UTAPI_OK && uri->database != 0)
+    /* Where a password was forgotten, the server says so here; of a script it would say only that it is too long. */
+    if (status == UTAPI_OK && (uri->database != 0 || uri->password == NULL))
         status = server_tell(context, 2, select, err);
     return status;
 }
