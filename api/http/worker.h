@@ -26,11 +26,10 @@ typedef struct connection {
     exchange *exchange; /* the request under way; NULL between two of them */
     int64_t since_ms;   /* when that request began, or the last one ended; steady clock */
     int64_t head_ms;    /* when bytes of the next request's line were first seen; 0: none were */
-    uint64_t
-        received; /* the bytes that its client had sent when it was first looked at after the last request */
-    bool has_served; /* a request of its was answered: between two of them it may be closed */
-    bool is_excess;  /* it came when all places were taken, and none could be made */
-    bool is_cut;     /* its socket was shut down by us */
+    uint64_t received;  /* what its client had sent when it was first looked at after the last request */
+    bool has_served;    /* a request of its was answered: between two of them it may be closed */
+    bool is_excess;     /* it came when all places were taken, and none could be made */
+    bool is_cut;        /* its socket was shut down by us */
     struct connection *previous, *next;
 } connection;
 
