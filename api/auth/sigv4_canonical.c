@@ -195,18 +195,16 @@ void sigv4_canonical_query(utapi_string query, sigv4_text *text)
 /* A value without blanks at its ends, and with one where there were several. */
 static void add_value(sigv4_text *text, utapi_string value)
 {
-    bool blank_is_due = false;
-    bool begun = false;
-    for (size_t i = 0; i < value.size; i++) {
-        if (sigv4_is_blank(value.data[i])) {
-            blank_is_due = begun;
+    bool is_first = true;
+    for (size_t i = 0, end; i < value.size; i = end + 1) {
+        for (end = i; end < value.size && !sigv4_is_blank(value.data[end]);)
+            end++;
+        if (end == i)
             continue;
-        }
-        if (blank_is_due)
+        if (!is_first)
             sigv4_text_add_char(text, ' ');
-        sigv4_text_add_char(text, value.data[i]);
-        blank_is_due = false;
-        begun = true;
+        sigv4_text_add(text, (utapi_string){value.data + i, end - i});
+        is_first = false;
     }
 }
 

@@ -39,12 +39,6 @@ void sigv4_text_add(sigv4_text *text, utapi_string piece)
     text->size += piece.size;
 }
 
-void sigv4_text_add_char(sigv4_text *text, char byte)
-{
-    if (make_room(text, 1))
-        text->data[text->size++] = byte;
-}
-
 void sigv4_text_add_literal(sigv4_text *text, const char *piece)
 {
     sigv4_text_add(text, utapi_string_of(piece));

@@ -18,7 +18,14 @@ typedef struct sigv4_text {
 } sigv4_text;
 
 void sigv4_text_add(sigv4_text *text, utapi_string piece);
-void sigv4_text_add_char(sigv4_text *text, char byte);
+
+static inline void sigv4_text_add_char(sigv4_text *text, char byte)
+{
+    if (!text->failed && text->size < text->capacity)
+        text->data[text->size++] = byte;
+    else
+        sigv4_text_add(text, (utapi_string){&byte, 1});
+}
 
 /** Adds a NUL-terminated piece. */
 void sigv4_text_add_literal(sigv4_text *text, const char *piece);

@@ -138,7 +138,8 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
 static bool add_headers(struct MHD_Response *response, const http_call *call, bool is_last)
 {
     char seconds[16];
-    (void)snprintf(seconds, sizeof seconds, "%u", call->reply.retry_after_s);
+    if (call->reply.retry_after_s > 0)
+        (void)snprintf(seconds, sizeof seconds, "%u", call->reply.retry_after_s);
     const struct {
         const char *name, *value;
         bool is_set;

@@ -160,9 +160,14 @@ static uint64_t next_random(void)
 
 void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx)
 {
+    static const char digits[] = "0123456789abcdef";
+    uint64_t bits = 0;
     *call = (http_call){.on_ready = on_ready, .ctx = ctx};
-    (void)snprintf(call->request_id, sizeof call->request_id, "%016llx%04x",
-                   (unsigned long long)next_random(), (unsigned)(next_random() & 0xFFFFU));
+    for (size_t i = 0; i < sizeof call->request_id - 1; i++, bits >>= 4) {
+        if (i % 16 == 0)
+            bits = next_random();
+        call->request_id[i] = digits[bits & 15];
+    }
 }
 
 size_t http_room_most(const http_service *service)

@@ -11,36 +11,41 @@
 
 #define ALLOW(list) offsetof(http_service, list##_allow)
 #define LIMIT(what) offsetof(http_service, what##_max_bytes)
+#define TEXT(text)            \
+    {                         \
+        text, sizeof text - 1 \
+    }
+#define ANY     \
+    {           \
+        NULL, 0 \
+    }
 
 /* clang-format off */
 static const http_route routes[] = {
-    /* method  path                      query  asks   may ask         body           handler             before it is whole */
-    {"GET",    "/_/healthcheck",         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
-    {"POST",   "/_/healthcheck",         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
-    {"GET",    "/_/journal/refused",     false, true,  ALLOW(health),  LIMIT(list),   handle_refused,     NULL},
-    {"POST",   "/_/journal/acknowledge", false, true,  ALLOW(ingest),  LIMIT(list),   handle_acknowledge, NULL},
-    {"POST",   "/v2/ingest",             true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2,   arrive_ingest_v2},
-    {"POST",   "/v1/push",               true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1,   NULL},
-    {"GET",    "/v2/storage/*",          true,  true,  ALLOW(storage), LIMIT(list),   handle_storage,     NULL},
-    {NULL,     "*",                      true,  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list,        NULL},
+    /* method        path                            query  asks   may ask         body           handler             before it is whole */
+    {TEXT("GET"),    TEXT("/_/healthcheck"),         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
+    {TEXT("POST"),   TEXT("/_/healthcheck"),         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},
+    {TEXT("GET"),    TEXT("/_/journal/refused"),     false, true,  ALLOW(health),  LIMIT(list),   handle_refused,     NULL},
+    {TEXT("POST"),   TEXT("/_/journal/acknowledge"), false, true,  ALLOW(ingest),  LIMIT(list),   handle_acknowledge, NULL},
+    {TEXT("POST"),   TEXT("/v2/ingest"),             true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v2,   arrive_ingest_v2},
+    {TEXT("POST"),   TEXT("/v1/push"),               true,  false, ALLOW(ingest),  LIMIT(ingest), handle_ingest_v1,   NULL},
+    {TEXT("GET"),    TEXT("/v2/storage/*"),          true,  true,  ALLOW(storage), LIMIT(list),   handle_storage,     NULL},
+    {ANY,            TEXT("*"),                      true,  true,  ROUTE_ANYBODY,  LIMIT(list),   handle_list,        NULL},
 };
 /* clang-format on */
 
-static bool path_matches(const char *pattern, utapi_string path)
+static bool path_matches(utapi_string pattern, utapi_string path)
 {
-    const size_t size = strlen(pattern);
-    if (size > 0 && pattern[size - 1] == '*')
-        return path.size >= size - 1 && memcmp(path.data, pattern, size - 1) == 0;
-    return path.size == size && memcmp(path.data, pattern, size) == 0;
+    if (pattern.data[pattern.size - 1] != '*')
+        return utapi_string_equal(pattern, path);
+    return path.size >= pattern.size - 1 && memcmp(path.data, pattern.data, pattern.size - 1) == 0;
 }
 
 static bool route_matches(const http_route *route, const http_request *request)
 {
-    if (route->method != NULL && !utapi_string_equal(utapi_string_of(route->method), request->method))
-        return false;
-    if (!route->takes_query && request->query.data != NULL)
-        return false;
-    return path_matches(route->path, request->path);
+    return path_matches(route->path, request->path) &&
+           (route->method.data == NULL || utapi_string_equal(route->method, request->method)) &&
+           (route->takes_query || request->query.data == NULL);
 }
 
 const http_route *http_route_find(const http_request *request)

@@ -17,12 +17,12 @@ typedef void http_arrive_fn(const http_service *service, http_call *call);
 #define ROUTE_ANYBODY ((size_t)-1)
 
 typedef struct http_route {
-    const char *method; /* NULL: any */
-    const char *path;   /* raw; one that ends with '*' matches what begins so */
-    bool takes_query;   /* whether it still matches when there is a '?' */
-    bool is_question;   /* storage is asked for figures, and may take its time: see http_service.readers */
-    size_t allow;       /* offset in http_service of the list of addresses; or ROUTE_ANYBODY */
-    size_t body_limit;  /* offset in http_service of the most bytes that a body may have */
+    utapi_string method; /* absent: any */
+    utapi_string path;   /* raw; one that ends with '*' matches what begins so */
+    bool takes_query;    /* whether it still matches when there is a '?' */
+    bool is_question;    /* storage is asked for figures, and may take its time: see http_service.readers */
+    size_t allow;        /* offset in http_service of the list of addresses; or ROUTE_ANYBODY */
+    size_t body_limit;   /* offset in http_service of the most bytes that a body may have */
     http_handler_fn *handle;
     http_arrive_fn *arrive; /* NULL: it has nothing to do before the body is whole */
 } http_route;

@@ -7,6 +7,7 @@
  */
 #include "json/json_list.h"
 
+#include "json/json_cursor.h"
 #include "json/json_parse.h"
 
 #include <stdlib.h>
@@ -33,7 +34,89 @@ utapi_string json_action_name(json_action action)
     return utapi_string_of(action == JSON_LIST_METRICS ? "ListMetrics" : "ListRecentMetrics");
 }
 
+/* ---- plain bodies ------------------------------------------------------------------------- */
+
+/** Room for one more name; false if there is none. It doubles whenever their number is a power of two. */
+static bool names_grow(json_question *ret)
+{
+    if ((ret->count & (ret->count - 1)) != 0)
+        return true;
+    const size_t room = ret->count == 0 ? 1 : ret->count * 2;
+    utapi_string *grown = realloc(ret->names, room * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    ret->names = grown;
+    return true;
+}
+
+static bool plain_names_take(json_cursor *s, size_t max_names, json_question *ret)
+{
+    if (ret->count > 0 || !json_char_take(s, '['))
+        return false; /* of another level, or the same member again */
+    do {
+        if (ret->count == max_names || !names_grow(ret) || !json_string_take(s, &ret->names[ret->count]) ||
+            ret->names[ret->count].size > UTAPI_NAME_MAX)
+            return false;
+        ret->count++;
+    } while (json_char_take(s, ','));
+    return json_char_take(s, ']');
+}
+
+static bool plain_range_take(json_cursor *s, json_question *ret)
+{
+    if (ret->plain_time_count > 0 || !json_char_take(s, '['))
+        return false;
+    do {
+        json_space_skip(s);
+        if (ret->plain_time_count == 2 || !json_integer_take(s, &ret->plain_times_ms[ret->plain_time_count]))
+            return false;
+        ret->plain_time_count++;
+    } while (json_char_take(s, ','));
+    return json_char_take(s, ']');
+}
+
+static bool plain_member_take(json_cursor *s, size_t max_names, json_question *ret)
+{
+    utapi_string name;
+    if (!json_string_take(s, &name) || !json_char_take(s, ':'))
+        return false;
+    if (utapi_string_equal(name, utapi_string_of("timeRange")))
+        return plain_range_take(s, ret);
+    if (utapi_string_equal(name, utapi_string_of("Action")))
+        return ret->plain_action.size == 0 && json_string_take(s, &ret->plain_action) &&
+               ret->plain_action.size > 0;
+    return utapi_level_find(name, &ret->plain_level) && plain_names_take(s, max_names, ret);
+}
+
+/** Whether a body is plain, whole, and has names. */
+static bool plain_take(utapi_string body, size_t max_names, json_question *ret)
+{
+    json_cursor s = {body.data, body.data + body.size};
+    if (!json_char_take(&s, '{'))
+        return false;
+    do {
+        if (!plain_member_take(&s, max_names, ret))
+            return false;
+    } while (json_char_take(&s, ','));
+    if (!json_char_take(&s, '}'))
+        return false;
+    json_space_skip(&s);
+    return s.at == s.end && ret->count > 0;
+}
+
 http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure)
+{
+    *ret = (json_question){0};
+    if (body.size > 0 && plain_take(body, max_names, ret))
+        return HTTP_OK;
+    json_question_done(ret);
+    return json_question_open_any(body, max_names, ret, failure);
+}
+
+/* ---- any body ----------------------------------------------------------------------------- */
+
+http_error json_question_open_any(utapi_string body, size_t max_names, json_question *ret,
+                                  http_failure *failure)
 {
     if (json_size_of(body).weight > JSON_WEIGHT_SMALL + max_names)
         return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "more values than a question of %zu names may have",
@@ -59,6 +142,8 @@ static bool is_falsy(const json_t *value)
 
 json_body_action json_question_action(const json_question *question)
 {
+    if (question->document == NULL && question->plain_action.size > 0)
+        return (json_body_action){.is = JSON_ACTION_TEXT, .text = question->plain_action};
     const json_t *value = json_object_get(question->document, "Action");
     if (value == NULL)
         return (json_body_action){.is = JSON_ACTION_ABSENT};
@@ -95,6 +180,16 @@ static http_error read_names(const json_t *list, const char *member, size_t max_
     return HTTP_OK;
 }
 
+/** Of one or two times. */
+static http_error read_times(const int64_t *times_ms, size_t count, int64_t now_ms, utapi_range *ret,
+                             http_failure *failure)
+{
+    const int64_t *end_ms = count == 2 ? &times_ms[1] : NULL;
+    if (utapi_range_of(times_ms[0], end_ms, now_ms, ret, NULL) != UTAPI_OK)
+        return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
+    return HTTP_OK;
+}
+
 static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *ret, http_failure *failure)
 {
     const size_t count = json_array_size(list);
@@ -102,36 +197,58 @@ static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *re
     const json_t *end = json_array_get(list, 1);
     if (count < 1 || count > 2 || !json_is_integer(start) || (count == 2 && !json_is_integer(end)))
         return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
-
-    const int64_t end_ms = json_integer_value(end);
-    if (utapi_range_of(json_integer_value(start), count == 2 ? &end_ms : NULL, now_ms, ret, NULL) != UTAPI_OK)
-        return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
-    return HTTP_OK;
+    const int64_t times_ms[] = {json_integer_value(start), json_integer_value(end)};
+    return read_times(times_ms, count, now_ms, ret, failure);
 }
 
-http_error json_question_read(json_question *question, utapi_level level, json_action action,
-                              size_t max_names, int64_t now_ms, http_failure *failure)
+/** Each member in its order; whether there was a range. */
+static http_error read_members(json_question *question, const char *names_member, bool takes_range,
+                               size_t max_names, int64_t now_ms, bool *ret_has_range, http_failure *failure)
 {
-    const char *const names_member = utapi_level_name(level);
-    bool has_range = action == JSON_LIST_RECENT_METRICS;
-    if (has_range)
-        question->range = utapi_range_recent(now_ms);
-
     const char *member;
     json_t *value;
     json_object_foreach (question->document, member, value) {
         http_error error = HTTP_OK;
         if (strcmp(member, names_member) == 0) {
             error = read_names(value, member, max_names, question, failure);
-        } else if (strcmp(member, "timeRange") == 0 && action == JSON_LIST_METRICS) {
+        } else if (strcmp(member, "timeRange") == 0 && takes_range) {
             error = read_range(value, now_ms, &question->range, failure);
-            has_range = true;
+            *ret_has_range = true;
         } else if (is_inherited(member)) {
             error = http_fail(failure, HTTP_WRONG_FORMAT, NULL);
         }
         if (error != HTTP_OK)
             return error;
     }
+    return HTTP_OK;
+}
+
+/** As read_members(): plain names have nothing wrong with them, so only the range may have. */
+static http_error read_plain(json_question *question, utapi_level level, bool takes_range, int64_t now_ms,
+                             bool *ret_has_range, http_failure *failure)
+{
+    if (question->plain_level != level)
+        question->count = 0;
+    if (!takes_range || question->plain_time_count == 0)
+        return HTTP_OK;
+    *ret_has_range = true;
+    return read_times(question->plain_times_ms, question->plain_time_count, now_ms, &question->range,
+                      failure);
+}
+
+http_error json_question_read(json_question *question, utapi_level level, json_action action,
+                              size_t max_names, int64_t now_ms, http_failure *failure)
+{
+    const bool takes_range = action == JSON_LIST_METRICS;
+    bool has_range = !takes_range;
+    if (!takes_range)
+        question->range = utapi_range_recent(now_ms);
+    const http_error error = question->document == NULL
+                                 ? read_plain(question, level, takes_range, now_ms, &has_range, failure)
+                                 : read_members(question, utapi_level_name(level), takes_range, max_names,
+                                                now_ms, &has_range, failure);
+    if (error != HTTP_OK)
+        return error;
     return question->count > 0 && has_range ? HTTP_OK : http_fail(failure, HTTP_WRONG_FORMAT, NULL);
 }
 

@@ -20,22 +20,34 @@ typedef enum json_action { JSON_LIST_METRICS, JSON_LIST_RECENT_METRICS } json_ac
 utapi_string json_action_name(json_action action);
 
 typedef struct json_question {
-    utapi_string *names; /* asked for, in order; owned, their bytes too: freed by json_question_done() */
+    utapi_string
+        *names; /* asked for, in order; owned; what they point to is valid as long as body and question are */
     size_t count;
     utapi_range range;
+
+    /* What was taken apart, and is not read yet: a plain body has no document. */
     struct json_t *document;
+    utapi_level plain_level; /* that the names are of */
+    utapi_string plain_action;
+    int64_t plain_times_ms[2];
+    size_t plain_time_count;
 } json_question;
 
 /**
- * Parses a body, and reads nothing of it yet.
+ * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level, without
+ * escapes, a range of integers, an action.
  *
- * @param body       borrowed for the call
+ * @param body       borrowed until json_question_done()
  * @param max_names  of a body that has many times as many values no tree is built
  * @param ret        owned: free with json_question_done()
  * @param failure    what to tell the client
  * @return HTTP_OK, or failure->error
  */
 http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure);
+
+/** Always by a tree. Otherwise as json_question_open(), of which no answer may differ (tests/fuzz/fuzz_list.c). */
+http_error json_question_open_any(utapi_string body, size_t max_names, json_question *ret,
+                                  http_failure *failure);
 
 /** What the body's member "Action" says. */
 typedef struct json_body_action {

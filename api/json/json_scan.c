@@ -2,78 +2,11 @@
 /* json_scan.c - one pass over the text, with a table of members; see json_scan.h for what it leaves to others. */
 #include "json/json_scan.h"
 
+#include "json/json_cursor.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- the text ----------------------------------------------------------------------------- */
-
-typedef struct cursor {
-    const char *at, *end;
-} cursor;
-
-static void space_skip(cursor *s)
-{
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
-        s->at++;
-}
-
-/* Skips space and one character; false if another stands there. */
-static bool char_take(cursor *s, char wanted)
-{
-    space_skip(s);
-    if (s->at == s->end || *s->at != wanted)
-        return false;
-    s->at++;
-    return true;
-}
-
-/* A string without escapes and control characters. Bytes beyond ASCII must be UTF-8. */
-static bool string_take(cursor *s, utapi_string *ret)
-{
-    if (!char_take(s, '"'))
-        return false;
-    const char *begin = s->at;
-    unsigned char beyond_ascii = 0;
-    for (; s->at < s->end && *s->at != '"'; s->at++) {
-        const unsigned char byte = (unsigned char)*s->at;
-        if (byte < 0x20 || byte == '\\')
-            return false;
-        beyond_ascii |= byte;
-    }
-    *ret = (utapi_string){begin, (size_t)(s->at - begin)};
-    return char_take(s, '"') && (beyond_ascii < 0x80 || utapi_string_is_text(*ret));
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* An integer that surely fits: no fraction, no exponent, no leading zero. */
-static bool integer_take(cursor *s, int64_t *ret)
-{
-    enum { DIGITS_MAX = 18 };
-    int64_t value = 0;
-    const bool negative = s->at < s->end && *s->at == '-';
-    const char *first = s->at += negative;
-    for (; s->at < s->end && is_digit(*s->at) && s->at - first < DIGITS_MAX; s->at++)
-        value = value * 10 + (*s->at - '0');
-    const ptrdiff_t digits = s->at - first;
-    if (digits == 0 || (*first == '0' && digits > 1) || s->at == s->end || is_digit(*s->at))
-        return false;
-    *ret = negative ? -value : value;
-    return *s->at != '.' && *s->at != 'e' && *s->at != 'E';
-}
-
-static bool null_take(cursor *s)
-{
-    static const char word[] = "null";
-    if (s->end - s->at < (ptrdiff_t)sizeof word - 1 || memcmp(s->at, word, sizeof word - 1) != 0)
-        return false;
-    s->at += sizeof word - 1;
-    return true;
-}
 
 /* ---- events ------------------------------------------------------------------------------- */
 
@@ -119,45 +52,45 @@ static unsigned member_find(utapi_string name, unsigned expected)
 }
 
 /* Reads a value into its place; null leaves it as it was. */
-static bool value_take(cursor *s, unsigned member, scan_event *ret)
+static bool value_take(json_cursor *s, unsigned member, scan_event *ret)
 {
     void *place = (char *)ret + members[member].offset;
-    space_skip(s);
+    json_space_skip(s);
     if (s->at < s->end && *s->at == 'n')
-        return null_take(s);
+        return json_null_take(s);
     switch (members[member].kind) {
     case NAME:
-        return string_take(s, place) && ((const utapi_string *)place)->size <= UTAPI_NAME_MAX;
+        return json_string_take(s, place) && ((const utapi_string *)place)->size <= UTAPI_NAME_MAX;
     case TEXT:
-        return string_take(s, place);
+        return json_string_take(s, place);
     case AMOUNT:
-        return integer_take(s, place);
+        return json_integer_take(s, place);
     case TIME:
-        return integer_take(s, place) && *(const int64_t *)place >= 0;
+        return json_integer_take(s, place) && *(const int64_t *)place >= 0;
     }
     return false;
 }
 
-static bool event_take(cursor *s, scan_event *ret)
+static bool event_take(json_cursor *s, scan_event *ret)
 {
     uint32_t seen = 0;
     unsigned expected = 0;
     memset(ret, 0, sizeof *ret);
     ret->event.timestamp_ms = UTAPI_NO_TIMESTAMP;
-    if (!char_take(s, '{'))
+    if (!json_char_take(s, '{'))
         return false;
     do {
         utapi_string name;
-        if (!string_take(s, &name))
+        if (!json_string_take(s, &name))
             return false;
         const unsigned member = member_find(name, expected);
-        if (member == MEMBERS || (seen >> member & 1U) != 0 || !char_take(s, ':') ||
+        if (member == MEMBERS || (seen >> member & 1U) != 0 || !json_char_take(s, ':') ||
             !value_take(s, member, ret))
             return false;
         seen |= 1U << member;
         expected = member + 1;
-    } while (char_take(s, ','));
-    return char_take(s, '}') && ret->operation.size > 0;
+    } while (json_char_take(s, ','));
+    return json_char_take(s, '}') && ret->operation.size > 0;
 }
 
 /* ---- the array ---------------------------------------------------------------------------- */
@@ -199,7 +132,7 @@ static bool events_grow(json_scan *scan)
     return true;
 }
 
-static bool next_take(json_scan *scan, cursor *s, json_scan_cb *on_event, void *ctx)
+static bool next_take(json_scan *scan, json_cursor *s, json_scan_cb *on_event, void *ctx)
 {
     scan_event next;
     if (!events_grow(scan) || !event_take(s, &next))
@@ -210,21 +143,21 @@ static bool next_take(json_scan *scan, cursor *s, json_scan_cb *on_event, void *
 }
 
 /* One step further in the array; false if it cannot be made, or the array has ended. */
-static bool step(json_scan *scan, cursor *s, size_t max_events, json_scan_cb *on_event, void *ctx)
+static bool step(json_scan *scan, json_cursor *s, size_t max_events, json_scan_cb *on_event, void *ctx)
 {
     switch (scan->place) {
     case JSON_SCAN_BEFORE:
         scan->place = JSON_SCAN_FIRST;
-        return char_take(s, '[');
+        return json_char_take(s, '[');
     case JSON_SCAN_FIRST:
-        scan->place = char_take(s, ']') ? JSON_SCAN_AFTER : JSON_SCAN_EVENT;
+        scan->place = json_char_take(s, ']') ? JSON_SCAN_AFTER : JSON_SCAN_EVENT;
         return true;
     case JSON_SCAN_EVENT:
         scan->place = JSON_SCAN_BETWEEN;
         return scan->count < max_events && next_take(scan, s, on_event, ctx);
     case JSON_SCAN_BETWEEN:
-        scan->place = char_take(s, ',') ? JSON_SCAN_EVENT : JSON_SCAN_AFTER;
-        return scan->place == JSON_SCAN_EVENT || char_take(s, ']');
+        scan->place = json_char_take(s, ',') ? JSON_SCAN_EVENT : JSON_SCAN_AFTER;
+        return scan->place == JSON_SCAN_EVENT || json_char_take(s, ']');
     case JSON_SCAN_AFTER:
         break;
     }
@@ -236,7 +169,7 @@ bool json_scan_events(json_scan *scan, utapi_string text, size_t max_events, jso
 {
     events_move(scan, text.data);
     for (;;) {
-        cursor s = {text.data + scan->at, text.data + text.size};
+        json_cursor s = {text.data + scan->at, text.data + text.size};
         const json_scan before = *scan;
         if (!step(scan, &s, max_events, on_event, ctx)) {
             scan->place = before.place; /* it is tried again when there is more */
@@ -244,7 +177,7 @@ bool json_scan_events(json_scan *scan, utapi_string text, size_t max_events, jso
         }
         scan->at = (size_t)(s.at - text.data);
     }
-    cursor rest = {text.data + scan->at, text.data + text.size};
-    space_skip(&rest);
+    json_cursor rest = {text.data + scan->at, text.data + text.size};
+    json_space_skip(&rest);
     return scan->place == JSON_SCAN_AFTER && rest.at == rest.end;
 }
