@@ -180,6 +180,12 @@ static utapi_status both_compare(migration *self, utapi_error *err)
         return status;
     progress_begin(&shown, found.resources, "resources listed");
     status = migrate_list(&listing, self->both, err);
+    if (status == UTAPI_OK && found.differing == 0 && listing.differing > 0 && self->unreadable > 0)
+        return utapi_fail(
+            err, UTAPI_CORRUPT,
+            "all that was copied is the same in both, but %zu keys or members were not copied, and %zu "
+            "answers differ: see above. Mend or delete such keys, and run it again",
+            self->unreadable, listing.differing);
     if (status == UTAPI_OK && (found.differing > 0 || listing.differing > 0))
         return utapi_fail(err, UTAPI_CORRUPT,
                           "they still differ in %zu changes and %zu answers: was one of them written to "
