@@ -323,7 +323,7 @@ size_t json_events_tree(utapi_string body, size_t max_events)
 
 size_t json_events_plain(const json_events *events)
 {
-    enum { ROOM_LEAST = 16 }; /* it doubles from there */
+    enum { ROOM_LEAST = 4 }; /* it doubles from there */
     return (ROOM_LEAST + 2 * (events->count + events->scan.count)) * sizeof *events->events;
 }
 

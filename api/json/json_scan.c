@@ -120,7 +120,7 @@ static void events_move(json_scan *scan, const char *to)
 /* Room for one more, or false. */
 static bool events_grow(json_scan *scan)
 {
-    enum { ROOM_FIRST = 16 };
+    enum { ROOM_FIRST = 4 }; /* most requests bring one event */
     if (scan->count < scan->room)
         return true;
     const size_t more = scan->room == 0 ? ROOM_FIRST : scan->room * 2;
