@@ -6,6 +6,7 @@
 #include "json/json_list.h"
 #include "json/json_text.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /** The member that names the resource, by level. */
@@ -15,16 +16,26 @@ static const char *const name_members[UTAPI_LEVEL_COUNT] = {
 #undef X
 };
 
+/** One operation, with the comma before it. */
+#define NO_OPERATION(reported) ",\"s3:" reported "\":0"
+
 /** The operations of one who did nothing, `"s3:DeleteBucket":0,...`: what most of an answer says. */
 static const char no_operations[] =
-#define UTAPI_OPERATION(name, reported) ",\"s3:" reported "\":0"
+#define UTAPI_OPERATION(name, reported) NO_OPERATION(reported)
 #include "utapi/operations.def"
 #undef UTAPI_OPERATION
     ;
 
-/** The bytes of each operation in it, the comma before it and the zero included. */
-static const unsigned char operation_sizes[UTAPI_OPERATION_COUNT] = {
-#define UTAPI_OPERATION(name, reported) [UTAPI_OP_##name] = sizeof(",\"s3:" reported "\":0") - 1,
+/** How it is made up, and where each operation ends in it. */
+typedef struct operation_texts {
+#define UTAPI_OPERATION(name, reported) char name[sizeof NO_OPERATION(reported) - 1];
+#include "utapi/operations.def"
+#undef UTAPI_OPERATION
+} operation_texts;
+
+static const unsigned short operation_ends[UTAPI_OPERATION_COUNT] = {
+#define UTAPI_OPERATION(name, reported) \
+    [UTAPI_OP_##name] = offsetof(operation_texts, name) + sizeof NO_OPERATION(reported) - 1,
 #include "utapi/operations.def"
 #undef UTAPI_OPERATION
 };
@@ -45,18 +56,17 @@ static void add_pair(json_text *text, int64_t first, int64_t second)
 static void add_operations(json_text *text, const utapi_amounts *flows)
 {
     size_t copied = 1; /* the first one has no comma */
-    size_t end = 0;
     JSON_TEXT_LITERAL(text, "{");
-    for (unsigned i = 0; i < UTAPI_OPERATION_COUNT; i++) {
-        const int64_t count = utapi_amounts_get(flows, UTAPI_FIRST_OPERATION + i);
-        end += operation_sizes[i];
+    for (uint64_t rest = flows->present >> UTAPI_FIRST_OPERATION; rest != 0; rest &= rest - 1) {
+        const unsigned operation = (unsigned)__builtin_ctzll(rest);
+        const int64_t count = flows->of[UTAPI_FIRST_OPERATION + operation];
         if (count == 0)
             continue;
-        json_text_add(text, no_operations + copied, end - 1 - copied);
+        json_text_add(text, no_operations + copied, operation_ends[operation] - 1 - copied);
         json_text_add_integer(text, count);
-        copied = end;
+        copied = operation_ends[operation];
     }
-    json_text_add(text, no_operations + copied, end - copied);
+    json_text_add(text, no_operations + copied, sizeof no_operations - 1 - copied);
     JSON_TEXT_LITERAL(text, "}");
 }
 
@@ -86,7 +96,7 @@ char *json_answer(utapi_level level, const json_question *question, const utapi_
                   size_t *ret_size)
 {
     json_text text = {0};
-    json_text_reserve(&text, question->count * USAGE_BYTES_MOST);
+    (void)json_text_reserve(&text, question->count * USAGE_BYTES_MOST);
     JSON_TEXT_LITERAL(&text, "[");
     for (size_t i = 0; i < question->count; i++) {
         if (i > 0)

@@ -9,8 +9,7 @@
 
 #define FIRST_CAPACITY 512
 
-/** Makes room for size more bytes; false when there is none. */
-static bool make_room(json_text *text, size_t size)
+bool json_text_reserve(json_text *text, size_t size)
 {
     if (text->failed)
         return false;
@@ -28,19 +27,6 @@ static bool make_room(json_text *text, size_t size)
     text->data = data;
     text->capacity = capacity;
     return true;
-}
-
-void json_text_reserve(json_text *text, size_t size)
-{
-    (void)make_room(text, size);
-}
-
-void json_text_add(json_text *text, const char *data, size_t size)
-{
-    if (size == 0 || !make_room(text, size))
-        return;
-    memcpy(text->data + text->size, data, size);
-    text->size += size;
 }
 
 static void add_escape(json_text *text, unsigned char byte)

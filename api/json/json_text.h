@@ -9,7 +9,9 @@
 
 #include "utapi/string.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct json_text {
     char *data; /* owned: json_text_done(), or whoever takes it with json_text_take() */
@@ -18,11 +20,17 @@ typedef struct json_text {
     bool failed; /* out of memory: what was added since is lost */
 } json_text;
 
-/** Makes room at once for what is to come. Only a matter of speed. */
-void json_text_reserve(json_text *text, size_t size);
+/** Makes room at once for what is to come; false if there is none. */
+bool json_text_reserve(json_text *text, size_t size);
 
 /** Adds bytes as they are. */
-void json_text_add(json_text *text, const char *data, size_t size);
+static inline void json_text_add(json_text *text, const char *data, size_t size)
+{
+    if (size == 0 || ((text->failed || text->capacity - text->size < size) && !json_text_reserve(text, size)))
+        return;
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+}
 
 /** Adds a piece of JSON that stands in the source: JSON_TEXT_LITERAL(text, "{\"code\":"). */
 #define JSON_TEXT_LITERAL(text, literal) json_text_add((text), "" literal, sizeof(literal) - 1)
