@@ -115,6 +115,13 @@ void server_fill(server *s, bool full)
     pthread_mutex_unlock(&s->lock);
 }
 
+void server_answer(server *s, utapi_status status)
+{
+    pthread_mutex_lock(&s->lock);
+    s->answer = status;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t *ret_bytes)
 {
     const utapi_string name = utapi_string_of(bucket);
@@ -140,12 +147,16 @@ static bool is_poisoned(const server *s, const utapi_batch *batch)
 static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_applied *ret, utapi_error *err)
 {
     const server_fault fault = s->fault;
+    const utapi_status answer = s->answer;
     s->fault = SERVER_WELL;
+    s->answer = UTAPI_OK;
     s->asked++;
     if (s->absent || s->full || fault == SERVER_GONE)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone");
     if (fault == SERVER_CUT)
         return utapi_fail(err, UTAPI_UNCERTAIN, "the connection was cut");
+    if (answer != UTAPI_OK)
+        return utapi_fail(err, answer, "as it was told to");
     if (is_poisoned(s, batch))
         return utapi_fail(err, UTAPI_OVERFLOW, "poisoned");
     const utapi_status status = utapi_backend_apply(s->memory, batch, ret, err);

@@ -34,6 +34,7 @@ typedef struct server {
     bool absent;          /* each call answers UTAPI_UNAVAILABLE */
     bool full;            /* apply alone does */
     server_fault fault;   /* of the next apply */
+    utapi_status answer;  /* of the next apply, which stores nothing; UTAPI_OK: it is not set */
     const char *poison;   /* a bucket whose events overflow; NULL: none */
     size_t largest_batch; /* seen so far */
     size_t asked;
@@ -51,6 +52,7 @@ utapi_backend *server_connect(server *s);
 
 void server_set(server *s, bool absent, server_fault fault);
 void server_fill(server *s, bool full);
+void server_answer(server *s, utapi_status status);
 
 /** Loses all but the first so many batches. */
 void server_lose(server *s, size_t kept);

@@ -229,6 +229,30 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     assert_int_equal(aside_list(b)->count, 2);
 }
 
+static void a_single_event_is_lost_to_no_trouble_that_may_pass(void **state)
+{
+    static const utapi_status passing[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN, UTAPI_LOCKED, UTAPI_NO_MEMORY};
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        server_answer(&b->server, passing[i]);
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        assert_int_equal(stored(b, "b"), i + 1);
+        assert_int_equal(bench_stats(b).journal.refused, 0);
+    }
+}
+
+static void a_single_event_that_is_refused_for_ever_is_kept_aside(void **state)
+{
+    static const utapi_status lasting[] = {UTAPI_INVALID, UTAPI_OVERFLOW, UTAPI_NOT_SUPPORTED, UTAPI_CORRUPT};
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
+        server_answer(&b->server, lasting[i]);
+        CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+        assert_int_equal(stored(b, "b"), 0);
+        assert_int_equal(bench_stats(b).journal.refused, i + 1);
+    }
+}
+
 static bool reason_note(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
                         const char *reason)
 {
@@ -493,6 +517,8 @@ int main(void)
         CASE(what_the_storage_lost_is_sent_again),
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
+        CASE(a_single_event_is_lost_to_no_trouble_that_may_pass),
+        CASE(a_single_event_that_is_refused_for_ever_is_kept_aside),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
         CASE(an_overflow_is_shown_with_what_is_at_its_limit),
         CASE(what_was_not_shown_is_not_acknowledged),
