@@ -74,7 +74,7 @@ static utapi_status forgetting_note(journal *self, utapi_level level, int64_t ti
     if (status == UTAPI_OK)
         self->gone_newest_ms[level] = newest_ms;
     pthread_mutex_unlock(&self->lock);
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }
 
@@ -141,14 +141,14 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
 {
     journal *self = (journal *)base;
     uint64_t used_pages = 0;
-    const utapi_status status = utapi_journal_used_pages(self, &used_pages, err);
+    const utapi_status status = utapi_env_used_pages(&self->env, 0, &used_pages, err);
     if (status != UTAPI_OK)
         return status; /* nothing can be taken: the whole is not well */
     pthread_mutex_lock(&self->lock);
     utapi_stats stats = self->figures;
     *stats.trouble = '\0';
-    stats.journal.capacity_bytes = self->map_pages * self->page_size;
-    stats.journal.used_bytes = used_pages * self->page_size;
+    stats.journal.capacity_bytes = self->env.map_pages * self->env.page_size;
+    stats.journal.used_bytes = used_pages * self->env.page_size;
     note(stats.trouble, self->alarm);
     note(stats.trouble, self->trouble);
     silence_note(self, stats.trouble);
@@ -177,16 +177,10 @@ static void journal_free(journal *self)
     utapi_backend_close(self->storage);
     utapi_journal_epochs_free(self);
     utapi_journal_pending_free(self);
-    if (self->env != NULL)
-        mdb_env_close(self->env);
-    if (self->lock_fd >= 0)
-        close(self->lock_fd);
-    pthread_rwlock_destroy(&self->gate);
-    pthread_mutex_destroy(&self->writing);
+    utapi_env_close(&self->env);
     pthread_mutex_destroy(&self->lock);
     pthread_cond_destroy(&self->wake);
     pthread_cond_destroy(&self->changed);
-    free(self->location);
     free(self);
 }
 UTAPI_AUTO_DEFINE(journal, journal_free)
@@ -227,27 +221,15 @@ static utapi_status options_check(const utapi_journal_options *options, utapi_er
     return UTAPI_OK;
 }
 
-static void conditions_init(journal *self)
+static void locks_init(journal *self)
 {
     pthread_condattr_t attr;
+    pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&self->wake, &attr);
     pthread_cond_init(&self->changed, &attr);
     pthread_condattr_destroy(&attr);
-}
-
-static void locks_init(journal *self)
-{
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-    /* By default readers who keep coming would keep a reopening out for ever. */
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&self->gate, &attr);
-    pthread_rwlockattr_destroy(&attr);
-    pthread_mutex_init(&self->writing, NULL);
-    pthread_mutex_init(&self->lock, NULL);
-    conditions_init(self);
 }
 
 utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journal_options *options,
@@ -260,23 +242,16 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     }
     self->base.ops = &journal_ops;
     self->storage = storage;
-    self->lock_fd = -1;
     self->tuning = *tuning;
     if (storage->ops->largest_step != 0) /* others read it, or wait for it: nothing is gathered */
         self->tuning.gather_ms = 0;
-    self->capacity_bytes = options->capacity_bytes;
     self->keep_ms = options->keep_ms;
     self->window_ms = options->dedup_window_ms;
     locks_init(self);
     utapi_status status = options_check(options, err);
-    if (status != UTAPI_OK)
-        return status;
-    self->location = strdup(options->location);
-    if (self->location == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "the journal");
-    status = utapi_journal_lock(self, err);
     if (status == UTAPI_OK)
-        status = utapi_journal_env_open(self, err);
+        status = utapi_env_open(&self->env, &utapi_journal_layout, options->location, options->capacity_bytes,
+                                err);
     if (status == UTAPI_OK)
         status = utapi_journal_epochs_load(self, err);
     if (status == UTAPI_OK)

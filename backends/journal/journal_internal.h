@@ -2,18 +2,15 @@
 /*
  * journal_internal.h - what the files of the journal share: tables, epochs, the state that threads share.
  *
- * README.md tells the layout and the rules. Two locks: `writing` is held through a write transaction, `lock`
- * guards what is in memory and is never held while a disk or the storage works. Who needs both takes
+ * README.md tells the layout and the rules. Two locks: the environment's `writing` is held through a write transaction,
+ * `lock` guards what is in memory and is never held while a disk or the storage works. Who needs both takes
  * `writing` first.
  */
 #ifndef JOURNAL_JOURNAL_INTERNAL_H
 #define JOURNAL_JOURNAL_INTERNAL_H
 
+#include "env.h"
 #include "utapi_journal.h"
-
-#include <lmdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
@@ -28,17 +25,6 @@ typedef enum journal_table {
 } journal_table;
 
 enum { WRITER_SIZE = 16, ENTRY_KEY_SIZE = 12 };
-
-/** Numbers in keys are big-endian, so that they sort. */
-void utapi_journal_put_u32(unsigned char *at, uint32_t number);
-void utapi_journal_put_u64(unsigned char *at, uint64_t number);
-uint32_t utapi_journal_get_u32(const unsigned char *at);
-uint64_t utapi_journal_get_u64(const unsigned char *at);
-
-static inline MDB_val utapi_journal_val(const void *data, size_t size)
-{
-    return (MDB_val){.mv_size = size, .mv_data = (void *)(uintptr_t)data};
-}
 
 /* ---- journal_code.c ----------------------------------------------------------------------- */
 
@@ -173,22 +159,11 @@ enum { JOURNAL_LATELY = 4096 };
 typedef struct journal {
     utapi_backend base;
     utapi_backend *storage; /* owned */
-    char *location;         /* owned */
-    uint64_t capacity_bytes;
     int64_t keep_ms, window_ms;
     journal_tuning tuning;
-    int lock_fd;
+    utapi_env env;
 
-    pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
-    MDB_env *env;
-    MDB_dbi tables[JOURNAL_TABLE_COUNT];
-    _Atomic uint64_t map_pages, reserve_pages;
-    atomic_size_t page_size;
-    atomic_bool broken;       /* LMDB gave the environment up: it is opened again before the next use */
-    atomic_size_t committing; /* the newest transaction whose commit began */
-    atomic_size_t committed;  /* the newest one that is known to be stored */
-
-    pthread_mutex_t writing;  /* guards what follows */
+    /* What follows is guarded by env.writing. */
     bool outcome_unknown;     /* of a commit: what was stored is looked up again */
     uint64_t taken_since;     /* bytes, since room was looked for */
     int64_t expired_ms;       /* the taken_ms of the last slice of expiry */
@@ -219,39 +194,22 @@ typedef struct journal {
     uint64_t lately[JOURNAL_LATELY]; /* the drain thread's own: cells that were handed over, by hash */
 } journal;
 
-/* ---- journal_open.c ----------------------------------------------------------------------- */
-
-/** Makes the directory if need be and locks it. UTAPI_LOCKED, UTAPI_UNAVAILABLE. */
-UTAPI_MUST_USE utapi_status utapi_journal_lock(journal *self, utapi_error *err);
-
-/** Opens the environment and its tables. On failure self->env is NULL. */
-UTAPI_MUST_USE utapi_status utapi_journal_env_open(journal *self, utapi_error *err);
-
 /* ---- journal_env.c ------------------------------------------------------------------------ */
 
+extern const utapi_env_layout utapi_journal_layout;
+
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
-utapi_status utapi_journal_fail(utapi_error *err, int rc, const char *doing);
+static inline utapi_status utapi_journal_fail(utapi_error *err, int rc, const char *doing)
+{
+    return utapi_env_fail(&utapi_journal_layout, err, rc, doing);
+}
 
-/** A read transaction that shows at least what was committed before. End it with utapi_journal_read_end(). */
-UTAPI_MUST_USE utapi_status utapi_journal_read_begin(journal *self, MDB_txn **ret, utapi_error *err);
-void utapi_journal_read_end(journal *self, MDB_txn *txn);
-
-/** A write transaction; `writing` is held until utapi_journal_write_end(). */
+/** As utapi_env_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_begin(journal *self, MDB_txn **ret, utapi_error *err);
 
-/**
- * Ends a write: commits if status is UTAPI_OK, else undoes it. `writing` stays held: let it go once what was
- * committed is known in memory too.
- *
- * @return status, or what became of the commit: UTAPI_UNAVAILABLE if nothing was stored,
- *         UTAPI_UNCERTAIN if that is not known
- */
+/** As utapi_env_write_end(): leave once what was committed is known in memory too. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_end(journal *self, MDB_txn *txn, utapi_status status,
                                                     utapi_error *err);
-void utapi_journal_write_leave(journal *self);
-
-/** Pages in use. */
-UTAPI_MUST_USE utapi_status utapi_journal_used_pages(journal *self, uint64_t *ret, utapi_error *err);
 
 /** Makes room by deleting what was applied, the oldest first; UTAPI_UNAVAILABLE if there is none. Notes which. */
 UTAPI_MUST_USE utapi_status utapi_journal_make_room(journal *self, utapi_error *err);

@@ -44,23 +44,23 @@ static int groups_drop(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t nex
                        size_t most, size_t *ret_dropped, uint64_t *ret_deleted)
 {
     MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_ENTRY], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_ENTRY], &cursor);
     while (rc == 0 && *ret_dropped < most) {
         unsigned char bytes[ENTRY_KEY_SIZE];
         MDB_val value;
         utapi_journal_entry_key(epoch, 0, bytes);
-        MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+        MDB_val key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_journal_get_u32(key.mv_data) != epoch)
+        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
             break;
         uint64_t end = next;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_journal_get_u32(key.mv_data) == epoch)
-            end = utapi_journal_get_u64((const unsigned char *)key.mv_data + 4);
+        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == epoch)
+            end = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
         if ((rc != 0 && rc != MDB_NOTFOUND) || end > until)
             break;
         utapi_journal_entry_key(epoch, 0, bytes);
-        key = utapi_journal_val(bytes, sizeof bytes);
+        key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         if (rc == 0)
             rc = mdb_cursor_del(cursor, 0);
@@ -144,7 +144,7 @@ utapi_status utapi_journal_drop_applied(journal *self, size_t most, size_t *ret_
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK)
         drops_publish(self, drops, count);
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }
 
@@ -155,10 +155,10 @@ static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_DUE], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DUE], &cursor);
     for (size_t i = 0; rc == 0 && i < DUE_SLICE; i++) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-        if (rc != 0 || (key.mv_size == 8 && utapi_journal_get_u64(key.mv_data) >= (uint64_t)before_ms))
+        if (rc != 0 || (key.mv_size == 8 && utapi_env_get_u64(key.mv_data) >= (uint64_t)before_ms))
             break;
         rc = mdb_cursor_del(cursor, 0);
     }
@@ -175,9 +175,9 @@ static bool epoch_is_over(const journal *self, const journal_epoch *epoch)
 static int epoch_forget(journal *self, MDB_txn *txn, const journal_epoch *epoch)
 {
     unsigned char number[4];
-    utapi_journal_put_u32(number, epoch->number);
-    MDB_val key = utapi_journal_val(number, sizeof number);
-    const int rc = mdb_del(txn, self->tables[JOURNAL_WRITER], &key, NULL);
+    utapi_env_put_u32(number, epoch->number);
+    MDB_val key = utapi_env_val(number, sizeof number);
+    const int rc = mdb_del(txn, self->env.tables[JOURNAL_WRITER], &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -210,7 +210,7 @@ static utapi_status epoch_end(journal *self, journal_epoch *epoch, utapi_error *
         pthread_mutex_unlock(&self->lock);
         free(epoch);
     }
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }
 
@@ -270,6 +270,6 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
         drops_publish(self, drops, count);
         self->expired_ms = taken_ms;
     }
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status == UTAPI_OK ? epochs_end(self, err) : status;
 }

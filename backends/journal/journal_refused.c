@@ -29,7 +29,7 @@ int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret)
     MDB_stat stat;
     journal_acknowledged known;
     uint64_t heads = 0;
-    int rc = mdb_stat(txn, self->tables[JOURNAL_REFUSED], &stat);
+    int rc = mdb_stat(txn, self->env.tables[JOURNAL_REFUSED], &stat);
     if (rc == 0)
         rc = utapi_journal_number_load(self, txn, heads_name, &heads);
     if (rc == 0)
@@ -50,8 +50,8 @@ static int refused_put(const journal *self, MDB_txn *txn, MDB_val key, const uta
     row[1] = (unsigned char)length;
     memcpy(row + HEAD_SIZE, reason, length);
     const size_t size = HEAD_SIZE + length + utapi_journal_encode(one, NULL, row + HEAD_SIZE + length);
-    MDB_val value = utapi_journal_val(row, size);
-    return mdb_put(txn, self->tables[JOURNAL_REFUSED], &key, &value, 0);
+    MDB_val value = utapi_env_val(row, size);
+    return mdb_put(txn, self->env.tables[JOURNAL_REFUSED], &key, &value, 0);
 }
 
 utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_step *step, utapi_status why,
@@ -70,7 +70,7 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
                                  .now_ms = step->batch.now_ms,
                                  .taken_ms = step->batch.taken_ms};
         utapi_journal_entry_key(epoch, step->from + i, bytes);
-        rc = refused_put(self, txn, utapi_journal_val(bytes, sizeof bytes), &one, why, reason);
+        rc = refused_put(self, txn, utapi_env_val(bytes, sizeof bytes), &one, why, reason);
     }
     if (rc == 0)
         rc = utapi_journal_refused_count(self, txn, &refused);
@@ -81,7 +81,7 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
         self->refused = refused;
         pthread_mutex_unlock(&self->lock);
     }
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }
 
@@ -125,12 +125,12 @@ static bool event_is_kept(journal *self, MDB_val row_key)
     if (row_key.mv_size != ENTRY_KEY_SIZE)
         return false;
     const unsigned char *bytes = row_key.mv_data;
-    const uint32_t number = utapi_journal_get_u32(bytes);
+    const uint32_t number = utapi_env_get_u32(bytes);
     pthread_mutex_lock(&self->lock);
     const journal_epoch *epoch = self->oldest;
     while (epoch != NULL && epoch->number != number)
         epoch = epoch->next_epoch;
-    const bool is_kept = epoch != NULL && utapi_journal_get_u64(bytes + 4) >= epoch->deleted;
+    const bool is_kept = epoch != NULL && utapi_env_get_u64(bytes + 4) >= epoch->deleted;
     pthread_mutex_unlock(&self->lock);
     return is_kept;
 }
@@ -143,7 +143,7 @@ static int row_acknowledge(MDB_cursor *cursor, MDB_val row_key, bool is_kept)
     if (!is_kept)
         return mdb_cursor_del(cursor, 0);
     memcpy(bytes, row_key.mv_data, sizeof bytes);
-    MDB_val key = utapi_journal_val(bytes, sizeof bytes), value = utapi_journal_val(head, sizeof head);
+    MDB_val key = utapi_env_val(bytes, sizeof bytes), value = utapi_env_val(head, sizeof head);
     return mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
 }
 
@@ -160,13 +160,13 @@ enum { ROWS_AT_ONCE = 256 };
 static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *part, uint64_t *refused)
 {
     MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_REFUSED], &cursor);
     for (size_t i = part->from; i < part->to && rc == 0; i++) {
         unsigned char bytes[ENTRY_KEY_SIZE];
         MDB_val value;
         if (!id_read(part->what->refused[i], bytes))
             continue;
-        MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+        MDB_val key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
         if (rc == 0 && !row_is_acknowledged(value)) {
             rc = row_acknowledge(cursor, key, event_is_kept(self, key));
@@ -185,7 +185,7 @@ static int heads_drop(journal *self, MDB_txn *txn, uint64_t *ret_left)
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
     *ret_left = 0;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_REFUSED], &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         if (!row_is_acknowledged(value))
             continue;
@@ -232,7 +232,7 @@ static utapi_status acknowledge_part(journal *self, const acknowledgement *part,
         self->acknowledged = now;
         pthread_mutex_unlock(&self->lock);
     }
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }
 
@@ -297,13 +297,13 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     if (base->ops->apply != utapi_journal_apply)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
     journal *self = (journal *)base;
-    MDB_txn *txn = NULL;
+    utapi_env_reader *reader;
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    const utapi_status status = utapi_journal_read_begin(self, &txn, err);
+    const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(reader->txn, self->env.tables[JOURNAL_REFUSED], &cursor);
     while (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
         if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && !row_is_acknowledged(value) &&
@@ -312,6 +312,6 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     }
     if (cursor != NULL)
         mdb_cursor_close(cursor);
-    utapi_journal_read_end(self, txn);
+    utapi_env_read_end(&self->env, reader);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
 }

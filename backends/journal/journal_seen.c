@@ -46,7 +46,7 @@ static bool uuid_pack(utapi_string uuid, unsigned char *packed)
 static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
 {
     uuid->index = index;
-    utapi_journal_put_u64(uuid->key, (uint64_t)entry->uuid_time_ms);
+    utapi_env_put_u64(uuid->key, (uint64_t)entry->uuid_time_ms);
     uuid->size = TIME_SIZE + PACKED_SIZE;
     if (uuid_pack(entry->uuid, uuid->key + TIME_SIZE))
         return;
@@ -72,21 +72,21 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
 static bool taking_is_over(const journal *self, MDB_val value, int64_t taken_ms)
 {
     return value.mv_size != TAKEN_SIZE ||
-           (int64_t)utapi_journal_get_u64(value.mv_data) < taken_ms - self->window_ms;
+           (int64_t)utapi_env_get_u64(value.mv_data) < taken_ms - self->window_ms;
 }
 
 static int uuid_take(const journal *self, MDB_cursor *seen, const seen_uuid *uuid, int64_t taken_ms,
                      bool *ret_known)
 {
     unsigned char taken[TAKEN_SIZE];
-    utapi_journal_put_u64(taken, (uint64_t)taken_ms);
-    MDB_val key = utapi_journal_val(uuid->key, uuid->size);
-    MDB_val value = utapi_journal_val(taken, sizeof taken);
+    utapi_env_put_u64(taken, (uint64_t)taken_ms);
+    MDB_val key = utapi_env_val(uuid->key, uuid->size);
+    MDB_val value = utapi_env_val(taken, sizeof taken);
     const int rc = mdb_cursor_put(seen, &key, &value, MDB_NOOVERWRITE);
     *ret_known = rc == MDB_KEYEXIST && !taking_is_over(self, value, taken_ms);
     if (rc != MDB_KEYEXIST || *ret_known)
         return rc == MDB_KEYEXIST ? 0 : rc;
-    value = utapi_journal_val(taken, sizeof taken); /* expiry has not come to it yet */
+    value = utapi_env_val(taken, sizeof taken); /* expiry has not come to it yet */
     return mdb_cursor_put(seen, &key, &value, 0);
 }
 
@@ -95,7 +95,7 @@ static int uuids_take(const journal *self, MDB_txn *txn, const utapi_batch *batc
                       size_t count, bool *skip, size_t *ret_repeated)
 {
     MDB_cursor *seen = NULL;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_SEEN], &seen);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = uuid_take(self, seen, sorted[i], batch->taken_ms, &skip[sorted[i]->index]);
         *ret_repeated += skip[sorted[i]->index];
@@ -139,17 +139,17 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
         memset(self->sweep, 0, TIME_SIZE);
         self->sweep_size = TIME_SIZE;
     }
-    MDB_val key = utapi_journal_val(self->sweep, self->sweep_size);
+    MDB_val key = utapi_env_val(self->sweep, self->sweep_size);
     int rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
     for (size_t i = 0; i < most && rc == 0; i++) {
         if (key.mv_size < TIME_SIZE || key.mv_size > sizeof self->sweep ||
-            (int64_t)utapi_journal_get_u64(key.mv_data) >= oldest_ms)
+            (int64_t)utapi_env_get_u64(key.mv_data) >= oldest_ms)
             return MDB_NOTFOUND;
         memcpy(self->sweep, key.mv_data, key.mv_size);
         self->sweep_size = key.mv_size;
         if (taking_is_over(self, value, taken_ms)) {
             rc = mdb_cursor_del(seen, 0);
-            key = utapi_journal_val(self->sweep, self->sweep_size);
+            key = utapi_env_val(self->sweep, self->sweep_size);
             if (rc == 0)
                 rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
         } else
@@ -162,7 +162,7 @@ utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t take
                                        utapi_error *err)
 {
     MDB_cursor *seen = NULL;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_SEEN], &seen);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
     if (rc == 0)
         rc = sweep_run(self, seen, taken_ms, most);
     if (rc != 0)
@@ -180,6 +180,6 @@ utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_erro
         return status;
     status = utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, err);
     status = utapi_journal_write_end(self, txn, status, err);
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }

@@ -100,8 +100,7 @@ static bool cells_new(cells *ret, journal *self)
 /* One step being read. */
 typedef struct look {
     const journal *self;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
+    utapi_env_reader *reader; /* its cursor is in `entry` */
     uint32_t epoch;
     uint64_t until; /* the sequence that it may not go beyond */
     size_t most;
@@ -111,9 +110,9 @@ typedef struct look {
 
 static bool key_is_of(MDB_val key, uint32_t epoch, uint64_t *ret_first)
 {
-    if (key.mv_size != ENTRY_KEY_SIZE || utapi_journal_get_u32(key.mv_data) != epoch)
+    if (key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
         return false;
-    *ret_first = utapi_journal_get_u64((const unsigned char *)key.mv_data + 4);
+    *ret_first = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
     return true;
 }
 
@@ -123,16 +122,16 @@ static int group_seek(const look *at, uint64_t sequence, MDB_val *key, MDB_val *
     unsigned char bytes[ENTRY_KEY_SIZE];
     uint64_t first;
     utapi_journal_entry_key(at->epoch, sequence, bytes);
-    *key = utapi_journal_val(bytes, sizeof bytes);
-    int rc = mdb_cursor_get(at->cursor, key, value, MDB_SET_RANGE);
+    *key = utapi_env_val(bytes, sizeof bytes);
+    int rc = mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(*key, at->epoch, &first) && first == sequence)
         return 0;
-    rc = mdb_cursor_get(at->cursor, key, value, rc == 0 ? MDB_PREV : MDB_LAST);
+    rc = mdb_cursor_get(at->reader->cursor, key, value, rc == 0 ? MDB_PREV : MDB_LAST);
     if (rc == 0 && key_is_of(*key, at->epoch, &first))
         return 0;
     utapi_journal_entry_key(at->epoch, sequence, bytes);
-    *key = utapi_journal_val(bytes, sizeof bytes);
-    return mdb_cursor_get(at->cursor, key, value, MDB_SET_RANGE);
+    *key = utapi_env_val(bytes, sizeof bytes);
+    return mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
 }
 
 /* Where the next event that was kept aside before stands; `otherwise` if none does. */
@@ -143,11 +142,11 @@ static int refused_next(const look *at, uint64_t from, uint64_t otherwise, uint6
     MDB_val value;
     uint64_t first;
     *ret = otherwise;
-    int rc = mdb_cursor_open(at->txn, at->self->tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(at->reader->txn, at->self->env.tables[JOURNAL_REFUSED], &cursor);
     if (rc != 0)
         return rc;
     utapi_journal_entry_key(at->epoch, from, bytes);
-    MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+    MDB_val key = utapi_env_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(key, at->epoch, &first) && first < otherwise)
         *ret = first;
@@ -161,14 +160,14 @@ static int due_between(const look *at, int64_t after_ms, int64_t until_ms, bool 
     unsigned char bytes[8];
     MDB_val value;
     *ret = false;
-    int rc = mdb_cursor_open(at->txn, at->self->tables[JOURNAL_DUE], &cursor);
+    int rc = mdb_cursor_open(at->reader->txn, at->self->env.tables[JOURNAL_DUE], &cursor);
     if (rc != 0)
         return rc;
-    utapi_journal_put_u64(bytes, after_ms >= 0 ? (uint64_t)after_ms + 1 : 0);
-    MDB_val key = utapi_journal_val(bytes, sizeof bytes);
+    utapi_env_put_u64(bytes, after_ms >= 0 ? (uint64_t)after_ms + 1 : 0);
+    MDB_val key = utapi_env_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key.mv_size == sizeof bytes)
-        *ret = (int64_t)utapi_journal_get_u64(key.mv_data) <= until_ms;
+        *ret = (int64_t)utapi_env_get_u64(key.mv_data) <= until_ms;
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -288,8 +287,8 @@ static utapi_status gap_measure(const look *at, utapi_error *err)
     step->kind = STEP_GAP;
     step->to = at->until;
     utapi_journal_entry_key(at->epoch, step->from + 1, bytes);
-    MDB_val key = utapi_journal_val(bytes, sizeof bytes);
-    const int rc = mdb_cursor_get(at->cursor, &key, &value, MDB_SET_RANGE);
+    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    const int rc = mdb_cursor_get(at->reader->cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(key, at->epoch, &first) && first < at->until)
         step->to = first;
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
@@ -313,7 +312,7 @@ static utapi_status step_look(look *at, utapi_error *err)
     for (bool more = true; rc == 0 && more && status == UTAPI_OK;) {
         status = group_look(at, key, value, &more, err);
         if (more && status == UTAPI_OK)
-            rc = mdb_cursor_get(at->cursor, &key, &value, MDB_NEXT);
+            rc = mdb_cursor_get(at->reader->cursor, &key, &value, MDB_NEXT);
     }
     if (rc != 0 && rc != MDB_NOTFOUND)
         return utapi_journal_fail(err, rc, "reading");
@@ -327,19 +326,13 @@ utapi_status utapi_journal_step_read(journal *self, uint32_t epoch, uint64_t fro
 {
     *ret = (journal_step){.kind = STEP_EVENTS, .from = from, .to = from};
     look at = {.self = self, .epoch = epoch, .until = until, .most = most, .step = ret};
-    utapi_status status = utapi_journal_read_begin(self, &at.txn, err);
+    utapi_status status = utapi_env_read_begin(&self->env, &at.reader, err);
     if (status != UTAPI_OK)
         return status;
-    if (!cells_new(&at.known, self))
-        status = utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
-    else {
-        const int rc = mdb_cursor_open(at.txn, self->tables[JOURNAL_ENTRY], &at.cursor);
-        status = rc == 0 ? step_look(&at, err) : utapi_journal_fail(err, rc, "reading");
-    }
-    if (at.cursor != NULL)
-        mdb_cursor_close(at.cursor);
+    status =
+        cells_new(&at.known, self) ? step_look(&at, err) : utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
     free(at.known.slots);
-    utapi_journal_read_end(self, at.txn);
+    utapi_env_read_end(&self->env, at.reader);
     ret->batch.entries = ret->entries;
     return status;
 }
@@ -358,14 +351,11 @@ int64_t utapi_journal_taken_at(journal *self, uint32_t epoch, uint64_t sequence)
     int64_t taken_at_ms = 0, now_ms = 0;
     MDB_val key, value;
     look at = {.self = self, .epoch = epoch};
-    if (utapi_journal_read_begin(self, &at.txn, NULL) != UTAPI_OK)
+    if (utapi_env_read_begin(&self->env, &at.reader, NULL) != UTAPI_OK)
         return 0;
-    if (mdb_cursor_open(at.txn, self->tables[JOURNAL_ENTRY], &at.cursor) == 0) {
-        if (group_seek(&at, sequence, &key, &value) == 0 &&
-            utapi_journal_peek(value.mv_data, value.mv_size, &now_ms))
-            taken_at_ms = now_ms;
-        mdb_cursor_close(at.cursor);
-    }
-    utapi_journal_read_end(self, at.txn);
+    if (group_seek(&at, sequence, &key, &value) == 0 &&
+        utapi_journal_peek(value.mv_data, value.mv_size, &now_ms))
+        taken_at_ms = now_ms;
+    utapi_env_read_end(&self->env, at.reader);
     return taken_at_ms;
 }

@@ -38,10 +38,10 @@ static utapi_status batch_check(const utapi_batch *batch, utapi_error *err)
 static int due_put(const journal *self, MDB_txn *txn, int64_t due_ms)
 {
     unsigned char time[8];
-    utapi_journal_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
-    MDB_val key = utapi_journal_val(time, sizeof time);
-    MDB_val value = utapi_journal_val("", 0);
-    return mdb_put(txn, self->tables[JOURNAL_DUE], &key, &value, 0);
+    utapi_env_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
+    MDB_val key = utapi_env_val(time, sizeof time);
+    MDB_val value = utapi_env_val("", 0);
+    return mdb_put(txn, self->env.tables[JOURNAL_DUE], &key, &value, 0);
 }
 
 static int forgettings_put(const journal *self, MDB_txn *txn, intake *take)
@@ -68,13 +68,13 @@ static int due_check(const journal *self, MDB_txn *txn, int64_t after_ms, int64_
     MDB_cursor *cursor = NULL;
     unsigned char time[8];
     MDB_val value;
-    int rc = mdb_cursor_open(txn, self->tables[JOURNAL_DUE], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DUE], &cursor);
     if (rc != 0)
         return rc;
-    utapi_journal_put_u64(time, after_ms > 0 ? (uint64_t)after_ms : 0);
-    MDB_val key = utapi_journal_val(time, sizeof time);
+    utapi_env_put_u64(time, after_ms > 0 ? (uint64_t)after_ms : 0);
+    MDB_val key = utapi_env_val(time, sizeof time);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && key.mv_size == 8 && (int64_t)utapi_journal_get_u64(key.mv_data) <= until_ms)
+    if (rc == 0 && key.mv_size == 8 && (int64_t)utapi_env_get_u64(key.mv_data) <= until_ms)
         *ret = true;
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -103,9 +103,9 @@ static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const 
             continue;
         unsigned char bytes[ENTRY_KEY_SIZE];
         utapi_journal_entry_key(epoch, first, bytes);
-        MDB_val key = utapi_journal_val(bytes, sizeof bytes);
-        MDB_val value = utapi_journal_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
-        rc = mdb_put(txn, self->tables[JOURNAL_ENTRY], &key, &value, 0);
+        MDB_val key = utapi_env_val(bytes, sizeof bytes);
+        MDB_val value = utapi_env_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
+        rc = mdb_put(txn, self->env.tables[JOURNAL_ENTRY], &key, &value, 0);
         first += kept;
     }
     return rc;
@@ -159,17 +159,17 @@ static void intake_publish(journal *self, const intake *take)
 /* Free pages are counted again only when enough was taken since to make a difference. */
 static utapi_status room_check(journal *self, size_t size, int64_t taken_ms, utapi_error *err)
 {
-    pthread_mutex_lock(&self->writing);
-    const bool due = self->taken_since > self->reserve_pages * self->page_size / 16;
+    pthread_mutex_lock(&self->env.writing);
+    const bool due = self->taken_since > self->env.reserve_pages * self->env.page_size / 16;
     self->taken_since = due ? size : self->taken_since + size;
-    pthread_mutex_unlock(&self->writing);
+    pthread_mutex_unlock(&self->env.writing);
     if (!due)
         return UTAPI_OK;
     const utapi_status status = utapi_journal_make_room(self, err);
     if (status != UTAPI_OK) {
-        pthread_mutex_lock(&self->writing);
+        pthread_mutex_lock(&self->env.writing);
         self->taken_since = UINT64_MAX / 2; /* the next one looks again */
-        pthread_mutex_unlock(&self->writing);
+        pthread_mutex_unlock(&self->env.writing);
         /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
         (void)!utapi_journal_seen_tend(self, taken_ms, NULL);
     }
@@ -202,6 +202,6 @@ utapi_status utapi_journal_apply(utapi_backend *base, const utapi_batch *batch, 
         intake_publish(self, &take);
         *ret = applied;
     }
-    utapi_journal_write_leave(self);
+    utapi_env_write_leave(&self->env);
     return status;
 }

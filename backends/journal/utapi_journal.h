@@ -15,7 +15,7 @@
 /** The journal that is to stand before a storage: backends/journal/README.md. */
 typedef struct utapi_journal_options {
     const char *location;    /* its directory; borrowed for the call */
-    uint64_t capacity_bytes; /* the most it may store; 0: the default, 16 GiB */
+    uint64_t capacity_bytes; /* the most it may store; 0: the default, 4 GiB */
     int64_t keep_ms;         /* how long what was handed over stays, to be sent again; at least a minute */
     int64_t dedup_window_ms; /* how long it remembers a uuid; 0: not at all */
 } utapi_journal_options;

@@ -37,13 +37,13 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     utapi_status status = utapi_lmdb_get(write, LMDB_META, &key, &value, &found, err);
     if (status != UTAPI_OK)
         return status;
-    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_lmdb_get_u64(value.mv_data) : 0;
+    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_env_get_u64(value.mv_data) : 0;
     if (stands_at != fence->from) {
         ret->fence = stands_at;
         return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
                           (unsigned long long)stands_at, (unsigned long long)fence->from);
     }
-    utapi_lmdb_put_u64(to, fence->to);
+    utapi_env_put_u64(to, fence->to);
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
@@ -162,7 +162,7 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     if (status != UTAPI_OK)
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
-    const uint64_t bearable = self->reserve_pages * UUIDS_A_RESERVED_PAGE;
+    const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
     status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_seen_expire(&write, taken_ms, bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
@@ -192,29 +192,29 @@ static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_res
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
-    lmdb_reader *reader = NULL;
+    utapi_env_reader *reader = NULL;
     uint64_t used_pages;
-    utapi_status status = utapi_lmdb_used_pages(self, &used_pages, err);
+    utapi_status status = utapi_env_used_pages(&self->env, 0, &used_pages, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_read_begin(self, &reader, err);
+        status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     uint64_t entries[LMDB_TABLE_COUNT];
     int rc = 0;
     for (unsigned i = 0; i < LMDB_TABLE_COUNT && rc == 0; i++) {
         MDB_stat stat;
-        rc = mdb_stat(reader->txn, self->tables[i], &stat);
+        rc = mdb_stat(reader->txn, self->env.tables[i], &stat);
         entries[i] = stat.ms_entries;
     }
-    utapi_lmdb_read_end(self, reader);
+    utapi_env_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "counting rows");
     *ret = (utapi_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
         .uuids = entries[LMDB_SEEN],
-        .used_bytes = used_pages * self->page_size,
-        .capacity_bytes = self->map_pages * self->page_size,
+        .used_bytes = used_pages * self->env.page_size,
+        .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
     return UTAPI_OK;
 }
@@ -224,16 +224,8 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
 /* Takes half-built ones too. */
 static void lmdb_close(utapi_backend *base)
 {
-    lmdb_backend *self = (lmdb_backend *)base;
-    utapi_lmdb_env_close(self);
-    if (self->lock_fd >= 0)
-        close(self->lock_fd);
-    pthread_rwlock_destroy(&self->gate);
-    pthread_mutex_destroy(&self->pool_lock);
-    pthread_mutex_destroy(&self->writing);
-    pthread_mutex_destroy(&self->space_lock);
-    free(self->location);
-    free(self);
+    utapi_env_close(&((lmdb_backend *)base)->env);
+    free(base);
 }
 
 static utapi_status options_check(const utapi_backend_options *options, utapi_error *err)
@@ -256,26 +248,12 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
     utapi_status status = options_check(options, err);
     if (status != UTAPI_OK)
         return status;
-    lmdb_backend *self = malloc(sizeof *self);
+    lmdb_backend *self = calloc(1, sizeof *self);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
-    *self = (lmdb_backend){
-        .base.ops = &utapi_lmdb_backend,
-        .location = strdup(options->location),
-        .capacity_bytes = options->capacity_bytes,
-        .window_ms = options->dedup_window_ms,
-        .lock_fd = -1,
-    };
-    pthread_rwlock_init(&self->gate, NULL);
-    pthread_mutex_init(&self->pool_lock, NULL);
-    pthread_mutex_init(&self->writing, NULL);
-    pthread_mutex_init(&self->space_lock, NULL);
-    if (self->location == NULL)
-        status = utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_lock(self, err);
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_env_open(self, err);
+    self->base.ops = &utapi_lmdb_backend;
+    self->window_ms = options->dedup_window_ms;
+    status = utapi_env_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
         *ret = &self->base;
     else

@@ -2,18 +2,14 @@
 /*
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
- * README.md tells the layout. lmdb_open.c opens an environment, lmdb_env.c begins and ends what runs in it;
- * lmdb_rows.c, lmdb_late.c, lmdb_seen.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers
+ * README.md tells the layout. The environment is one of env/; lmdb_env.c begins and ends what is written in it; lmdb_rows.c, lmdb_late.c, lmdb_seen.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers
  * questions; lmdb_backend.c is the contract's side.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
+#include "env.h"
 #include "lmdb_backend.h"
-
-#include <lmdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
@@ -35,21 +31,10 @@ typedef struct lmdb_key {
     unsigned char bytes[LMDB_KEY_MAX];
 } lmdb_key;
 
-static inline MDB_val utapi_lmdb_val(const void *data, size_t size)
-{
-    return (MDB_val){.mv_size = size, .mv_data = (void *)(uintptr_t)data};
-}
-
 static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
 {
-    return utapi_lmdb_val(key->bytes, key->size);
+    return utapi_env_val(key->bytes, key->size);
 }
-
-/** Numbers in keys are big-endian, so that they sort. */
-void utapi_lmdb_put_u32(unsigned char *at, uint32_t number);
-void utapi_lmdb_put_u64(unsigned char *at, uint64_t number);
-uint32_t utapi_lmdb_get_u32(const unsigned char *at);
-uint64_t utapi_lmdb_get_u64(const unsigned char *at);
 
 /** The key of a resource, in `resource` and `gone`. UTAPI_INVALID if the name is longer than a name may be. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_key *ret,
@@ -60,59 +45,22 @@ void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
 
 /* ---- the backend -------------------------------------------------------------------------- */
 
-/* A read transaction that waits for its next use, reset. */
-typedef struct lmdb_reader {
-    struct lmdb_reader *next;
-    MDB_txn *txn;
-    MDB_cursor *history;
-} lmdb_reader;
-
 typedef struct lmdb_backend {
     utapi_backend base;
-    char *location;          /* owned */
-    uint64_t capacity_bytes; /* as asked for; 0: the default */
     int64_t window_ms;
-    int lock_fd; /* holds the lock that keeps a second opener out */
-
-    pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
-    MDB_env *env;
-    MDB_dbi tables[LMDB_TABLE_COUNT];
-    uint64_t map_pages;     /* what the map can hold */
-    uint64_t reserve_pages; /* of these, what only upkeep may use */
-    size_t page_size;
-    atomic_bool broken;       /* LMDB gave the environment up: it is opened again before the next use */
-    atomic_size_t committing; /* the newest transaction whose commit began */
-
-    pthread_mutex_t pool_lock;
-    lmdb_reader *pool;
-
-    pthread_mutex_t writing; /* guards what follows: writes come one by one */
-    lmdb_key sweep;          /* where the next slice of expiry begins in `seen` */
-
-    pthread_mutex_t space_lock;
-    size_t space_txn; /* the transaction that free pages were counted at */
-    uint64_t free_pages;
+    utapi_env env;  /* readers keep a cursor in `history` */
+    lmdb_key sweep; /* where the next slice of expiry begins in `seen`; guarded by env.writing */
 } lmdb_backend;
 
+extern const utapi_env_layout utapi_lmdb_layout;
+
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
-utapi_status utapi_lmdb_fail(utapi_error *err, int rc, const char *doing);
-
-/* ---- lmdb_open.c -------------------------------------------------------------------------- */
-
-/** Makes the directory if need be and locks it. UTAPI_LOCKED, UTAPI_UNAVAILABLE. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_lock(lmdb_backend *self, utapi_error *err);
-
-/** Opens the environment and its tables. On failure self->env is NULL. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_env_open(lmdb_backend *self, utapi_error *err);
-
-/** Frees the pool of readers and closes the environment. */
-void utapi_lmdb_env_close(lmdb_backend *self);
+static inline utapi_status utapi_lmdb_fail(utapi_error *err, int rc, const char *doing)
+{
+    return utapi_env_fail(&utapi_lmdb_layout, err, rc, doing);
+}
 
 /* ---- lmdb_env.c --------------------------------------------------------------------------- */
-
-/** Begins a read: a transaction of the pool, renewed. End it with utapi_lmdb_read_end(). */
-UTAPI_MUST_USE utapi_status utapi_lmdb_read_begin(lmdb_backend *self, lmdb_reader **ret, utapi_error *err);
-void utapi_lmdb_read_end(lmdb_backend *self, lmdb_reader *reader);
 
 /* A write transaction: one at a time, from begin to end on one thread. */
 typedef struct lmdb_write {
@@ -147,9 +95,6 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, 
 
 /** Whether taking must stop, so that there is room for expiry and forgetting. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err);
-
-/** Pages in use. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_used_pages(lmdb_backend *self, uint64_t *ret, utapi_error *err);
 
 /* ---- lmdb_rows.c and lmdb_late.c ---------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Finds a resource in the reader's snapshot; a name that cannot be is unknown. */
-static utapi_status resource_find(const lmdb_backend *self, const lmdb_reader *reader, utapi_level level,
+static utapi_status resource_find(const lmdb_backend *self, const utapi_env_reader *reader, utapi_level level,
                                   utapi_string name, lmdb_resource *ret, bool *ret_found, utapi_error *err)
 {
     lmdb_key key;
@@ -20,7 +20,7 @@ static utapi_status resource_find(const lmdb_backend *self, const lmdb_reader *r
     if (!*ret_found)
         return UTAPI_OK;
     MDB_val at = utapi_lmdb_key_val(&key);
-    const int rc = mdb_get(reader->txn, self->tables[LMDB_RESOURCE], &at, &value);
+    const int rc = mdb_get(reader->txn, self->env.tables[LMDB_RESOURCE], &at, &value);
     *ret_found = rc == 0;
     if (rc == 0)
         return utapi_lmdb_resource_decode(value, ret, err);
@@ -33,14 +33,14 @@ typedef struct read_row {
     const utapi_amounts *totals; /* NULL: there is none */
 } read_row;
 
-static utapi_status row_find(const lmdb_reader *reader, const lmdb_resource *resource,
+static utapi_status row_find(const utapi_env_reader *reader, const lmdb_resource *resource,
                              utapi_interval interval, read_row *ret, utapi_error *err)
 {
     MDB_val row;
     ret->totals = &resource->totals;
     if (interval >= resource->newest)
         return UTAPI_OK;
-    const int rc = utapi_lmdb_history_floor(reader->history, resource->id, interval, &row);
+    const int rc = utapi_lmdb_history_floor(reader->cursor, resource->id, interval, &row);
     ret->totals = rc == 0 ? &ret->decoded : NULL;
     if (rc == 0)
         return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
@@ -49,7 +49,7 @@ static utapi_status row_find(const lmdb_reader *reader, const lmdb_resource *res
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
  * row_find(): the cursor stands on that, unless there is none or it is not of history. */
-static utapi_status row_find_next(const lmdb_reader *reader, const lmdb_resource *resource,
+static utapi_status row_find_next(const utapi_env_reader *reader, const lmdb_resource *resource,
                                   utapi_interval interval, const read_row *before, read_row *ret,
                                   utapi_error *err)
 {
@@ -58,7 +58,7 @@ static utapi_status row_find_next(const lmdb_reader *reader, const lmdb_resource
     if (interval >= resource->newest || before->totals == NULL)
         return row_find(reader, resource, interval, ret, err);
     ret->totals = before->totals;
-    const int rc = mdb_cursor_get(reader->history, &key, &row, MDB_NEXT);
+    const int rc = mdb_cursor_get(reader->cursor, &key, &row, MDB_NEXT);
     if (rc == 0 && utapi_lmdb_history_is_of(key, resource->id, &found) && found <= interval) {
         ret->totals = &ret->decoded;
         return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
@@ -66,8 +66,9 @@ static utapi_status row_find_next(const lmdb_reader *reader, const lmdb_resource
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking the next row up");
 }
 
-static utapi_status usage_find(const lmdb_backend *self, const lmdb_reader *reader, const utapi_query *query,
-                               utapi_string name, utapi_usage *ret, utapi_error *err)
+static utapi_status usage_find(const lmdb_backend *self, const utapi_env_reader *reader,
+                               const utapi_query *query, utapi_string name, utapi_usage *ret,
+                               utapi_error *err)
 {
     lmdb_resource resource;
     bool found;
@@ -87,30 +88,30 @@ static utapi_status usage_find(const lmdb_backend *self, const lmdb_reader *read
                               : status;
 }
 
-static utapi_status fence_find(const lmdb_backend *self, const lmdb_reader *reader,
+static utapi_status fence_find(const lmdb_backend *self, const utapi_env_reader *reader,
                                const unsigned char *writer, uint64_t *ret, utapi_error *err)
 {
     lmdb_key key;
     MDB_val value;
     utapi_lmdb_fence_key(writer, &key);
     MDB_val at = utapi_lmdb_key_val(&key);
-    const int rc = mdb_get(reader->txn, self->tables[LMDB_META], &at, &value);
-    *ret = rc == 0 && value.mv_size == 8 ? utapi_lmdb_get_u64(value.mv_data) : 0;
+    const int rc = mdb_get(reader->txn, self->env.tables[LMDB_META], &at, &value);
+    *ret = rc == 0 && value.mv_size == 8 ? utapi_env_get_u64(value.mv_data) : 0;
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a fence up");
 }
 
 utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
                              uint64_t *ret_fence, utapi_error *err)
 {
-    lmdb_reader *reader = NULL;
-    utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    utapi_env_reader *reader = NULL;
+    utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++)
         status = usage_find(self, reader, query, query->names[i], &ret[i], err);
     if (ret_fence != NULL && status == UTAPI_OK)
         status = fence_find(self, reader, query->writer, ret_fence, err);
-    utapi_lmdb_read_end(self, reader);
+    utapi_env_read_end(&self->env, reader);
     return status;
 }
 
@@ -156,21 +157,21 @@ static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
 utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name, utapi_interval start,
                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
 {
-    lmdb_reader *reader = NULL;
+    utapi_env_reader *reader = NULL;
     lmdb_resource resource;
     bool found;
-    utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     status = resource_find(self, reader, level, name, &resource, &found, err);
     if (status == UTAPI_OK && found) {
-        rows_walk walk = {reader->history, &resource, start, end, on_row, ctx, false};
+        rows_walk walk = {reader->cursor, &resource, start, end, on_row, ctx, false};
         if (resource.newest >= start) /* else it is itself the newest row before start */
             status = rows_of_history(&walk, err);
         if (status == UTAPI_OK && !walk.stopped && resource.newest <= end)
             on_row(ctx, resource.newest, &resource.totals);
     }
-    utapi_lmdb_read_end(self, reader);
+    utapi_env_read_end(&self->env, reader);
     return status;
 }
 
@@ -187,14 +188,14 @@ typedef struct visit_chunk {
 static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_chunk *chunk,
                                utapi_error *err)
 {
-    lmdb_reader *reader = NULL;
-    const utapi_status status = utapi_lmdb_read_begin(self, &reader, err);
+    utapi_env_reader *reader = NULL;
+    const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     MDB_cursor *cursor = NULL;
     MDB_val key = utapi_lmdb_key_val(after);
     chunk->count = 0;
-    int rc = mdb_cursor_open(reader->txn, self->tables[LMDB_RESOURCE], &cursor);
+    int rc = mdb_cursor_open(reader->txn, self->env.tables[LMDB_RESOURCE], &cursor);
     if (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE);
         if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
@@ -208,7 +209,7 @@ static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_
         }
         mdb_cursor_close(cursor);
     }
-    utapi_lmdb_read_end(self, reader);
+    utapi_env_read_end(&self->env, reader);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "visiting resources");
 }
 

@@ -62,7 +62,7 @@ static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
 
 static void uuid_key(const seen_uuid *uuid, lmdb_key *ret)
 {
-    utapi_lmdb_put_u64(ret->bytes, uuid->time);
+    utapi_env_put_u64(ret->bytes, uuid->time);
     ret->size = TIME_SIZE + uuid->size;
     if (uuid->raw == NULL)
         memcpy(ret->bytes + TIME_SIZE, uuid->packed, PACKED_SIZE);
@@ -96,7 +96,7 @@ static bool taking_is_over(const lmdb_backend *self, MDB_val value, int64_t take
 {
     if (value.mv_size != TAKEN_SIZE)
         return true; /* none of ours */
-    const utapi_interval taken = utapi_interval_at(utapi_lmdb_get_u32(value.mv_data));
+    const utapi_interval taken = utapi_interval_at(utapi_env_get_u32(value.mv_data));
     return taken + UTAPI_INTERVAL_MS - 1 < taken_ms - self->window_ms;
 }
 
@@ -106,13 +106,13 @@ static utapi_status uuid_take(lmdb_write *write, MDB_cursor *seen, const seen_uu
     lmdb_key key;
     unsigned char taken[TAKEN_SIZE];
     uuid_key(uuid, &key);
-    utapi_lmdb_put_u32(taken, utapi_interval_number(utapi_interval_of(taken_ms)));
+    utapi_env_put_u32(taken, utapi_interval_number(utapi_interval_of(taken_ms)));
     MDB_val at = utapi_lmdb_key_val(&key);
-    MDB_val value = utapi_lmdb_val(taken, sizeof taken);
+    MDB_val value = utapi_env_val(taken, sizeof taken);
     int rc = mdb_cursor_put(seen, &at, &value, MDB_NOOVERWRITE);
     *ret_known = rc == MDB_KEYEXIST && !taking_is_over(write->self, value, taken_ms);
     if (rc == MDB_KEYEXIST && !*ret_known) { /* expiry has not come to it yet */
-        value = utapi_lmdb_val(taken, sizeof taken);
+        value = utapi_env_val(taken, sizeof taken);
         rc = mdb_cursor_put(seen, &at, &value, 0);
     }
     return rc == 0 || *ret_known ? UTAPI_OK : utapi_lmdb_fail(err, rc, "storing uuids");
@@ -172,7 +172,7 @@ utapi_status utapi_lmdb_seen_expire(lmdb_write *write, int64_t taken_ms, size_t 
     MDB_val key = utapi_lmdb_key_val(sweep);
     int rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
     for (size_t i = 0; i < most && rc == 0; i++) {
-        if (key.mv_size < TIME_SIZE || utapi_lmdb_get_u64(key.mv_data) >= (uint64_t)oldest_ms) {
+        if (key.mv_size < TIME_SIZE || utapi_env_get_u64(key.mv_data) >= (uint64_t)oldest_ms) {
             *sweep = sweep_start;
             return UTAPI_OK;
         }

@@ -93,11 +93,12 @@ static size_t epochs_of(bench *b)
 
 static size_t groups_of(bench *b)
 {
-    MDB_txn *txn = NULL;
+    utapi_env *env = &inside(b)->env;
+    utapi_env_reader *reader = NULL;
     MDB_stat stat;
-    CHECK_OK(utapi_journal_read_begin(inside(b), &txn, &b->err), &b->err);
-    assert_int_equal(mdb_stat(txn, inside(b)->tables[JOURNAL_ENTRY], &stat), 0);
-    utapi_journal_read_end(inside(b), txn);
+    CHECK_OK(utapi_env_read_begin(env, &reader, &b->err), &b->err);
+    assert_int_equal(mdb_stat(reader->txn, env->tables[JOURNAL_ENTRY], &stat), 0);
+    utapi_env_read_end(env, reader);
     return stat.ms_entries;
 }
 
@@ -169,10 +170,10 @@ static void an_environment_that_was_given_up_is_opened_again(void **state)
     bench *b = *state;
     for (int i = 0; i < 20; i++) {
         CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
-        pthread_mutex_lock(&inside(b)->writing);
+        pthread_mutex_lock(&inside(b)->env.writing);
         inside(b)->outcome_unknown = true;
-        atomic_store(&inside(b)->broken, true);
-        pthread_mutex_unlock(&inside(b)->writing);
+        atomic_store(&inside(b)->env.broken, true);
+        pthread_mutex_unlock(&inside(b)->env.writing);
     }
     assert_int_equal(stored(b, "b"), 20);
 }
@@ -184,14 +185,14 @@ static void a_group_whose_outcome_was_not_known_is_found(void **state)
     server_fill(&b->server, true);
     CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
     CHECK_OK(bench_take(b, "b", 4, 1), &b->err);
-    pthread_mutex_lock(&inside(b)->writing);
+    pthread_mutex_lock(&inside(b)->env.writing);
     pthread_mutex_lock(&inside(b)->lock);
     inside(b)->newest->next = 3; /* as if it had not been published */
     utapi_journal_pending_clear(inside(b), 3);
     pthread_mutex_unlock(&inside(b)->lock);
     inside(b)->outcome_unknown = true;
-    atomic_store(&inside(b)->broken, true);
-    pthread_mutex_unlock(&inside(b)->writing);
+    atomic_store(&inside(b)->env.broken, true);
+    pthread_mutex_unlock(&inside(b)->env.writing);
     CHECK_OK(bench_take(b, "b", 5, 1), &b->err); /* it must not take the place of the one before */
     server_fill(&b->server, false);
     assert_int_equal(stored(b, "b"), 12);
