@@ -20,10 +20,9 @@
  * a reset connection. */
 #define DISCARD_MAX_BYTES ((size_t)64 << 20)
 #define BODY_FIRST_BYTES  ((size_t)4096)
-#define LARGE_REPLY_BYTES ((size_t)64 << 10)
-#define REPLIES_MAX_BYTES \
-    ((size_t)64 << 20)         /* of large replies that a worker has not sent yet; beyond: 503 */
-#define BODIES_MAX ((size_t)4) /* of the largest size, on a worker at a time; beyond: 503 */
+#define SMALL_REPLY_BYTES ((size_t)4096)     /* up to here a reply is part of what a connection takes */
+#define REPLIES_MAX_BYTES ((size_t)64 << 20) /* of others that a worker has not sent yet; beyond: 503 */
+#define BODIES_MAX        ((size_t)4)        /* of the largest size, on a worker at a time; beyond: 503 */
 
 /* ---- from the request line to the headers -------------------------------------------------- */
 
@@ -67,11 +66,34 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
     free(self);
 }
 
+/** Counts a reply in, which stays in memory until its client has read it; false where too many do. */
+static bool reply_hold(exchange *self)
+{
+    worker *owner = self->connection->owner;
+    const size_t size = self->call.reply.size;
+    if (size <= SMALL_REPLY_BYTES)
+        return true;
+    const size_t others = atomic_fetch_add(&owner->reply_bytes, size);
+    if (others > 0 && others + size > REPLIES_MAX_BYTES) {
+        atomic_fetch_sub(&owner->reply_bytes, size);
+        return false;
+    }
+    self->reply_size = size;
+    return true;
+}
+
 /** Any thread: the reply is there. */
 static void on_ready(http_call *call)
 {
     exchange *self = call->ctx;
     worker *owner = self->connection->owner;
+    if (!reply_hold(self)) {
+        http_failure failure;
+        (void)http_fail(&failure, HTTP_SERVICE_UNAVAILABLE, NULL);
+        http_reply_done(&call->reply);
+        http_call_refuse(call, &failure); /* comes here again */
+        return;
+    }
     if (atomic_exchange(&self->state, EXCHANGE_READY) == EXCHANGE_WAITING)
         worker_finish(owner, self);
 }
@@ -125,7 +147,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
     self->connection->since_ms = worker_now_ms();
     self->connection->received = RECEIVED_UNKNOWN;
     owner->exchange_count--;
-    owner->reply_bytes -= self->reply_size;
+    atomic_fetch_sub(&owner->reply_bytes, self->reply_size);
     drop_body(self);
     http_call_done(&self->call);
     free(self->target);
@@ -158,29 +180,10 @@ static bool add_headers(struct MHD_Response *response, const http_call *call, bo
     return true;
 }
 
-/** Counts a large reply in, which stays in memory until its client has read it; where too many do, this one is 503. */
-static void bound_reply(exchange *self)
-{
-    worker *owner = self->connection->owner;
-    const size_t size = self->call.reply.size;
-    if (size < LARGE_REPLY_BYTES)
-        return;
-    if (owner->reply_bytes == 0 || owner->reply_bytes + size <= REPLIES_MAX_BYTES) {
-        owner->reply_bytes += size;
-        self->reply_size = size;
-        return;
-    }
-    http_failure failure;
-    (void)http_fail(&failure, HTTP_SERVICE_UNAVAILABLE, NULL);
-    http_reply_done(&self->call.reply);
-    http_call_refuse(&self->call, &failure);
-}
-
 /** Queues the reply; MHD_NO closes the connection. */
 static enum MHD_Result send_reply(exchange *self, struct MHD_Connection *mhd)
 {
     http_reply *reply = &self->call.reply;
-    bound_reply(self);
     struct MHD_Response *response =
         reply->body != NULL ? MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE)
                             : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);

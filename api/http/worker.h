@@ -79,10 +79,10 @@ struct worker {
     connection *connections;       /* a list */
     atomic_uint *connection_count; /* of all workers; the server's */
     size_t exchange_count;
-    exchange *resting;  /* that wait since the last run: their connections are to sleep */
-    size_t body_bytes;  /* that the bodies of all exchanges have room for */
-    http_room room;     /* of what was read of them */
-    size_t reply_bytes; /* that large replies take until they are sent */
+    exchange *resting;         /* that wait since the last run: their connections are to sleep */
+    size_t body_bytes;         /* that the bodies of all exchanges have room for */
+    http_room room;            /* of what was read of them */
+    atomic_size_t reply_bytes; /* that replies take from when they are ready until they are sent */
 
     pthread_mutex_t done_lock; /* guards what follows */
     exchange *done;            /* ready, and their connections asleep */
