@@ -311,7 +311,7 @@ static int plot_main(int count, char **arguments)
     return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int main(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     static const struct {
         const char *name;
@@ -321,4 +321,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 2, argv + 2);
     return run_main(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    const int code = command_run(argc, argv);
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    fprintf(stderr, "utapi-bench: not all that was printed could be written\n");
+    return code != EXIT_SUCCESS ? code : EXIT_FAILURE;
 }

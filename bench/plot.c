@@ -124,6 +124,16 @@ static const struct picture {
      "plot $data using 0:2:xtic(1) with boxes\n"},
 };
 
+/* A text between gnuplot's single quotes: a quote in it is written twice, and nothing else means anything. */
+static void quoted_write(FILE *file, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        (void)fputc(*text, file);
+        if (*text == '\'')
+            (void)fputc('\'', file);
+    }
+}
+
 static bool script_write(const struct picture *picture, const json_t *results, const char *folder,
                          const char *path, unsigned *ret_count)
 {
@@ -132,13 +142,17 @@ static bool script_write(const struct picture *picture, const json_t *results, c
         fprintf(stderr, "utapi-bench: %s: %s\n", path, strerror(errno));
         return false;
     }
-    (void)fprintf(file,
-                  "set terminal svg size 1200,640 background 'white'\nset output '%s/%s.svg'\nset grid\n%s",
-                  folder, picture->name, picture->settings);
+    (void)fprintf(file, "set terminal svg size 1200,640 background 'white'\nset output '");
+    quoted_write(file, folder);
+    (void)fprintf(file, "/%s.svg'\nset grid\n%s", picture->name, picture->settings);
     (void)fprintf(file, "$data << END\n");
     *ret_count = picture->write(results, file);
     (void)fprintf(file, "END\n%s", picture->command);
-    return fclose(file) == 0;
+    const bool is_whole = ferror(file) == 0;
+    if (fclose(file) == 0 && is_whole)
+        return true;
+    fprintf(stderr, "utapi-bench: %s: %s\n", path, strerror(errno));
+    return false;
 }
 
 /* Its exit status, as of child_finish(). */
@@ -161,9 +175,12 @@ static bool picture_draw(const struct picture *picture, const json_t *results, c
 {
     char path[1024];
     char log[1024];
+    char image[1024];
     unsigned count;
+    (void)snprintf(image, sizeof image, "%s/%s.svg", folder, picture->name);
     (void)snprintf(path, sizeof path, "%s/%s.gnuplot", folder, picture->name);
     (void)snprintf(log, sizeof log, "%s/gnuplot.log", folder);
+    (void)unlink(image); /* of another document */
     if (!script_write(picture, results, folder, path, &count))
         return false;
     if (count == 0)

@@ -8,13 +8,21 @@
 #include <string.h>
 #include <strings.h>
 
+/** Blanks behind a value are no part of it (RFC 9112 section 5.1), and libmicrohttpd leaves them there. */
+static utapi_string trimmed(utapi_string value)
+{
+    while (value.size > 0 && (value.data[value.size - 1] == ' ' || value.data[value.size - 1] == '\t'))
+        value.size--;
+    return value;
+}
+
 utapi_string http_request_header(const http_request *request, const char *name)
 {
     const size_t size = strlen(name);
     for (size_t i = 0; i < request->header_count; i++) {
         const http_header *header = &request->headers[i];
         if (header->name.size == size && strncasecmp(header->name.data, name, size) == 0)
-            return header->value;
+            return trimmed(header->value);
     }
     return (utapi_string){NULL, 0};
 }

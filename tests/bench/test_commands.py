@@ -91,6 +91,27 @@ class Commands(unittest.TestCase):
             self.assertTrue(told.stdout.startswith("usage: utapi-bench "), command)
             self.assertEqual(told.stderr, "")
 
+    def test_what_cannot_be_printed_is_no_success(self):
+        for command in (["--help"], ["compare", "--help"], ONE_LINE):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                run = subprocess.run([BENCH, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            self.assertEqual(run.returncode, 1, command)
+            self.assertIn("not all that was printed could be written", run.stderr)
+
+    def test_a_folder_of_pictures_may_have_any_name(self):
+        self.assertEqual(bench(*ONE_LINE, "--json", self.path("run.json")).returncode, 0)
+        folder = self.path("it's $here")
+        os.mkdir(folder)
+        for name in ("throughput", "latency", "floors"):
+            with open(os.path.join(folder, name + ".svg"), "w", encoding="utf-8") as old:
+                old.write("of another document")
+        drawn = bench("plot", self.path("run.json"), folder)
+        self.assertEqual(drawn.returncode, 0, drawn.stderr)
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                self.assertNotIn("of another document", file.read())
+        self.assertIn("latency.svg", os.listdir(folder))
+
     def test_a_folder_may_be_named_from_here(self):
         os.mkdir(self.path("data"))
         file_systems = set()

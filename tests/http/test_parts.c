@@ -28,6 +28,20 @@ static void check_text(utapi_string seen, const char *expected)
     assert_memory_equal(seen.size > 0 ? seen.data : "", expected, seen.size);
 }
 
+/* ---- headers ------------------------------------------------------------------------------- */
+
+static void blanks_behind_a_value_are_no_part_of_it(void **state)
+{
+    (void)state;
+    static const http_header headers[] = {{{"X-Amz-Date", 10}, {"20261128T000000Z \t ", 19}},
+                                          {{"Expect", 6}, {"  ", 2}}};
+    const http_request request = {.headers = headers, .header_count = LENGTH_OF(headers)};
+    check_text(http_request_header(&request, "x-amz-date"), "20261128T000000Z");
+    check_text(http_request_header(&request, "expect"), "");
+    assert_non_null(http_request_header(&request, "expect").data);
+    assert_null(http_request_header(&request, "date").data);
+}
+
 /* ---- addresses ----------------------------------------------------------------------------- */
 
 static bool list_has(const allow_list *list, const char *address)
@@ -442,6 +456,7 @@ int main(void)
         cmocka_unit_test(framing_that_two_readers_may_read_differently_is_refused),
         cmocka_unit_test(a_length_beyond_all_measure_is_as_large_as_can_be),
         cmocka_unit_test(strings_are_escaped),
+        cmocka_unit_test(blanks_behind_a_value_are_no_part_of_it),
         cmocka_unit_test(integers_are_written_to_the_edge),
         cmocka_unit_test(events_are_read_while_they_arrive),
         cmocka_unit_test(what_a_tree_takes_is_foretold),
