@@ -35,6 +35,30 @@ uint32_t utapi_env_get_u32(const unsigned char *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+static int hex_digit(unsigned char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool utapi_env_uuid_pack(utapi_string uuid, unsigned char *ret)
+{
+    if (uuid.size != 36)
+        return false;
+    const unsigned char *at = (const unsigned char *)uuid.data;
+    for (unsigned i = 0; i < UTAPI_ENV_UUID_SIZE; i++, at += 2) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
+            return false;
+        const int high = hex_digit(at[0]);
+        const int low = hex_digit(at[1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 utapi_status utapi_env_fail(const utapi_env_layout *layout, utapi_error *err, int rc, const char *doing)

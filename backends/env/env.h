@@ -10,6 +10,7 @@
 #define ENV_ENV_H
 
 #include "utapi/status.h"
+#include "utapi/string.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -142,5 +143,10 @@ void utapi_env_put_u32(unsigned char *at, uint32_t number);
 void utapi_env_put_u64(unsigned char *at, uint64_t number);
 uint32_t utapi_env_get_u32(const unsigned char *at);
 uint64_t utapi_env_get_u64(const unsigned char *at);
+
+enum { UTAPI_ENV_UUID_SIZE = 16 };
+
+/** Packs a uuid of the canonical form, 8-4-4-4-12 digits in lower case, into that many bytes; false for any other. */
+bool utapi_env_uuid_pack(utapi_string uuid, unsigned char *ret);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { TIME_SIZE = 8, PACKED_SIZE = 16, TAKEN_SIZE = 8, KEY_MOST = TIME_SIZE + UTAPI_NAME_MAX + 1 };
+enum { TIME_SIZE = 8, TAKEN_SIZE = 8, KEY_MOST = TIME_SIZE + UTAPI_NAME_MAX + 1 };
 
 typedef struct seen_uuid {
     size_t index; /* of the entry */
@@ -18,42 +18,17 @@ typedef struct seen_uuid {
     unsigned char key[KEY_MOST];
 } seen_uuid;
 
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Packs the canonical form, 8-4-4-4-12 digits in lower case; false for any other. */
-static bool uuid_pack(utapi_string uuid, unsigned char *packed)
-{
-    if (uuid.size != 36)
-        return false;
-    const unsigned char *at = (const unsigned char *)uuid.data;
-    for (unsigned i = 0; i < PACKED_SIZE; i++, at += 2) {
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
-            return false;
-        const int high = hex_digit(at[0]);
-        const int low = hex_digit(at[1]);
-        if (high < 0 || low < 0)
-            return false;
-        packed[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
 static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
 {
     uuid->index = index;
     utapi_env_put_u64(uuid->key, (uint64_t)entry->uuid_time_ms);
-    uuid->size = TIME_SIZE + PACKED_SIZE;
-    if (uuid_pack(entry->uuid, uuid->key + TIME_SIZE))
+    uuid->size = TIME_SIZE + UTAPI_ENV_UUID_SIZE;
+    if (utapi_env_uuid_pack(entry->uuid, uuid->key + TIME_SIZE))
         return;
     /* A NUL behind it from 16 bytes on: so none is ever taken for a packed one. */
     memcpy(uuid->key + TIME_SIZE, entry->uuid.data, entry->uuid.size);
     uuid->size = TIME_SIZE + entry->uuid.size;
-    if (entry->uuid.size >= PACKED_SIZE)
+    if (entry->uuid.size >= UTAPI_ENV_UUID_SIZE)
         uuid->key[uuid->size++] = '\0';
 }
 

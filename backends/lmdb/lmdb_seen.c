@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { TIME_SIZE = 8, PACKED_SIZE = 16, TAKEN_SIZE = 4 };
+enum { TIME_SIZE = 8, TAKEN_SIZE = 4 };
 
 /* One uuid of a batch, as its key will be. */
 typedef struct seen_uuid {
@@ -19,45 +19,20 @@ typedef struct seen_uuid {
     const unsigned char *raw; /* NULL: it is packed */
     size_t size;              /* of it in the key */
     size_t index;             /* of the entry */
-    unsigned char packed[PACKED_SIZE];
+    unsigned char packed[UTAPI_ENV_UUID_SIZE];
 } seen_uuid;
-
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Packs the canonical form, 8-4-4-4-12 digits in lower case; false for any other. */
-static bool uuid_pack(utapi_string uuid, unsigned char *packed)
-{
-    if (uuid.size != 36)
-        return false;
-    const unsigned char *at = (const unsigned char *)uuid.data;
-    for (unsigned i = 0; i < PACKED_SIZE; i++, at += 2) {
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
-            return false;
-        const int high = hex_digit(at[0]);
-        const int low = hex_digit(at[1]);
-        if (high < 0 || low < 0)
-            return false;
-        packed[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
 
 static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
 {
     uuid->time = (uint64_t)entry->uuid_time_ms;
     uuid->index = index;
     uuid->raw = NULL;
-    uuid->size = PACKED_SIZE;
-    if (uuid_pack(entry->uuid, uuid->packed))
+    uuid->size = UTAPI_ENV_UUID_SIZE;
+    if (utapi_env_uuid_pack(entry->uuid, uuid->packed))
         return;
     uuid->raw = (const unsigned char *)entry->uuid.data;
     /* One byte more, a NUL, from 16 bytes on: so none of them is ever taken for a packed one, or another. */
-    uuid->size = entry->uuid.size + (entry->uuid.size >= PACKED_SIZE ? 1 : 0);
+    uuid->size = entry->uuid.size + (entry->uuid.size >= UTAPI_ENV_UUID_SIZE ? 1 : 0);
 }
 
 static void uuid_key(const seen_uuid *uuid, lmdb_key *ret)
@@ -65,10 +40,10 @@ static void uuid_key(const seen_uuid *uuid, lmdb_key *ret)
     utapi_env_put_u64(ret->bytes, uuid->time);
     ret->size = TIME_SIZE + uuid->size;
     if (uuid->raw == NULL)
-        memcpy(ret->bytes + TIME_SIZE, uuid->packed, PACKED_SIZE);
+        memcpy(ret->bytes + TIME_SIZE, uuid->packed, UTAPI_ENV_UUID_SIZE);
     else {
         ret->bytes[ret->size - 1] = '\0';
-        memcpy(ret->bytes + TIME_SIZE, uuid->raw, uuid->size - (uuid->size > PACKED_SIZE ? 1 : 0));
+        memcpy(ret->bytes + TIME_SIZE, uuid->raw, uuid->size - (uuid->size > UTAPI_ENV_UUID_SIZE ? 1 : 0));
     }
 }
 
@@ -81,7 +56,8 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
     if (left->time != right->time)
         return left->time < right->time ? -1 : 1;
     const size_t shorter = left->size < right->size ? left->size : right->size;
-    const size_t bytes = shorter > PACKED_SIZE ? shorter - 1 : shorter; /* a raw one's NUL is not in memory */
+    const size_t bytes =
+        shorter > UTAPI_ENV_UUID_SIZE ? shorter - 1 : shorter; /* a raw one's NUL is not in memory */
     const int order = memcmp(left->raw != NULL ? left->raw : left->packed,
                              right->raw != NULL ? right->raw : right->packed, bytes);
     if (order != 0)
