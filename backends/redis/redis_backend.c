@@ -2,6 +2,7 @@
 /* redis_backend.c - the contract's side: opening, closing, figures. */
 #include "redis_internal.h"
 #include "redis_rewrite.h"
+#include "redis_rights.h"
 
 #include "utapi/scoped.h"
 
@@ -100,6 +101,7 @@ static utapi_status redis_begin(redis_backend *self, const utapi_backend_options
         getrandom(&self->unique, sizeof self->unique, 0) != (ssize_t)sizeof self->unique)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
     redis_link_writes(self->writer);
+    redis_link_needs(self->writer, redis_rights_writer);
     return UTAPI_OK;
 }
 

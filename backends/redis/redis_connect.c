@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_connect.c - from a URI to a connection that can be used: the master's address, the login, the scripts.
+/* redis_connect.c - from a URI to a connection that can be used: the master's address, the login, the rights, the scripts.
  *
  * Where the URI names Sentinels, each connection begins by asking them: the one that answered last is asked first, and
  * what it says is believed only if the server there says of itself that it is a master. */
 #include "redis_link_internal.h"
 #include "redis_rewrite.h"
+#include "redis_rights.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -196,6 +197,8 @@ static utapi_status master_open(redis_link *link, size_t endpoint, utapi_error *
         status = context_begin(link->context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
         status = role_check(link->context, host, port, err);
+    if (status == UTAPI_OK && link->rights != NULL)
+        status = redis_rights_see(link, err);
     if (status == UTAPI_OK && link->writes)
         status = redis_rewrite_see(link, err);
     if (status != UTAPI_OK)

@@ -3,9 +3,9 @@
  * redis_link.h - one connection to the Redis that a URI names, made anew whenever it broke.
  *
  * A link belongs to one thread at a time. It connects at its first use: finds the master (through Sentinels where
- * the URI has some: one that answers first, its word checked with ROLE), logs in, selects the database, loads
- * the scripts. After a failure the next use connects again, no sooner than a back-off that doubles, with jitter,
- * up to 5 s; until then it fails at once.
+ * the URI has some: one that answers first, its word checked with ROLE), logs in, selects the database, asks whether
+ * the user has the rights that are needed, loads the scripts. After a failure the next use connects again, no sooner
+ * than a back-off that doubles, with jitter, up to 5 s; until then it fails at once.
  *
  * What every call returns:
  *   UTAPI_UNAVAILABLE  nothing was executed: no connection, or Redis said so (LOADING, READONLY, MASTERDOWN,
@@ -14,7 +14,7 @@
  *                      nothing of what was done (a script raised it, or it is of no kind that is known)
  *   UTAPI_CORRUPT      WRONGTYPE, or a reply of a shape that the command cannot have
  * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN ask for the
- * master anew, NOSCRIPT loads the scripts and repeats once, by itself.
+ * master anew, NOPERM for the rights, NOSCRIPT loads the scripts and repeats once, by itself.
  */
 #ifndef REDIS_REDIS_LINK_H
 #define REDIS_REDIS_LINK_H

@@ -16,6 +16,7 @@ struct redis_link {
     const redis_uri *uri;
     redisContext *context; /* NULL: not connected */
     bool pinned;
+    const char *const *rights;  /* redis_rights.h; NULL: none are asked for */
     bool writes;                /* redis_rewrite.h, as the next two */
     int64_t rewrite_since_ms;   /* by the steady clock: it waits for the file; 0: it does not */
     atomic_bool rewrite_failed; /* it did not wait to the end */

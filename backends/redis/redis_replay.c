@@ -3,6 +3,7 @@
  *
  * What was taken stays in Redis's reply, which the caller's strings point into. */
 #include "redis_link.h"
+#include "redis_rights.h"
 #include "utapi_replay.h"
 
 #include "utapi/scoped.h"
@@ -74,6 +75,7 @@ utapi_status utapi_replay_open(const char *uri, utapi_replay **ret, utapi_error 
     replay->link = redis_link_new(&replay->uri);
     if (replay->link == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "taking over the local cache");
+    redis_link_needs(replay->link, redis_rights_replay);
     *ret = UTAPI_TAKE(replay);
     return UTAPI_OK;
 }

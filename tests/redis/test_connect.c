@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, Sentinels; and links for many. */
+/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, rights, Sentinels; and links for many. */
 #include "linking.h"
 
 #include "folder.h"
+#include "redis_rights.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -207,6 +208,46 @@ static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
     }
 }
 
+/* ---- rights ------------------------------------------------------------------------------- */
+
+static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state)
+{
+    linking *l = *state;
+    linking_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
+    redis_link_needs(l->link, redis_rights_writer);
+    fake_redis_rule(&l->fake, "ZADD", "-NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
+    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_string_equal(
+        l->err.detail, "Redis: the user lacks a right: ZADD cmp:utapid:rights 0 0: NOPERM this user may not");
+    assert_int_equal(fake_redis_heard(&l->fake, "MULTI"), 1);
+    assert_int_equal(fake_redis_heard(&l->fake, "PUBLISH cmp:event:"), 1);
+    assert_int_equal(fake_redis_heard(&l->fake, "DISCARD"), 1);
+    assert_int_equal(fake_redis_heard(&l->fake, "SCRIPT"), 0);
+    l->link->retry_at_ms = 0;
+    CHECK_OK(linking_run(l), &l->err);
+}
+
+/* What is not answered by +QUEUED would be carried out. */
+static void without_multi_no_right_is_asked_for(void **state)
+{
+    linking *l = *state;
+    redis_link_needs(l->link, redis_rights_writer);
+    fake_redis_rule(&l->fake, "MULTI", "-LOADING Redis is loading the dataset in memory\r\n", 1,
+                    FAKE_GOES_ON);
+    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "LOADING"));
+    assert_int_equal(fake_redis_heard(&l->fake, ""), 2); /* with SELECT */
+}
+
+static void other_refusals_say_nothing_of_rights(void **state)
+{
+    linking *l = *state;
+    redis_link_needs(l->link, redis_rights_writer);
+    fake_redis_rule(&l->fake, "H", "-ERR unknown command\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    fake_redis_rule(&l->fake, "SET", "-OOM command not allowed\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    CHECK_OK(linking_run(l), &l->err);
+}
+
 /* ---- Sentinels ---------------------------------------------------------------------------- */
 
 /* Where a Sentinel says that the master is: text of its own. */
@@ -388,6 +429,9 @@ int main(void)
         LINKING_CASE(a_password_alone_is_the_default_users),
         LINKING_CASE(a_unix_socket_takes_login_and_database_too),
         LINKING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
+        LINKING_CASE(a_right_that_is_lacking_is_told_before_anything_is_done),
+        LINKING_CASE(without_multi_no_right_is_asked_for),
+        LINKING_CASE(other_refusals_say_nothing_of_rights),
         LINKING_CASE(the_master_is_found_past_dead_and_late_sentinels),
         LINKING_CASE(passwords_go_where_they_belong),
         LINKING_CASE(the_master_is_looked_up_anew_for_each_connection),

@@ -112,7 +112,7 @@ static const refusal refusals[] = {
     {"-NOREPLICAS Not enough good replicas to write.\r\n", UTAPI_UNAVAILABLE, 1},
     {"-NOAUTH Authentication required.\r\n", UTAPI_UNAVAILABLE, 2},
     {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", UTAPI_UNAVAILABLE, 2},
-    {"-NOPERM this user has no permissions to run the 'get' command\r\n", UTAPI_UNAVAILABLE, 1},
+    {"-NOPERM this user has no permissions to run the 'get' command\r\n", UTAPI_UNAVAILABLE, 2},
     {"-EXECABORT Transaction discarded because of previous errors.\r\n", UTAPI_UNAVAILABLE, 1},
     {"-CLUSTERDOWN The cluster is down\r\n", UTAPI_UNAVAILABLE, 2},
     {"-MOVED 3999 127.0.0.1:6381\r\n", UTAPI_UNAVAILABLE, 2},
