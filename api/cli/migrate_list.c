@@ -73,10 +73,26 @@ static int64_t figure_of(const utapi_usage *usage, unsigned metric, size_t bound
     return utapi_amounts_get(&usage->flows, metric);
 }
 
+/* A Redis lists nothing from the first state on that a Node client left below zero, as Utapi does. What was copied is that
+ * state, so both answers are cut there. */
+static void states_blank(utapi_usage *usage)
+{
+    int64_t *const states[] = {&usage->storage_utilized[0], &usage->storage_utilized[1],
+                               &usage->number_of_objects[0], &usage->number_of_objects[1]};
+    bool blank = false;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        blank |= *states[i] < 0;
+        if (blank)
+            *states[i] = 0;
+    }
+}
+
 /* Tells the first figure that differs. */
 static void answers_compare(migrate_listing *self, const listed *of, const question *asked,
-                            const utapi_usage *source, const utapi_usage *target)
+                            utapi_usage *source, utapi_usage *target)
 {
+    states_blank(source);
+    states_blank(target);
     for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++)
         for (size_t bound = 0; bound < 2; bound++) {
             const int64_t left = figure_of(source, metric, bound), right = figure_of(target, metric, bound);

@@ -37,11 +37,25 @@ void redis_history_key(redis_history *self, utapi_string name, const char *what)
     redis_args_key(&self->args, &key);
 }
 
+/* A NUL would end the sentence. */
+static const char *key_text(const redis_key *key, char ret[static 2 * REDIS_KEY_MAX + 1])
+{
+    char *at = ret;
+    for (size_t i = 0; i < key->size; i++) {
+        if (key->bytes[i] == '\0')
+            *at++ = '\\';
+        *at++ = key->bytes[i] == '\0' ? '0' : key->bytes[i];
+    }
+    *at = '\0';
+    return ret;
+}
+
 utapi_status redis_history_skip(redis_history *self, const redis_key *key, const char *why, utapi_error *err)
 {
+    char text[2 * REDIS_KEY_MAX + 1];
     utapi_error told;
     utapi_error_clear(&told);
-    const utapi_status status = utapi_fail(&told, UTAPI_CORRUPT, "%.*s: %s", (int)key->size, key->bytes, why);
+    const utapi_status status = utapi_fail(&told, UTAPI_CORRUPT, "%s: %s", key_text(key, text), why);
     if (self->on_unreadable == NULL)
         return utapi_fail(err, status, "%s", told.detail);
     self->on_unreadable(self->ctx, told.detail);
@@ -108,6 +122,13 @@ static utapi_status state_tell(redis_history *self, states_walk *walk, utapi_err
     return UTAPI_OK;
 }
 
+/* Whether a member stands at the beginning of an interval; one a fraction behind it does not. */
+static bool is_at_interval(const redisReply *score, utapi_interval interval)
+{
+    return interval >= 0 && interval <= UTAPI_INTERVAL_MAX && interval % UTAPI_INTERVAL_MS == 0 &&
+           strtod(score->str, NULL) == (double)interval;
+}
+
 /* The last member of an interval is the one that counts, as in V1. */
 static utapi_status slice_read(redis_history *self, states_walk *walk, const redisReply *reply,
                                utapi_error *err)
@@ -122,7 +143,7 @@ static utapi_status slice_read(redis_history *self, states_walk *walk, const red
             continue;
         }
         const utapi_interval interval = redis_state_interval(score);
-        if (interval < 0 || interval > UTAPI_INTERVAL_MAX || interval % UTAPI_INTERVAL_MS != 0) {
+        if (!is_at_interval(score, interval)) {
             status =
                 redis_history_skip(self, &walk->key, "a member at a time that no interval begins with", err);
             continue;
@@ -198,6 +219,14 @@ static utapi_status location_read(redis_history *self, utapi_string name, utapi_
 
 /* ---- the walk ----------------------------------------------------------------------------- */
 
+/* Programs of C ask for a name as far as its NUL: for another one. */
+static utapi_status nul_skip(redis_history *self, utapi_string key, utapi_error *err)
+{
+    redis_key whole = {.size = key.size < REDIS_KEY_MAX ? key.size : REDIS_KEY_MAX};
+    memcpy(whole.bytes, key.data, whole.size);
+    return redis_history_skip(self, &whole, "a name with a NUL, which nobody can ask for", err);
+}
+
 static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     redis_history *self = ctx;
@@ -206,7 +235,9 @@ static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_
     if (key.size <= self->head ||
         !self->sight((utapi_string){key.data + self->head, key.size - self->head}, &seen))
         return UTAPI_OK;
-    if (seen.is == REDIS_SEES_FLOW)
+    if (memchr(seen.name.data, '\0', seen.name.size) != NULL)
+        status = nul_skip(self, key, err);
+    else if (seen.is == REDIS_SEES_FLOW)
         status = redis_history_flow(self, &seen, err);
     else if (seen.is == REDIS_SEES_STATES)
         status = states_read(self, &seen, err);

@@ -239,7 +239,7 @@ class Migrate(harness.SystemTest):
 
     def test_a_state_at_no_interval_is_named_and_keeps_nothing_else_back(self):
         names = self.fill(self.redis, buckets=2)
-        for score in ("inf", "1000000000000000000", "-900000", FIRST + 1):
+        for score in ("inf", "1000000000000000000", "-900000", FIRST + 1, f"{FIRST}.5", f"{FIRST - 1}.5"):
             key = f"s3:buckets:strange{score}:storageUtilized"
             self.redis.command("ZADD", key, score, "5:u")
             data, storage = self.lmdb(f"storage{score}")
@@ -250,6 +250,29 @@ class Migrate(harness.SystemTest):
             stored = self.redis.counter("buckets", names[0], "storageUtilized")
             self.assertEqual(self.answers(data, names)["buckets"][0]["storageUtilized"][1], stored)
             self.redis.command("DEL", key)
+
+    def test_a_state_below_zero_is_the_same_in_both(self):
+        names = self.fill(self.redis, buckets=2)
+        late = FIRST + 3500 * harness.INTERVAL_MS
+        self.redis.command("ZADD", f"s3:buckets:{names[0]}:storageUtilized", late, "-5:u")
+        self.redis.command("ZADD", f"s3:buckets:{names[1]}:storageUtilized", late, "-5:u", late + harness.INTERVAL_MS, "7:u")
+        data, storage = self.lmdb("storage")
+        self.assertNotIn("not copied", self.migrate(self.redis.uri, storage))
+        answers = self.answers(data, names)["buckets"]
+        self.assertEqual([answer["storageUtilized"][1] for answer in answers], [0, 7])
+
+    def test_a_name_with_a_nul_is_named_and_left_out(self):
+        names = self.fill(self.redis, buckets=1)
+        self.redis.command("SET", f"s3:buckets:{FIRST}:a\0b:PutObject", 5)
+        self.redis.command("ZADD", "s3:buckets:a\0b:storageUtilized", FIRST, "5:u")
+        self.redis.command("SET", "s3:location:a\0b:locationStorage", 5)
+        data, storage = self.lmdb("storage")
+        said = self.migrate(self.redis.uri, storage, status=1)
+        for key in (rf"s3:buckets:{FIRST}:a\0b:PutObject", r"s3:buckets:a\0b:storageUtilized", r"s3:location:a\0b:locationStorage"):
+            self.assertIn(f"not copied: {key}: a name with a NUL", said)
+        self.assertIn("3 keys or members were not copied", said)
+        self.assertNotIn("not asked for", said)
+        self.assertEqual(self.answers(data, [*names, "a"])["buckets"][1]["operations"]["s3:PutObject"], 0)
 
     def test_what_was_counted_at_a_strange_time_is_copied_too(self):
         """Before there was Utapi, and by a clock that is far ahead."""
