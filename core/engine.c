@@ -7,6 +7,7 @@
 #include "utapi/scoped.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +16,8 @@ struct utapi_engine {
     utapi_engine_settings settings;
     char component[UTAPI_NAME_MAX + 1];
     utapi_committer *committer;
+    pthread_mutex_t lock;                        /* guards aside */
+    char aside[sizeof((utapi_stats *)0)->aside]; /* of utapi_engine_note() */
 };
 
 UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
@@ -69,6 +72,7 @@ utapi_status utapi_engine_new(utapi_backend *backend, const utapi_engine_setting
     UTAPI_AUTO(utapi_engine) *engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the engine");
+    pthread_mutex_init(&engine->lock, NULL);
     engine->backend = backend;
     engine->settings = *settings;
     memcpy(engine->component, component.data, component.size);
@@ -85,6 +89,7 @@ void utapi_engine_free(utapi_engine *engine)
     if (engine == NULL)
         return;
     utapi_committer_free(engine->committer);
+    pthread_mutex_destroy(&engine->lock);
     free(engine);
 }
 
@@ -278,5 +283,15 @@ utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_er
     const utapi_status status = utapi_backend_stats(engine->backend, ret, err);
     if (status == UTAPI_OK)
         utapi_committer_stats(engine->committer, ret);
+    pthread_mutex_lock(&engine->lock);
+    memcpy(ret->aside, engine->aside, sizeof ret->aside);
+    pthread_mutex_unlock(&engine->lock);
     return status;
+}
+
+void utapi_engine_note(utapi_engine *engine, const char *trouble)
+{
+    pthread_mutex_lock(&engine->lock);
+    (void)snprintf(engine->aside, sizeof engine->aside, "%.*s", (int)sizeof engine->aside - 1, trouble);
+    pthread_mutex_unlock(&engine->lock);
 }

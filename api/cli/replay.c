@@ -10,6 +10,7 @@
 #include "utapi/scoped.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 
 /* Between two rounds: where all went well, and where somebody else has the lock or something is away. */
@@ -69,12 +70,15 @@ static utapi_status step(replay *self, size_t *counted, progress *ret, utapi_err
 
 static void trouble_tell(replay *self, utapi_status status, const utapi_error *err)
 {
+    char told[sizeof((utapi_stats *)0)->aside];
+    const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     if (status != UTAPI_OK && !self->is_troubled)
-        log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s",
-                  *err->detail != '\0' ? err->detail : utapi_status_text(status), RETRY_S);
+        log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s", why, RETRY_S);
     if (status == UTAPI_OK && self->is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
     self->is_troubled = status != UTAPI_OK;
+    (void)snprintf(told, sizeof told, "local cache: %.140s", why);
+    utapi_engine_note(self->engine, self->is_troubled ? told : "");
 }
 
 /* Returns how many seconds to wait for the next round. */

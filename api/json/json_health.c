@@ -51,7 +51,9 @@ static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
 {
     const uint64_t refused = stats->journal.refused - stats->journal.refused_acknowledged;
     const uint64_t lost = stats->journal.lost - stats->journal.lost_acknowledged;
-    if (*stats->trouble == '\0' && refused > 0)
+    if (*stats->trouble == '\0' && *stats->aside != '\0')
+        (void)snprintf(ret, size, "%s", stats->aside);
+    else if (*stats->trouble == '\0' && refused > 0)
         (void)snprintf(ret, size, "%llu events were taken that can never be counted: see journal/refused",
                        (unsigned long long)refused);
     else if (*stats->trouble == '\0' && lost > 0)

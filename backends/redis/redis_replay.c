@@ -167,11 +167,12 @@ utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret,
     if (status != UTAPI_OK)
         return status;
     redis_args_clear(&replay->args);
-    redis_args_add(&replay->args, "4");
+    redis_args_add(&replay->args, "5");
     redis_args_add(&replay->args, LIST);
     redis_args_add(&replay->args, TAKEN);
     redis_args_add(&replay->args, LAST);
     redis_args_add(&replay->args, ORIGIN);
+    redis_args_add(&replay->args, REFUSED);
     redis_args_number(&replay->args, STEP_ELEMENTS);
     redis_args_number(&replay->args, STEP_BYTES);
     redis_args_add(&replay->args, origin);

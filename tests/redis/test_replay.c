@@ -192,11 +192,55 @@ static void a_failure_in_between_loses_nothing(void **state)
     CHECK_STATUS(UTAPI_CORRUPT, utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), &c->err);
     assert_int_equal(raw(c, "LLEN s3:utapireplay"), 3);
     raw(c, "DEL s3:utapid:replay");
-    raw(c, "ZADD s3:utapid:replay 1 nonsense");
-    CHECK_STATUS(UTAPI_CORRUPT, utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), &c->err);
-    raw(c, "DEL s3:utapid:replay");
     take(c);
     assert_int_equal(c->count, 3);
+}
+
+static void an_error_names_its_key(void **state)
+{
+    static const struct {
+        const char *set, *told;
+    } odd[] = {
+        {"LPUSH s3:utapid:replay:last x", "WRONGTYPE s3:utapid:replay:last: "},
+        {"SET s3:utapid:replay:last x", "ERR s3:utapid:replay:last: value is not an integer"},
+        {"SET s3:utapid:replay:last -900", "ERR s3:utapid:replay:last: below zero"},
+        {"LPUSH s3:utapid:replay:origin x", "WRONGTYPE s3:utapid:replay:origin: "},
+        {"SET s3:utapid:replay:origin 12345678901234567890123456789012345678901234567890123456789012345",
+         "ERR s3:utapid:replay:origin: no utapid wrote it"},
+        {"SET s3:utapid:replay x", "WRONGTYPE s3:utapid:replay: "},
+    };
+    cache *c = *state;
+    leave(c, 0, 3);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        raw(c, odd[i].set);
+        utapi_error_clear(&c->err);
+        assert_int_not_equal(utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), UTAPI_OK);
+        if (strstr(c->err.detail, odd[i].told) == NULL)
+            fail_msg("%s: %s", odd[i].set, c->err.detail);
+        raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin");
+        assert_int_equal(raw(c, "LLEN s3:utapireplay"), 3);
+    }
+    take(c);
+    assert_int_equal(c->count, 3);
+}
+
+static void a_member_of_somebody_else_is_set_aside(void **state)
+{
+    cache *c = *state;
+    leave(c, 0, 3);
+    take(c);
+    raw(c, "ZADD s3:utapid:replay 1 nonsense 1.5 1.5-0123456789abcdef:x 2 7-0123456789abcdef:x");
+    crash(c);
+    leave(c, 3, 4);
+    take(c);
+    assert_int_equal(c->count, 3);
+    for (size_t i = 0; i < 3; i++)
+        expect_element(c, i, (int)i);
+    assert_int_equal(raw(c, "LLEN s3:utapid:replay:refused"), 3);
+    expect_text(c, "no utapid wrote it into s3:utapid:replay\nnonsense", "LINDEX s3:utapid:replay:refused 0");
+    CHECK_OK(utapi_replay_done(c->replay, &c->err), &c->err);
+    take(c);
+    assert_int_equal(c->count, 1);
 }
 
 /* ---- setting aside ------------------------------------------------------------------------ */
@@ -294,6 +338,8 @@ int main(void)
         CASE(large_elements_are_taken_a_few_at_a_time),
         CASE(any_bytes_may_stand_in_an_element),
         CASE(a_failure_in_between_loses_nothing),
+        CASE(an_error_names_its_key),
+        CASE(a_member_of_somebody_else_is_set_aside),
         CASE(a_refused_element_is_kept_with_its_reason),
         CASE(the_lock_is_taken_and_given_back),
         CASE(somebody_elses_lock_stays),

@@ -5,6 +5,7 @@ import json
 
 import harness
 import redis_server
+from flowing import health
 from redis_server import wait_for
 
 LIST, LOCK = "s3:utapireplay", "s3:utapireplay:lock"
@@ -125,13 +126,38 @@ class Replay(harness.SystemTest):
             self.assertTrue(any(text.startswith("action: unknown action") for text in refused), refused)
             self.assertEqual(server.log().count("set aside"), len(bad))
 
+    def test_a_key_of_ours_that_holds_something_else_is_told_of_until_it_is_mended(self):
+        for number, key in enumerate(("s3:utapid:replay:last", "s3:utapid:replay:origin", TAKEN, LOCK)):
+            self.cache.command("FLUSHALL")
+            self.cache.command("HSET", key, "some", "thing")
+            self.leave([element(number, self.long_ago)])
+            with self.utapid() as server:
+                trouble = wait_for(lambda: health(server).get("trouble"), "trouble")
+                self.assertRegex(trouble, f"^local cache: Redis: WRONGTYPE {key}: ")
+                self.assertEqual(health(server)["status"], "degraded")
+                self.assertEqual(self.cache.command("LLEN", LIST), 1)
+                self.cache.command("DEL", key)
+                self.wait_until_empty()
+                wait_for(lambda: "trouble" not in health(server), "no trouble any more")
+                self.assertEqual(self.figures(server, self.long_ago)["numberOfObjects"], number + 1)
+
+    def test_a_member_of_somebody_else_holds_nobody_up(self):
+        self.cache.command("ZADD", TAKEN, 1, "nonsense")
+        self.leave([element(1, self.long_ago)])
+        with self.utapid() as server:
+            self.wait_until_empty()
+            self.assertEqual(self.figures(server, self.long_ago)["numberOfObjects"], 1)
+            self.assertEqual(self.cache.command("LRANGE", REFUSED, 0, -1), [f"no utapid wrote it into {TAKEN}\nnonsense"])
+
     def test_a_cache_that_is_away_is_waited_for(self):
         self.leave([element(1, self.long_ago)])
         self.cache.kill()
         with self.utapid() as server:
             wait_for(lambda: "local cache" in server.log(), "it says that the cache is away")
+            wait_for(lambda: "local cache: Redis at " in health(server).get("trouble", ""), "the healthcheck says so too")
             self.cache.start()
             self.wait_until_empty()
+            wait_for(lambda: "trouble" not in health(server), "no trouble any more")
             self.assertEqual(self.figures(server, self.long_ago)["numberOfObjects"], 1)
 
     def test_stopping_does_not_wait_for_a_cache_that_hangs(self):

@@ -1,47 +1,66 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- needs: named.lua
 -- replay_take.lua - the elements that were taken and are not done with; if there are none, takes the oldest of V1's list.
 --
--- KEYS  s3:utapireplay; s3:utapid:replay, its :last and its :origin
+-- KEYS  s3:utapireplay; s3:utapid:replay, its :last, its :origin and its :refused
 -- ARGV  how many at most; how many bytes at most, the first one aside; an origin, where there is none yet
 -- Returns the origin, then the members "<N>-<digest>:<element>", ascending by N.
 --
 -- A script is not rolled back: elements are stored in our set before they leave the list, so that a failure in between
 -- shows them twice rather than never. The digest keeps uuids apart where a Redis came back without its last writes, and
--- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid.
+-- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid. A member that
+-- was not stored here is set aside: it has no uuid, and would not go by its number.
 
-local most = tonumber(ARGV[1])
-local taken = redis.call('ZRANGE', KEYS[2], 0, most - 1)
-local fresh = {}
-if #taken == 0 then
-    fresh = redis.call('LRANGE', KEYS[1], -most, -1)
-    if #fresh == 0 then
-        return {''}
+return answer_of(function()
+    local most = tonumber(ARGV[1])
+    local taken = {}
+    local stored = call('ZRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
+    for i = 1, #stored, 2 do
+        local member, number = stored[i], string.match(stored[i], '^(%d+)%-' .. string.rep('%x', 16) .. ':')
+        if number and tonumber(number) == tonumber(stored[i + 1]) then
+            taken[#taken + 1] = member
+        else
+            call('RPUSH', KEYS[5], 'no utapid wrote it into ' .. KEYS[2] .. '\n' .. member)
+            call('ZREM', KEYS[2], member)
+        end
     end
-end
+    local fresh = {}
+    if #taken == 0 then
+        fresh = call('LRANGE', KEYS[1], -most, -1)
+        if #fresh == 0 then
+            return {''}
+        end
+    end
 
-local origin = redis.call('GET', KEYS[4])
-if not origin then
-    origin = ARGV[3]
-    redis.call('SET', KEYS[4], origin)
-end
+    local origin = call('GET', KEYS[4])
+    if not origin then
+        origin = ARGV[3]
+        call('SET', KEYS[4], origin)
+    elseif #origin > 64 then
+        fail('ERR no utapid wrote it', KEYS[4])
+    end
 
-local bytes, words = 0, {}
-for i = #fresh, 1, -1 do
-    bytes = bytes + #fresh[i]
-    if i < #fresh and bytes > tonumber(ARGV[2]) then
-        break
+    local bytes, words = 0, {}
+    for i = #fresh, 1, -1 do
+        bytes = bytes + #fresh[i]
+        if i < #fresh and bytes > tonumber(ARGV[2]) then
+            break
+        end
+        taken[#taken + 1] = fresh[i]
     end
-    taken[#taken + 1] = fresh[i]
-end
-if #fresh > 0 then
-    local last = redis.call('INCRBY', KEYS[3], #taken)
-    for i = 1, #taken do
-        local number = string.format('%.0f', last - #taken + i)
-        taken[i] = number .. '-' .. string.sub(redis.sha1hex(taken[i]), 1, 16) .. ':' .. taken[i]
-        words[2 * i - 1], words[2 * i] = number, taken[i]
+    if #fresh > 0 then
+        local last = call('INCRBY', KEYS[3], #taken)
+        if last < #taken then
+            fail('ERR below zero', KEYS[3])
+        end
+        for i = 1, #taken do
+            local number = string.format('%.0f', last - #taken + i)
+            taken[i] = number .. '-' .. string.sub(redis.sha1hex(taken[i]), 1, 16) .. ':' .. taken[i]
+            words[2 * i - 1], words[2 * i] = number, taken[i]
+        end
+        call('ZADD', KEYS[2], unpack(words))
+        call('LTRIM', KEYS[1], 0, -(#taken + 1))
     end
-    redis.call('ZADD', KEYS[2], unpack(words))
-    redis.call('LTRIM', KEYS[1], 0, -(#taken + 1))
-end
-table.insert(taken, 1, origin)
-return taken
+    table.insert(taken, 1, origin)
+    return taken
+end)

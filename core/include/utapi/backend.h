@@ -84,6 +84,7 @@ typedef struct utapi_stats {
     bool refuses;      /* no event is taken now: trouble tells why */
     bool unproven;     /* the engine's: events could not be stored, and since then none were */
     char trouble[160]; /* what is not well; "": all is well */
+    char aside[160];   /* the engine's: what is not well beside storage; "": nothing */
 } utapi_stats;
 
 /* None of these may call the backend, which may hold a lock meanwhile. */

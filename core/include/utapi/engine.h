@@ -105,6 +105,9 @@ UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_lev
  */
 UTAPI_MUST_USE utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err);
 
+/** What is not well beside storage, as utapi_engine_stats() tells from now on; "": nothing any more. From any thread. */
+void utapi_engine_note(utapi_engine *engine, const char *trouble);
+
 /** The engine's wall clock. */
 int64_t utapi_engine_now_ms(const utapi_engine *engine);
 
