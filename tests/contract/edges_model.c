@@ -280,8 +280,67 @@ static void a_random_life_is_that_of_the_oracle(void **state)
     utapi_backend_close(m.oracle);
 }
 
+/* ---- late events and forgettings, in one batch -------------------------------------------- */
+
+enum { MEETINGS = 40, HISTORY = 100, LATE = 12 };
+
+static void both_apply(model *m)
+{
+    edges *c = m->c;
+    const utapi_batch batch = {
+        .entries = c->entries, .count = c->count, .now_ms = c->now_ms, .taken_ms = c->taken_ms};
+    c->count = 0;
+    CHECK_OK(utapi_backend_apply(m->oracle, &batch, &c->applied, &c->err), &c->err);
+    CHECK_OK(utapi_backend_apply(c->backend, &batch, &c->applied, &c->err), &c->err);
+}
+
+static void compare_states(model *m, const char *bucket)
+{
+    for (int i = -1; i <= HISTORY; i++)
+        compare_answers(m, UTAPI_BUCKETS, S(bucket), INTERVAL(i), INTERVAL(i + 1));
+    compare_answers(m, UTAPI_BUCKETS, S(bucket), FIRST, LAST);
+}
+
+/* Every second interval has an event of its own; then some come late, and in between the bucket is deleted. */
+static void late_events_meet_forgettings(model *m, const char *bucket)
+{
+    edges *c = m->c;
+    const int step = 1 + (int)below(m, 2);
+    for (int i = 0; i < HISTORY; i += step)
+        put(c, bucket, INTERVAL(i), 1 + below(m, 9));
+    both_apply(m);
+    for (int i = 0; i < LATE; i++) {
+        const int64_t time_ms = INTERVAL(0) + below(m, HISTORY * UTAPI_INTERVAL_MS);
+        if (below(m, 4) == 0)
+            delete_bucket(c, bucket, time_ms);
+        else
+            put(c, bucket, below(m, 2) == 0 ? INTERVAL(below(m, 8)) : time_ms, 1000 + below(m, 9000));
+    }
+    both_apply(m);
+}
+
+static void late_events_and_forgettings_meet_in_a_batch(void **state)
+{
+    edges *c = edges_of(state);
+    model m = {.c = c, .random = number_from("UTAPI_TEST_SEED", 20231114) * 2 + 1};
+    CHECK_OK(utapi_backend_open(edges_oracle, &c->options, &m.oracle, &c->err), &c->err);
+    for (m.step = 0; m.step < MEETINGS; m.step++) {
+        char bucket[24];
+        (void)snprintf(bucket, sizeof bucket, "b%u", m.step);
+        late_events_meet_forgettings(&m, bucket);
+        compare_states(&m, bucket);
+        for (int i = 0; i < 3; i++)
+            CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+        compare_states(&m, bucket);
+    }
+    utapi_backend_close(m.oracle);
+}
+
 int cases_model(void)
 {
-    const struct CMUnitTest cases[] = {EDGES_CASE(a_random_life_is_that_of_the_oracle)};
+    const struct CMUnitTest cases[] = {
+        EDGES_CASE(a_random_life_is_that_of_the_oracle),
+        EDGES_CASE(late_events_and_forgettings_meet_in_a_batch),
+    };
     return RUN_CASES("a random life", cases);
 }

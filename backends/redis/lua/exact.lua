@@ -10,8 +10,12 @@ local function is_integer(text)
     return #text <= 20 and string.find(text, '^%-?[1-9]%d*$') ~= nil or text == '0'
 end
 
--- The text as two limbs of the same sign.
-local function limbs_of(text)
+-- An amount as two limbs of the same sign; a wide sum has them already.
+local function limbs_of(amount)
+    if type(amount) == 'table' then
+        return amount.high, amount.low
+    end
+    local text = type(amount) == 'number' and format('%d', amount) or amount
     local sign, digits = 1, text
     if string.sub(text, 1, 1) == '-' then
         sign, digits = -1, string.sub(text, 2)
@@ -22,7 +26,7 @@ end
 
 -- Brings two limbs to one sign.
 local function limbs_settle(high, low)
-    local carry = low >= BILLION and 1 or low <= -BILLION and -1 or 0
+    local carry = low < 0 and math.ceil(low / BILLION) or math.floor(low / BILLION)
     high, low = high + carry, low - carry * BILLION
     if high > 0 and low < 0 then
         return high - 1, low + BILLION
@@ -47,8 +51,8 @@ local function add(left, right)
         local sum = left + right
         return sum < EXACT and sum > -EXACT and sum or format('%d', sum)
     end
-    local high1, low1 = limbs_of(text_of(left))
-    local high2, low2 = limbs_of(text_of(right))
+    local high1, low1 = limbs_of(left)
+    local high2, low2 = limbs_of(right)
     local high, low = limbs_settle(high1 + high2, low1 + low2)
     local most = (high < 0 or low < 0) and 854775808 or 854775807
     if math.abs(high) > 9223372036 or (math.abs(high) == 9223372036 and math.abs(low) > most) then
@@ -57,6 +61,17 @@ local function add(left, right)
         return low
     end
     return format('%d%09d', high, math.abs(low))
+end
+
+-- Adds an amount to a sum of many, or takes it away with a sign of -1. Such a sum may leave 64 bits on its way: add()
+-- tells whether it fits where it is used.
+local function wide_add(wide, amount, sign)
+    local high, low = limbs_of(amount)
+    wide.high, wide.low = wide.high + sign * high, wide.low + sign * low
+end
+
+local function wide_new()
+    return {high = 0, low = 0}
 end
 
 -- A member of a sorted set of states: what a Node server reads comes first, and is never negative.

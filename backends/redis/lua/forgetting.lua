@@ -53,44 +53,93 @@ local function day_drop(P, prefix, day)
     call('DEL', prefix .. OWN .. day, prefix .. OWN .. 'm' .. format('%d', day - day % BLOCK))
 end
 
-local function negated(total)
-    if string.sub(total, 1, 1) == '-' then
-        return string.sub(total, 2)
+-- ---- late changes of state that are not worked off ---------------------------------------
+
+local STATE_LETTERS = {storageUtilized = 's', numberOfObjects = 'o'}
+
+-- What an element of `shifts` tells: members from its interval to before its cursor lack its delta. nil: it is none of ours.
+local function note_of(text)
+    local letter, interval, delta, cursor = string.match(text, '^([so]) (%d+) (%-?%d+) (%d+)$')
+    if not letter or not is_integer(delta) or #interval > 15 or #cursor > 15 then
+        return nil
     end
-    return total == '0' and total or '-' .. total
+    return {letter = letter, interval = tonumber(interval), delta = delta, cursor = tonumber(cursor)}
+end
+
+local function note_text(note)
+    return format('%s %.0f %s %.0f', note.letter, note.interval, note.delta, note.cursor)
+end
+
+-- Puts elements of `shifts` where the first `count` of them were; without any left, nobody looks for them any more.
+local function notes_replace(P, level, name, count, texts)
+    local shifts = prefix_of(P, level, name) .. OWN .. 'shifts'
+    call('LTRIM', shifts, count, -1)
+    for i = #texts, 1, -1 do
+        call('LPUSH', shifts, texts[i])
+    end
+    if call('LLEN', shifts) == 0 then
+        own('SREM', P .. ':utapid:shifting', level .. ':' .. name)
+    end
+end
+
+-- A forgetting may come upon notes of its own script. Takes away from `wide` what the newest member up to an interval
+-- still lacks; the notes go on for the later members alone, the first of which is given: a member that stands is not made.
+local function notes_forget(P, level, name, letter, interval, newest, first, wide)
+    local texts, kept = own('LRANGE', prefix_of(P, level, name) .. OWN .. 'shifts', 0, -1), {}
+    for _, text in ipairs(texts) do
+        local note = note_of(text)
+        if note and note.letter == letter and note.interval <= interval then
+            if note.cursor > newest then
+                wide_add(wide, note.delta, -1)
+            end
+            note.interval = first
+            text = note_text(note)
+        end
+        if note and note.interval < note.cursor then
+            kept[#kept + 1] = text
+        end
+    end
+    if #texts > 0 then
+        notes_replace(P, level, name, #texts, kept)
+    end
+end
+
+-- Leaves of a sorted set what came after an interval, of which `later` are the newest. A year of members takes 10 ms to
+-- free here, and none in the background: so a set goes as a whole where few stay, and these are put back.
+local function members_drop(key, interval, later, most)
+    if #later > 2 * most then
+        call('ZREMRANGEBYSCORE', key, '-inf', interval)
+        return
+    end
+    call('UNLINK', key)
+    for i = 1, #later, 2 do
+        call('ZADD', key, later[i + 1], later[i])
+    end
 end
 
 -- Takes one state away up to an interval. Later members come down by what it was; those that are more than a script may
 -- do are noted for later (shift.lua).
 local function state_forget(P, level, name, metric, interval, unique_next)
-    local SLICE, prefix = 64, prefix_of(P, level, name)
-    local key = prefix .. metric
+    local SLICE, prefix, taken = 64, prefix_of(P, level, name), wide_new()
+    local key, letter = prefix .. metric, STATE_LETTERS[metric]
     local counter = counter_of(P, level, name, metric, key)
-    local before = redis.call('ZREVRANGEBYSCORE', key, interval, '-inf', 'LIMIT', 0, 1)
-    local later = redis.call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
-    -- A year of members takes 10 ms to free here, and none in the background: so the set goes as a whole, and the few
-    -- that stay are put back.
-    if #later <= 2 * SLICE then
-        redis.call('UNLINK', key)
-        for i = 1, #later, 2 do
-            redis.call('ZADD', key, later[i + 1], later[i])
-        end
-    else
-        redis.call('ZREMRANGEBYSCORE', key, '-inf', interval)
-    end
-    if #later == 0 then
-        redis.call('DEL', counter)
+    local before = call('ZREVRANGEBYSCORE', key, interval, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local later = call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
+    members_drop(key, interval, later, SLICE)
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+    wide_add(taken, before[1] and total_of(before[1]) or '0', -1)
+    notes_forget(P, level, name, letter, tonumber(interval), tonumber(before[2] or -math.huge),
+                 tonumber(first or math.huge), taken)
+    if not first then
+        call('DEL', counter)
         return
     end
-    local delta = negated(before[1] and total_of(before[1]) or '0')
-    local most = math.min(#later / 2, SLICE)
+    local delta, most = text_of(add(0, taken) or '0'), math.min(#later / 2, SLICE)
     for i = 1, most do
-        member_shift(key, later[2 * i], later[2 * i - 1], delta, unique_next())
+        member_shift(key, later[2 * i], later[2 * i - 1], taken, unique_next())
     end
     if most < #later / 2 then
-        local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-        own('RPUSH', prefix .. OWN .. 'shifts', (metric == 'storageUtilized' and 's ' or 'o ') .. first[2] ..
-                   ' ' .. delta .. ' ' .. later[2 * most])
+        own('RPUSH', prefix .. OWN .. 'shifts', letter .. ' ' .. first .. ' ' .. delta .. ' ' .. later[2 * most])
         own('SADD', P .. ':utapid:shifting', level .. ':' .. name)
     end
     redis.pcall('INCRBY', counter, delta)
