@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEND_SHIFTS = 32, TEND_DUE = 16, TEND_SWEEPS = 32 };
+enum { TEND_SHIFTS = 64, TEND_DUE = 16, TEND_SWEEPS = 32 };
 
 void redis_unique(redis_backend *self, char ret[static 40])
 {

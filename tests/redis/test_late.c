@@ -2,8 +2,12 @@
 /* test_late.c - late writes, while summaries are made, dropped and made again. */
 #include "reading.h"
 
+#include "redis_writing.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -186,6 +190,90 @@ static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
     assert_int_equal(puts_of(&usage), LATE_WRITES);
 }
 
+/* ---- what is noted of late changes of state ------------------------------------------------- */
+
+enum { MEMBERS = 300, SPAN = 2 * MEMBERS - 2, NOTES = 4 * SPAN };
+
+static long long scripts_run(reading *r)
+{
+    redisReply *reply = redisCommand(r->raw, "INFO commandstats");
+    assert_non_null(reply);
+    const char *found = strstr(reply->str, "cmdstat_evalsha:calls=");
+    const long long count = found != NULL ? strtoll(strchr(found, '=') + 1, NULL, 10) : 0;
+    freeReplyObject(reply);
+    return count;
+}
+
+static utapi_interval pile_interval(const reading *r, int i)
+{
+    return interval_now(r) + (i - SPAN) * INTERVAL;
+}
+
+static void note(reading *r, char state, int from, int delta, int cursor)
+{
+    char text[80];
+    const int size = snprintf(text, sizeof text, "%c %lld %d %lld", state, (long long)pile_interval(r, from),
+                              delta, (long long)pile_interval(r, cursor));
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", text, (size_t)size);
+}
+
+/* Every second interval has a member, and its number is the state there. Four notes of one byte and four of two objects
+ * begin in each interval, and the newest member alone has what they tell. */
+static void pile_up(reading *r)
+{
+    static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
+    for (int m = 0; m < 2; m++) {
+        const int now = SPAN / 2 + (m + 1) * NOTES;
+        for (int i = 0; i < MEMBERS; i++)
+            raw(r, "ZADD s3:buckets:b:%s %lld %d:%d", metrics[m], (long long)pile_interval(r, 2 * i),
+                2 * i < SPAN ? i : now, i);
+        raw(r, "SET s3:buckets:b:%s:counter %d", metrics[m], now);
+    }
+    for (int i = 0; i < NOTES; i++) {
+        note(r, 's', i * 7 % SPAN, 1, SPAN);
+        note(r, 'o', i * 7 % SPAN, 2, SPAN);
+    }
+    raw(r, "SADD s3:utapid:shifting buckets:b");
+}
+
+static void expect_pile(reading *r)
+{
+    for (int i = 0; i < SPAN; i++) {
+        const utapi_usage usage = ask_bucket(r, "b", pile_interval(r, i), pile_interval(r, i));
+        assert_int_equal(usage.storage_utilized[1], i / 2 + 4 * (i + 1));
+        assert_int_equal(usage.number_of_objects[1], i / 2 + 8 * (i + 1));
+    }
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), SPAN / 2 + NOTES);
+}
+
+static void many_notes_share_the_way_through_the_members(void **state)
+{
+    reading *r = *state;
+    pile_up(r);
+    CHECK_OK(redis_shifts_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"), 20, &r->err),
+             &r->err);
+    expect_pile(r); /* in the midst of it */
+    const long long before = scripts_run(r);
+    CHECK_OK(
+        redis_shifts_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"), 100000, &r->err),
+        &r->err);
+    assert_in_range(scripts_run(r) - before, 1, NOTES / 4);
+    assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:shifts"), 0);
+    assert_int_equal(raw_number(r, "EXISTS s3:utapid:shifting"), 0);
+    assert_int_equal(raw_number(r, "ZCARD s3:buckets:b:storageUtilized"), SPAN + 1);
+    expect_pile(r);
+}
+
+static void a_pile_of_notes_is_worked_off_before_another_late_event(void **state)
+{
+    reading *r = *state;
+    pile_up(r);
+    write_put(r, "b", r->now_ms); /* not late: it waits for nothing */
+    assert_int_equal(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 2 * NOTES);
+    write_put(r, "b", pile_interval(r, 0));
+    assert_in_range(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 0, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -194,6 +282,8 @@ int main(void)
         READING_CASE(no_block_is_older_than_a_late_write),
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
+        READING_CASE(many_notes_share_the_way_through_the_members),
+        READING_CASE(a_pile_of_notes_is_worked_off_before_another_late_event),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -172,8 +172,9 @@ for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
     end
 end
 
--- Which states have members already that are newer than what comes.
-local newer, pcall = {}, redis.pcall
+-- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before it
+-- becomes so much that questions take long: each looks at all of it.
+local newer, pcall, SHIFTS_MOST = {}, redis.pcall, 2000
 for _, cell in ipairs(cells) do
     local after = '(' .. cell.interval
     for i = cell.first, cell.last, 2 do
@@ -184,6 +185,9 @@ for _, cell in ipairs(cells) do
                 return {'CORRUPT', key}
             end
             newer[i] = count > 0
+            if newer[i] and own('LLEN', cell.prefix .. OWN .. 'shifts') > SHIFTS_MOST then
+                return {'SHIFTS', cell.level, cell.name}
+            end
         end
     end
 end

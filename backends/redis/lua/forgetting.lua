@@ -63,7 +63,8 @@ local function note_of(text)
     if not letter or not is_integer(delta) or #interval > 15 or #cursor > 15 then
         return nil
     end
-    return {letter = letter, interval = tonumber(interval), delta = delta, cursor = tonumber(cursor)}
+    local note = {letter = letter, interval = tonumber(interval), delta = delta, cursor = tonumber(cursor)}
+    return note.interval < note.cursor and note or nil
 end
 
 local function note_text(note)
@@ -71,15 +72,18 @@ local function note_text(note)
 end
 
 -- Puts elements of `shifts` where the first `count` of them were; without any left, nobody looks for them any more.
+-- Returns how many are left.
 local function notes_replace(P, level, name, count, texts)
     local shifts = prefix_of(P, level, name) .. OWN .. 'shifts'
-    call('LTRIM', shifts, count, -1)
+    own('LTRIM', shifts, count, -1)
     for i = #texts, 1, -1 do
         call('LPUSH', shifts, texts[i])
     end
-    if call('LLEN', shifts) == 0 then
+    local left = own('LLEN', shifts)
+    if left == 0 then
         own('SREM', P .. ':utapid:shifting', level .. ':' .. name)
     end
+    return left
 end
 
 -- A forgetting may come upon notes of its own script. Takes away from `wide` what the newest member up to an interval
