@@ -67,25 +67,33 @@ utapi_status redis_shifts_work(redis_backend *self, utapi_string level, utapi_st
     return status;
 }
 
+/* One script for an entry of `shifting`: "level:name". */
+static utapi_status shifts_step(redis_backend *self, utapi_string who, utapi_error *err)
+{
+    const char *colon = memchr(who.data, ':', who.size);
+    if (colon == NULL)
+        return UTAPI_OK;
+    const size_t size = (size_t)(colon - who.data);
+    return redis_shifts_work(self, (utapi_string){who.data, size},
+                             (utapi_string){colon + 1, who.size - size - 1}, 1, err);
+}
+
 utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *err)
 {
+    utapi_status result = UTAPI_OK;
     for (unsigned i = 0; i < most; i++) {
         redisReply *reply = NULL;
         utapi_status status = one_of(self, "SRANDMEMBER", "shifting", &reply, err);
         if (status != UTAPI_OK || reply == NULL)
-            return status;
-        const utapi_string who = redis_text_of(reply);
-        const char *colon = memchr(who.data, ':', who.size);
-        if (colon != NULL) {
-            const size_t size = (size_t)(colon - who.data);
-            status = redis_shifts_work(self, (utapi_string){who.data, size},
-                                       (utapi_string){colon + 1, who.size - size - 1}, 1, err);
-        }
+            return status != UTAPI_OK ? status : result;
+        status = shifts_step(self, redis_text_of(reply), err);
         freeReplyObject(reply);
-        if (status != UTAPI_OK)
+        if (status != UTAPI_OK && status != UTAPI_CORRUPT)
             return status;
+        if (status != UTAPI_OK)
+            result = status; /* others do not wait for the one */
     }
-    return UTAPI_OK;
+    return result;
 }
 
 /* ---- forgettings -------------------------------------------------------------------------- */
@@ -203,10 +211,12 @@ utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     (void)taken_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
     utapi_status status = redis_due_tend(self, now_ms, TEND_DUE, err);
-    if (status == UTAPI_OK)
+    utapi_status result = status;
+    if (status == UTAPI_OK || status == UTAPI_CORRUPT)
         status = redis_shifts_tend(self, TEND_SHIFTS, err);
-    if (status == UTAPI_OK)
+    result = result == UTAPI_OK ? status : result;
+    if (status == UTAPI_OK || status == UTAPI_CORRUPT)
         status = sweeps_tend(self, TEND_SWEEPS, err);
     pthread_mutex_unlock(&self->writing);
-    return status;
+    return result == UTAPI_OK ? status : result;
 }
