@@ -231,6 +231,29 @@ static void a_key_of_ours_of_another_type_lets_a_hand_over_count_once(void **sta
     }
 }
 
+static void notes_that_are_none_hold_no_forgetting_up(void **state)
+{
+    static const char *const writings[] = {"SET s3:buckets:b:+utapid:shifts junk",
+                                           "RPUSH s3:buckets:b:+utapid:shifts junk"};
+    reading *r = *state;
+    for (size_t i = 0; i < 2; i++) {
+        write_put(r, "b", r->now_ms);
+        raw(r, writings[i]);
+        CHECK_OK(
+            utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
+            &r->err);
+        assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:storageUtilized"), 0);
+    }
+}
+
+static void a_number_of_late_writes_that_cannot_grow_begins_anew(void **state)
+{
+    reading *r = *state;
+    raw(r, "SET s3:utapid:late 9223372036854775807");
+    write_put(r, "b", r->now_ms - 72 * HOUR);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
+}
+
 static void a_forgetting_that_cannot_be_carried_out_counts_nothing(void **state)
 {
     static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
@@ -256,6 +279,8 @@ int main(void)
         READING_CASE(a_bucket_that_is_created_anew_keeps_what_it_counts),
         READING_CASE(a_bucket_that_was_always_empty_is_created_anew),
         READING_CASE(a_key_of_ours_of_another_type_lets_a_hand_over_count_once),
+        READING_CASE(notes_that_are_none_hold_no_forgetting_up),
+        READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
         READING_CASE(a_forgetting_that_cannot_be_carried_out_counts_nothing),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

@@ -88,6 +88,14 @@ static void what_was_taken_the_day_before_is_known(void **state)
     assert_int_equal(take(r, 7, r->now_ms + 1), 0);
 }
 
+static void a_uuid_whose_time_is_no_number_was_not_taken(void **state)
+{
+    reading *r = *state;
+    raw(r, "HSET " SEEN ":%lld:0 7:uuid-0 junk", (long long)(r->now_ms / DAY));
+    assert_int_equal(take(r, 7, r->now_ms), 0);
+    assert_int_equal(take(r, 7, r->now_ms), 1);
+}
+
 static void a_taking_keeps_its_hash_for_the_window(void **state)
 {
     reading *r = *state;
@@ -138,6 +146,7 @@ int main(void)
         SEEN_CASE(more_uuids_of_one_moment_than_a_command_takes),
         SEEN_CASE(a_uuid_is_known_until_the_window_s_last_millisecond),
         SEEN_CASE(what_was_taken_the_day_before_is_known),
+        SEEN_CASE(a_uuid_whose_time_is_no_number_was_not_taken),
         SEEN_CASE(a_taking_keeps_its_hash_for_the_window),
         SEEN_CASE(hashes_that_are_over_go),
         SEEN_CASE(a_hash_is_a_table_from_its_first_uuid),

@@ -87,7 +87,8 @@ for _, each in ipairs(slices) do
     for past = math.floor((redis_now - WINDOW) / PERIOD), period do
         local taken = own('HMGET', seen_of(past, each.slice), unpack(ARGV, each.first, each.last))
         for i = 1, #taken do
-            if taken[i] and TAKEN - taken[i] <= WINDOW then
+            local before = tonumber(taken[i] or '')
+            if before and TAKEN - before <= WINDOW then
                 known[#known + 1] = tostring(uuids + i - 1)
             end
         end
@@ -200,7 +201,7 @@ for _, step in ipairs(steps) do
                 return {'CORRUPT', prefix .. metric}
             end
         end
-        if call('EXISTS', prefix .. OWN .. 'shifts') == 1 then
+        if own('LLEN', prefix .. OWN .. 'shifts') > 0 then
             return {'SHIFTS', step.first, step.second}
         end
     end

@@ -8,13 +8,13 @@ local function unique_next()
     return UNIQUE .. '-' .. uniques
 end
 if TIME == '' then
-    local at = redis.call('ZSCORE', P .. ':utapid:due', NAME)
+    local at = own('ZSCORE', P .. ':utapid:due', NAME)
     if not at then
         return 'OK' -- an event came first
     end
     TIME = string.format('%.0f', tonumber(at))
 end
-if redis.call('EXISTS', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') == 1 then
+if own('LLEN', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') > 0 then
     return 'SHIFTS'
 end
 forget(P, LEVEL, NAME, TIME, unique_next)

@@ -4,14 +4,24 @@
 local BLOCK = 32 * 86400000
 local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
 
--- A command on a key of ours. What somebody else left there of another type is dropped, and the key begins anew: a script
--- that fails half-way has counted a part, and is run again.
+-- A command on a key of ours. What somebody else left there of another type, or a number that cannot grow, is dropped, and
+-- the key begins anew: a script that fails half-way has counted a part, and is run again.
+local DROPPED = {'WRONGTYPE', 'not an integer', 'would overflow'}
+local function is_dropped(why)
+    for _, each in ipairs(DROPPED) do
+        if string.find(why, each, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
 local function own(command, key, ...)
     local answer = redis.pcall(command, key, ...)
     local why = type(answer) == 'table' and answer.err
     if not why then
         return answer
-    elseif not string.find(why, 'WRONGTYPE', 1, true) and not string.find(why, 'not an integer', 1, true) then
+    elseif not is_dropped(why) then
         error(why)
     end
     call('DEL', key)
