@@ -246,6 +246,18 @@ static void notes_that_are_none_hold_no_forgetting_up(void **state)
     }
 }
 
+static void a_mark_that_is_too_long_is_none(void **state)
+{
+    reading *r = *state;
+    raw(r, "SET s3:utapid:forgotten 1");
+    raw(r, "SET s3:buckets:b:+utapid:gone 111111111111111111111111");
+    write_put(r, "b", r->now_ms);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
+    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
+             &r->err);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:gone"), r->now_ms);
+}
+
 static void a_number_of_late_writes_that_cannot_grow_begins_anew(void **state)
 {
     reading *r = *state;
@@ -280,6 +292,7 @@ int main(void)
         READING_CASE(a_bucket_that_was_always_empty_is_created_anew),
         READING_CASE(a_key_of_ours_of_another_type_lets_a_hand_over_count_once),
         READING_CASE(notes_that_are_none_hold_no_forgetting_up),
+        READING_CASE(a_mark_that_is_too_long_is_none),
         READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
         READING_CASE(a_forgetting_that_cannot_be_carried_out_counts_nothing),
     };

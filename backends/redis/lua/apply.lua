@@ -115,7 +115,7 @@ if not MARKS_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
     return {'MARKS'}
 end
 for _, each in ipairs(marks) do
-    if (own('GET', prefix_of(P, each.first, each.second) .. OWN .. 'gone') or '') ~= each.third then
+    if gone_of(prefix_of(P, each.first, each.second)) ~= each.third then
         return {'MARKS'}
     end
 end

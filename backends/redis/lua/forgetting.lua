@@ -159,6 +159,12 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     redis.pcall('INCRBY', counter, delta)
 end
 
+-- When a resource was forgotten, as text; "" for never. What is longer than any time is no mark: redis_mark has no room.
+local function gone_of(prefix)
+    local text = own('GET', prefix .. OWN .. 'gone') or ''
+    return #text < 24 and text or ''
+end
+
 -- The interval that a resource's flows begin with, if it is before one: that of its first state, or, of a bucket, where it
 -- was created. What was created until then is forgotten with it.
 local function flows_begin(prefix, at)
@@ -184,7 +190,7 @@ end
 -- the time's own interval go at once, for what comes after may count there.
 local function forget(P, level, name, time, unique_next)
     local prefix = prefix_of(P, level, name)
-    local last = tonumber(own('GET', prefix .. OWN .. 'gone') or '')
+    local last = tonumber(gone_of(prefix))
     if level == 'buckets' then
         own('ZREM', P .. ':utapid:due', name)
     end
