@@ -120,8 +120,9 @@ for _, each in ipairs(marks) do
     end
 end
 
--- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to, `set_at` where a state's
--- members are. Cells come in the order of their intervals, so what a state comes to on the way is what its rows come to.
+-- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to, `set_at` where a
+-- state's members are. Cells come in the order of their intervals, so what a state comes to on the way is what its rows
+-- come to.
 local keys, place, key_at, set_at = {}, {}, {}, {}
 for _, cell in ipairs(cells) do
     local flows = flows_of(cell)
@@ -173,8 +174,8 @@ for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
     end
 end
 
--- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before it
--- becomes so much that questions take long: each looks at all of it.
+-- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before
+-- it becomes so much that questions take long: each looks at all of it.
 local newer, pcall, SHIFTS_MOST = {}, redis.pcall, 2000
 for _, cell in ipairs(cells) do
     local after = '(' .. cell.interval
@@ -266,8 +267,8 @@ local function day_touch(cell)
     end
 end
 
--- A bucket begins: its flows may lie before its first state (forgetting.lua). A Node client that deleted one of that name
--- may have let all keys expire that it found: those that the new one is counted in stay.
+-- A bucket begins: its flows may lie before its first state (forgetting.lua). A Node client that deleted one of that
+-- name may have let all keys expire that it found: those that the new one is counted in stay.
 local STAYING = {'storageUtilized:counter', 'numberOfObjects:counter', 'storageUtilized', 'numberOfObjects',
                  OWN .. 'shifts', OWN .. 'gone', OWN .. 'created'}
 local function bucket_begin(cell)
@@ -327,8 +328,8 @@ for _, step in ipairs(steps) do
     perform[step.kind](step)
 end
 
--- What Redis packs as a list it looks through from end to end for each field; a value that is too long for that makes it
--- a table from the start.
+-- What Redis packs as a list it looks through from end to end for each field; a value that is too long for that makes
+-- it a table from the start.
 local UNPACKED = string.rep('.', 65)
 for _, each in ipairs(slices) do
     local key = seen_of(period, each.slice)

@@ -4,8 +4,8 @@
 local BLOCK = 32 * 86400000
 local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
 
--- A command on a key of ours. What somebody else left there of another type, or a number that cannot grow, is dropped, and
--- the key begins anew: a script that fails half-way has counted a part, and is run again.
+-- A command on a key of ours. What somebody else left there of another type, or a number that cannot grow, is dropped,
+-- and the key begins anew: a script that fails half-way has counted a part, and is run again.
 local DROPPED = {'WRONGTYPE', 'not an integer', 'would overflow'}
 local function is_dropped(why)
     for _, each in ipairs(DROPPED) do
@@ -54,8 +54,9 @@ local function late_number(P)
     return late
 end
 
--- Drops what was summed up of a day, and of its block of days, that gets another write, and marks the day for those who sum it up at this moment
--- (keep_day.lua). A mark stays where a Node client lets the resource's keys expire: nobody may take the write for undone.
+-- Drops what was summed up of a day, and of its block of days, that gets another write, and marks the day for those who
+-- sum it up at this moment (keep_day.lua). A mark stays where a Node client lets the resource's keys expire: nobody may
+-- take the write for undone.
 local function day_drop(P, prefix, day)
     local marks = prefix .. OWN .. 'late'
     own('ZADD', marks, late_number(P), day)
@@ -67,7 +68,8 @@ end
 
 local STATE_LETTERS = {storageUtilized = 's', numberOfObjects = 'o'}
 
--- What an element of `shifts` tells: members from its interval to before its cursor lack its delta. nil: it is none of ours.
+-- What an element of `shifts` tells: members from its interval to before its cursor lack its delta. nil: it is none of
+-- ours.
 local function note_of(text)
     local letter, interval, delta, cursor = string.match(text, '^([so]) (%d+) (%-?%d+) (%d+)$')
     if not letter or not is_integer(delta) or #interval > 15 or #cursor > 15 then
@@ -97,7 +99,8 @@ local function notes_replace(P, level, name, count, texts)
 end
 
 -- A forgetting may come upon notes of its own script. Takes away from `wide` what the newest member up to an interval
--- still lacks; the notes go on for the later members alone, the first of which is given: a member that stands is not made.
+-- still lacks; the notes go on for the later members alone, the first of which is given: a member that stands is not
+-- made.
 local function notes_forget(P, level, name, letter, interval, newest, first, wide)
     local texts, kept = own('LRANGE', prefix_of(P, level, name) .. OWN .. 'shifts', 0, -1), {}
     for _, text in ipairs(texts) do
@@ -159,14 +162,15 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     redis.pcall('INCRBY', counter, delta)
 end
 
--- When a resource was forgotten, as text; "" for never. What is longer than any time is no mark: redis_mark has no room.
+-- When a resource was forgotten, as text; "" for never. What is longer than any time is no mark: redis_mark has no
+-- room.
 local function gone_of(prefix)
     local text = own('GET', prefix .. OWN .. 'gone') or ''
     return #text < 24 and text or ''
 end
 
--- The interval that a resource's flows begin with, if it is before one: that of its first state, or, of a bucket, where it
--- was created. What was created until then is forgotten with it.
+-- The interval that a resource's flows begin with, if it is before one: that of its first state, or, of a bucket, where
+-- it was created. What was created until then is forgotten with it.
 local function flows_begin(prefix, at)
     local created = own('ZSCORE', prefix .. OWN .. 'created', 'at')
     local state = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')[2]

@@ -62,7 +62,8 @@ local function notes_settle(key, ends, lower)
 end
 
 -- The notes that go along with the first one: all of its state, as long as they are where apply.lua left them; later on
--- those that are as far. Whoever came meanwhile goes along with the next: each would have to begin at the newest member.
+-- those that are as far. Whoever came meanwhile goes along with the next: each would have to begin at the newest
+-- member.
 local function companions(key, notes)
     local first, found = notes[1], {}
     local begins = call('ZCOUNT', key, score_of(first.cursor), '+inf') <= MEMBERS
