@@ -217,8 +217,16 @@ static void note(reading *r, char state, int from, int delta, int cursor)
     raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", text, (size_t)size);
 }
 
-/* Every second interval has a member, and its number is the state there. Four notes of one byte and four of two objects
- * begin in each interval, and the newest member alone has what they tell. */
+/* Four notes of one byte and four of two objects begin in each interval. */
+static void notes_add(reading *r)
+{
+    for (int i = 0; i < NOTES; i++) {
+        note(r, 's', i * 7 % SPAN, 1, SPAN);
+        note(r, 'o', i * 7 % SPAN, 2, SPAN);
+    }
+}
+
+/* Every second interval has a member, and its number is the state there. The newest alone has what the notes tell. */
 static void pile_up(reading *r)
 {
     static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
@@ -229,10 +237,7 @@ static void pile_up(reading *r)
                 2 * i < SPAN ? i : now, i);
         raw(r, "SET s3:buckets:b:%s:counter %d", metrics[m], now);
     }
-    for (int i = 0; i < NOTES; i++) {
-        note(r, 's', i * 7 % SPAN, 1, SPAN);
-        note(r, 'o', i * 7 % SPAN, 2, SPAN);
-    }
+    notes_add(r);
     raw(r, "SADD s3:utapid:shifting buckets:b");
 }
 
@@ -268,8 +273,10 @@ static void a_pile_of_notes_is_worked_off_before_another_late_event(void **state
 {
     reading *r = *state;
     pile_up(r);
+    notes_add(r);
+    notes_add(r);
     write_put(r, "b", r->now_ms); /* not late: it waits for nothing */
-    assert_int_equal(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 2 * NOTES);
+    assert_int_equal(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 6 * NOTES);
     write_put(r, "b", pile_interval(r, 0));
     assert_in_range(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 0, 2);
 }

@@ -176,7 +176,7 @@ end
 
 -- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before
 -- it becomes so much that questions take long: each looks at all of it.
-local newer, pcall, SHIFTS_MOST = {}, redis.pcall, 2000
+local newer, pcall, SHIFTS_MOST = {}, redis.pcall, 10000
 for _, cell in ipairs(cells) do
     local after = '(' .. cell.interval
     for i = cell.first, cell.last, 2 do
