@@ -11,16 +11,11 @@
 
 #define ALLOW(list) offsetof(http_service, list##_allow)
 #define LIMIT(what) offsetof(http_service, what##_max_bytes)
-#define TEXT(text)            \
-    {                         \
-        text, sizeof text - 1 \
-    }
-#define ANY     \
-    {           \
-        NULL, 0 \
-    }
 
 /* clang-format off */
+#define TEXT(text) {text, sizeof text - 1}
+#define ANY        {NULL, 0}
+
 static const http_route routes[] = {
     /* method        path                            query  asks   may ask         body           handler             before it is whole */
     {TEXT("GET"),    TEXT("/_/healthcheck"),         false, false, ALLOW(health),  LIMIT(list),   handle_health,      NULL},

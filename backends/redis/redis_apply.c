@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_BEFORE_FORGETTING = 100000 };
+enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_WAITED_FOR = 100000 };
 
 /* ---- before it is sent -------------------------------------------------------------------- */
 
@@ -184,7 +184,7 @@ static utapi_status on_shifts(redis_writing *writing, const redisReply *reply, u
     if (reply->elements < 3)
         return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
     return redis_shifts_work(writing->self, redis_text_of(reply->element[1]),
-                             redis_text_of(reply->element[2]), SHIFTS_BEFORE_FORGETTING, err);
+                             redis_text_of(reply->element[2]), SHIFTS_WAITED_FOR, err);
 }
 
 static utapi_status fail_at_key(const redisReply *reply, utapi_status status, const char *what,

@@ -17,7 +17,6 @@ local P, FROM, TO, NOW, TAKEN, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV
 local WINDOW = tonumber(ARGV[6])
 local MARKS_KNOWN = ARGV[8] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, 1451606400000
-local STATES = {storageUtilized = 's', numberOfObjects = 'o'}
 local clock = call('TIME')
 local now, redis_now = tonumber(NOW), clock[1] * 1000 + math.floor(clock[2] / 1000)
 local uniques, budget = 0, 64
@@ -128,7 +127,7 @@ for _, cell in ipairs(cells) do
     local flows = flows_of(cell)
     for i = cell.first, cell.last, 2 do
         local metric, key = ARGV[i], nil
-        if STATES[metric] then
+        if STATE_LETTERS[metric] then
             set_at[i] = cell.prefix .. metric
             key = counter_of(P, cell.level, cell.name, metric, set_at[i])
         else
@@ -196,7 +195,7 @@ end
 for _, step in ipairs(steps) do
     if step.kind == 'F' then
         local prefix = prefix_of(P, step.first, step.second)
-        for metric in pairs(STATES) do
+        for metric in pairs(STATE_LETTERS) do
             local kind = call('TYPE', prefix .. metric).ok
             if kind ~= 'zset' and kind ~= 'none' then
                 return {'CORRUPT', prefix .. metric}
@@ -225,7 +224,7 @@ local function state_shift(cell, metric, key, amount)
     budget = budget - most
     if most < #members / 2 then
         own('RPUSH', cell.prefix .. OWN .. 'shifts',
-            STATES[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
+            STATE_LETTERS[metric] .. ' ' .. interval .. ' ' .. text_of(amount) .. ' ' .. members[2 * most])
         own('SADD', P .. ':utapid:shifting', cell.level .. ':' .. cell.name)
         noted = noted + 1
     else
@@ -306,7 +305,7 @@ end
 
 function perform.F(step)
     forget(P, step.first, step.second, step.third, unique_next)
-    for metric in pairs(STATES) do -- what was known of it holds no longer
+    for metric in pairs(STATE_LETTERS) do -- what was known of it holds no longer
         local set = prefix_of(P, step.first, step.second) .. metric
         local n = place[counter_of(P, step.first, step.second, metric, set)]
         if n then
