@@ -213,12 +213,22 @@ static utapi_status on_corrupt(redis_writing *writing, const redisReply *reply, 
                        ret_end, err);
 }
 
+/* What else stands where the fence was says nothing of what was applied: who knows must put it right. */
+static utapi_status on_unfenced(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
+                                round_end *ret_end, utapi_error *err)
+{
+    (void)writing;
+    (void)ret;
+    return fail_at_key(reply, UTAPI_UNAVAILABLE, "holds no writer's fence", ret_end, err);
+}
+
 static const struct {
     const char *word;
     answer_fn *act;
 } answers[] = {
-    {"OK", on_ok},   {"FENCED", on_fenced}, {"KNOWN", on_known},       {"MARKS", on_marks},
-    {"DUE", on_due}, {"SHIFTS", on_shifts}, {"OVERFLOW", on_overflow}, {"CORRUPT", on_corrupt},
+    {"OK", on_ok},         {"FENCED", on_fenced},     {"UNFENCED", on_unfenced},
+    {"KNOWN", on_known},   {"MARKS", on_marks},       {"DUE", on_due},
+    {"SHIFTS", on_shifts}, {"OVERFLOW", on_overflow}, {"CORRUPT", on_corrupt},
 };
 
 static utapi_status answer_act(redis_writing *writing, const redisReply *reply, utapi_applied *ret,

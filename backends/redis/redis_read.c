@@ -167,6 +167,10 @@ static utapi_status look(redis_reading *reading, utapi_error *err)
         status = redis_marks_queue(reading, err);
     for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS && status == UTAPI_OK; i++)
         status = redis_read_next(reading, &replies[i], err);
+    if (status == UTAPI_CORRUPT) { /* of another type: MGET passes over that */
+        utapi_error_clear(err);
+        (void)!redis_read_corrupt(reading, REDIS_OWN "odd", &(redisReply){.type = REDIS_REPLY_NIL}, err);
+    }
     if (status == UTAPI_OK)
         status = now_take(replies[0], &reading->now_ms, err);
     if (status == UTAPI_OK)
@@ -256,16 +260,6 @@ static bool writer_is_set(const unsigned char writer[16])
     return memcmp(writer, nobody, sizeof nobody) != 0;
 }
 
-/* A question that never reached a name still tells the fence. */
-static utapi_status fence_read(redis_reading *reading, redis_snapshot *of, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_status status = redis_fence_queue(reading, of->writer, err);
-    if (status == UTAPI_OK)
-        status = redis_read_next(reading, &reply, err);
-    return status == UTAPI_OK ? redis_fence_take(reply, &of->fence, err) : status;
-}
-
 static utapi_status query_read(redis_reading *reading, const utapi_query *query, redis_snapshot *of,
                                utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
 {
@@ -279,8 +273,8 @@ static utapi_status query_read(redis_reading *reading, const utapi_query *query,
         status = answer(reading, &plan, of, &ret[i], err);
         of->writer = NULL; /* the first snapshot's fence counts */
     }
-    if (status == UTAPI_OK && of->writer != NULL)
-        status = fence_read(reading, of, err);
+    if (status == UTAPI_OK && of->writer != NULL) /* no name was reached */
+        status = redis_fence_read(reading, of->writer, &of->fence, err);
     if (status == UTAPI_OK && ret_fence != NULL)
         *ret_fence = of->fence;
     redis_plan_done(&plan);

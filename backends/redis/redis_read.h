@@ -235,10 +235,9 @@ typedef struct redis_snapshot {
 UTAPI_MUST_USE utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
                                                 utapi_error *err);
 
-/** A writer's fence: one command, and its reply. */
-UTAPI_MUST_USE utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writer,
-                                              utapi_error *err);
-UTAPI_MUST_USE utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_error *err);
+/** A writer's fence, without a snapshot. */
+UTAPI_MUST_USE utapi_status redis_fence_read(redis_reading *reading, const unsigned char *writer,
+                                             uint64_t *ret, utapi_error *err);
 
 /* ---- redis_scan.c ------------------------------------------------------------------------- */
 

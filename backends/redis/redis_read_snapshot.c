@@ -78,7 +78,7 @@ static utapi_status blocks_queue(redis_reading *reading, const redis_plan *plan,
     return redis_read_queue(reading, err);
 }
 
-utapi_status redis_fence_queue(redis_reading *reading, const unsigned char *writer, utapi_error *err)
+static utapi_status fence_queue(redis_reading *reading, const unsigned char *writer, utapi_error *err)
 {
     redis_key key;
     redis_key_fence(&key, reading->prefix, writer);
@@ -123,7 +123,7 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
     if (status == UTAPI_OK)
         status = redis_states_queue(reading, err);
     if (status == UTAPI_OK && want->writer != NULL)
-        status = redis_fence_queue(reading, want->writer, err);
+        status = fence_queue(reading, want->writer, err);
     for (size_t at = 0; status == UTAPI_OK && day_next_asked(plan, &at);)
         status = summaries_queue(reading, plan, &at, err);
     for (size_t at = 0; status == UTAPI_OK && block_next_asked(plan, &at);)
@@ -243,8 +243,16 @@ static utapi_status spans_take(const redis_reading *reading, const redis_plan *p
     return status;
 }
 
+static utapi_status fence_corrupt(const redis_reading *reading, const unsigned char *writer, utapi_error *err)
+{
+    redis_key key;
+    redis_key_fence(&key, reading->prefix, writer);
+    return utapi_fail(err, UTAPI_CORRUPT, "%.*s: holds no writer's fence", (int)key.size, key.bytes);
+}
+
 /* Unlike amounts, a fence is ours alone: what it would be read as by accident decides what is sent again. */
-utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_error *err)
+static utapi_status fence_take(const redis_reading *reading, const unsigned char *writer,
+                               const redisReply *reply, uint64_t *ret, utapi_error *err)
 {
     *ret = 0;
     if (reply->type == REDIS_REPLY_NIL)
@@ -254,9 +262,23 @@ utapi_status redis_fence_take(const redisReply *reply, uint64_t *ret, utapi_erro
     const bool is_text = reply->type == REDIS_REPLY_STRING && reply->len > 0;
     const unsigned long long fence = is_text ? strtoull(reply->str, &end, 10) : 0;
     if (!is_text || errno != 0 || end != reply->str + reply->len || reply->str[0] == '-')
-        return utapi_fail(err, UTAPI_CORRUPT, "a writer's fence is no number");
+        return fence_corrupt(reading, writer, err);
     *ret = fence;
     return UTAPI_OK;
+}
+
+utapi_status redis_fence_read(redis_reading *reading, const unsigned char *writer, uint64_t *ret,
+                              utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    utapi_status status = fence_queue(reading, writer, err);
+    if (status == UTAPI_OK)
+        status = redis_read_next(reading, &reply, err);
+    if (status == UTAPI_CORRUPT) { /* it is of another type */
+        utapi_error_clear(err);
+        return fence_corrupt(reading, writer, err);
+    }
+    return status == UTAPI_OK ? fence_take(reading, writer, reply, ret, err) : status;
 }
 
 static utapi_status exec_take(redis_reading *reading, redis_plan *plan, const redisReply *exec,
@@ -277,7 +299,7 @@ static utapi_status exec_take(redis_reading *reading, redis_plan *plan, const re
         status = redis_states_take(reading, left.at, &ret->states, err);
     left.at += states;
     if (status == UTAPI_OK && fences > 0)
-        status = redis_fence_take(*left.at, &ret->fence, err);
+        status = fence_take(reading, ret->writer, *left.at, &ret->fence, err);
     left.at += fences;
     if (status == UTAPI_OK)
         status = summaries_take_all(reading, plan, &left, ret, err);

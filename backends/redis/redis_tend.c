@@ -15,22 +15,50 @@ void redis_unique(redis_backend *self, char ret[static 40])
                    (unsigned long long)self->unique_count++);
 }
 
-/* Asks for one element of a set or a hash that lists what is to be done; NULL: there is none. */
-static utapi_status one_of(redis_backend *self, const char *command, const char *what, redisReply **ret,
-                           utapi_error *err)
+/* Asks a key that lists what is to be done, with more words of the command. What somebody else left there of another type
+ * is dropped, as the scripts do. */
+static utapi_status list_ask(redis_backend *self, const char *command, const char *what,
+                             const char *const *more, redisReply **ret, utapi_error *err)
 {
     redis_args args = {0};
     redis_key key;
     redis_key_own(&key, self->uri.prefix, what);
     redis_args_add(&args, command);
     redis_args_key(&args, &key);
-    const utapi_status status = redis_link_ask(self->writer, &args, ret, err);
-    redis_args_done(&args);
-    if (status == UTAPI_OK && redis_text_of(*ret).size == 0) {
-        freeReplyObject(*ret);
-        *ret = NULL;
+    for (; *more != NULL; more++)
+        redis_args_add(&args, *more);
+    utapi_status status = redis_link_ask(self->writer, &args, ret, err);
+    if (status == UTAPI_CORRUPT) {
+        utapi_error_clear(err);
+        redis_args_clear(&args);
+        redis_args_add(&args, "DEL");
+        redis_args_key(&args, &key);
+        status = redis_link_ask(self->writer, &args, ret, err);
     }
+    redis_args_done(&args);
     return status;
+}
+
+typedef utapi_status step_fn(redis_backend *self, utapi_string who, utapi_error *err);
+
+/* One step for elements of a set or a hash, whichever come. */
+static utapi_status each_do(redis_backend *self, const char *command, const char *what, unsigned most,
+                            step_fn *step, utapi_error *err)
+{
+    for (unsigned i = 0; i < most; i++) {
+        redisReply *reply = NULL;
+        utapi_status status = list_ask(self, command, what, (const char *const[]){NULL}, &reply, err);
+        if (status != UTAPI_OK)
+            return status;
+        const utapi_string who = redis_text_of(reply);
+        const bool is_some = who.size > 0;
+        if (is_some)
+            status = step(self, who, err);
+        freeReplyObject(reply);
+        if (status != UTAPI_OK || !is_some)
+            return status;
+    }
+    return UTAPI_OK;
 }
 
 static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error *err)
@@ -80,20 +108,7 @@ static utapi_status shifts_step(redis_backend *self, utapi_string who, utapi_err
 
 utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *err)
 {
-    utapi_status result = UTAPI_OK;
-    for (unsigned i = 0; i < most; i++) {
-        redisReply *reply = NULL;
-        utapi_status status = one_of(self, "SRANDMEMBER", "shifting", &reply, err);
-        if (status != UTAPI_OK || reply == NULL)
-            return status != UTAPI_OK ? status : result;
-        status = shifts_step(self, redis_text_of(reply), err);
-        freeReplyObject(reply);
-        if (status != UTAPI_OK && status != UTAPI_CORRUPT)
-            return status;
-        if (status != UTAPI_OK)
-            result = status; /* others do not wait for the one */
-    }
-    return result;
+    return each_do(self, "SRANDMEMBER", "shifting", most, shifts_step, err);
 }
 
 /* ---- forgettings -------------------------------------------------------------------------- */
@@ -153,22 +168,14 @@ utapi_status utapi_redis_forget(utapi_backend *base, utapi_level level, utapi_st
 
 utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most, utapi_error *err)
 {
-    redis_args args = {0};
-    redis_key key;
     redisReply *reply = NULL;
-    redis_key_own(&key, self->uri.prefix, "due");
-    redis_args_add(&args, "ZRANGEBYSCORE");
-    redis_args_key(&args, &key);
-    redis_args_add(&args, "-inf");
-    redis_args_number(&args, now_ms);
-    redis_args_add(&args, "LIMIT");
-    redis_args_add(&args, "0");
-    redis_args_number(&args, most);
-    utapi_status status = redis_link_ask(self->writer, &args, &reply, err);
-    redis_args_done(&args);
-    if (status != UTAPI_OK)
-        return status;
-    for (size_t i = 0; i < reply->elements && status == UTAPI_OK; i++)
+    char now[24], count[16];
+    (void)snprintf(now, sizeof now, "%lld", (long long)now_ms);
+    (void)snprintf(count, sizeof count, "%u", most);
+    utapi_status status =
+        list_ask(self, "ZRANGEBYSCORE", "due", (const char *const[]){"-inf", now, "LIMIT", "0", count, NULL},
+                 &reply, err);
+    for (size_t i = 0; status == UTAPI_OK && i < reply->elements; i++)
         status = redis_forget_one(self, utapi_level_name(UTAPI_BUCKETS), redis_text_of(reply->element[i]),
                                   INT64_MIN, err);
     freeReplyObject(reply);
@@ -177,7 +184,7 @@ utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most, 
 
 /* ---- flows of what was forgotten ---------------------------------------------------------- */
 
-static utapi_status sweep_one(redis_backend *self, utapi_string who, utapi_error *err)
+static utapi_status sweep_step(redis_backend *self, utapi_string who, utapi_error *err)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
@@ -192,17 +199,7 @@ static utapi_status sweep_one(redis_backend *self, utapi_string who, utapi_error
 
 static utapi_status sweeps_tend(redis_backend *self, unsigned most, utapi_error *err)
 {
-    for (unsigned i = 0; i < most; i++) {
-        redisReply *reply = NULL;
-        utapi_status status = one_of(self, "HRANDFIELD", "sweeping", &reply, err);
-        if (status != UTAPI_OK || reply == NULL)
-            return status;
-        status = sweep_one(self, redis_text_of(reply), err);
-        freeReplyObject(reply);
-        if (status != UTAPI_OK)
-            return status;
-    }
-    return UTAPI_OK;
+    return each_do(self, "HRANDFIELD", "sweeping", most, sweep_step, err);
 }
 
 utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
@@ -211,12 +208,10 @@ utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     (void)taken_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
     utapi_status status = redis_due_tend(self, now_ms, TEND_DUE, err);
-    utapi_status result = status;
-    if (status == UTAPI_OK || status == UTAPI_CORRUPT)
+    if (status == UTAPI_OK)
         status = redis_shifts_tend(self, TEND_SHIFTS, err);
-    result = result == UTAPI_OK ? status : result;
-    if (status == UTAPI_OK || status == UTAPI_CORRUPT)
+    if (status == UTAPI_OK)
         status = sweeps_tend(self, TEND_SWEEPS, err);
     pthread_mutex_unlock(&self->writing);
-    return result == UTAPI_OK ? status : result;
+    return status;
 }

@@ -177,109 +177,6 @@ static void a_bucket_that_was_always_empty_is_created_anew(void **state)
     assert_int_equal(expiring(r), 0);
 }
 
-/* ---- by somebody who writes where only we should -------------------------------------------- */
-
-static utapi_entry put_into(const char *bucket, int64_t time_ms)
-{
-    utapi_entry entry = entry_of(UTAPI_OP_PUT_OBJECT, time_ms);
-    entry.resource[UTAPI_BUCKETS] = utapi_string_of(bucket);
-    entry.delta[UTAPI_STORAGE_UTILIZED] = 1;
-    return entry;
-}
-
-static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
-{
-    utapi_applied applied;
-    const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = r->now_ms, .taken_ms = r->now_ms};
-    return utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err);
-}
-
-/* A script that failed half-way would count the other bucket, and be run again. */
-static void a_key_of_ours_of_another_type_lets_a_hand_over_count_once(void **state)
-{
-    static const char *const keys[] = {
-        "s3:buckets:b:+utapid:created",
-        "s3:buckets:b:+utapid:late",
-        "s3:buckets:b:+utapid:odd",
-        "s3:buckets:b:+utapid:gone",
-        "s3:buckets:b:+utapid:since",
-        "s3:utapid:late",
-        "s3:utapid:due",
-        "s3:utapid:sweeping",
-        "s3:utapid:forgotten",
-    };
-    static const char *const writings[] = {"SET %s junk", "LPUSH %s junk"};
-    reading *r = *state;
-    long long expected = 0;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys * 2; i++) {
-        const int64_t early_ms = r->now_ms - 72 * HOUR;
-        utapi_entry entries[] = {
-            put_into("a", r->now_ms),
-            entry_of(UTAPI_OP_CREATE_BUCKET, early_ms),
-            put_into("b", early_ms),
-            entry_of(UTAPI_OP_DELETE_BUCKET, r->now_ms),
-            entry_of(UTAPI_OP_DELETE_BUCKET, r->now_ms),
-        };
-        entries[3].forget = UTAPI_FORGET_NOW;
-        entries[4].forget = UTAPI_FORGET_LATER;
-        entries[4].forget_at_ms = r->now_ms + HOUR;
-        raw(r, "DEL %s", keys[i / 2]);
-        raw(r, writings[i % 2], keys[i / 2]);
-        CHECK_OK(hand_over(r, entries, sizeof entries / sizeof *entries), &r->err);
-        assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), ++expected);
-    }
-}
-
-static void notes_that_are_none_hold_no_forgetting_up(void **state)
-{
-    static const char *const writings[] = {"SET s3:buckets:b:+utapid:shifts junk",
-                                           "RPUSH s3:buckets:b:+utapid:shifts junk"};
-    reading *r = *state;
-    for (size_t i = 0; i < 2; i++) {
-        write_put(r, "b", r->now_ms);
-        raw(r, writings[i]);
-        CHECK_OK(
-            utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
-            &r->err);
-        assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:storageUtilized"), 0);
-    }
-}
-
-static void a_mark_that_is_too_long_is_none(void **state)
-{
-    reading *r = *state;
-    raw(r, "SET s3:utapid:forgotten 1");
-    raw(r, "SET s3:buckets:b:+utapid:gone 111111111111111111111111");
-    write_put(r, "b", r->now_ms);
-    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
-             &r->err);
-    assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:gone"), r->now_ms);
-}
-
-static void a_number_of_late_writes_that_cannot_grow_begins_anew(void **state)
-{
-    reading *r = *state;
-    raw(r, "SET s3:utapid:late 9223372036854775807");
-    write_put(r, "b", r->now_ms - 72 * HOUR);
-    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
-}
-
-static void a_forgetting_that_cannot_be_carried_out_counts_nothing(void **state)
-{
-    static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
-    reading *r = *state;
-    for (size_t i = 0; i < 2; i++) {
-        utapi_entry entries[] = {put_into("a", r->now_ms), entry_of(UTAPI_OP_DELETE_BUCKET, r->now_ms)};
-        entries[1].forget = UTAPI_FORGET_NOW;
-        raw(r, "SET s3:buckets:b:%s junk", metrics[i]);
-        CHECK_STATUS(UTAPI_CORRUPT, hand_over(r, entries, 2), &r->err);
-        assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
-        raw(r, "DEL s3:buckets:b:%s", metrics[i]);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -290,11 +187,6 @@ int main(void)
         READING_CASE(the_note_of_a_creation_is_no_resource),
         READING_CASE(a_bucket_that_is_created_anew_keeps_what_it_counts),
         READING_CASE(a_bucket_that_was_always_empty_is_created_anew),
-        READING_CASE(a_key_of_ours_of_another_type_lets_a_hand_over_count_once),
-        READING_CASE(notes_that_are_none_hold_no_forgetting_up),
-        READING_CASE(a_mark_that_is_too_long_is_none),
-        READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
-        READING_CASE(a_forgetting_that_cannot_be_carried_out_counts_nothing),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -281,19 +281,6 @@ static void a_pile_of_notes_is_worked_off_before_another_late_event(void **state
     assert_in_range(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 0, 2);
 }
 
-static void one_state_that_cannot_be_shifted_holds_up_no_other(void **state)
-{
-    reading *r = *state;
-    pile_up(r);
-    raw(r, "SADD s3:utapid:shifting buckets:broken");
-    raw(r, "SET s3:buckets:broken:storageUtilized junk");
-    raw(r, "RPUSH s3:buckets:broken:+utapid:shifts %b", "s 0 1 900000", (size_t)12);
-    for (int i = 0; i < 100 && raw_number(r, "EXISTS s3:buckets:b:+utapid:shifts") == 1; i++)
-        CHECK_STATUS(UTAPI_CORRUPT, utapi_redis_tend(&r->backend.base, r->now_ms, r->now_ms, &r->err),
-                     &r->err);
-    assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:shifts"), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -303,7 +290,6 @@ int main(void)
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
         READING_CASE(many_notes_share_the_way_through_the_members),
-        READING_CASE(one_state_that_cannot_be_shifted_holds_up_no_other),
         READING_CASE(a_pile_of_notes_is_worked_off_before_another_late_event),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

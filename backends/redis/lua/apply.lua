@@ -63,9 +63,11 @@ end
 -- ---- may it be stored? -------------------------------------------------------------------
 
 if KEYS[1] ~= '' then
-    local fence = call('GET', KEYS[1]) or '0'
-    if fence ~= FROM then
-        return {'FENCED', fence}
+    local fence = fit('GET', KEYS[1])
+    if fence == nil or fence and not (is_integer(fence) and string.find(fence, '^%d')) then
+        return {'UNFENCED', KEYS[1]}
+    elseif (fence or '0') ~= FROM then
+        return {'FENCED', fence or '0'}
     end
 end
 
@@ -175,14 +177,14 @@ end
 
 -- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before
 -- it becomes so much that questions take long: each looks at all of it.
-local newer, pcall, SHIFTS_MOST = {}, redis.pcall, 10000
+local newer, SHIFTS_MOST = {}, 10000
 for _, cell in ipairs(cells) do
     local after = '(' .. cell.interval
     for i = cell.first, cell.last, 2 do
         local key = set_at[i]
         if key then
-            local count = pcall('ZCOUNT', key, after, '+inf')
-            if type(count) == 'table' then
+            local count = fit('ZCOUNT', key, after, '+inf')
+            if count == nil then
                 return {'CORRUPT', key}
             end
             newer[i] = count > 0
@@ -194,14 +196,7 @@ for _, cell in ipairs(cells) do
 end
 for _, step in ipairs(steps) do
     if step.kind == 'F' then
-        local prefix = prefix_of(P, step.first, step.second)
-        for metric in pairs(STATE_LETTERS) do
-            local kind = call('TYPE', prefix .. metric).ok
-            if kind ~= 'zset' and kind ~= 'none' then
-                return {'CORRUPT', prefix .. metric}
-            end
-        end
-        if own('LLEN', prefix .. OWN .. 'shifts') > 0 then
+        if own('LLEN', prefix_of(P, step.first, step.second) .. OWN .. 'shifts') > 0 then
             return {'SHIFTS', step.first, step.second}
         end
     end

@@ -8,11 +8,12 @@ local function unique_next()
     return UNIQUE .. '-' .. uniques
 end
 if TIME == '' then
-    local at = own('ZSCORE', P .. ':utapid:due', NAME)
-    if not at then
-        return 'OK' -- an event came first
+    local at = tonumber(own('ZSCORE', P .. ':utapid:due', NAME) or '')
+    if not at or at < 0 or at >= EXACT then -- an event came first, or somebody else set what is no time
+        own('ZREM', P .. ':utapid:due', NAME)
+        return 'OK'
     end
-    TIME = string.format('%.0f', tonumber(at))
+    TIME = string.format('%.0f', at)
 end
 if own('LLEN', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') > 0 then
     return 'SHIFTS'

@@ -4,28 +4,32 @@
 local BLOCK = 32 * 86400000
 local OWN = '+utapid:' -- what is ours of a resource begins so, after its name (redis_keys.h)
 
--- A command on a key of ours. What somebody else left there of another type, or a number that cannot grow, is dropped,
--- and the key begins anew: a script that fails half-way has counted a part, and is run again.
-local DROPPED = {'WRONGTYPE', 'not an integer', 'would overflow'}
-local function is_dropped(why)
-    for _, each in ipairs(DROPPED) do
-        if string.find(why, each, 1, true) then
-            return true
-        end
-    end
-    return false
-end
-
-local function own(command, key, ...)
-    local answer = redis.pcall(command, key, ...)
+-- What a command answers; nil where its key holds what the command is not for: another type, or a number that cannot
+-- grow. Any other refusal (a right that is lacking) is no word about the key, and is raised.
+local UNFIT = {'WRONGTYPE', 'not an integer', 'would overflow'}
+local function fit(...)
+    local answer = redis.pcall(...)
     local why = type(answer) == 'table' and answer.err
     if not why then
         return answer
-    elseif not is_dropped(why) then
-        error(why)
     end
-    call('DEL', key)
-    return call(command, key, ...)
+    for _, each in ipairs(UNFIT) do
+        if string.find(why, each, 1, true) then
+            return nil
+        end
+    end
+    error(why)
+end
+
+-- A command on a key of ours. What somebody else left there is dropped, and the key begins anew: a script that fails
+-- half-way has counted a part, and is run again.
+local function own(command, key, ...)
+    local answer = fit(command, key, ...)
+    if answer == nil then
+        call('DEL', key)
+        answer = call(command, key, ...)
+    end
+    return answer
 end
 
 local function prefix_of(P, level, name)
@@ -135,12 +139,13 @@ local function members_drop(key, interval, later, most)
 end
 
 -- Takes one state away up to an interval. Later members come down by what it was; those that are more than a script may
--- do are noted for later (shift.lua).
+-- do are noted for later (shift.lua). What somebody left there that is no sorted set goes along, as own() has it: a Node
+-- client lets every key of a deleted bucket expire, whatever it holds.
 local function state_forget(P, level, name, metric, interval, unique_next)
     local SLICE, prefix, taken = 64, prefix_of(P, level, name), wide_new()
     local key, letter = prefix .. metric, STATE_LETTERS[metric]
     local counter = counter_of(P, level, name, metric, key)
-    local before = call('ZREVRANGEBYSCORE', key, interval, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local before = own('ZREVRANGEBYSCORE', key, interval, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
     local later = call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
     members_drop(key, interval, later, SLICE)
     local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
@@ -159,7 +164,7 @@ local function state_forget(P, level, name, metric, interval, unique_next)
         own('RPUSH', prefix .. OWN .. 'shifts', letter .. ' ' .. first .. ' ' .. delta .. ' ' .. later[2 * most])
         own('SADD', P .. ':utapid:shifting', level .. ':' .. name)
     end
-    redis.pcall('INCRBY', counter, delta)
+    fit('INCRBY', counter, delta)
 end
 
 -- When a resource was forgotten, as text; "" for never. What is longer than any time is no mark: redis_mark has no
@@ -173,7 +178,7 @@ end
 -- it was created. What was created until then is forgotten with it.
 local function flows_begin(prefix, at)
     local created = own('ZSCORE', prefix .. OWN .. 'created', 'at')
-    local state = redis.call('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')[2]
+    local state = own('ZRANGE', prefix .. 'storageUtilized', 0, 0, 'WITHSCORES')[2]
     if created and tonumber(created) <= at then
         redis.call('DEL', prefix .. OWN .. 'created')
     end

@@ -75,10 +75,23 @@ local function companions(key, notes)
     return found
 end
 
-local texts, notes = own('LRANGE', prefix .. OWN .. 'shifts', 0, NOTES - 1), {}
-for _, text in ipairs(texts) do
-    notes[#notes + 1] = note_of(text)
+-- The notes that members can be raised by: in their place may be what somebody else put there.
+local function notes_fit(texts)
+    local found, members = {}, {}
+    for letter, metric in pairs(METRICS) do
+        members[letter] = fit('ZCARD', prefix .. metric)
+    end
+    for _, text in ipairs(texts) do
+        local note = note_of(text)
+        if note and members[note.letter] then
+            found[#found + 1] = note
+        end
+    end
+    return found
 end
+
+local texts = own('LRANGE', prefix .. OWN .. 'shifts', 0, NOTES - 1)
+local notes = notes_fit(texts)
 if #notes > 0 then
     local key = prefix .. METRICS[notes[1].letter]
     local same = companions(key, notes)

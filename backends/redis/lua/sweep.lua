@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- needs: metrics.lua
+-- needs: exact.lua metrics.lua forgetting.lua
 -- sweep.lua - deletes old flows of a forgotten resource, of a few intervals. ARGV: prefix, "level:name". Answers
 -- whether some are left.
 local P, WHO = ARGV[1], ARGV[2]
 local INTERVAL, SLICE = 900000, 4
 local sweeping = P .. ':utapid:sweeping'
 local level, name = string.match(WHO, '^(%a+):(.*)$')
-local from, to = string.match(redis.call('HGET', sweeping, WHO) or '', '^(%d+) (%d+)$')
-if not from then
+local from, to = string.match(own('HGET', sweeping, WHO) or '', '^(%d+) (%d+)$')
+if not level or not from or #from > 15 or #to > 15 then -- it is none of ours
     redis.call('HDEL', sweeping, WHO)
     return 0
 end
