@@ -31,8 +31,9 @@ static struct timeval time_of(unsigned ms)
 
 /* ---- one server --------------------------------------------------------------------------- */
 
-static utapi_status server_open(const redis_uri *uri, const char *host, uint16_t port, redisContext **ret,
-                                utapi_error *err)
+/* who: what it is called where it does not answer. */
+static utapi_status server_open(const redis_uri *uri, const char *who, const char *host, uint16_t port,
+                                redisContext **ret, utapi_error *err)
 {
     const struct timeval connecting = time_of(uri->connect_timeout_ms), waiting = time_of(uri->timeout_ms);
     redisContext *context = host != NULL ? redisConnectWithTimeout(host, port, connecting)
@@ -45,9 +46,9 @@ static utapi_status server_open(const redis_uri *uri, const char *host, uint16_t
         return UTAPI_OK;
     }
     if (host != NULL)
-        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis at %s:%u: %s", host, port, context->errstr);
+        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "%s at %s:%u: %s", who, host, port, context->errstr);
     else
-        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis at %s: %s", uri->socket_path, context->errstr);
+        (void)utapi_fail(err, UTAPI_UNAVAILABLE, "%s at %s: %s", who, uri->socket_path, context->errstr);
     redisFree(context);
     return UTAPI_UNAVAILABLE;
 }
@@ -124,14 +125,15 @@ static utapi_status address_take(const redisReply *reply, const redis_uri *uri,
     return *ret_host != NULL ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
 }
 
-/* Where a Sentinel says that the master is. `host` is owned. */
-static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sentinel, char **ret_host,
-                                 uint16_t *ret_port, utapi_error *err)
+/* Where a Sentinel says that the master is. `host` is owned. *ret_answers: whether it says anything at all. */
+static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sentinel, bool *ret_answers,
+                                 char **ret_host, uint16_t *ret_port, utapi_error *err)
 {
     redisContext *context = NULL;
     redisReply *reply = NULL;
     const char *question[] = {"SENTINEL", "get-master-addr-by-name", uri->master_name};
-    utapi_status status = server_open(uri, sentinel->host, sentinel->port, &context, err);
+    utapi_status status = server_open(uri, "the Sentinel", sentinel->host, sentinel->port, &context, err);
+    *ret_answers = false;
     if (status != UTAPI_OK)
         return status;
     assert(context != NULL);
@@ -141,6 +143,7 @@ static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sen
     assert(status != UTAPI_OK || reply != NULL);
     if (status == UTAPI_OK)
         status = address_take(reply, uri, sentinel, ret_host, ret_port, err);
+    *ret_answers = context->err == 0;
     freeReplyObject(reply);
     redisFree(context);
     return status;
@@ -177,8 +180,8 @@ static utapi_status context_begin(redisContext *context, const redis_uri *uri, u
     return status;
 }
 
-/* Opens what a Sentinel names, or the one server. */
-static utapi_status master_open(redis_link *link, size_t endpoint, utapi_error *err)
+/* Opens what a Sentinel names, or the one server. *ret_answers is false where that Sentinel does not answer. */
+static utapi_status master_open(redis_link *link, size_t endpoint, bool *ret_answers, utapi_error *err)
 {
     const redis_uri *uri = link->uri;
     const redis_endpoint *named = uri->endpoint_count > 0 ? &uri->endpoints[endpoint] : NULL;
@@ -187,12 +190,13 @@ static utapi_status master_open(redis_link *link, size_t endpoint, utapi_error *
     uint16_t port = named != NULL ? named->port : 0;
     utapi_status status = UTAPI_OK;
     assert(named != NULL || uri->master_name == NULL); /* a URI with Sentinels names some */
+    *ret_answers = true;
     if (uri->master_name != NULL) {
-        status = sentinel_ask(uri, named, &found, &port, err);
+        status = sentinel_ask(uri, named, ret_answers, &found, &port, err);
         host = found;
     }
     if (status == UTAPI_OK)
-        status = server_open(uri, host, port, &link->context, err);
+        status = server_open(uri, "Redis", host, port, &link->context, err);
     if (status == UTAPI_OK)
         status = context_begin(link->context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
@@ -227,23 +231,30 @@ static utapi_status scripts_load(redis_link *link, utapi_error *err)
     return UTAPI_OK;
 }
 
-static utapi_status endpoints_try(redis_link *link, utapi_error *err)
+/* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that answered did
+ * not help. */
+static utapi_status endpoints_try(redis_link *link, utapi_error *ret_why)
 {
     const size_t count = link->uri->endpoint_count > 0 ? link->uri->endpoint_count : 1;
-    utapi_status status = UTAPI_UNAVAILABLE;
+    bool some_answered = false;
     for (size_t i = 0; i < count; i++) {
         const size_t endpoint = (link->first_endpoint + i) % count;
-        utapi_error_clear(err);
-        status = master_open(link, endpoint, err);
+        bool answers;
+        utapi_error err;
+        utapi_error_clear(&err);
+        utapi_status status = master_open(link, endpoint, &answers, &err);
         if (status == UTAPI_OK)
-            status = scripts_load(link, err);
+            status = scripts_load(link, &err);
         if (status == UTAPI_OK) {
             link->first_endpoint = endpoint;
             return UTAPI_OK;
         }
         redis_link_drop(link);
+        if (answers || !some_answered)
+            *ret_why = err;
+        some_answered |= answers;
     }
-    return status;
+    return ret_why->status;
 }
 
 /* Doubles the back-off, and spreads it: many that lost one server must not come back all at once. */

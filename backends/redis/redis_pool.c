@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_pool.c - links that wait for a user; the one that was given back last goes first, since it is the warmest. */
+/* redis_pool.c - links that wait for a user; the one that was given back last goes first, since it is the warmest. One that
+ * has no connection goes last: where no more can be made, those that are there answer. */
 #include "redis_link.h"
 #include "redis_link_internal.h"
 
@@ -45,7 +46,10 @@ redis_link *redis_pool_take(redis_pool *pool)
 void redis_pool_give(redis_pool *pool, redis_link *link)
 {
     pthread_mutex_lock(&pool->lock);
-    link->next = pool->idle;
-    pool->idle = link;
+    redis_link **place = &pool->idle;
+    while (link->context == NULL && *place != NULL)
+        place = &(*place)->next;
+    link->next = *place;
+    *place = link;
     pthread_mutex_unlock(&pool->lock);
 }

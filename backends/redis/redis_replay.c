@@ -159,13 +159,9 @@ static utapi_status reply_read(utapi_replay *replay, utapi_error *err)
 utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret, size_t *ret_count,
                                utapi_error *err)
 {
-    char origin[RANDOM_DIGITS + 1];
     replay->count = 0;
     freeReplyObject(replay->reply);
     replay->reply = NULL;
-    utapi_status status = random_digits(origin, err);
-    if (status != UTAPI_OK)
-        return status;
     redis_args_clear(&replay->args);
     redis_args_add(&replay->args, "5");
     redis_args_add(&replay->args, LIST);
@@ -175,8 +171,8 @@ utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret,
     redis_args_add(&replay->args, REFUSED);
     redis_args_number(&replay->args, STEP_ELEMENTS);
     redis_args_number(&replay->args, STEP_BYTES);
-    redis_args_add(&replay->args, origin);
-    status = redis_link_run(replay->link, REDIS_SCRIPT_REPLAY_TAKE, &replay->args, &replay->reply, err);
+    utapi_status status =
+        redis_link_run(replay->link, REDIS_SCRIPT_REPLAY_TAKE, &replay->args, &replay->reply, err);
     if (status == UTAPI_OK)
         status = reply_read(replay, err);
     if (status != UTAPI_OK)

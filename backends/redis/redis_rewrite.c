@@ -59,17 +59,12 @@ static int64_t steady_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static utapi_status broken(const redis_link *link, utapi_error *err)
-{
-    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s", link->context->errstr);
-}
-
 /* *ret_begun is false where the server refuses, for want of a right or of memory. */
 static utapi_status rewrite_begin(redis_link *link, bool *ret_begun, utapi_error *err)
 {
     redisReply *reply = redisCommand(link->context, "BGREWRITEAOF");
     if (reply == NULL)
-        return broken(link, err);
+        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
     /* Another utapid may have asked a moment ago. */
     *ret_begun = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "in progress") != NULL;
     freeReplyObject(reply);
@@ -98,15 +93,30 @@ static utapi_status rewrite_ask(redis_link *link, bool under_way, utapi_error *e
                       "Redis was started, and writes its append-only file anew before more is added");
 }
 
-utapi_status redis_rewrite_see(redis_link *link, utapi_error *err)
+static utapi_status info_ask(redis_link *link, bool *ret_done, bool *ret_under_way, utapi_error *err)
 {
     redisReply *reply = redisCommand(link->context, "INFO persistence");
+    utapi_status status = UTAPI_OK;
     if (reply == NULL)
-        return broken(link, err);
-    const bool told = reply->type == REDIS_REPLY_STRING;
-    const utapi_string info = {told ? reply->str : "", told ? (size_t)reply->len : 0};
-    const bool done = redis_rewrite_is_done(info), under_way = is_under_way(info);
+        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
+    const utapi_string info = {reply->str, (size_t)reply->len};
+    if (reply->type == REDIS_REPLY_STRING) {
+        *ret_done = redis_rewrite_is_done(info);
+        *ret_under_way = is_under_way(info);
+    } else {
+        const bool has_words = reply->type == REDIS_REPLY_ERROR;
+        status = utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: INFO: %s", has_words ? reply->str : "no text");
+    }
     freeReplyObject(reply);
+    return status;
+}
+
+utapi_status redis_rewrite_see(redis_link *link, utapi_error *err)
+{
+    bool done = false, under_way = false;
+    const utapi_status status = info_ask(link, &done, &under_way, err);
+    if (status != UTAPI_OK)
+        return status;
     if (!done)
         return rewrite_ask(link, under_way, err);
     link->rewrite_since_ms = 0;

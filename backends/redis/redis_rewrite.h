@@ -22,7 +22,7 @@ bool redis_rewrite_is_done(utapi_string info);
 /**
  * Asks a server, to which a writer has just connected, to write its file anew, unless that is done.
  *
- * @return UTAPI_UNAVAILABLE  it is being done: connect again later
+ * @return UTAPI_UNAVAILABLE  it is being done, or the server does not tell: connect again later
  *         UTAPI_OK           it is done; or it cannot be, or takes too long: then stats tell
  */
 UTAPI_MUST_USE utapi_status redis_rewrite_see(redis_link *link, utapi_error *err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_rights.c - see redis_rights.h.
  *
- * Within MULTI Redis looks at the user's rights when a command comes, and carries nothing out before EXEC, which never
- * comes. Other refusals (a Redis that is full, a replica, a command that an older Redis does not know) say nothing of
- * rights: whoever uses the command meets them. */
+ * Within MULTI Redis looks at the user's rights when a command comes, and carries nothing out before EXEC, which comes
+ * first, where there is nothing to carry out, and never again. Other refusals (a Redis that is full, a replica, a command
+ * that an older Redis does not know) say nothing of rights: whoever uses the command meets them. */
 #include "redis_rights.h"
 #include "redis_link_internal.h"
 
@@ -96,9 +96,10 @@ static utapi_status lacking(const char *right, const char *prefix, const char *s
                       right, place != NULL ? prefix : "", place != NULL ? place + 2 : "", said);
 }
 
+/* That of EXEC begins with EXECABORT. */
 static bool is_refusal(const redisReply *reply)
 {
-    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
+    return reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "NOPERM ") != NULL;
 }
 
 /* One more reply; a right that is lacking is told of unless another one was. */
@@ -129,9 +130,18 @@ static utapi_status multi_begin(redis_link *link, utapi_error *err)
     return status;
 }
 
+static utapi_status exec_see(redis_link *link, utapi_error *err)
+{
+    if (redisAppendCommand(link->context, "EXEC") != REDIS_OK)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
+    return reply_see(link, "EXEC", UTAPI_OK, err);
+}
+
 utapi_status redis_rights_see(redis_link *link, utapi_error *err)
 {
-    utapi_status status = multi_begin(link, err);
+    utapi_status status = exec_see(link, err);
+    if (status == UTAPI_OK)
+        status = multi_begin(link, err);
     if (status != UTAPI_OK)
         return status;
     for (const redis_rights *right = link->rights; *right != NULL; right++)

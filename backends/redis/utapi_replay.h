@@ -10,7 +10,7 @@
  *     s3:utapireplay:lock     who replays; Node's job waits while it is there
  *     s3:utapid:replay        sorted set, score: a number N, member "<N>-<digest>:<element>": taken, not yet done with
  *     s3:utapid:replay:last   the newest N
- *     s3:utapid:replay:origin random, made with the first N: what tells this cache's uuids from another's
+ *     s3:utapid:replay:origin digest of the first element: what tells this cache's uuids from another's
  *     s3:utapid:replay:refused  list of "<reason>\n<element>": what can never be counted
  *
  * A utapi_replay belongs to one thread at a time.

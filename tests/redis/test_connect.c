@@ -3,6 +3,7 @@
 #include "linking.h"
 
 #include "folder.h"
+#include "redis_rewrite.h"
 #include "redis_rights.h"
 
 #include <arpa/inet.h>
@@ -236,7 +237,36 @@ static void without_multi_no_right_is_asked_for(void **state)
                     FAKE_GOES_ON);
     assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "LOADING"));
-    assert_int_equal(fake_redis_heard(&l->fake, ""), 2); /* with SELECT */
+    assert_int_equal(fake_redis_heard(&l->fake, ""), 3); /* with SELECT and EXEC */
+}
+
+/* It would carry out what stands between MULTI and it. */
+static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state)
+{
+    linking *l = *state;
+    redis_link_needs(l->link, redis_rights_writer);
+    fake_redis_rule(&l->fake, "EXEC", "-EXECABORT because of: NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
+    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_string_equal(
+        l->err.detail, "Redis: the user lacks a right: EXEC: EXECABORT because of: NOPERM this user may not");
+    fake_redis_rule(&l->fake, "EXEC", "-ERR EXEC without MULTI\r\n", 1, FAKE_GOES_ON);
+    l->link->retry_at_ms = 0;
+    CHECK_OK(linking_run(l), &l->err);
+    assert_int_equal(fake_redis_heard(&l->fake, "EXEC"), 2);
+    assert_true(fake_redis_place(&l->fake, "EXEC") < fake_redis_place(&l->fake, "MULTI"));
+}
+
+/* Whether the file must be written anew is not known then. */
+static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **state)
+{
+    linking *l = *state;
+    redis_link_writes(l->link);
+    fake_redis_rule(&l->fake, "INFO", "-BUSY Redis is busy running a script.\r\n", 1, FAKE_GOES_ON);
+    fake_redis_rule(&l->fake, "INFO", "$15\r\naof_enabled:0\r\n\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "INFO: BUSY"));
+    l->link->retry_at_ms = 0;
+    CHECK_OK(linking_run(l), &l->err);
 }
 
 static void other_refusals_say_nothing_of_rights(void **state)
@@ -363,6 +393,32 @@ static void without_a_master_the_last_reason_is_told(void **state)
     watched_stop(&w, l);
 }
 
+/* Whoever looks must mend what is wrong, not a Sentinel that does not matter. */
+static void a_sentinel_that_is_away_hides_no_reason(void **state)
+{
+    linking *l = *state;
+    uint16_t port;
+    char says[64];
+    fake_redis sentinel;
+    const int dead = dead_port(&port);
+    fake_redis_start(&sentinel, NULL);
+    fake_redis_rule(&sentinel, MASTER, address_reply(says, l->fake.port), FAKE_FOREVER, FAKE_GOES_ON);
+    fake_redis_rule(&l->fake, "AUTH", "-WRONGPASS no\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    linking_open(l, "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u/utapi", sentinel.port, port);
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "WRONGPASS"));
+    fake_redis_behave(&sentinel);
+    fake_redis_rule(&sentinel, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
+    l->link->retry_at_ms = 0;
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
+    fake_redis_stop(&sentinel);
+    l->link->retry_at_ms = 0;
+    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "the Sentinel at 127.0.0.1:"));
+    close(dead);
+}
+
 /* ---- links for many ----------------------------------------------------------------------- */
 
 enum { USERS = 4, ROUNDS = 50 };
@@ -384,6 +440,31 @@ static void a_link_that_broke_is_connected_anew_for_its_next_user(void **state)
     redis_pool_give(pool, link);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
     redis_args_done(&args);
+    redis_pool_free(pool);
+}
+
+/* Where no more connections can be made (maxclients), those that there are answer. */
+static void a_link_without_a_connection_is_taken_last(void **state)
+{
+    linking *l = *state;
+    redis_pool *pool = redis_pool_new(&l->uri);
+    redis_link *links[3];
+    assert_non_null(pool);
+    for (size_t i = 0; i < 3; i++) {
+        links[i] = redis_pool_take(pool);
+        linking_check_echo(links[i], "mine");
+    }
+    for (size_t i = 0; i < 3; i++)
+        redis_pool_give(pool, links[i]);
+    redis_link *broken = redis_pool_take(pool);
+    assert_ptr_equal(broken, links[2]); /* the warmest */
+    redis_link_drop(broken);
+    redis_pool_give(pool, broken);
+    for (size_t i = 0; i < 3; i++)
+        links[i] = redis_pool_take(pool);
+    assert_ptr_equal(links[2], broken);
+    for (size_t i = 0; i < 3; i++)
+        redis_pool_give(pool, links[i]);
     redis_pool_free(pool);
 }
 
@@ -431,11 +512,15 @@ int main(void)
         LINKING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
         LINKING_CASE(a_right_that_is_lacking_is_told_before_anything_is_done),
         LINKING_CASE(without_multi_no_right_is_asked_for),
+        LINKING_CASE(exec_is_asked_for_before_there_is_anything_to_carry_out),
+        LINKING_CASE(a_writer_waits_for_a_server_that_does_not_tell_of_its_file),
         LINKING_CASE(other_refusals_say_nothing_of_rights),
         LINKING_CASE(the_master_is_found_past_dead_and_late_sentinels),
         LINKING_CASE(passwords_go_where_they_belong),
         LINKING_CASE(the_master_is_looked_up_anew_for_each_connection),
         LINKING_CASE(without_a_master_the_last_reason_is_told),
+        LINKING_CASE(a_sentinel_that_is_away_hides_no_reason),
+        LINKING_CASE(a_link_without_a_connection_is_taken_last),
         LINKING_CASE(a_link_that_broke_is_connected_anew_for_its_next_user),
         LINKING_CASE(there_are_no_more_links_than_users_at_once),
     };

@@ -72,6 +72,11 @@ static void take(cache *c)
     CHECK_OK(utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), &c->err);
 }
 
+static void uuid_keep(const cache *c, size_t at, char ret[static 256])
+{
+    (void)snprintf(ret, 256, "%.*s", (int)c->leftovers[at].uuid.size, c->leftovers[at].uuid.data);
+}
+
 static void expect_element(const cache *c, size_t at, int number)
 {
     char expected[32];
@@ -116,8 +121,7 @@ static void what_was_not_done_with_comes_again_with_its_uuids(void **state)
     leave(c, 0, 3);
     take(c);
     for (size_t i = 0; i < 3; i++)
-        snprintf(uuids[i], sizeof uuids[i], "%.*s", (int)c->leftovers[i].uuid.size,
-                 c->leftovers[i].uuid.data);
+        uuid_keep(c, i, uuids[i]);
     crash(c);
     leave(c, 3, 9);
     take(c);
@@ -145,7 +149,7 @@ static void a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one(v
     char uuid[256];
     leave(c, 0, 1);
     take(c);
-    snprintf(uuid, sizeof uuid, "%.*s", (int)c->leftovers[0].uuid.size, c->leftovers[0].uuid.data);
+    uuid_keep(c, 0, uuid);
     raw(c, "DEL s3:utapid:replay s3:utapid:replay:last");
     leave(c, 0, 1);
     take(c);
@@ -154,6 +158,28 @@ static void a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one(v
     leave(c, 1, 2);
     take(c);
     assert_false(utapi_string_equal(c->leftovers[0].uuid, utapi_string_of(uuid)));
+}
+
+/* It came back from before the first taking: nothing of ours is there any more. */
+static void a_redis_that_forgot_all_gives_the_same_uuids(void **state)
+{
+    cache *c = *state;
+    char uuids[3][256];
+    leave(c, 0, 3);
+    take(c);
+    for (size_t i = 0; i < 3; i++)
+        uuid_keep(c, i, uuids[i]);
+    raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin");
+    leave(c, 0, 3);
+    take(c);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(utapi_string_equal(c->leftovers[i].uuid, utapi_string_of(uuids[i])));
+    raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin");
+    leave(c, 3, 4); /* another cache's */
+    leave(c, 1, 3);
+    take(c);
+    for (size_t i = 0; i < 3; i++)
+        assert_false(utapi_string_equal(c->leftovers[i].uuid, utapi_string_of(uuids[i])));
 }
 
 static void large_elements_are_taken_a_few_at_a_time(void **state)
@@ -207,6 +233,7 @@ static void an_error_names_its_key(void **state)
         {"LPUSH s3:utapid:replay:origin x", "WRONGTYPE s3:utapid:replay:origin: "},
         {"SET s3:utapid:replay:origin 12345678901234567890123456789012345678901234567890123456789012345",
          "ERR s3:utapid:replay:origin: no utapid wrote it"},
+        {"SET s3:utapid:replay:origin a\xff", "ERR s3:utapid:replay:origin: no utapid wrote it"},
         {"SET s3:utapid:replay x", "WRONGTYPE s3:utapid:replay: "},
     };
     cache *c = *state;
@@ -229,14 +256,15 @@ static void a_member_of_somebody_else_is_set_aside(void **state)
     cache *c = *state;
     leave(c, 0, 3);
     take(c);
-    raw(c, "ZADD s3:utapid:replay 1 nonsense 1.5 1.5-0123456789abcdef:x 2 7-0123456789abcdef:x");
+    raw(c, "ZADD s3:utapid:replay 1 nonsense 1.5 1.5-0123456789abcdef:x 2 7-0123456789abcdef:x "
+           "1e20 100000000000000000000-0123456789abcdef:x");
     crash(c);
     leave(c, 3, 4);
     take(c);
     assert_int_equal(c->count, 3);
     for (size_t i = 0; i < 3; i++)
         expect_element(c, i, (int)i);
-    assert_int_equal(raw(c, "LLEN s3:utapid:replay:refused"), 3);
+    assert_int_equal(raw(c, "LLEN s3:utapid:replay:refused"), 4);
     expect_text(c, "no utapid wrote it into s3:utapid:replay\nnonsense", "LINDEX s3:utapid:replay:refused 0");
     CHECK_OK(utapi_replay_done(c->replay, &c->err), &c->err);
     take(c);
@@ -335,6 +363,7 @@ int main(void)
         CASE(what_was_not_done_with_comes_again_with_its_uuids),
         CASE(equal_elements_are_two),
         CASE(a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one),
+        CASE(a_redis_that_forgot_all_gives_the_same_uuids),
         CASE(large_elements_are_taken_a_few_at_a_time),
         CASE(any_bytes_may_stand_in_an_element),
         CASE(a_failure_in_between_loses_nothing),

@@ -71,7 +71,7 @@ class Rights(OnRedis):
         self.check_gains(["~s3:*", "+@all"], "the user lacks a right: PUBLISH s3:event:.*NOPERM", ["&s3:*"])
 
     def test_without_a_command_of_a_scripts_middle_nothing_counts(self):
-        for command in ("zadd", "persist", "discard", "multi"):
+        for command in ("zadd", "persist", "exec", "discard", "multi"):
             lacking = f"the user lacks a right: {command.upper()}.*NOPERM.*{command}"
             self.check_gains(["~s3:*", "&s3:*", "+@all", f"-{command}"], lacking, [f"+{command}"])
 
@@ -137,7 +137,7 @@ class Rights(OnRedis):
         used = set()
         for path in glob.glob(os.path.join(folder, "lua", "*.lua")):
             with open(path, encoding="utf-8") as file:
-                used |= set(re.findall(r"(?:call|own)\('([A-Z]+)'", file.read()))
+                used |= set(re.findall(r"(?:call|own|fit)\('([A-Z]+)'", file.read()))
         self.assertGreater(len(used), 30)
         self.assertEqual(used - asked, set())
 

@@ -3,13 +3,18 @@
 -- replay_take.lua - the elements that were taken and are not done with; if there are none, takes the oldest of V1's list.
 --
 -- KEYS  s3:utapireplay; s3:utapid:replay, its :last, its :origin and its :refused
--- ARGV  how many at most; how many bytes at most, the first one aside; an origin, where there is none yet
+-- ARGV  how many at most; how many bytes at most, the first one aside
 -- Returns the origin, then the members "<N>-<digest>:<element>", ascending by N.
 --
 -- A script is not rolled back: elements are stored in our set before they leave the list, so that a failure in between
 -- shows them twice rather than never. The digest keeps uuids apart where a Redis came back without its last writes, and
--- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid. A member that
--- was not stored here is set aside: it has no uuid, and would not go by its number.
+-- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid. The origin, which
+-- tells the uuids of caches apart, may be lost as well, so it follows from the oldest element. A member that was not
+-- stored here is set aside: it has no uuid, and would not go by its number.
+
+local function digest_of(text)
+    return string.sub(redis.sha1hex(text), 1, 16)
+end
 
 return answer_of(function()
     local most = tonumber(ARGV[1])
@@ -17,7 +22,7 @@ return answer_of(function()
     local stored = call('ZRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
     for i = 1, #stored, 2 do
         local member, number = stored[i], string.match(stored[i], '^(%d+)%-' .. string.rep('%x', 16) .. ':')
-        if number and tonumber(number) == tonumber(stored[i + 1]) then
+        if number and #number < 16 and tonumber(number) == tonumber(stored[i + 1]) then
             taken[#taken + 1] = member
         else
             call('RPUSH', KEYS[5], 'no utapid wrote it into ' .. KEYS[2] .. '\n' .. member)
@@ -34,9 +39,9 @@ return answer_of(function()
 
     local origin = call('GET', KEYS[4])
     if not origin then
-        origin = ARGV[3]
+        origin = digest_of(fresh[#fresh] or taken[1])
         call('SET', KEYS[4], origin)
-    elseif #origin > 64 then
+    elseif #origin > 64 or not string.find(origin, '^%x+$') then
         fail('ERR no utapid wrote it', KEYS[4])
     end
 
@@ -55,7 +60,7 @@ return answer_of(function()
         end
         for i = 1, #taken do
             local number = string.format('%.0f', last - #taken + i)
-            taken[i] = number .. '-' .. string.sub(redis.sha1hex(taken[i]), 1, 16) .. ':' .. taken[i]
+            taken[i] = number .. '-' .. digest_of(taken[i]) .. ':' .. taken[i]
             words[2 * i - 1], words[2 * i] = number, taken[i]
         end
         call('ZADD', KEYS[2], unpack(words))
