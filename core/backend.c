@@ -91,6 +91,13 @@ utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_chan
     return self->ops->changes(self, on_change, on_unreadable, ctx, err);
 }
 
+utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    if (self->ops->fences == NULL)
+        return not_supported(self, "fences", err);
+    return self->ops->fences(self, on_fence, ctx, err);
+}
+
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)
 {
     return self->ops->stats(self, ret, err);

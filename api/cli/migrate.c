@@ -116,7 +116,10 @@ static utapi_status both_read(migration *self, utapi_error *err)
     if (status == UTAPI_OK)
         status = side_read(self, SPILL_SOURCE, &in_source, err);
     if (status == UTAPI_OK && in_source.changes == 0)
-        status = utapi_fail(err, UTAPI_INVALID, "--from: nothing is stored there");
+        status = utapi_fail(err, UTAPI_INVALID, "--from: nothing is stored there%s",
+                            strstr(self->from, "://") != NULL
+                                ? " (of a component that is not s3? Give ?prefix=COMPONENT)"
+                                : "");
     if (status == UTAPI_OK)
         status = side_read(self, SPILL_TARGET, &in_target, err);
     if (status != UTAPI_OK)
@@ -159,6 +162,8 @@ static utapi_status differences_write(migration *self, utapi_error *err)
             found.foreign);
     progress_begin(&shown, found.differing, "changes written");
     status = migrate_copy(self->both, self->target, &shown, err);
+    if (status == UTAPI_OK)
+        status = migrate_fences(self->source, self->target, &shown, err);
     format_count((int64_t)found.differing, count);
     if (status == UTAPI_OK)
         printf("%s changes written\n", count);
@@ -257,8 +262,9 @@ const command migrate_command = {
     .usage = "[--from STORAGE] [--to STORAGE] [OPTION]...",
     .text =
         "A STORAGE is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], redis+unix://PATH,\n"
-        "redis-sentinel://HOST:PORT[,...]/NAME, or lmdb:DIRECTORY. Nobody may write to either meanwhile. A run\n"
-        "that was interrupted is repeated: it goes on where the other one ended. Other users of the machine can see a\n"
+        "redis-sentinel://HOST:PORT[,...]/NAME, or lmdb:DIRECTORY; behind a Redis's may stand ?prefix=COMPONENT, where that\n"
+        "is not s3. Nobody may write to either meanwhile. A run that was interrupted is repeated: it goes on where the\n"
+        "other one ended. Other users of the machine can see a\n"
         "command line: give a URI with a password as the variable UTAPI_MIGRATE_FROM or UTAPI_MIGRATE_TO instead.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -5,6 +5,8 @@
 #include "cli/migrate_wait.h"
 #include "utapi/scoped.h"
 
+#include <string.h>
+
 /* Corrections in one step, where the target does not say how many it bears. */
 #define STEP_MOST 2000
 
@@ -149,4 +151,47 @@ utapi_status migrate_copy(spill *both, utapi_backend *target, progress *shown, u
     free(self.deltas);
     progress_clear(shown);
     return status;
+}
+
+/* ---- fences ------------------------------------------------------------------------------- */
+
+typedef struct fences_copy {
+    utapi_backend *target; /* borrowed, as the next one */
+    progress *shown;
+    utapi_status status;
+    utapi_error why;
+} fences_copy;
+
+/* Moves a fence from wherever it stands: a batch of nothing. */
+static utapi_status fence_move(utapi_backend *target, const unsigned char *writer, uint64_t to,
+                               utapi_error *err)
+{
+    utapi_query query = {.level = UTAPI_SERVICE};
+    utapi_batch nothing = {.fence = {.to = to}};
+    utapi_applied applied;
+    memcpy(query.writer, writer, sizeof query.writer);
+    memcpy(nothing.fence.writer, writer, sizeof nothing.fence.writer);
+    const utapi_status status = utapi_backend_read(target, &query, NULL, &nothing.fence.from, err);
+    return status == UTAPI_OK && nothing.fence.from != to
+               ? utapi_backend_apply(target, &nothing, &applied, err)
+               : status;
+}
+
+static bool fence_copy(void *ctx, const unsigned char writer[16], uint64_t fence)
+{
+    fences_copy *self = ctx;
+    migrate_wait wait = {.until_ms = 0};
+    do {
+        utapi_error_clear(&self->why);
+        self->status = fence_move(self->target, writer, fence, &self->why);
+    } while (migrate_wait_more(&wait, self->target, self->status, &self->why, self->shown));
+    return self->status == UTAPI_OK;
+}
+
+utapi_status migrate_fences(utapi_backend *source, utapi_backend *target, progress *shown, utapi_error *err)
+{
+    fences_copy self = {.target = target, .shown = shown};
+    const utapi_status status = utapi_backend_fences(source, fence_copy, &self, err);
+    return status == UTAPI_OK && self.status != UTAPI_OK ? utapi_fail(err, self.status, "%s", self.why.detail)
+                                                         : status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * migrate_copy.h - makes a target hold what a source holds: whatever is missing there, and nothing else, is written.
+ * migrate_copy.h - makes a target hold what a source holds: whatever is missing there, and nothing else, is written; and
+ * the fences of those who wrote the source.
  */
 #ifndef CLI_MIGRATE_COPY_H
 #define CLI_MIGRATE_COPY_H
@@ -31,5 +32,14 @@ UTAPI_MUST_USE utapi_status migrate_compare(spill *both, migrate_difference_cb *
  */
 UTAPI_MUST_USE utapi_status migrate_copy(spill *both, utapi_backend *target, progress *shown,
                                          utapi_error *err);
+
+/**
+ * Sets each fence of the source in the target, once the figures are there: a journal that goes on before the target
+ * knows then what these hold already. What the target alone has of fences stays.
+ *
+ * @return as either answers; after any error some may be set
+ */
+UTAPI_MUST_USE utapi_status migrate_fences(utapi_backend *source, utapi_backend *target, progress *shown,
+                                           utapi_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.c - walks a JSON file along the table of keys. A file with a `utapi` object is CloudServer's: that
- * object is walked, and of the others only those that CloudServer hands on to Utapi. */
+/* file.c - walks a JSON file along the table of keys. A file with an object `utapi` or `restEndpoints` is CloudServer's: the
+ * first is walked, and of the others only those that CloudServer hands on to Utapi. */
 #include "config/file.h"
 
 #include "config/value.h"
@@ -146,10 +146,12 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
 /* CloudServer hands its top-level keys on last, so they win over those in `utapi`. */
 static utapi_status walk_cloudserver(walk *self, const json_t *root, const json_t *utapi, utapi_error *err)
 {
-    if (!json_is_object(utapi))
+    utapi_status status = UTAPI_OK;
+    if (utapi != NULL && !json_is_object(utapi))
         return utapi_fail(err, UTAPI_INVALID, "%s: utapi: expected an object", self->file);
     self->prefix = "utapi.";
-    utapi_status status = walk_object(self, utapi, "", err);
+    if (utapi != NULL)
+        status = walk_object(self, utapi, "", err);
     self->prefix = "";
     for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on && status == UTAPI_OK; i++) {
         const json_t *value = json_object_get(root, handed_on[i]);
@@ -202,5 +204,6 @@ utapi_status config_file_read(const char *path, config *ret, bool *is_set, confi
     walk self = {
         .config = ret, .is_set = is_set, .facts = ret_facts, .file = name, .folder = folder, .prefix = ""};
     const json_t *utapi = json_object_get(root, "utapi");
-    return utapi != NULL ? walk_cloudserver(&self, root, utapi, err) : walk_object(&self, root, "", err);
+    const bool is_cloudservers = utapi != NULL || json_object_get(root, "restEndpoints") != NULL;
+    return is_cloudservers ? walk_cloudserver(&self, root, utapi, err) : walk_object(&self, root, "", err);
 }

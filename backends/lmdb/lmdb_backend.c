@@ -18,9 +18,13 @@ enum { TEND_UUIDS = 4096, TEND_FORGETTINGS = 64, UUIDS_A_RESERVED_PAGE = 8, APPL
 void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
 {
     static const char prefix[] = "fence ";
-    ret->size = sizeof prefix - 1 + sizeof((utapi_fence *)NULL)->writer;
-    memcpy(ret->bytes, prefix, sizeof prefix - 1);
-    memcpy(ret->bytes + sizeof prefix - 1, writer, ret->size - (sizeof prefix - 1));
+    const size_t size = sizeof((utapi_fence *)NULL)->writer;
+    ret->size = sizeof prefix - 1;
+    memcpy(ret->bytes, prefix, ret->size);
+    if (writer == NULL)
+        return;
+    memcpy(ret->bytes + ret->size, writer, size);
+    ret->size += size;
 }
 
 /* Moves the writer's fence, if it stands where the batch begins. */
@@ -189,6 +193,11 @@ static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_res
     return utapi_lmdb_visit((lmdb_backend *)base, level, on_resource, ctx, err);
 }
 
+static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    return utapi_lmdb_fences((lmdb_backend *)base, on_fence, ctx, err);
+}
+
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
@@ -272,6 +281,7 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .adjust = lmdb_adjust,
     .forget = lmdb_forget,
     .tend = lmdb_tend,
+    .fences = lmdb_fences,
     .stats = lmdb_stats,
     .close = lmdb_close,
 };

@@ -40,7 +40,7 @@ static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_key *ret,
                                                     utapi_error *err);
 
-/** The key of a writer's fence, in `meta`. */
+/** The key of a writer's fence, in `meta`. NULL: what those of all writers begin with. */
 void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
 
 /* ---- the backend -------------------------------------------------------------------------- */
@@ -190,5 +190,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level leve
                                             void *ctx, utapi_error *err);
 UTAPI_MUST_USE utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level,
                                              utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx,
+                                              utapi_error *err);
 
 #endif

@@ -2,7 +2,7 @@
 /* lmdb_read.c - questions: each is answered from one snapshot, by a few look-ups a name however long its range.
  *
  * What LMDB hands out points into its map and is valid until the transaction ends, so it is decoded at once.
- * Names are visited in chunks, each from a snapshot of its own: a slow caller then holds none. */
+ * Names, and fences, are visited in chunks, each from a snapshot of its own: a slow caller then holds none. */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"
@@ -184,9 +184,9 @@ typedef struct visit_chunk {
     lmdb_key keys[VISIT_CHUNK];
 } visit_chunk;
 
-/* Collects the keys of a level that are greater than `after`. */
-static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_chunk *chunk,
-                               utapi_error *err)
+/* Collects keys of a table that begin as `after` does, in its first bytes, and are greater. */
+static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_key *after, size_t first,
+                               visit_chunk *chunk, utapi_error *err)
 {
     utapi_env_reader *reader = NULL;
     const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
@@ -195,12 +195,12 @@ static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_
     MDB_cursor *cursor = NULL;
     MDB_val key = utapi_lmdb_key_val(after);
     chunk->count = 0;
-    int rc = mdb_cursor_open(reader->txn, self->env.tables[LMDB_RESOURCE], &cursor);
+    int rc = mdb_cursor_open(reader->txn, self->env.tables[table], &cursor);
     if (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE);
         if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
             rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
-        while (rc == 0 && *(const unsigned char *)key.mv_data == after->bytes[0] &&
+        while (rc == 0 && key.mv_size >= first && memcmp(key.mv_data, after->bytes, first) == 0 &&
                chunk->count < VISIT_CHUNK) {
             lmdb_key *copy = &chunk->keys[chunk->count++];
             copy->size = key.mv_size;
@@ -210,7 +210,7 @@ static utapi_status chunk_fill(lmdb_backend *self, const lmdb_key *after, visit_
         mdb_cursor_close(cursor);
     }
     utapi_env_read_end(&self->env, reader);
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "visiting resources");
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through keys");
 }
 
 utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resource_cb *on_resource,
@@ -221,7 +221,7 @@ utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resou
         return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
     lmdb_key after = {.size = 1, .bytes = {(unsigned char)level}}; /* less than every name of the level */
     do {
-        const utapi_status status = chunk_fill(self, &after, chunk, err);
+        const utapi_status status = chunk_fill(self, LMDB_RESOURCE, &after, 1, chunk, err);
         if (status != UTAPI_OK)
             return status;
         for (size_t i = 0; i < chunk->count; i++) {
@@ -233,5 +233,39 @@ utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resou
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
     } while (chunk->count == VISIT_CHUNK);
+    return UTAPI_OK;
+}
+
+/* One of a chunk. */
+static utapi_status fence_tell(lmdb_backend *self, const unsigned char *writer, utapi_fence_cb *on_fence,
+                               void *ctx, bool *ret_more, utapi_error *err)
+{
+    utapi_query query = {.level = UTAPI_SERVICE};
+    uint64_t fence = 0;
+    memcpy(query.writer, writer, sizeof query.writer);
+    const utapi_status status = utapi_lmdb_read(self, &query, NULL, &fence, err);
+    if (status == UTAPI_OK && fence > 0)
+        *ret_more = on_fence(ctx, writer, fence);
+    return status;
+}
+
+utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
+    lmdb_key after;
+    bool more = true;
+    utapi_lmdb_fence_key(NULL, &after);
+    const size_t first = after.size;
+    do {
+        utapi_status status = chunk_fill(self, LMDB_META, &after, first, chunk, err);
+        for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++)
+            status = fence_tell(self, chunk->keys[i].bytes + first, on_fence, ctx, &more, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (chunk->count > 0)
+            after = chunk->keys[chunk->count - 1];
+    } while (more && chunk->count == VISIT_CHUNK);
     return UTAPI_OK;
 }

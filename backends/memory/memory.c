@@ -296,6 +296,19 @@ static utapi_status memory_visit_all(utapi_backend *base, utapi_level level, uta
     return UTAPI_OK;
 }
 
+static utapi_status memory_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    bool more = true;
+    (void)err;
+    pthread_rwlock_rdlock(&self->lock);
+    for (const memory_writer *each = self->writers; more && each != NULL; each = each->next)
+        if (each->fence.to > 0)
+            more = on_fence(ctx, each->fence.writer, each->fence.to);
+    pthread_rwlock_unlock(&self->lock);
+    return UTAPI_OK;
+}
+
 static void count_one(const void *node, VISIT visit, void *ctx)
 {
     utapi_stats *stats = ctx;
@@ -369,6 +382,7 @@ const utapi_backend_ops utapi_memory_backend = {
     .adjust = memory_adjust,
     .forget = memory_forget,
     .tend = memory_tend,
+    .fences = memory_fences,
     .stats = memory_stats,
     .close = memory_close,
 };

@@ -137,6 +137,7 @@ const utapi_backend_ops utapi_redis_backend = {
     .adjust = utapi_redis_adjust,
     .forget = utapi_redis_forget,
     .tend = utapi_redis_tend,
+    .fences = utapi_redis_fences,
     .stats = utapi_redis_stats,
     .close = redis_close,
 };

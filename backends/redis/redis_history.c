@@ -249,15 +249,8 @@ static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_
 
 static utapi_status history_walk(redis_history *self, const char *word, utapi_error *err)
 {
-    UTAPI_AUTO_FREE char *pattern = malloc(2 * (strlen(self->prefix) + strlen(word)) + sizeof "::*");
-    if (pattern == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
-    char *at = redis_glob_put(pattern, self->prefix, strlen(self->prefix));
-    *at++ = ':';
-    at = redis_glob_put(at, word, strlen(word));
-    memcpy(at, ":*", sizeof ":*");
-    self->head = strlen(self->prefix) + strlen(word) + 2;
-    const utapi_status status = redis_scan(self->link, pattern, REDIS_NEVER, history_meet, self, err);
+    const utapi_status status =
+        redis_scan_word(self->link, self->prefix, word, &self->head, history_meet, self, err);
     return status == UTAPI_OK && !self->stopped ? redis_history_flows(self, err) : status;
 }
 

@@ -4,7 +4,7 @@
  *
  * redis_uri.c, redis_connect.c and redis_link.c reach the server; redis_keys.c names keys; redis_apply.c hands batches
  * to lua/apply.lua, in the words of redis_words.c; redis_tend.c works off what scripts left for later; redis_read.c answers questions, with the
- * summaries of redis_days.c; redis_visit.c walks through resources; redis_backend.c is the contract's side.
+ * summaries of redis_days.c; redis_visit.c walks through resources and fences; redis_backend.c is the contract's side.
  */
 #ifndef REDIS_REDIS_INTERNAL_H
 #define REDIS_REDIS_INTERNAL_H
@@ -34,6 +34,7 @@ utapi_backend_forget_fn utapi_redis_forget;   /* redis_tend.c */
 utapi_backend_tend_fn utapi_redis_tend;       /* redis_tend.c */
 utapi_backend_read_fn utapi_redis_read;       /* redis_read.c */
 utapi_backend_visit_fn utapi_redis_visit;     /* redis_visit.c */
+utapi_backend_fences_fn utapi_redis_fences;   /* redis_visit.c */
 utapi_backend_changes_fn utapi_redis_changes; /* redis_history.c */
 utapi_backend_stats_fn utapi_redis_stats;     /* redis_backend.c */
 

@@ -25,7 +25,6 @@
  *                                        far as it is not forgotten: flows may lie before the first state
  *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
- *     P:utapid:identity                  of the database: made at the first connection
  *     P:utapid:fence:W                   where the writer's fence stands; goes ten years after its last hand-over. A journal
  *                                        that is started or restored later than that counts what it kept twice
  *     P:utapid:seen:T:S                  hash, field: "<time>:<uuid>", value: when it was taken. T: the day of the taking at

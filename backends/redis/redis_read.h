@@ -252,6 +252,15 @@ typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utap
 UTAPI_MUST_USE utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms,
                                        redis_scan_fn *on_key, void *ctx, utapi_error *err);
 
+/**
+ * The same through all keys P:<word>:*, however long it takes.
+ *
+ * @param ret_head  how many bytes of each key that is
+ */
+UTAPI_MUST_USE utapi_status redis_scan_word(redis_link *link, const char *prefix, const char *word,
+                                            size_t *ret_head, redis_scan_fn *on_key, void *ctx,
+                                            utapi_error *err);
+
 /** Puts text into a pattern so that it means itself: at most two bytes for each. Returns where it ends. */
 char *redis_glob_put(char *at, const char *bytes, size_t size);
 

@@ -5,6 +5,7 @@
 
 #include "utapi/scoped.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
@@ -86,4 +87,18 @@ utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_m
     }
     redis_link_pin(link, was_pinned);
     return status;
+}
+
+utapi_status redis_scan_word(redis_link *link, const char *prefix, const char *word, size_t *ret_head,
+                             redis_scan_fn *on_key, void *ctx, utapi_error *err)
+{
+    *ret_head = strlen(prefix) + strlen(word) + 2;
+    UTAPI_AUTO_FREE char *pattern = malloc(2 * *ret_head + 2);
+    if (pattern == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
+    char *at = redis_glob_put(pattern, prefix, strlen(prefix));
+    *at++ = ':';
+    at = redis_glob_put(at, word, strlen(word));
+    memcpy(at, ":*", sizeof ":*");
+    return redis_scan(link, pattern, REDIS_NEVER, on_key, ctx, err);
 }

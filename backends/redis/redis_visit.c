@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_visit.c - every resource of a level, by walking through the keys with SCAN, a step at a time.
+/* redis_visit.c - every resource of a level, and every fence, by walking through the keys with SCAN, a step at a time.
  *
  * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are taken out of
  * those keys, which may be many for each, so that names already met are remembered. Flows that a forgetting has not
@@ -135,11 +135,11 @@ static utapi_status visit_meet(visit *all, const redis_sighting *seen, utapi_err
     return UTAPI_OK;
 }
 
-/* A walk through the keys that begin with "P:<word>:". */
+/* A walk through the keys that begin with "P:<word>:", as many bytes as the head has. */
 typedef struct visit_walk {
     visit *all;
     key_sight_fn *sight;
-    size_t head; /* the bytes of that */
+    size_t head;
 } visit_walk;
 
 static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
@@ -156,16 +156,18 @@ static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_erro
 
 static utapi_status visit_walk_word(visit *all, const char *word, key_sight_fn *sight, utapi_error *err)
 {
-    const char *prefix = all->backend->uri.prefix;
-    visit_walk walk = {all, sight, strlen(prefix) + strlen(word) + 2};
-    UTAPI_AUTO_FREE char *pattern = malloc(2 * walk.head + 2);
-    if (pattern == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
-    char *at = redis_glob_put(pattern, prefix, strlen(prefix));
-    *at++ = ':';
-    at = redis_glob_put(at, word, strlen(word));
-    memcpy(at, ":*", 3);
-    return redis_scan(all->link, pattern, REDIS_NEVER, walk_key, &walk, err);
+    visit_walk walk = {.all = all, .sight = sight};
+    return redis_scan_word(all->link, all->backend->uri.prefix, word, &walk.head, walk_key, &walk, err);
+}
+
+/* A walk only reads: what is not certain about it is its answer. */
+static utapi_status nothing_stored(utapi_status status, utapi_error *err)
+{
+    if (status != UTAPI_UNCERTAIN)
+        return status;
+    if (err != NULL)
+        err->status = UTAPI_UNAVAILABLE;
+    return UTAPI_UNAVAILABLE;
 }
 
 utapi_status utapi_redis_visit(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
@@ -182,9 +184,56 @@ utapi_status utapi_redis_visit(utapi_backend *self, utapi_level level, utapi_res
     redis_pool_give(backend->pool, all.link);
     redis_args_done(&all.args);
     names_done(&all.met);
-    if (status != UTAPI_UNCERTAIN)
-        return status;
-    if (err != NULL)
-        err->status = UTAPI_UNAVAILABLE; /* nothing was to be stored */
-    return UTAPI_UNAVAILABLE;
+    return nothing_stored(status, err);
+}
+
+/* ---- fences ------------------------------------------------------------------------------- */
+
+typedef struct fences_walk {
+    redis_reading reading;
+    size_t head;
+    utapi_fence_cb *on_fence;
+    void *ctx;
+} fences_walk;
+
+/* The writer that a key is of: 32 digits. */
+static bool writer_read(utapi_string digits, unsigned char ret[static 16])
+{
+    char byte[3] = {0};
+    if (digits.size != 32 || strspn(digits.data, "0123456789abcdef") < 32)
+        return false;
+    for (size_t i = 0; i < 16; i++) {
+        memcpy(byte, digits.data + 2 * i, 2);
+        ret[i] = (unsigned char)strtoul(byte, NULL, 16);
+    }
+    return true;
+}
+
+static utapi_status fence_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+{
+    fences_walk *walk = ctx;
+    unsigned char writer[16];
+    uint64_t fence = 0;
+    if (key.size < walk->head ||
+        !writer_read((utapi_string){key.data + walk->head, key.size - walk->head}, writer))
+        return UTAPI_OK;
+    const utapi_status status = redis_fence_read(&walk->reading, writer, &fence, err);
+    if (status == UTAPI_OK && fence > 0)
+        *stop = !walk->on_fence(walk->ctx, writer, fence);
+    return status;
+}
+
+utapi_status utapi_redis_fences(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    redis_backend *backend = (redis_backend *)self;
+    redis_link *link = redis_pool_take(backend->pool);
+    if (link == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
+    fences_walk walk = {
+        .reading = {.link = link, .prefix = backend->uri.prefix}, .on_fence = on_fence, .ctx = ctx};
+    const utapi_status status =
+        redis_scan_word(link, walk.reading.prefix, "utapid:fence", &walk.head, fence_meet, &walk, err);
+    redis_pool_give(backend->pool, link);
+    redis_args_done(&walk.reading.args);
+    return nothing_stored(status, err);
 }

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "config/config.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,5 +68,23 @@ static inline void settings_done(settings *self)
         assert_int_equal(unlink(self->path), 0);
     *self = (settings){0};
 }
+
+/* Whether a list lets an IPv4 address through. */
+static inline bool settings_allow(const allow_list *list, const char *address)
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, address, &peer.sin_addr), 1);
+    return allow_list_has(list, (const struct sockaddr *)&peer);
+}
+
+/* cmocka's setup and teardown of a case. */
+static inline int settings_clean(void **state)
+{
+    (void)state;
+    settings_clear_environment();
+    return setenv("XDG_STATE_HOME", "/state", 1);
+}
+
+#define SETTINGS_CASE(name) cmocka_unit_test_setup_teardown(name, settings_clean, settings_clean)
 
 #endif

@@ -248,6 +248,47 @@ static void a_fenced_batch_is_stored_only_from_where_its_writer_stands(void **st
     }
 }
 
+/* The fences of two writers, told once or twice. */
+static bool fence_note(void *ctx, const unsigned char writer[16], uint64_t fence)
+{
+    uint64_t *met = ctx;
+    assert_in_range(writer[0], 1, 200);
+    assert_true(met[writer[0]] == 0 || met[writer[0]] == fence);
+    met[writer[0]] = fence;
+    return true;
+}
+
+static bool fence_stop(void *ctx, const unsigned char writer[16], uint64_t fence)
+{
+    (void)writer;
+    (void)fence;
+    ++*(int *)ctx;
+    return false;
+}
+
+static void every_fence_is_told(void **state)
+{
+    contract *c = *state;
+    uint64_t fence, met[256] = {0};
+    int calls = 0;
+    if (c->backend->ops->fences == NULL)
+        return;
+    CHECK_OK(utapi_backend_fences(c->backend, fence_note, met, &c->err), &c->err);
+    for (unsigned writer = 1; writer <= 200; writer++)
+        CHECK_OK(apply_fenced(c, (unsigned char)writer, 0, writer, &fence), &c->err);
+    CHECK_OK(apply_fenced(c, 200, 200, UINT64_MAX, &fence), &c->err);
+    CHECK_OK(apply_fenced(c, 7, 7, 3, &fence),
+             &c->err); /* another storage's figures came, with their fence */
+    CHECK_OK(apply_fenced(c, 8, 8, 0, &fence), &c->err);
+    CHECK_OK(apply_one(c, put("b", T0, 1)), &c->err); /* of nobody */
+    CHECK_OK(utapi_backend_fences(c->backend, fence_note, met, &c->err), &c->err);
+    for (unsigned writer = 1; writer < 200; writer++)
+        assert_int_equal(met[writer], writer == 7 ? 3 : writer == 8 ? 0 : writer);
+    assert_true(met[200] == UINT64_MAX);
+    CHECK_OK(utapi_backend_fences(c->backend, fence_stop, &calls, &c->err), &c->err);
+    assert_int_equal(calls, 1);
+}
+
 static void an_adjustment_reaches_every_later_row(void **state)
 {
     contract *c = *state;
@@ -401,6 +442,7 @@ const struct CMUnitTest contract_counting[] = {
     CASE(overflow_is_judged_on_the_totals_after_the_batch),
     CASE(totals_are_signed_and_exact_below_zero),
     CASE(a_fenced_batch_is_stored_only_from_where_its_writer_stands),
+    CASE(every_fence_is_told),
     CASE(an_adjustment_reaches_every_later_row),
     CASE(adjustments_count_together_or_not_at_all),
     CASE(visiting_names_each_resource_of_a_level_once),

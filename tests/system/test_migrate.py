@@ -10,6 +10,7 @@ import subprocess
 
 import harness
 import redis_server
+from flowing import settle
 
 VECTORS = os.path.join(harness.ROOT, "tests", "golden", "vectors")
 FIRST = 1_700_006_400_000
@@ -149,6 +150,42 @@ class Migrate(harness.SystemTest):
             process.communicate()
         self.migrate(self.redis.uri, storage)
         self.assertEqual(self.answers(data, names), expected)
+
+    def test_a_journal_goes_on_where_it_stopped(self):
+        journal = {"UTAPI_JOURNAL": "true", "UTAPI_JOURNAL_PATH": os.path.join(self.folder, "journal")}
+        second = self.start_redis("second")
+        (first_data, first), (last_data, last) = self.lmdb("first"), self.lmdb("last")
+        moves = [(first, first_data, ()), (self.redis.uri, first_data, ("--redis", self.redis.uri)),
+                 (second.uri, first_data, ("--redis", second.uri)), (last, last_data, ())]  # fmt: skip
+        stored, source = 0, None
+        for storage, data, flags in moves:
+            if source:
+                self.migrate(source, storage)
+                self.migrate(source, storage)
+            with harness.Server(data, *flags, backend=None if flags else "lmdb", env=journal) as server:
+                settle(server)
+                self.assertEqual(server.storage("buckets", "photos"), stored)
+                for size in (10, 20):
+                    self.assertEqual(server.push([harness.put_object("photos", size)]), 200)
+                    stored += size
+                settle(server)
+                self.assertEqual(server.storage("buckets", "photos"), stored)
+            source = storage
+
+    def test_an_event_that_waits_is_handed_over_to_the_target(self):
+        journal = {"UTAPI_JOURNAL": "true", "UTAPI_JOURNAL_PATH": os.path.join(self.folder, "journal")}
+        data, storage = self.lmdb("target")
+        away = self.start_redis("away", durable="always")
+        with harness.Server(data, "--redis", away.uri, backend=None, env=journal) as server:
+            self.assertEqual(server.push([harness.put_object("photos", 10)]), 200)
+            settle(server)
+            away.stop()
+            self.assertEqual(server.push([harness.put_object("photos", 5)]), 200)
+        away.start()
+        self.migrate(away.uri, storage)
+        with harness.Server(data, env=journal) as server:
+            settle(server)
+            self.assertEqual(server.storage("buckets", "photos"), 15)
 
     def test_what_only_the_target_holds_is_not_lost_unasked(self):
         self.fill(self.redis, buckets=2)

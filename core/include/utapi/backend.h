@@ -17,7 +17,7 @@
 #include "utapi/batch.h"
 #include "utapi/usage.h"
 
-#define UTAPI_BACKEND_VERSION 1U
+#define UTAPI_BACKEND_VERSION 2U
 
 typedef struct utapi_backend_ops utapi_backend_ops;
 
@@ -99,6 +99,9 @@ typedef bool utapi_row_cb(void *ctx, utapi_interval interval, const utapi_amount
 typedef bool utapi_change_cb(void *ctx, utapi_level level, utapi_string name, utapi_interval interval,
                              const utapi_amounts *delta);
 
+/** Called for a writer whose fence is not 0. False stops. */
+typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
+
 /** Called for a part of the storage that cannot be read: which one, and why. Borrowed for the call. */
 typedef void utapi_unreadable_cb(void *ctx, const char *what);
 
@@ -123,6 +126,8 @@ typedef utapi_status utapi_backend_tend_fn(utapi_backend *self, int64_t now_ms, 
 typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_cb *on_change,
                                               utapi_unreadable_cb *on_unreadable, void *ctx,
                                               utapi_error *err);
+typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
+                                             utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *ret, utapi_error *err);
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
@@ -238,7 +243,14 @@ struct utapi_backend_ops {
 
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
     utapi_backend_close_fn *close;
-    /* Version 1 ends here. New slots go below this line, and raise UTAPI_BACKEND_VERSION. */
+    /* Version 1 ends here. */
+
+    /**
+     * Optional. Calls on_fence for each writer that has one, in no certain order, perhaps twice. Whoever takes a
+     * storage's figures to another one takes its fences along: else its writers would send again what those hold.
+     */
+    utapi_backend_fences_fn *fences;
+    /* Version 2 ends here. New slots go below this line, and raise UTAPI_BACKEND_VERSION. */
 };
 
 /* ---- the callers' side: thin wrappers, so that checks have one home ------------------------ */
@@ -263,6 +275,7 @@ UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_forget_fn utapi_backend_forget;
 UTAPI_MUST_USE utapi_backend_tend_fn utapi_backend_tend;
 UTAPI_MUST_USE utapi_backend_changes_fn utapi_backend_changes;
+UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
 UTAPI_MUST_USE utapi_backend_stats_fn utapi_backend_stats;
 
 /** Closes a backend; NULL is fine. */
