@@ -269,6 +269,20 @@ static void many_notes_share_the_way_through_the_members(void **state)
     expect_pile(r);
 }
 
+/* A delete marker of a Node client (SPEC 6). */
+static void a_late_event_finds_the_counter_where_the_newest_state_is_none(void **state)
+{
+    reading *r = *state;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1000");
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld 1000:node", (long long)(interval_now(r) - 4 * INTERVAL));
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)interval_now(r));
+    write_put(r, "b", interval_now(r) - 2 * INTERVAL);
+    for (int back = 0; back < 4; back++) {
+        const utapi_interval at = interval_now(r) - back * INTERVAL;
+        assert_int_equal(ask_bucket(r, "b", at, at).storage_utilized[1], back < 3 ? 1001 : 1000);
+    }
+}
+
 static void a_pile_of_notes_is_worked_off_before_another_late_event(void **state)
 {
     reading *r = *state;
@@ -290,6 +304,7 @@ int main(void)
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
         READING_CASE(many_notes_share_the_way_through_the_members),
+        READING_CASE(a_late_event_finds_the_counter_where_the_newest_state_is_none),
         READING_CASE(a_pile_of_notes_is_worked_off_before_another_late_event),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

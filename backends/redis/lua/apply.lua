@@ -207,13 +207,20 @@ end
 local noted = 0
 
 -- The delta reaches the interval's own state and every later one, the newest first; what is more than this script may
--- do is noted for later (shift.lua). The newest is never left out, so that a later write finds it right.
-local function state_shift(cell, metric, key, amount)
+-- do is noted for later (shift.lua). The newest is never left out, so that a later write finds it right; where a Node
+-- client left NaN there, it is what the counter tells.
+local function state_shift(cell, metric, key, amount, total)
     local interval = cell.interval
     local members = call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
                                math.max(budget, 1) + 1)
     local most = math.min(#members / 2, math.max(budget, 1))
-    for i = 1, most do
+    local first = 1
+    if most > 0 and string.find(members[1], '^NaN') then
+        call('ZREM', key, members[1])
+        call('ZADD', key, members[2], member_of(total, unique_next()))
+        first = 2
+    end
+    for i = first, most do
         member_shift(key, members[2 * i], members[2 * i - 1], amount, unique_next())
     end
     budget = budget - most
@@ -233,7 +240,7 @@ local function state_add(cell, at, key, unique)
     local amount, n = amounts[at], key_at[at]
     totals[n] = add(totals[n], amount) or totals[n]
     if newer[at] or cell.time < (written[n] or 0) then
-        return state_shift(cell, ARGV[at], key, amount)
+        return state_shift(cell, ARGV[at], key, amount, totals[n])
     end
     call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
     call('ZADD', key, cell.interval, member_of(totals[n], unique))
