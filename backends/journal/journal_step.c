@@ -60,21 +60,31 @@ static void cell_count(cells *known, uint64_t hash, utapi_operation operation, s
     *place = hash;
 }
 
+/* What an entry weighs for the beginning or the end of its bucket. */
+static size_t life_weight(const utapi_entry *entry, bool late)
+{
+    if (entry->forget == UTAPI_FORGET_NOW)
+        return late ? UTAPI_STEP_LATE_FORGETTING : UTAPI_STEP_BUCKET_LIFE;
+    return entry->operation == UTAPI_OP_CREATE_BUCKET ? UTAPI_STEP_BUCKET_LIFE : 0;
+}
+
 /* Counts an entry that was taken at a time in; false if it does not fit any more. */
 static bool cells_take(cells *known, const utapi_entry *entry, int64_t now_ms, bool first)
 {
     if (known->most == 0)
         return true;
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
-    const size_t weight = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS ? UTAPI_STEP_LATE_CELL : 1;
+    const bool late = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS;
+    const size_t weight = late ? UTAPI_STEP_LATE_CELL : 1, life = life_weight(entry, late);
     const size_t count = known->cold + known->warm / UTAPI_STEP_WARM_CELLS +
                          known->operations / UTAPI_STEP_OPERATIONS_A_CELL +
                          known->entries / UTAPI_STEP_ENTRIES_A_CELL;
-    if (!first && count + weight * UTAPI_LEVEL_COUNT + 1 > known->most) {
+    if (!first && count + weight * UTAPI_LEVEL_COUNT + life + 1 > known->most) {
         /* It may well bring nothing new; but a look ahead would have to be taken back. */
         return false;
     }
     known->entries++;
+    known->cold += life;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (entry->resource[level].size > 0)
             cell_count(known, cell_hash(level, entry->resource[level], interval), entry->operation, weight);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_WAITED_FOR = 100000 };
+enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_WAITED_FOR = 2000 };
 
 /* ---- before it is sent -------------------------------------------------------------------- */
 

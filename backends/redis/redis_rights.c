@@ -33,6 +33,7 @@ const redis_rights redis_rights_writer[] = {
     "MGET %s:utapid:rights",
     "PERSIST %s:utapid:rights",
     "PTTL %s:utapid:rights",
+    "RENAME %s:utapid:rights %s:utapid:rights",
     "RPUSH %s:utapid:rights 0",
     "SADD %s:utapid:rights 0",
     "SCAN 0",
@@ -48,6 +49,7 @@ const redis_rights redis_rights_writer[] = {
     "ZCOUNT %s:utapid:rights 0 0",
     "ZRANGE %s:utapid:rights 0 0",
     "ZRANGEBYSCORE %s:utapid:rights 0 0",
+    "ZRANGESTORE %s:utapid:rights %s:utapid:rights 0 0",
     "ZREM %s:utapid:rights 0",
     "ZREMRANGEBYSCORE %s:utapid:rights 0 0",
     "ZREVRANGE %s:utapid:rights 0 0",
@@ -92,8 +94,9 @@ static utapi_status lacking(const char *right, const char *prefix, const char *s
 {
     const char *place = strstr(right, "%s");
     const size_t size = place != NULL ? (size_t)(place - right) : strlen(right);
-    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: the user lacks a right: %.*s%s%s: %.100s", (int)size,
-                      right, place != NULL ? prefix : "", place != NULL ? place + 2 : "", said);
+    const size_t rest = place != NULL ? strcspn(place + 2, "%") : 0; /* a second key is the same one */
+    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: the user lacks a right: %.*s%s%.*s: %.100s", (int)size,
+                      right, place != NULL ? prefix : "", (int)rest, place != NULL ? place + 2 : "", said);
 }
 
 /* That of EXEC begins with EXECABORT. */
@@ -145,7 +148,7 @@ utapi_status redis_rights_see(redis_link *link, utapi_error *err)
     if (status != UTAPI_OK)
         return status;
     for (const redis_rights *right = link->rights; *right != NULL; right++)
-        if (redisAppendCommand(link->context, *right, link->uri->prefix) != REDIS_OK)
+        if (redisAppendCommand(link->context, *right, link->uri->prefix, link->uri->prefix) != REDIS_OK)
             return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
     if (redisAppendCommand(link->context, "DISCARD") != REDIS_OK)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");

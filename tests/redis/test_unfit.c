@@ -101,6 +101,14 @@ static void a_number_of_late_writes_that_cannot_grow_begins_anew(void **state)
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
 }
 
+static void expect_told(reading *r, utapi_status expected, utapi_status status, const char *key)
+{
+    assert_int_equal(status, expected);
+    if (strstr(r->err.detail, key) == NULL)
+        fail_msg("%s: %s", key, r->err.detail);
+    utapi_error_clear(&r->err);
+}
+
 static void tend(reading *r)
 {
     CHECK_OK(utapi_redis_tend(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
@@ -161,6 +169,44 @@ static void notes_of_a_state_without_members_are_worked_off(void **state)
     assert_int_equal(raw_number(r, "STRLEN s3:buckets:b:storageUtilized"), 4); /* nobody deleted the bucket */
 }
 
+/* ---- numbers at the edge ------------------------------------------------------------------- */
+
+static void a_counter_beyond_64_bits_refuses_what_would_bring_it_back(void **state)
+{
+    reading *r = *state;
+    utapi_entry entries[] = {put_into("a", r->now_ms), put_into("b", r->now_ms)};
+    entries[1].delta[UTAPI_STORAGE_UTILIZED] = -1;
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 9223372036854775808");
+    expect_told(r, UTAPI_CORRUPT, hand_over(r, entries, 2), "s3:buckets:b:storageUtilized:counter");
+    assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
+}
+
+/* To forget what was below zero raises what came after: only then does the last event not fit. */
+static void what_comes_behind_a_forgetting_is_refused_before_anything_is_written(void **state)
+{
+    static const int64_t after[] = {INT64_MAX, INT64_C(1) << 62, 7};
+    static const int64_t before[] = {-5, -(INT64_C(1) << 62) - 8, -INT64_MAX};
+    reading *r = *state;
+    for (size_t i = 0; i < 3; i++) {
+        utapi_entry first = put_into("b", r->now_ms - 2 * HOUR), second = put_into("b", r->now_ms - HOUR);
+        utapi_entry entries[] = {put_into("a", r->now_ms),
+                                 entry_of("b", UTAPI_OP_DELETE_BUCKET, r->now_ms - 2 * HOUR),
+                                 put_into("b", r->now_ms)};
+        first.delta[UTAPI_STORAGE_UTILIZED] = before[i];
+        second.delta[UTAPI_STORAGE_UTILIZED] = after[i];
+        entries[1].forget = UTAPI_FORGET_NOW;
+        entries[2].delta[UTAPI_STORAGE_UTILIZED] = i == 2 ? INT64_MAX - 6 : INT64_C(1) << 62;
+        raw(r, "FLUSHALL");
+        CHECK_OK(hand_over(r, &first, 1), &r->err);
+        CHECK_OK(hand_over(r, &second, 1), &r->err);
+        expect_told(r, UTAPI_OVERFLOW, hand_over(r, entries, 3), "s3:buckets:b:storageUtilized:counter");
+        assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
+        CHECK_OK(hand_over(r, entries, 2), &r->err); /* apart, as a journal has it */
+        expect_told(r, UTAPI_OVERFLOW, hand_over(r, entries + 2, 1), "s3:buckets:b:storageUtilized:counter");
+        assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), 1);
+    }
+}
+
 /* ---- lists of what is to be done ---------------------------------------------------------- */
 
 static void lists_of_another_type_hold_no_upkeep_up(void **state)
@@ -205,14 +251,6 @@ static void an_appointment_at_no_time_is_none(void **state)
 }
 
 /* ---- what cannot be told ------------------------------------------------------------------ */
-
-static void expect_told(reading *r, utapi_status expected, utapi_status status, const char *key)
-{
-    assert_int_equal(status, expected);
-    if (strstr(r->err.detail, key) == NULL)
-        fail_msg("%s: %s", key, r->err.detail);
-    utapi_error_clear(&r->err);
-}
 
 /* An event that was refused would be lost; one that is handed over again waits until somebody looks. */
 static void a_fence_that_is_none_lets_events_wait(void **state)
@@ -270,6 +308,8 @@ int main(void)
         READING_CASE(a_state_of_another_type_is_forgotten_with_its_bucket),
         READING_CASE(a_state_of_another_type_is_forgotten_when_it_was_appointed),
         READING_CASE(notes_of_a_state_without_members_are_worked_off),
+        READING_CASE(a_counter_beyond_64_bits_refuses_what_would_bring_it_back),
+        READING_CASE(what_comes_behind_a_forgetting_is_refused_before_anything_is_written),
         READING_CASE(lists_of_another_type_hold_no_upkeep_up),
         READING_CASE(what_is_no_sweep_is_dropped),
         READING_CASE(an_appointment_at_no_time_is_none),

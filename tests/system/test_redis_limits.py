@@ -77,17 +77,29 @@ class Limits(OnRedis):
 
         self.assertEqual(wait_for(answer, "an answer", timeout_s=120)["operations"]["s3:PutObject"], YEAR)
 
-    def delete(self, server, bucket):
-        event = {"operationId": "deleteBucket", "uuid": str(uuid.uuid4()), "timestamp": now_ms(), "bucket": bucket,
-                 "account": CANONICAL_ID}  # fmt: skip
-        self.assertEqual(server.push([event]), 200)
+    def push_lives(self, server, number):
+        """400 buckets that are deleted in one request, and created anew while a Node client lets their keys expire."""
+        buckets = [f"life-{number}-{i}" for i in range(400)]
+        self.push_each(server, "createBucket", buckets)
+        self.assertEqual(server.push([put_object(bucket, SIZE, now_ms()) for bucket in buckets]), 200)
+        self.push_each(server, "deleteBucket", buckets)
+        self.assertEqual(server.push([put_object(bucket, SIZE, now_ms()) for bucket in buckets]), 200)
+        settle(server)
+        for bucket in buckets:
+            self.store.command("EXPIRE", f"s3:buckets:{bucket}:storageUtilized", 600)
+        self.push_each(server, "createBucket", buckets)
+
+    def push_each(self, server, operation, buckets, time_ms=None):
+        events = [{"operationId": operation, "uuid": str(uuid.uuid4()), "timestamp": time_ms or now_ms(), "bucket": bucket,
+                   "account": CANONICAL_ID} for bucket in buckets]  # fmt: skip
+        self.assertEqual(server.push(events), 200)
         settle(server)
 
     def runs(self, kind):
         return len(self.watcher.work.get(kind, ()))
 
     def run_round(self, number, at_once, later):
-        names = [f"{what}-{number}" for what in ("late", "gone-at-once", "gone-later")]
+        names = [f"{what}-{number}" for what in ("late", "gone-at-once", "gone-later", "gone-late", "gone-as-late")]
         for name in names:
             fill_year(self.store, "buckets", name, self.first_ms)
         self.watcher.forget()
@@ -95,8 +107,10 @@ class Limits(OnRedis):
         for share in (0.01, 0.1, 1):
             self.push_mixed(at_once, names[0], share)
         self.push_wide(at_once, number)
-        self.delete(at_once, names[1])
-        self.delete(later, names[2])
+        self.push_lives(at_once, number)
+        self.push_each(at_once, "deleteBucket", [names[1]])
+        self.push_each(later, "deleteBucket", [names[2]])
+        self.push_each(at_once, "deleteBucket", names[3:], now_ms() - 1000 * INTERVAL_MS)
         wait_for(lambda: self.runs("sweep") > 20 and self.runs("forget") > 0, "forgetting", timeout_s=120)
         return {kind: max(times) for kind, times in self.watcher.work.items()}
 

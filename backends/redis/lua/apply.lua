@@ -34,7 +34,7 @@ end
 
 -- ---- what is asked for -------------------------------------------------------------------
 
-local steps, cells, marks, slices = {}, {}, {}, {}
+local steps, cells, marks, slices, forgotten = {}, {}, {}, {}, {}
 local at, words = 9, #ARGV
 while at <= words do
     local kind = ARGV[at]
@@ -42,6 +42,7 @@ while at <= words do
     if kind == 'C' then
         step.level, step.name, step.interval = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
         step.prefix, step.time = prefix_of(P, step.level, step.name), tonumber(step.interval)
+        step.forgotten = forgotten[step.prefix]
         step.first, step.last = at + 5, at + 3 + 2 * tonumber(ARGV[at + 4])
         cells[#cells + 1] = step
         at = step.last + 2
@@ -52,6 +53,9 @@ while at <= words do
     else
         step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
+    end
+    if kind == 'F' then
+        forgotten[prefix_of(P, step.first, step.second)] = step.third
     end
     if kind == 'M' then
         marks[#marks + 1] = step
@@ -149,17 +153,31 @@ for n, key in ipairs(keys) do
     if not text then
         absent[#absent + 1] = key
         totals[n] = 0
-    elseif is_integer(text) then
+    elseif is_integer(text) and add(amount_of(text), 0) then
         totals[n] = amount_of(text)
     else
         return {'CORRUPT', key}
     end
 end
+
+-- What a forgetting leaves of a state is known only afterwards, and what comes behind it in this script could not be
+-- refused then. Where any of that is large, they are to be handed over apart. A script has some hundred amounts.
+local large = {}
+local function is_large(amount)
+    return type(amount) == 'string'
+end
+local function is_apart(n, key, forgotten_at)
+    local interval = format('%.0f', tonumber(forgotten_at) - tonumber(forgotten_at) % 900000)
+    local before = fit('ZREVRANGEBYSCORE', key, interval, '-inf', 'LIMIT', 0, 1) or {}
+    return large[n] or is_large(totals[n]) or is_large(amount_of(total_of(before[1] or '0')))
+end
+
 for _, cell in ipairs(cells) do
     for i = cell.first, cell.last, 2 do
         local n, amount = key_at[i], amount_of(ARGV[i + 1])
         amounts[i], sums[n] = amount, add(sums[n] or totals[n], amount)
-        if not sums[n] then
+        large[n] = large[n] or is_large(amount)
+        if not sums[n] or (cell.forgotten and set_at[i] and is_apart(n, set_at[i], cell.forgotten)) then
             return {'OVERFLOW', keys[n]}
         end
     end

@@ -125,16 +125,19 @@ local function notes_forget(P, level, name, letter, interval, newest, first, wid
     end
 end
 
--- Leaves of a sorted set what came after an interval, of which `later` are the newest. A year of members takes 10 ms to
--- free here, and none in the background: so a set goes as a whole where few stay, and these are put back.
-local function members_drop(key, interval, later, most)
-    if #later > 2 * most then
+-- Leaves of a sorted set what came after an interval. A year of members takes 10 ms to free here, and none in the
+-- background: so where few stay, these are stored anew, and the set goes as a whole.
+local function members_drop(prefix, key, interval)
+    local after, anew = '(' .. interval, prefix .. OWN .. 'anew'
+    local staying = call('ZCOUNT', key, after, '+inf')
+    if 3 * staying > call('ZCARD', key) then
         call('ZREMRANGEBYSCORE', key, '-inf', interval)
-        return
-    end
-    call('UNLINK', key)
-    for i = 1, #later, 2 do
-        call('ZADD', key, later[i + 1], later[i])
+    elseif staying == 0 then
+        call('UNLINK', key)
+    else
+        call('ZRANGESTORE', anew, key, after, '+inf', 'BYSCORE')
+        call('UNLINK', key)
+        call('RENAME', anew, key)
     end
 end
 
@@ -147,7 +150,7 @@ local function state_forget(P, level, name, metric, interval, unique_next)
     local counter = counter_of(P, level, name, metric, key)
     local before = own('ZREVRANGEBYSCORE', key, interval, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
     local later = call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
-    members_drop(key, interval, later, SLICE)
+    members_drop(prefix, key, interval)
     local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
     wide_add(taken, before[1] and total_of(before[1]) or '0', -1)
     notes_forget(P, level, name, letter, tonumber(interval), tonumber(before[2] or -math.huge),

@@ -132,9 +132,11 @@ typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_stats *re
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
 /** See largest_step: a cell is several keys, another operation is one more, a uuid is a field, and a late cell changes later
- * states too. */
+ * states too. A bucket's end takes all that it had away, and its beginning looks at all that may be left. */
 enum {
     UTAPI_STEP_LATE_CELL = 4,
+    UTAPI_STEP_BUCKET_LIFE = 2,
+    UTAPI_STEP_LATE_FORGETTING = 100,
     UTAPI_STEP_WARM_CELLS = 2,
     UTAPI_STEP_OPERATIONS_A_CELL = 8,
     UTAPI_STEP_ENTRIES_A_CELL = 20
@@ -150,7 +152,9 @@ struct utapi_backend_ops {
      * meanwhile. A late one, of an interval before the last one, counts as UTAPI_STEP_LATE_CELL; UTAPI_STEP_WARM_CELLS
      * of those that were handed over lately, so that their keys are there and cached, count as one; so do
      * UTAPI_STEP_OPERATIONS_A_CELL of the operations in cells, the first of each cell aside;
-     * UTAPI_STEP_ENTRIES_A_CELL entries count as one more for what each brings of its own (its uuid, its notice). A
+     * UTAPI_STEP_ENTRIES_A_CELL entries count as one more for what each brings of its own (its uuid, its notice); and
+     * an entry that creates or forgets its bucket counts as UTAPI_STEP_BUCKET_LIFE more, a late one that forgets it as
+     * UTAPI_STEP_LATE_FORGETTING. A
      * journal cuts what it hands over accordingly. 0: any, and nobody else reads it.
      */
     size_t largest_step;
