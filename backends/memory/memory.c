@@ -235,12 +235,13 @@ static utapi_status memory_read(utapi_backend *base, const utapi_query *query, u
     pthread_rwlock_rdlock(&self->lock);
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++) {
         const memory_resource *resource = utapi_memory_find(self, query->level, query->names[i]);
+        utapi_usage_clear(&ret[i]);
         if (resource == NULL)
-            utapi_usage_clear(&ret[i]);
-        else
-            status = utapi_usage_of_rows(utapi_memory_totals_at(resource, query->start - 1),
-                                         utapi_memory_totals_at(resource, query->start),
-                                         utapi_memory_totals_at(resource, query->end), &ret[i], err);
+            continue;
+        ret[i].forgotten_ms = resource->gone_ms > 0 ? resource->gone_ms : 0;
+        status = utapi_usage_of_rows(utapi_memory_totals_at(resource, query->start - 1),
+                                     utapi_memory_totals_at(resource, query->start),
+                                     utapi_memory_totals_at(resource, query->end), &ret[i], err);
     }
     const memory_writer *writer = writer_find(self, query->writer);
     if (ret_fence != NULL)

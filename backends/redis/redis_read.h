@@ -28,6 +28,7 @@ typedef struct redis_span {
 typedef struct redis_marks {
     int64_t late;         /* the number of the newest write into a closed day, of any resource */
     utapi_interval gone;  /* the interval of the forgetting; REDIS_NEVER_GONE */
+    int64_t gone_ms;      /* its time; 0 */
     utapi_interval since; /* REDIS_FIRST_DAY where nothing else is noted */
     utapi_interval *odd;  /* owned; ascending: those inside the range */
     size_t odd_count, odd_room;

@@ -92,12 +92,12 @@ utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *r
     if (late->type != REDIS_REPLY_NIL && !mark_parse(late, &ret->late))
         return utapi_fail(err, UTAPI_CORRUPT, "%s:utapid:late is no number", reading->prefix);
 
-    int64_t gone_ms;
     ret->gone = REDIS_NEVER_GONE;
+    ret->gone_ms = 0;
     if (gone->type != REDIS_REPLY_NIL) {
-        if (!mark_parse(gone, &gone_ms))
+        if (!mark_parse(gone, &ret->gone_ms))
             return redis_read_corrupt(reading, REDIS_OWN "gone", gone, err);
-        ret->gone = utapi_interval_of(gone_ms);
+        ret->gone = utapi_interval_of(ret->gone_ms);
     }
     if (!mark_parse(since, &ret->since) || ret->since % REDIS_DAY_MS != 0 || ret->since < REDIS_FIRST_DAY)
         ret->since = REDIS_FIRST_DAY; /* always right, if slower */

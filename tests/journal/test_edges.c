@@ -305,6 +305,26 @@ static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
     assert_int_equal(bench_objects(b, "b"), 0);
 }
 
+/* By another process, into a storage that is shared: this journal heard nothing of it. */
+static void a_forgetting_by_somebody_else_is_heeded(void **state)
+{
+    bench *b = *state;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+    utapi_usage usage;
+    b->tuning.wait_ms = 50;
+    reopen(b);
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    assert_int_equal(bench_objects(b, "b"), 3);
+    CHECK_OK(utapi_backend_forget(b->server.memory, UTAPI_BUCKETS, name, UTAPI_INTERVAL_MAX, &b->err),
+             &b->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
+    server_fill(&b->server, false);
+    bench_drained(b);
+    assert_int_equal(bench_objects(b, "b"), 0);
+}
+
 static uint64_t below(uint64_t *random, uint64_t limit)
 {
     *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -401,6 +421,7 @@ int main(void)
         CASE(a_fence_beyond_ours_keeps_what_is_left_aside),
         CASE(a_question_of_many_names_is_told_as_one),
         CASE(a_forgetting_by_hand_is_known_after_a_restart),
+        CASE(a_forgetting_by_somebody_else_is_heeded),
         CASE(forgetting_through_a_journal_is_that_of_the_storage),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
