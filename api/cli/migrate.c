@@ -81,7 +81,7 @@ static utapi_status place_open(const char *option, const char *place, bool must_
 {
     const char *location = NULL;
     const utapi_backend_ops *kind = place_kind(place, &location);
-    if (kind == NULL)
+    if (kind == NULL || strcmp(kind->name, "memory") == 0) /* that would be gone at the end */
         return utapi_fail(err, UTAPI_INVALID, "%s: expected redis://HOST[:PORT][/DATABASE] or lmdb:DIRECTORY",
                           option);
     if (must_be_there && strstr(location, "://") == NULL && access(location, R_OK) != 0)

@@ -375,11 +375,19 @@ class Migrate(harness.SystemTest):
         self.assertIn("Connection refused", said)
         self.assertNotIn("waiting", said)
 
+    def test_another_component_has_a_name(self):
+        self.redis.command("SET", f"s4:buckets:{FIRST}:b:PutObject", 3)
+        data, storage = self.lmdb("storage")
+        self.migrate(f"{self.redis.uri}?prefix=s4", storage)
+        self.assertEqual(self.answers(data, ["b"])["buckets"][0]["operations"]["s3:PutObject"], 3)
+
     def test_what_cannot_work_is_said(self):
         data, storage = self.lmdb("storage")
         self.assertIn("nothing is stored there", self.migrate(self.redis.uri, storage, status=1))
         self.assertIn("there is no", self.migrate(f"lmdb:{self.folder}/none", self.redis.uri, status=1))
+        self.assertIn("?prefix=COMPONENT", self.migrate(self.redis.uri, storage, status=1))
         self.assertIn("--from: expected", self.migrate("mongodb://here", storage, status=1))
+        self.assertIn("--to: expected", self.migrate(self.redis.uri, "memory:here", status=1))
         with harness.Server(data) as server:
             self.assertEqual(server.push([harness.put_object("mine", 5)]), 200)
             self.assertIn("another process", self.migrate(storage, self.redis.uri, status=1))
