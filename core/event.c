@@ -67,6 +67,14 @@ bool utapi_action_find(utapi_string action, utapi_operation *ret)
     return true;
 }
 
+const char *utapi_action_of(utapi_operation operation)
+{
+    size_t i = 0;
+    while (i + 1 < sizeof actions / sizeof *actions && actions[i].operation != operation)
+        i++;
+    return actions[i].name.data;
+}
+
 bool utapi_action_changes_data(utapi_string action)
 {
     const action_row *row = action_row_of(action);

@@ -125,7 +125,7 @@ void journal_print_figures(const journal_figures *figures, FILE *out)
 static const struct {
     const char *heading, *member;
 } columns[] = {
-    {"TIME", NULL},         {"OPERATION", "operation"}, {"BUCKET", "bucket"},
+    {"TIME", NULL},         {"OPERATION", "operationId"}, {"BUCKET", "bucket"},
     {"ACCOUNT", "account"}, {"REASON", "reason"},
 };
 

@@ -259,34 +259,58 @@ static void block_signals(sigset_t *ret)
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
+/* What the log was told of. */
+typedef struct watch {
+    bool is_troubled;
+    uint64_t refused, lost; /* events, ever */
+} watch;
+
+static void watch_losses(watch *seen, const utapi_stats *stats)
+{
+    if (stats->journal.refused > seen->refused)
+        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl journal --refused",
+                  (unsigned long long)(stats->journal.refused - seen->refused));
+    if (stats->journal.lost > seen->lost)
+        log_write(LOG_LEVEL_WARN, NULL,
+                  "journal: %llu more were lost by the storage, and it no longer had them",
+                  (unsigned long long)(stats->journal.lost - seen->lost));
+    seen->refused = stats->journal.refused;
+    seen->lost = stats->journal.lost;
+}
+
 /* Says when trouble begins, and when it is over; what it is may change meanwhile. Events that could not be stored are
  * trouble until others were: that none were sent since proves nothing. */
-static void watch_storage(const utapid *self, bool *is_troubled)
+static void watch_storage(const utapid *self, watch *seen)
 {
     utapi_stats stats = {0};
     utapi_error err = {0};
     const char *trouble = stats.trouble;
     if (utapi_engine_stats(self->engine, &stats, &err) != UTAPI_OK)
         trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
-    if (*trouble != '\0' && !*is_troubled)
+    else
+        watch_losses(seen, &stats);
+    if (*trouble != '\0' && !seen->is_troubled)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
                   self->config.journal_enabled && !stats.refuses
                       ? "; events are taken all the same, until the journal is full"
                       : "");
-    const bool lasts = *trouble != '\0' || (stats.unproven && *is_troubled);
-    if (!lasts && *is_troubled)
+    const bool lasts = *trouble != '\0' || (stats.unproven && seen->is_troubled);
+    if (!lasts && seen->is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
-    *is_troubled = lasts;
+    seen->is_troubled = lasts;
 }
 
 /* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
 static void wait_for_signal(const utapid *self, const sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = WATCH_S};
-    bool is_troubled = false;
+    utapi_stats at_first = {0};
     int received;
+    (void)!utapi_engine_stats(self->engine, &at_first,
+                              NULL); /* what was told at an earlier start is not told again */
+    watch seen = {.refused = at_first.journal.refused, .lost = at_first.journal.lost};
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0)
-        watch_storage(self, &is_troubled);
+        watch_storage(self, &seen);
     log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }

@@ -4,6 +4,7 @@
  */
 #include "json/json_health.h"
 
+#include "utapi/event.h"
 #include "json/json_parse.h"
 
 #include <stdio.h>
@@ -54,11 +55,11 @@ static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
     if (*stats->trouble == '\0' && *stats->aside != '\0')
         (void)snprintf(ret, size, "%s", stats->aside);
     else if (*stats->trouble == '\0' && refused > 0)
-        (void)snprintf(ret, size, "%llu events were taken that can never be counted: see journal/refused",
-                       (unsigned long long)refused);
+        (void)snprintf(ret, size, "%llu event%s taken that can never be counted: utapictl journal --refused",
+                       (unsigned long long)refused, refused == 1 ? " was" : "s were");
     else if (*stats->trouble == '\0' && lost > 0)
-        (void)snprintf(ret, size, "%llu events were lost by the storage, and the journal no longer had them",
-                       (unsigned long long)lost);
+        (void)snprintf(ret, size, "%llu event%s lost by the storage, and the journal no longer had them",
+                       (unsigned long long)lost, lost == 1 ? " was" : "s were");
     else
         (void)snprintf(ret, size, "%s", stats->trouble);
 }
@@ -98,7 +99,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 
 /* ---- events kept aside --------------------------------------------------------------------- */
 
-/* The members have the names and the meaning that they have in an event of V2. */
+/* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
 void json_refused_event(json_text *text, const char *id, const utapi_entry *entry, const char *reason)
 {
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
@@ -113,8 +114,7 @@ void json_refused_event(json_text *text, const char *id, const utapi_entry *entr
     };
     JSON_TEXT_LITERAL(text, "{");
     add_string(text, "id", utapi_string_of(id));
-    if (entry->operation != UTAPI_OP_NONE)
-        add_string(text, "operation", utapi_string_of(utapi_operation_name(entry->operation)));
+    add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
     add_string(text, "uuid", entry->uuid);
     add_integer(text, "timestamp", entry->time_ms);
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)

@@ -264,6 +264,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_drop_applied(journal *self, size_t mos
 
 /* ---- journal_seen.c ----------------------------------------------------------------------- */
 
+/** Forgets an entry's uuid, if it has one: it may be taken again. LMDB's code. */
+int utapi_journal_seen_drop(journal *self, MDB_txn *txn, const utapi_entry *entry);
+
 /** Remembers the uuids of a batch; skip[i] becomes true where one was known. */
 UTAPI_MUST_USE utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn, const utapi_batch *batch,
                                                     bool *skip, size_t *ret_repeated, utapi_error *err);

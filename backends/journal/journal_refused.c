@@ -112,7 +112,34 @@ static bool id_read(utapi_string id, unsigned char ret[static ENTRY_KEY_SIZE])
     return true;
 }
 
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* The parts of a row; the group's entries are owned. False where it cannot be read: the reason is "" if even that cannot. */
+static bool row_read(MDB_val value, journal_group *ret, char ret_reason[static REASON_MOST + 1])
+{
+    const unsigned char *row = value.mv_data;
+    *ret_reason = '\0';
+    if (value.mv_size < HEAD_SIZE || row[1] > value.mv_size - HEAD_SIZE || row[1] > REASON_MOST)
+        return false;
+    memcpy(ret_reason, row + HEAD_SIZE, row[1]);
+    ret_reason[row[1]] = '\0';
+    const size_t head = HEAD_SIZE + (size_t)row[1];
+    return utapi_journal_decode(row + head, value.mv_size - head, ret, NULL) == UTAPI_OK;
+}
+
 /* ---- acknowledging ------------------------------------------------------------------------ */
+
+/* Whoever has taken note of an event may push it again, once what refused it is mended: its uuid is not known then. */
+static int uuid_release(journal *self, MDB_txn *txn, MDB_val row)
+{
+    journal_group group;
+    char reason[REASON_MOST + 1];
+    if (!row_read(row, &group, reason))
+        return 0;
+    const int rc = utapi_journal_seen_drop(self, txn, &group.entries[0]);
+    free(group.entries);
+    return rc;
+}
 
 static bool row_is_acknowledged(MDB_val value)
 {
@@ -169,7 +196,10 @@ static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *
         MDB_val key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
         if (rc == 0 && !row_is_acknowledged(value)) {
-            rc = row_acknowledge(cursor, key, event_is_kept(self, key));
+            rc = uuid_release(self, txn, value);
+            key = utapi_env_val(bytes, sizeof bytes); /* what was found is not valid any more */
+            if (rc == 0)
+                rc = row_acknowledge(cursor, key, event_is_kept(self, key));
             ++*refused;
         }
         rc = rc == MDB_NOTFOUND ? 0 : rc;
@@ -275,18 +305,14 @@ utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowle
 static bool refused_show(MDB_val key, MDB_val value, utapi_refused_cb *on_refused, void *ctx)
 {
     static const utapi_entry unknown = {.operation = UTAPI_OP_NONE};
-    const unsigned char *row = value.mv_data;
-    char id[ID_SIZE + 1];
+    char id[ID_SIZE + 1], reason[REASON_MOST + 1];
     journal_group group;
     id_write(key.mv_data, id);
-    if (value.mv_size < HEAD_SIZE || row[1] > value.mv_size - HEAD_SIZE || row[1] > REASON_MOST)
-        return on_refused(ctx, id, &unknown, UTAPI_CORRUPT, "the journal holds a row that cannot be read");
-    char reason[REASON_MOST + 1] = "";
-    memcpy(reason, row + HEAD_SIZE, row[1]);
-    const size_t head = HEAD_SIZE + (size_t)row[1];
-    if (utapi_journal_decode(row + head, value.mv_size - head, &group, NULL) != UTAPI_OK)
-        return on_refused(ctx, id, &unknown, UTAPI_CORRUPT, reason);
-    const bool more = on_refused(ctx, id, &group.entries[0], (utapi_status)row[0], reason);
+    if (!row_read(value, &group, reason))
+        return on_refused(ctx, id, &unknown, UTAPI_CORRUPT,
+                          *reason != '\0' ? reason : "the journal holds a row that cannot be read");
+    const utapi_status why = (utapi_status) * (const unsigned char *)value.mv_data;
+    const bool more = on_refused(ctx, id, &group.entries[0], why, reason);
     free(group.entries);
     return more;
 }

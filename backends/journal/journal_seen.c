@@ -103,6 +103,17 @@ utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn, const utapi_ba
     return rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "storing uuids");
 }
 
+int utapi_journal_seen_drop(journal *self, MDB_txn *txn, const utapi_entry *entry)
+{
+    seen_uuid uuid;
+    if (entry->uuid.size == 0)
+        return 0;
+    uuid_init(&uuid, entry, 0);
+    MDB_val key = utapi_env_val(uuid.key, uuid.size);
+    const int rc = mdb_del(txn, self->env.tables[JOURNAL_SEEN], &key, NULL);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 /* ---- expiry ------------------------------------------------------------------------------- */
 
 /* Walks on from the sweep; returns 0 with the sweep moved on, MDB_NOTFOUND at the end of a round. */

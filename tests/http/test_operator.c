@@ -83,13 +83,13 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
-        "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: see "
-        "journal/refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+        "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
+        "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
         "\"capacityBytes\":1,\"refused\":2,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats.journal.refused_acknowledged = 1;
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
-    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 events were taken that can never"));
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was taken that can never"));
     http_call_done(&one_left);
 
     stats = (utapi_stats){
@@ -147,9 +147,9 @@ static void events_kept_aside_are_listed(void **state)
     world->service.storage = world;
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
-        "[{\"id\":\"id-1\",\"operation\":\"PutObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
+        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
         "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
-        "{\"id\":\"id-2\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
         "\"reason\":\"an amount does not fit 64 bits\"}]");
 
     world->service.refused = walk_in_vain;

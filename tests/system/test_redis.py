@@ -211,14 +211,32 @@ class Operator(OnRedis):
             check_counts(server, flow.counts(), since_ms)
             check_keys(redis, flow.counts())
             self.check_refused(server)
+            wait_for(lambda: server.log().count("can never be counted: utapictl journal --refused") > 0, "a line in the log")
         self.assertEqual(redis.counter("buckets", "full", "storageUtilized"), 2**63 - 1)
         with self.server_on(redis) as server:
             self.assertEqual(health(server)["journal"]["refused"], 2)
             self.check_refused(server)
-            self.check_acknowledged(server)
+            kept = self.check_acknowledged(server)
+            self.assertNotIn("can never be counted", server.log())  # it was told before
         with self.server_on(redis) as server:
             wait_for(lambda: health(server)["status"] == "ok", "no trouble, after a restart too")
             self.assertEqual(health(server)["journal"]["refused"], 2)
+            self.check_pushed_again(server, redis, kept)
+
+    def check_pushed_again(self, server, redis, kept):
+        """What was kept aside counts once what refused it is mended."""
+        path = os.path.join(self.folder, "kept-aside.ndjson")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(kept)
+        redis.command("SET", "s3:buckets:full:storageUtilized:counter", 0)
+        redis.command("DEL", "s3:buckets:wrong:numberOfObjects:counter")
+        for _ in range(2):
+            pushed = self.utapictl(server, "push", path)
+            self.assertEqual(pushed.returncode, 0, pushed.stderr)
+        wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
+        for bucket in ("full", "wrong"):
+            self.assertEqual(redis.counter("buckets", bucket, "storageUtilized"), 10)
+        self.assertEqual(health(server)["status"], "ok")
 
     def check_acknowledged(self, server):
         """What is printed is dropped: nothing where it cannot be written."""
@@ -239,6 +257,7 @@ class Operator(OnRedis):
         self.assertIn("kept aside  2 events, all acknowledged\n", self.utapictl(server, "journal").stdout)
         again = self.utapictl(server, "journal", "--acknowledge")
         self.assertEqual((again.returncode, again.stdout), (0, ""))
+        return kept.stdout
 
     def check_refused(self, server):
         listed = self.utapictl(server, "journal", "--refused", "--json")
@@ -247,7 +266,7 @@ class Operator(OnRedis):
         self.assertEqual(events["full"]["sizeDelta"], 10)
         self.assertNotEqual(events["wrong"]["reason"], "")
         table = self.utapictl(server, "journal", "--refused").stdout
-        self.assertRegex(table, r"(?m)^\d{4}-.* PutObject +full ")
+        self.assertRegex(table, r"(?m)^\d{4}-.* putObject +full ")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,11 @@ static void every_operation_but_none_has_an_action(void **state)
             seen |= UTAPI_OPERATION_BIT(operation);
     }
     assert_true(seen == UTAPI_ALL_OPERATIONS);
+    for (unsigned i = 0; i <= UTAPI_OP_NONE; i++) {
+        utapi_operation found;
+        assert_true(utapi_action_find(utapi_string_of(utapi_action_of((utapi_operation)i)), &found));
+        assert_int_equal(found, i);
+    }
 }
 
 static void check_refused(const char *action, const utapi_action_params *params, const char *detail)

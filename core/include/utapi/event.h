@@ -53,6 +53,9 @@ typedef struct utapi_action_params {
  */
 bool utapi_action_find(utapi_string action, utapi_operation *ret);
 
+/** An action that is counted as an operation, or as none: utapi_action_find() finds that again. Static storage. */
+const char *utapi_action_of(utapi_operation operation);
+
 /** Whether an action changes data, so that a bucket's subscribers are told (SPEC 5); false for unknown ones. */
 bool utapi_action_changes_data(utapi_string action);
 
