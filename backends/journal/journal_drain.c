@@ -315,12 +315,45 @@ static void upkeep_run(drain *d, int64_t at_ms)
     figures_look(d);
 }
 
+/* Forgettings that are due go with a fence, as all else does: the storage may have lost what came before them, and what
+ * is sent again must come first. *ret_behind: that is so. */
+static utapi_status due_hand_over(drain *d, int64_t now_ms, int64_t taken_ms, bool *ret_behind,
+                                  utapi_error *err)
+{
+    journal *self = d->self;
+    pthread_mutex_lock(&self->lock);
+    journal_epoch *epoch = self->newest;
+    const bool foreign = epoch->foreign;
+    journal_step nothing = {.kind = STEP_EVENTS,
+                            .batch = {.now_ms = now_ms, .taken_ms = taken_ms},
+                            .from = epoch->applied,
+                            .to = epoch->applied};
+    *ret_behind = utapi_journal_waiting_epoch(self) != NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (foreign || *ret_behind)
+        return UTAPI_OK;
+    utapi_applied applied = {.fence = nothing.from};
+    const utapi_status status = step_hand_over(self, epoch, &nothing, &applied, err);
+    if (verdict_of(status) != ELSEWHERE)
+        return status;
+    *ret_behind = true;
+    fence_adopt(self, epoch, applied.fence);
+    return UTAPI_OK;
+}
+
 /* With everything applied, the storage may see to what is due now. */
 static void tend_run(drain *d, int64_t now_ms, int64_t taken_ms)
 {
     utapi_error err;
+    bool behind = false;
     utapi_error_clear(&err);
-    const utapi_status status = storage_tend(d, now_ms, taken_ms, &err);
+    if (!fences_ask(d))
+        return;
+    utapi_status status = due_hand_over(d, now_ms, taken_ms, &behind, &err);
+    if (behind)
+        return;
+    if (status == UTAPI_OK)
+        status = storage_tend(d, now_ms, taken_ms, &err);
     figures_look(d); /* who waits for the upkeep finds its outcome there */
     pthread_mutex_lock(&d->self->lock);
     d->self->tend_wanted = false;

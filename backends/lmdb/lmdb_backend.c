@@ -47,6 +47,8 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
         return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
                           (unsigned long long)stands_at, (unsigned long long)fence->from);
     }
+    if (fence->to == fence->from) /* nothing is written, so nothing has to be synced */
+        return UTAPI_OK;
     utapi_env_put_u64(to, fence->to);
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }

@@ -172,7 +172,7 @@ static utapi_status on_due(redis_writing *writing, const redisReply *reply, utap
     *ret_end = ROUND_AGAIN;
     for (size_t i = 1; i < reply->elements && status == UTAPI_OK; i++)
         status = redis_forget_one(writing->self, utapi_level_name(UTAPI_BUCKETS),
-                                  redis_text_of(reply->element[i]), INT64_MIN, err);
+                                  redis_text_of(reply->element[i]), INT64_MIN, &writing->batch->fence, err);
     return status;
 }
 
@@ -321,6 +321,9 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     writing.skip = skip;
     writing.uuids = uuids;
+    pthread_mutex_lock(&self->writing);
+    self->is_fenced |= utapi_fence_is_set(&batch->fence);
+    pthread_mutex_unlock(&self->writing);
     const utapi_status status = entries_check(batch, err);
     if (status != UTAPI_OK)
         return status;

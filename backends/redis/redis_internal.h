@@ -23,6 +23,7 @@ typedef struct redis_backend {
     pthread_mutex_t walking; /* held by the reader that walks through all keys: one at a time */
     pthread_mutex_t writing; /* guards the writer's link */
     redis_link *writer;
+    bool is_fenced; /* hand-overs have a fence: nothing is forgotten without a look at it */
     uint64_t unique,
         unique_count; /* random, and how often it was used: members of sorted sets are told apart */
 } redis_backend;

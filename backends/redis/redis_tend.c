@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const utapi_fence no_fence = {.from = 0};
+
 enum { TEND_SHIFTS = 64, TEND_DUE = 16, TEND_SWEEPS = 32 };
 
 void redis_unique(redis_backend *self, char ret[static 40])
@@ -114,13 +116,13 @@ utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *
 /* ---- forgettings -------------------------------------------------------------------------- */
 
 static utapi_status forget_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
-                               bool *ret_shifts, utapi_error *err)
+                               const utapi_fence *fence, bool *ret_shifts, utapi_error *err)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
     char unique[40];
     redis_unique(self, unique);
-    redis_args_add(&args, "0");
+    redis_words_fence(&args, self->uri.prefix, fence);
     redis_args_add(&args, self->uri.prefix);
     redis_args_add(&args, level);
     redis_args_bytes(&args, name.data, name.size);
@@ -129,6 +131,7 @@ static utapi_status forget_try(redis_backend *self, const char *level, utapi_str
     else
         redis_args_number(&args, time_ms);
     redis_args_add(&args, unique);
+    redis_words_number(&args, fence->from);
     const utapi_status status = redis_link_run(self->writer, REDIS_SCRIPT_FORGET, &args, &reply, err);
     redis_args_done(&args);
     if (status != UTAPI_OK)
@@ -139,12 +142,12 @@ static utapi_status forget_try(redis_backend *self, const char *level, utapi_str
 }
 
 utapi_status redis_forget_one(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
-                              utapi_error *err)
+                              const utapi_fence *fence, utapi_error *err)
 {
     bool shifts = true;
     utapi_status status = UTAPI_OK;
     while (shifts && status == UTAPI_OK) {
-        status = forget_try(self, level, name, time_ms, &shifts, err);
+        status = forget_try(self, level, name, time_ms, fence, &shifts, err);
         if (status == UTAPI_OK && shifts)
             status = redis_shifts_work(self, utapi_string_of(level), name, 1, err);
     }
@@ -161,12 +164,13 @@ utapi_status utapi_redis_forget(utapi_backend *base, utapi_level level, utapi_st
     if (time_ms < 0 || utapi_interval_of(time_ms) > UTAPI_INTERVAL_MAX)
         return utapi_fail(err, UTAPI_INVALID, "a forgetting at %lld ms", (long long)time_ms);
     pthread_mutex_lock(&self->writing);
-    const utapi_status status = redis_forget_one(self, utapi_level_name(level), name, time_ms, err);
+    const utapi_status status =
+        redis_forget_one(self, utapi_level_name(level), name, time_ms, &no_fence, err);
     pthread_mutex_unlock(&self->writing);
     return status;
 }
 
-utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most, utapi_error *err)
+static utapi_status due_tend(redis_backend *self, int64_t now_ms, unsigned most, utapi_error *err)
 {
     redisReply *reply = NULL;
     char now[24], count[16];
@@ -177,7 +181,7 @@ utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most, 
                  &reply, err);
     for (size_t i = 0; status == UTAPI_OK && i < reply->elements; i++)
         status = redis_forget_one(self, utapi_level_name(UTAPI_BUCKETS), redis_text_of(reply->element[i]),
-                                  INT64_MIN, err);
+                                  INT64_MIN, &no_fence, err);
     freeReplyObject(reply);
     return status;
 }
@@ -207,7 +211,9 @@ utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     redis_backend *self = (redis_backend *)base;
     (void)taken_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
-    utapi_status status = redis_due_tend(self, now_ms, TEND_DUE, err);
+    utapi_status status = UTAPI_OK;
+    if (!self->is_fenced) /* else a hand-over does it: Redis may have lost what came before them */
+        status = due_tend(self, now_ms, TEND_DUE, err);
     if (status == UTAPI_OK)
         status = redis_shifts_tend(self, TEND_SHIFTS, err);
     if (status == UTAPI_OK)

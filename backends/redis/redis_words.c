@@ -160,13 +160,13 @@ static utapi_status runs_add(redis_writing *writing, utapi_error *err)
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
-static void fence_key_add(redis_writing *writing)
+void redis_words_fence(redis_args *args, const char *prefix, const utapi_fence *fence)
 {
     redis_key key = {.size = 0};
-    if (utapi_fence_is_set(&writing->batch->fence))
-        redis_key_fence(&key, writing->self->uri.prefix, writing->batch->fence.writer);
-    redis_args_add(&writing->args, "1");
-    redis_args_key(&writing->args, &key);
+    if (utapi_fence_is_set(fence))
+        redis_key_fence(&key, prefix, fence->writer);
+    redis_args_add(args, "1");
+    redis_args_key(args, &key);
 }
 
 static int64_t slice_of(const utapi_entry *entry)
@@ -203,7 +203,7 @@ static void uuids_add(redis_writing *writing)
     }
 }
 
-static void fence_number_add(redis_args *args, uint64_t number)
+void redis_words_number(redis_args *args, uint64_t number)
 {
     char text[24];
     const int size = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
@@ -238,10 +238,10 @@ utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
     const utapi_batch *batch = writing->batch;
     redis_unique(writing->self, unique);
     redis_args_clear(args);
-    fence_key_add(writing);
+    redis_words_fence(args, writing->self->uri.prefix, &batch->fence);
     redis_args_add(args, writing->self->uri.prefix);
-    fence_number_add(args, batch->fence.from);
-    fence_number_add(args, batch->fence.to);
+    redis_words_number(args, batch->fence.from);
+    redis_words_number(args, batch->fence.to);
     redis_args_number(args, batch->now_ms);
     redis_args_number(args, batch->taken_ms);
     redis_args_number(args, writing->self->window_ms);

@@ -36,12 +36,19 @@ typedef struct redis_writing {
 /** Puts the words of apply.lua together, from the start. UTAPI_OVERFLOW, UTAPI_NO_MEMORY. */
 UTAPI_MUST_USE utapi_status redis_words_make(redis_writing *writing, utapi_error *err);
 
+/** The key of a fence as the only one of a script, "" for none; and a fence's number as a word. */
+void redis_words_fence(redis_args *args, const char *prefix, const utapi_fence *fence);
+void redis_words_number(redis_args *args, uint64_t number);
+
 /** A number that no other one of this process equals, behind the backend's random words: 40 bytes are enough. */
 void redis_unique(redis_backend *self, char ret[static 40]);
 
-/** Forgets a resource; time_ms INT64_MIN: a bucket, at the time that was appointed. */
+/**
+ * Forgets a resource; time_ms INT64_MIN: a bucket, at the time that was appointed. Does nothing where the fence does not
+ * stand at its `from`: it is asked for again then.
+ */
 UTAPI_MUST_USE utapi_status redis_forget_one(redis_backend *self, const char *level, utapi_string name,
-                                             int64_t time_ms, utapi_error *err);
+                                             int64_t time_ms, const utapi_fence *fence, utapi_error *err);
 
 /** Works off what late changes of one resource left, in at most so many scripts. */
 UTAPI_MUST_USE utapi_status redis_shifts_work(redis_backend *self, utapi_string level, utapi_string name,
@@ -49,10 +56,6 @@ UTAPI_MUST_USE utapi_status redis_shifts_work(redis_backend *self, utapi_string 
 
 /** The same for any resources that have some. */
 UTAPI_MUST_USE utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *err);
-
-/** Carries out forgettings that are due. */
-UTAPI_MUST_USE utapi_status redis_due_tend(redis_backend *self, int64_t now_ms, unsigned most,
-                                           utapi_error *err);
 
 /** A reply's text, borrowed; absent if it is of another type. */
 static inline utapi_string redis_text_of(const redisReply *reply)

@@ -220,11 +220,11 @@ static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_
 
 static utapi_status server_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
-    (void)now_ms;
-    (void)taken_ms;
-    (void)err;
-    atomic_fetch_add(&((connection *)base)->to->tended, 1);
-    return UTAPI_OK;
+    server *s = reach(base);
+    atomic_fetch_add(&s->tended, 1);
+    const utapi_status status = utapi_backend_tend(s->memory, now_ms, taken_ms, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
 }
 
 static void server_close(utapi_backend *base)

@@ -325,6 +325,29 @@ static void a_forgetting_by_somebody_else_is_heeded(void **state)
     assert_int_equal(bench_objects(b, "b"), 0);
 }
 
+/* A failover to a replica that has the appointment, and lacks the event that cancelled it. */
+static void what_is_due_is_forgotten_only_behind_what_the_storage_lost(void **state)
+{
+    bench *b = *state;
+    utapi_applied applied;
+    utapi_entry entries[] = {put_at("b", T0), put_at("b", T0 + 20)};
+    b->tuning.tick_ms = 60000; /* nobody else looks at the fences */
+    reopen(b);
+    entries[0].forget = UTAPI_FORGET_LATER;
+    entries[0].forget_at_ms = T0 + 1000;
+    for (size_t i = 0; i < 2; i++) {
+        const utapi_batch batch = {
+            .entries = &entries[i], .count = 1, .now_ms = T0 + 20, .taken_ms = T0 + 20};
+        CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+        bench_drained(b);
+    }
+    server_lose(&b->server, 1);
+    CHECK_OK(utapi_backend_tend(b->journal, T0 + 2000, T0 + 2000, &b->err), &b->err);
+    bench_drained(b);
+    CHECK_OK(utapi_backend_tend(b->journal, T0 + 3000, T0 + 3000, &b->err), &b->err);
+    assert_int_equal(bench_objects(b, "b"), 2);
+}
+
 static uint64_t below(uint64_t *random, uint64_t limit)
 {
     *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -422,6 +445,7 @@ int main(void)
         CASE(a_question_of_many_names_is_told_as_one),
         CASE(a_forgetting_by_hand_is_known_after_a_restart),
         CASE(a_forgetting_by_somebody_else_is_heeded),
+        CASE(what_is_due_is_forgotten_only_behind_what_the_storage_lost),
         CASE(forgetting_through_a_journal_is_that_of_the_storage),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

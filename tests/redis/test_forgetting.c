@@ -2,6 +2,8 @@
 /* test_forgetting.c - what is left in Redis of a bucket that was deleted: by utapid, and by a Node client. */
 #include "reading.h"
 
+#include "redis_writing.h"
+
 #define HOUR  INT64_C(3600000)
 #define FLOWS "s3:buckets:[0-9]*:b:*"
 
@@ -74,6 +76,26 @@ static void nothing_stays_when_an_appointment_is_due(void **state)
     assert_int_equal(keys_like(r, FLOWS), 9);
     tend(r, r->now_ms + HOUR);
     assert_int_equal(keys_like(r, FLOWS), 0);
+}
+
+/* It may be another server than it was: what it lost is sent again first. */
+static void nothing_is_forgotten_past_a_fence_that_stands_elsewhere(void **state)
+{
+    reading *r = *state;
+    const utapi_fence behind = {.writer = {7}, .from = 3};
+    const utapi_batch fenced = {.now_ms = r->now_ms, .fence = {.writer = {7}, .to = 2}};
+    utapi_applied applied;
+    count(r, entry_of(UTAPI_OP_LIST_BUCKET, r->now_ms));
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &fenced, &applied, &r->err), &r->err);
+    raw(r, "ZADD s3:utapid:due %lld b", (long long)r->now_ms);
+    CHECK_OK(utapi_redis_tend(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
+    CHECK_OK(redis_forget_one(&r->backend, "buckets", utapi_string_of("b"), INT64_MIN, &behind, &r->err),
+             &r->err);
+    assert_int_equal(keys_like(r, FLOWS), 1);
+    const utapi_batch next = {.now_ms = r->now_ms, .fence = {.writer = {7}, .from = 2, .to = 2}};
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &next, &applied, &r->err), &r->err);
+    assert_int_equal(keys_like(r, FLOWS), 0);
+    assert_int_equal(raw_number(r, "EXISTS s3:utapid:due"), 0);
 }
 
 static void the_first_of_several_creations_counts(void **state)
@@ -182,6 +204,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         READING_CASE(nothing_stays_of_a_bucket_that_was_empty_for_long),
         READING_CASE(nothing_stays_when_an_appointment_is_due),
+        READING_CASE(nothing_is_forgotten_past_a_fence_that_stands_elsewhere),
         READING_CASE(the_first_of_several_creations_counts),
         READING_CASE(a_creation_after_a_late_forgetting_stays_noted),
         READING_CASE(the_note_of_a_creation_is_no_resource),

@@ -364,7 +364,7 @@ if #over > 0 then
     call('UNLINK', unpack(over))
     call('ZREM', SEEN, unpack(over))
 end
-if KEYS[1] ~= '' then
+if KEYS[1] ~= '' and TO ~= FROM then
     call('SET', KEYS[1], TO, 'PX', '315360000000') -- ten years: redis_keys.h
 end
 return {'OK', tostring(noted)}

@@ -1,11 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- needs: exact.lua metrics.lua forgetting.lua
--- forget.lua - forgets one resource. ARGV: prefix, level, name, time or "" for what was appointed, unique.
-local P, LEVEL, NAME, TIME, UNIQUE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+-- forget.lua - forgets one resource. KEYS: the writer's fence ("" without one). ARGV: prefix, level, name, time or "" for
+-- what was appointed, unique, where the fence is to stand.
+local P, LEVEL, NAME, TIME, UNIQUE, FROM = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local uniques = 0
 local function unique_next()
     uniques = uniques + 1
     return UNIQUE .. '-' .. uniques
+end
+if KEYS[1] ~= '' and (fit('GET', KEYS[1]) or '0') ~= FROM then
+    return 'FENCED'
 end
 if TIME == '' then
     local at = tonumber(own('ZSCORE', P .. ':utapid:due', NAME) or '')
