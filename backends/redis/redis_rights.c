@@ -32,6 +32,7 @@ const redis_rights redis_rights_writer[] = {
     "LTRIM %s:utapid:rights 0 0",
     "MGET %s:utapid:rights",
     "PERSIST %s:utapid:rights",
+    "PEXPIRE %s:utapid:rights 1",
     "PTTL %s:utapid:rights",
     "RENAME %s:utapid:rights %s:utapid:rights",
     "RPUSH %s:utapid:rights 0",

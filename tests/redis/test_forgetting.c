@@ -187,6 +187,23 @@ static void a_bucket_that_is_created_anew_keeps_what_it_counts(void **state)
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 3);
 }
 
+/* A set that is empty for a moment would lose the time, and list what is gone for ever. */
+static void a_set_of_one_state_keeps_the_time_at_which_it_goes(void **state)
+{
+    reading *r = *state;
+    write_put(r, "b", r->now_ms);
+    assert_true(node_expire(r) > 0);
+    write_put(r, "b", r->now_ms);            /* the same interval */
+    write_put(r, "b", r->now_ms - INTERVAL); /* an earlier one */
+    assert_true(raw_number(r, "TTL s3:buckets:b:storageUtilized") > 0);
+    assert_true(raw_number(r, "TTL s3:buckets:b:numberOfObjects") > 0);
+    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - INTERVAL,
+                                &r->err),
+             &r->err);
+    assert_int_equal(raw_number(r, "ZCARD s3:buckets:b:storageUtilized"), 1);
+    assert_true(raw_number(r, "TTL s3:buckets:b:storageUtilized") > 0);
+}
+
 /* It never held an object: only the interval's own flows tell. */
 static void a_bucket_that_was_always_empty_is_created_anew(void **state)
 {
@@ -209,6 +226,7 @@ int main(void)
         READING_CASE(a_creation_after_a_late_forgetting_stays_noted),
         READING_CASE(the_note_of_a_creation_is_no_resource),
         READING_CASE(a_bucket_that_is_created_anew_keeps_what_it_counts),
+        READING_CASE(a_set_of_one_state_keeps_the_time_at_which_it_goes),
         READING_CASE(a_bucket_that_was_always_empty_is_created_anew),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

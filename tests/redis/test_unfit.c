@@ -153,6 +153,47 @@ static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **st
     }
 }
 
+static void a_counter_of_another_type_is_what_the_newest_state_tells(void **state)
+{
+    reading *r = *state;
+    write_put(r, "b", r->now_ms - HOUR);
+    write_put(r, "b", r->now_ms);
+    raw(r, "DEL s3:buckets:b:storageUtilized:counter");
+    raw(r, "RPUSH s3:buckets:b:storageUtilized:counter junk");
+    CHECK_OK(
+        utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - HOUR, &r->err),
+        &r->err);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
+    write_put(r, "b", r->now_ms);
+    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
+}
+
+static void a_state_that_is_no_number_stays_so_until_the_counter_tells(void **state)
+{
+    reading *r = *state;
+    write_put(r, "b", r->now_ms - 2 * HOUR);
+    write_put(r, "b", r->now_ms - HOUR);
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)interval_now(r));
+    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
+                                &r->err),
+             &r->err);
+    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 0);
+    write_put(r, "b", r->now_ms - HOUR);
+    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
+}
+
+static void a_member_between_two_intervals_does_not_lead_the_sweep_astray(void **state)
+{
+    reading *r = *state;
+    raw_flow(r, "b", INTERVAL, "PutObject", 1);
+    raw(r, "ZADD s3:buckets:b:storageUtilized 1.5 5:node");
+    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), 4 * INTERVAL, &r->err),
+             &r->err);
+    tend(r);
+    assert_int_equal(raw_number(r, "EXISTS s3:utapid:sweeping"), 0);
+    assert_int_equal(raw_number(r, "EXISTS s3:buckets:900000:b:PutObject"), 0);
+}
+
 static void notes_of_a_state_without_members_are_worked_off(void **state)
 {
     reading *r = *state;
@@ -170,6 +211,28 @@ static void notes_of_a_state_without_members_are_worked_off(void **state)
 }
 
 /* ---- numbers at the edge ------------------------------------------------------------------- */
+
+/* 6e18 and a noted -5e18: what comes before that is worked off would not fit on its way. */
+static void a_large_late_amount_waits_for_what_is_noted(void **state)
+{
+    reading *r = *state;
+    char note[80];
+    utapi_entry late = put_into("b", INTERVAL);
+    late.delta[UTAPI_STORAGE_UTILIZED] = INT64_C(4000000000000000000);
+    for (int i = 1; i < 10; i++)
+        raw(r, "ZADD s3:buckets:b:storageUtilized %lld 6000000000000000000:%d", (long long)(i * INTERVAL), i);
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld 1000000000000000000:10", (long long)(10 * INTERVAL));
+    raw(r, "SET s3:buckets:b:storageUtilized:counter 1000000000000000000");
+    const int size = snprintf(note, sizeof note, "s %lld -5000000000000000000 %lld", (long long)INTERVAL,
+                              (long long)(10 * INTERVAL));
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", note, (size_t)size);
+    raw(r, "SADD s3:utapid:shifting buckets:b");
+    CHECK_OK(hand_over(r, &late, 1), &r->err);
+    tend(r);
+    for (int i = 1; i <= 10; i++)
+        assert_true(ask_bucket(r, "b", i * INTERVAL, i * INTERVAL).storage_utilized[1] ==
+                    INT64_C(5000000000000000000));
+}
 
 static void a_counter_beyond_64_bits_refuses_what_would_bring_it_back(void **state)
 {
@@ -307,6 +370,10 @@ int main(void)
         READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
         READING_CASE(a_state_of_another_type_is_forgotten_with_its_bucket),
         READING_CASE(a_state_of_another_type_is_forgotten_when_it_was_appointed),
+        READING_CASE(a_counter_of_another_type_is_what_the_newest_state_tells),
+        READING_CASE(a_state_that_is_no_number_stays_so_until_the_counter_tells),
+        READING_CASE(a_member_between_two_intervals_does_not_lead_the_sweep_astray),
+        READING_CASE(a_large_late_amount_waits_for_what_is_noted),
         READING_CASE(notes_of_a_state_without_members_are_worked_off),
         READING_CASE(a_counter_beyond_64_bits_refuses_what_would_bring_it_back),
         READING_CASE(what_comes_behind_a_forgetting_is_refused_before_anything_is_written),

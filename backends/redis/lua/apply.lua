@@ -194,7 +194,8 @@ for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
 end
 
 -- Which states have members already that are newer than what comes. What is noted of earlier ones is worked off before
--- it becomes so much that questions take long: each looks at all of it.
+-- it becomes so much that questions take long, each of which looks at all of it; or at once where an amount is large: on
+-- its way a state could leave 64 bits that it comes back into.
 local newer, SHIFTS_MOST = {}, 10000
 for _, cell in ipairs(cells) do
     local after = '(' .. cell.interval
@@ -206,7 +207,7 @@ for _, cell in ipairs(cells) do
                 return {'CORRUPT', key}
             end
             newer[i] = count > 0
-            if newer[i] and own('LLEN', cell.prefix .. OWN .. 'shifts') > SHIFTS_MOST then
+            if newer[i] and own('LLEN', cell.prefix .. OWN .. 'shifts') > (is_large(amounts[i]) and 0 or SHIFTS_MOST) then
                 return {'SHIFTS', cell.level, cell.name}
             end
         end
@@ -232,13 +233,12 @@ local function state_shift(cell, metric, key, amount, total)
     local members = call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
                                math.max(budget, 1) + 1)
     local most = math.min(#members / 2, math.max(budget, 1))
-    local first = 1
-    if most > 0 and string.find(members[1], '^NaN') then
-        call('ZREM', key, members[1])
-        call('ZADD', key, members[2], member_of(total, unique_next()))
-        first = 2
+    if most > 0 and is_nan(members[1]) then
+        member_replace(key, members[2], members[1], total, unique_next())
+    elseif most > 0 then
+        member_shift(key, members[2], members[1], amount, unique_next())
     end
-    for i = first, most do
+    for i = 2, most do
         member_shift(key, members[2 * i], members[2 * i - 1], amount, unique_next())
     end
     budget = budget - most
@@ -260,8 +260,11 @@ local function state_add(cell, at, key, unique)
     if newer[at] or cell.time < (written[n] or 0) then
         return state_shift(cell, ARGV[at], key, amount, totals[n])
     end
-    call('ZREMRANGEBYSCORE', key, cell.interval, cell.interval)
+    local before = call('ZRANGEBYSCORE', key, cell.interval, cell.interval, 'LIMIT', 0, CHUNK)
     call('ZADD', key, cell.interval, member_of(totals[n], unique))
+    if #before > 0 then -- only now: an empty set would lose the time at which a Node client lets it go
+        call('ZREM', key, unpack(before))
+    end
     written[n] = cell.time
 end
 

@@ -94,12 +94,22 @@ local function total_of(member)
     return is_integer(first) and first or '0'
 end
 
+-- Puts another member in place of one. A set that is empty in between would lose the time at which a Node client lets it go.
+local function member_replace(key, score, member, total, unique)
+    call('ZADD', key, score, member_of(total, unique))
+    call('ZREM', key, member)
+end
+
+-- What a Node client leaves where it knows no state: it lists as 0, and cannot be raised.
+local function is_nan(member)
+    return string.sub(member, 1, 3) == 'NaN'
+end
+
 -- Raises a member by an amount; one that would leave 64 bits stays as it is.
 local function member_shift(key, score, member, delta, unique)
-    local total = add(amount_of(total_of(member)), delta)
+    local total = not is_nan(member) and add(amount_of(total_of(member)), delta)
     if total then
-        call('ZREM', key, member)
-        call('ZADD', key, score, member_of(total, unique))
+        member_replace(key, score, member, total, unique)
     end
 end
 

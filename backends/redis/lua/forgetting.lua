@@ -129,7 +129,7 @@ end
 -- background: so where few stay, these are stored anew, and the set goes as a whole.
 local function members_drop(prefix, key, interval)
     local after, anew = '(' .. interval, prefix .. OWN .. 'anew'
-    local staying = call('ZCOUNT', key, after, '+inf')
+    local staying, left = call('ZCOUNT', key, after, '+inf'), call('PTTL', key)
     if 3 * staying > call('ZCARD', key) then
         call('ZREMRANGEBYSCORE', key, '-inf', interval)
     elseif staying == 0 then
@@ -138,12 +138,16 @@ local function members_drop(prefix, key, interval)
         call('ZRANGESTORE', anew, key, after, '+inf', 'BYSCORE')
         call('UNLINK', key)
         call('RENAME', anew, key)
+        if left > 0 then
+            call('PEXPIRE', key, left)
+        end
     end
 end
 
 -- Takes one state away up to an interval. Later members come down by what it was; those that are more than a script may
 -- do are noted for later (shift.lua). What somebody left there that is no sorted set goes along, as own() has it: a Node
--- client lets every key of a deleted bucket expire, whatever it holds.
+-- client lets every key of a deleted bucket expire, whatever it holds. A counter that is no number becomes what the
+-- newest state tells.
 local function state_forget(P, level, name, metric, interval, unique_next)
     local SLICE, prefix, taken = 64, prefix_of(P, level, name), wide_new()
     local key, letter = prefix .. metric, STATE_LETTERS[metric]
@@ -167,7 +171,9 @@ local function state_forget(P, level, name, metric, interval, unique_next)
         own('RPUSH', prefix .. OWN .. 'shifts', letter .. ' ' .. first .. ' ' .. delta .. ' ' .. later[2 * most])
         own('SADD', P .. ':utapid:shifting', level .. ':' .. name)
     end
-    fit('INCRBY', counter, delta)
+    if fit('INCRBY', counter, delta) == nil then
+        call('SET', counter, total_of(call('ZREVRANGE', key, 0, 0)[1]))
+    end
 end
 
 -- When a resource was forgotten, as text; "" for never. What is longer than any time is no mark: redis_mark has no
@@ -185,7 +191,8 @@ local function flows_begin(prefix, at)
     if created and tonumber(created) <= at then
         redis.call('DEL', prefix .. OWN .. 'created')
     end
-    return math.min(at, tonumber(state or at), tonumber(created or at))
+    local first = math.min(at, tonumber(state or at), tonumber(created or at))
+    return first - first % 900000
 end
 
 -- What is still to be swept of a resource: from the given interval on, or from where an earlier forgetting began.
