@@ -260,6 +260,24 @@ static void the_fence_comes_with_the_first_snapshot(void **state)
     CHECK_STATUS(UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
 }
 
+static void a_fence_never_expires(void **state)
+{
+    reading *r = *state;
+    redis_key key;
+    utapi_applied applied;
+    utapi_batch batch = {.now_ms = r->now_ms, .fence = {.writer = {7}, .to = 2}};
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    redis_key_fence(&key, "s3", batch.fence.writer);
+    assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
+
+    raw(r, "PEXPIRE %b 315360000000", key.bytes, key.size); /* as older versions of utapid did */
+    batch.fence.from = 2;
+    batch.fence.to = 3;
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
+    assert_int_equal(raw_number(r, "GET %b", key.bytes, key.size), 3);
+}
+
 static void a_link_that_was_closed_meanwhile_is_made_again(void **state)
 {
     reading *r = *state;
@@ -403,6 +421,7 @@ int main(void)
         READING_CASE(names_that_no_key_can_have_have_no_usage),
         READING_CASE(a_forgotten_time_does_not_count),
         READING_CASE(the_fence_comes_with_the_first_snapshot),
+        READING_CASE(a_fence_never_expires),
         READING_CASE(a_link_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),
         READING_CASE(each_resource_is_visited_once),
