@@ -56,6 +56,45 @@ static void a_node_client_s_state_below_zero_blanks_what_follows(void **state)
     assert_int_equal(usage.number_of_objects[1], 0);
 }
 
+static utapi_status ask_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
+{
+    const utapi_string names[] = {utapi_string_of(name)};
+    const utapi_query query = {.level = level,
+                               .names = names,
+                               .count = 1,
+                               .start = UTAPI_INTERVAL_MAX,
+                               .end = UTAPI_INTERVAL_MAX,
+                               .current_only = true};
+    utapi_error_clear(&r->err);
+    return utapi_redis_read(&r->backend.base, &query, ret, NULL, &r->err);
+}
+
+/* A Node client's NaN, or a race of two that wrote their members in the wrong order, does not reach the counter. */
+static void current_states_are_the_counters(void **state)
+{
+    reading *r = *state;
+    utapi_usage usage;
+    write_put(r, "b", r->now_ms);
+    raw(r, "INCRBY s3:buckets:b:storageUtilized:counter 41");
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)(interval_now(r) + INTERVAL));
+    raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 8:node", (long long)(interval_now(r) + INTERVAL));
+    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[0], 42);
+    assert_int_equal(usage.storage_utilized[1], 42);
+    assert_int_equal(usage.number_of_objects[1], 1);
+    raw(r, "SET s3:buckets:b:storageUtilized:counter -3");
+    raw(r, "DEL s3:buckets:b:numberOfObjects:counter");
+    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[1], -3);
+    assert_int_equal(usage.number_of_objects[1], 0);
+    raw(r, "INCRBY s3:location:l:locationStorage 17");
+    CHECK_OK(ask_current(r, UTAPI_LOCATIONS, "l", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[1], 17);
+    raw(r, "RPUSH s3:accounts:a:storageUtilized:counter x");
+    assert_int_equal(ask_current(r, UTAPI_ACCOUNTS, "a", &usage), UTAPI_CORRUPT);
+    assert_non_null(strstr(r->err.detail, "s3:accounts:a:storageUtilized:counter: WRONGTYPE"));
+}
+
 static void a_member_of_ours_tells_what_is_below_zero(void **state)
 {
     reading *r = *state;
@@ -411,6 +450,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         READING_CASE(states_are_those_of_the_newest_member_until_a_bound),
         READING_CASE(a_node_client_s_state_below_zero_blanks_what_follows),
+        READING_CASE(current_states_are_the_counters),
         READING_CASE(a_member_of_ours_tells_what_is_below_zero),
         READING_CASE(changes_noted_for_later_are_in_the_answer),
         READING_CASE(a_location_holds_what_its_counter_says_from_the_newest_member_on),
