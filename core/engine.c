@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine.c - the rules of what is recorded (SPEC 2.4), between events and the committer, and between
+/* engine.c - what is recorded (docs/specification.md#recording), between events and the committer, and between
  * questions and the backend. */
 #include "utapi/engine.h"
 
