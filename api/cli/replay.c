@@ -77,8 +77,16 @@ static void trouble_tell(replay *self, utapi_status status, const utapi_error *e
     if (status == UTAPI_OK && self->is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
     self->is_troubled = status != UTAPI_OK;
-    (void)snprintf(told, sizeof told, "local cache: %.140s", why);
-    utapi_engine_note(self->engine, self->is_troubled ? told : "");
+    const unsigned long long refused = utapi_replay_refused(self->cache);
+    *told = '\0';
+    if (self->is_troubled)
+        (void)snprintf(told, sizeof told, "local cache: %.140s", why);
+    else if (refused > 0)
+        (void)snprintf(
+            told, sizeof told,
+            "local cache: %llu event%s can never be counted: see the list s3:utapid:replay:refused", refused,
+            refused == 1 ? "" : "s");
+    utapi_engine_note(self->engine, told);
 }
 
 /* Returns how many seconds to wait for the next round. */
