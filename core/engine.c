@@ -133,7 +133,7 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
         .keys = event->keys,
     };
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        if (records(engine, (utapi_level)level) && (!event->location_only || level == UTAPI_LOCATIONS))
+        if (event->location_only ? level == UTAPI_LOCATIONS : records(engine, (utapi_level)level))
             ret->resource[level] = named_by_event[level];
     if (event->operation != UTAPI_OP_NONE &&
         (engine->settings.operations & UTAPI_OPERATION_BIT(event->operation)) != 0)

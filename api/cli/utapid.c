@@ -27,6 +27,8 @@
 #define MS_PER_S        INT64_C(1000)
 #define WATCH_S         1 /* between looks at how storage is */
 
+#define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
+
 /* Everything that runs, in the order of its making. */
 typedef struct utapid {
     config config;
@@ -249,13 +251,16 @@ static void stop(utapid *self)
 
 /* ---- main --------------------------------------------------------------------------------- */
 
-/* Before the first thread, so that every thread has them blocked and only sigwait() gets them. */
+/* Before the first thread, so that every thread has them blocked and only wait_for_signal() gets them. */
 static void block_signals(sigset_t *ret)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
+    static const int waited_for[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int ignored[] = {SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        (void)signal(ignored[i], SIG_IGN);
     sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
+    for (size_t i = 0; i < sizeof waited_for / sizeof *waited_for; i++)
+        sigaddset(ret, waited_for[i]);
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
@@ -301,7 +306,7 @@ static void watch_storage(const utapid *self, watch *seen)
 }
 
 /* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
-static void wait_for_signal(const utapid *self, const sigset_t *signals)
+static void wait_for_signal(const utapid *self, sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = WATCH_S};
     utapi_stats at_first = {0};
@@ -309,9 +314,15 @@ static void wait_for_signal(const utapid *self, const sigset_t *signals)
     (void)!utapi_engine_stats(self->engine, &at_first,
                               NULL); /* what was told at an earlier start is not told again */
     watch seen = {.refused = at_first.journal.refused, .lost = at_first.journal.lost};
-    while ((received = sigtimedwait(signals, NULL, &pause)) < 0)
-        watch_storage(self, &seen);
+    while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
+        if (received == SIGHUP)
+            log_write(LOG_LEVEL_WARN, NULL,
+                      "SIGHUP: nothing is read again; restart utapid for a changed configuration");
+        else
+            watch_storage(self, &seen);
+    }
     log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
+    sigdelset(signals, SIGHUP);
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
@@ -350,6 +361,8 @@ static utapi_status check(utapid *self, utapi_error *err)
     if (self->config.ignored != NULL)
         printf("utapid: %s: ignored, for they do not apply here: %s\n", self->config.file,
                self->config.ignored);
+    if (self->config.enabled_operations.unknown != NULL)
+        printf("utapid: " UNKNOWN_OPERATIONS "\n", self->config.enabled_operations.unknown);
     puts("utapid: the configuration is valid");
     return UTAPI_OK;
 }
@@ -362,6 +375,8 @@ static utapi_status serve(utapid *self, utapi_error *err)
     if (self->config.ignored != NULL)
         log_write(LOG_LEVEL_WARN, NULL, "%s: ignored, for they do not apply here: %s", self->config.file,
                   self->config.ignored);
+    if (self->config.enabled_operations.unknown != NULL)
+        log_write(LOG_LEVEL_WARN, NULL, UNKNOWN_OPERATIONS, self->config.enabled_operations.unknown);
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
         announce(self);

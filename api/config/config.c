@@ -176,8 +176,8 @@ static utapi_status settle_journal(config *self, const bool *is_set, utapi_error
 static void settle_operations(config *self)
 {
     self->operations = self->disable_operations ? 0 : UTAPI_ALL_OPERATIONS;
-    if (self->enabled_operations != 0)
-        self->operations = self->enabled_operations;
+    if (self->enabled_operations.operations != 0 || self->enabled_operations.unknown != NULL)
+        self->operations = self->enabled_operations.operations;
 }
 
 static utapi_status settle_limits(const config *self, utapi_error *err)

@@ -45,7 +45,7 @@ extern const config_kind config_path;       /* char *, not empty; NULL by defaul
 extern const config_kind config_address;    /* char *, an IPv4 or IPv6 address */
 extern const config_kind config_choice;     /* int: an index into choices */
 extern const config_kind config_levels;     /* utapi_level_set */
-extern const config_kind config_operations; /* utapi_operation_set; an empty list is 0 */
+extern const config_kind config_operations; /* config_counters */
 extern const config_kind config_addresses;  /* allow_list */
 extern const config_kind config_host;       /* char *, a host's name or address */
 extern const config_kind config_secret;     /* char *, in no message; NULL where it is "" */

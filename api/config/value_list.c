@@ -4,11 +4,13 @@
  * into a fresh value that replaces the older one only when all of it was fine. */
 #include "config/value.h"
 
+#include "config/config.h"
 #include "http/allow.h"
 #include "utapi/metric.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Adds one item to the value that is being built. */
@@ -102,39 +104,59 @@ const config_kind config_levels = {"a list of levels", levels_from_text, levels_
 
 /* ---- operations --------------------------------------------------------------------------- */
 
+/* Utapi takes any list, so a name that no operation bears is kept to be warned of. */
 static utapi_status operation_add(void *list, const char *item, const config_place *place, utapi_error *err)
 {
+    (void)place;
+    config_counters *counters = list;
     utapi_operation operation;
-    if (!utapi_operation_find(utapi_string_of(item), &operation))
-        return utapi_fail(err, UTAPI_INVALID, "%s: no operation is called \"%.60s\"", place->name, item);
-    *(utapi_operation_set *)list |= UTAPI_OPERATION_BIT(operation);
-    return UTAPI_OK;
+    if (utapi_operation_find(utapi_string_of(item), &operation)) {
+        counters->operations |= UTAPI_OPERATION_BIT(operation);
+        return UTAPI_OK;
+    }
+    char *longer = NULL;
+    const char *before = counters->unknown;
+    if (asprintf(&longer, "%s%s\"%.60s\"", before != NULL ? before : "", before != NULL ? ", " : "", item) <
+        0)
+        longer = NULL;
+    return config_text_replace(longer, &counters->unknown, err);
+}
+
+static void operations_release(void *member)
+{
+    free(((config_counters *)member)->unknown);
+    *(config_counters *)member = (config_counters){0};
+}
+
+/* counters are taken. */
+static utapi_status operations_keep(config_counters counters, utapi_status status, void *ret)
+{
+    operations_release(status == UTAPI_OK ? ret : &counters);
+    if (status == UTAPI_OK)
+        *(config_counters *)ret = counters;
+    return status;
 }
 
 static utapi_status operations_from_text(const config_key *key, const char *text, const config_place *place,
                                          void *ret, utapi_error *err)
 {
     (void)key;
-    utapi_operation_set operations = 0;
-    const utapi_status status = add_from_text(operation_add, &operations, text, place, err);
-    if (status == UTAPI_OK)
-        *(utapi_operation_set *)ret = operations;
-    return status;
+    config_counters counters = {0};
+    const utapi_status status = add_from_text(operation_add, &counters, text, place, err);
+    return operations_keep(counters, status, ret);
 }
 
 static utapi_status operations_from_json(const config_key *key, const json_t *value,
                                          const config_place *place, void *ret, utapi_error *err)
 {
     (void)key;
-    utapi_operation_set operations = 0;
-    const utapi_status status = add_from_json(operation_add, &operations, value, place, err);
-    if (status == UTAPI_OK)
-        *(utapi_operation_set *)ret = operations;
-    return status;
+    config_counters counters = {0};
+    const utapi_status status = add_from_json(operation_add, &counters, value, place, err);
+    return operations_keep(counters, status, ret);
 }
 
 const config_kind config_operations = {"a list of operations", operations_from_text, operations_from_json,
-                                       NULL};
+                                       operations_release};
 
 /* ---- addresses ---------------------------------------------------------------------------- */
 

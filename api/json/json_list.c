@@ -180,6 +180,8 @@ static http_error read_names(const json_t *list, const char *member, size_t max_
     return HTTP_OK;
 }
 
+#define TIME_MAX_EXACT 9007199254740991.0 /* 2^53 - 1: what a double holds to the millisecond */
+
 /** Of one or two times. */
 static http_error read_times(const int64_t *times_ms, size_t count, int64_t now_ms, utapi_range *ret,
                              http_failure *failure)
@@ -190,15 +192,25 @@ static http_error read_times(const int64_t *times_ms, size_t count, int64_t now_
     return HTTP_OK;
 }
 
+/** A time may be written as JavaScript does not: 1796073300000.0 is an integer, 1796073300000.5 is none. */
+static bool read_time(const json_t *value, int64_t *ret)
+{
+    const double real = json_real_value(value); /* 0 for an integer */
+    if (json_is_real(value) && (real < 0 || real > TIME_MAX_EXACT || real != (double)(int64_t)real))
+        return false;
+    *ret = json_is_real(value) ? (int64_t)real : json_integer_value(value);
+    return json_is_number(value);
+}
+
 static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *ret, http_failure *failure)
 {
-    const size_t count = json_array_size(list);
-    const json_t *start = json_array_get(list, 0);
-    const json_t *end = json_array_get(list, 1);
-    if (count < 1 || count > 2 || !json_is_integer(start) || (count == 2 && !json_is_integer(end)))
-        return http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
-    const int64_t times_ms[] = {json_integer_value(start), json_integer_value(end)};
-    return read_times(times_ms, count, now_ms, ret, failure);
+    const size_t count = json_array_size(list); /* 0 for all that is no array */
+    int64_t times_ms[2];
+    bool are_times = count == 1 || count == 2;
+    for (size_t i = 0; i < count && are_times; i++)
+        are_times = read_time(json_array_get(list, i), &times_ms[i]);
+    return are_times ? read_times(times_ms, count, now_ms, ret, failure)
+                     : http_fail(failure, HTTP_INVALID_TIME_RANGE, NULL);
 }
 
 /** Each member in its order; whether there was a range. */

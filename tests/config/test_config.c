@@ -162,6 +162,29 @@ static void enabled_operations_win_over_disabled_ones(void **state)
     settings_done(&s);
 }
 
+static void operations_that_nobody_knows_are_kept_for_a_warning(void **state)
+{
+    settings s = {0};
+    (void)state;
+    settings_write(&s, "{\"enabledOperationCounters\": [\"PutObjects\", \"getObject\", \"\"]}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_true(s.config.operations == UTAPI_OPERATION_BIT(UTAPI_OP_GET_OBJECT));
+    assert_string_equal(s.config.enabled_operations.unknown, "\"PutObjects\", \"\"");
+    settings_done(&s);
+
+    /* The list wins, whatever stands in it. */
+    settings_write(&s, "{\"enabledOperationCounters\": [\"PutObjects\"]}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_true(s.config.operations == 0);
+    settings_done(&s);
+
+    assert_int_equal(setenv("UTAPI_ENABLED_OPERATION_COUNTERS", "GetObject,,Other", 1), 0);
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_true(s.config.operations == UTAPI_OPERATION_BIT(UTAPI_OP_GET_OBJECT));
+    assert_string_equal(s.config.enabled_operations.unknown, "\"\", \"Other\"");
+    settings_done(&s);
+}
+
 static void relative_paths_start_from_the_files_folder(void **state)
 {
     settings s = {0};
@@ -211,8 +234,7 @@ static const char *const refused_files[][2] = {
     {"{\"metrics\": []}", "metrics: expected at least one level"},
     {"{\"component\": \"\"}", "component: expected a text of 1 to 255 bytes"},
     {"{\"disableOperationCounters\": 1}", "disableOperationCounters: expected true or false"},
-    {"{\"enabledOperationCounters\": [\"PutObjects\"]}",
-     "enabledOperationCounters[0]: no operation is called \"PutObjects\""},
+    {"{\"enabledOperationCounters\": [1]}", "enabledOperationCounters[0]: expected a text"},
     {"{\"expireMetrics\": \"true\"}", "expireMetrics: expected true or false"},
     {"{\"expireMetricsTTL\": 1.5}", "expireMetricsTTL: expected a whole number"},
     {"{\"log\": {\"logLevel\": \"loud\"}}", "log.logLevel: expected one of \"trace\""},
@@ -312,8 +334,9 @@ static void a_bad_value_is_refused_under_the_name_it_was_given_by(void **state)
         char long_value[5000];
         memset(long_value, '%', sizeof long_value - 1);
         long_value[sizeof long_value - 1] = '\0';
-        if (strstr(keys[i].path, "path") != NULL || strcmp(keys[i].path, "auth.file") == 0)
-            continue; /* any text is a path */
+        if (strstr(keys[i].path, "path") != NULL || strcmp(keys[i].path, "auth.file") == 0 ||
+            strcmp(keys[i].path, "enabledOperationCounters") == 0)
+            continue; /* any text is a path, or a list of names */
 
         assert_int_equal(setenv(keys[i].environment, long_value, 1), 0);
         CHECK_STATUS(UTAPI_INVALID, settings_load(&s), &(utapi_error){0});
@@ -355,6 +378,7 @@ int main(void)
         SETTINGS_CASE(health_checks_are_allowed_from_loopback_too),
         SETTINGS_CASE(sizes_may_have_a_unit),
         SETTINGS_CASE(enabled_operations_win_over_disabled_ones),
+        SETTINGS_CASE(operations_that_nobody_knows_are_kept_for_a_warning),
         SETTINGS_CASE(relative_paths_start_from_the_files_folder),
         SETTINGS_CASE(a_bad_file_is_refused_with_a_sentence_that_names_the_key),
         SETTINGS_CASE(a_bad_value_is_refused_under_the_name_it_was_given_by),

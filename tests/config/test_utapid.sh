@@ -72,6 +72,11 @@ err=$(UTAPI_JOURNAL=false "$utapid" --check --redis "redis://127.0.0.1" 2>&1)
 is $? 1 "exit code of Redis without a journal"
 has "$err" "journal.enabled: events always go to the journal" "Redis without a journal"
 
+printf '{"enabledOperationCounters": ["PutObject", "PutObjects", ""]}' >"$tmp/counters.json"
+out=$("$utapid" --check --config "$tmp/counters.json" 2>&1)
+is $? 0 "exit code of --check with an operation that nobody knows"
+has "$out" 'enabledOperationCounters: ignored, for no operation is called so: "PutObjects", ""' "an unknown operation"
+
 printf '{"accounts": 5}' >"$tmp/authdata.json"
 err=$("$utapid" --check --auth-file "$tmp/authdata.json" 2>&1)
 is $? 1 "exit code of a bad identity file"
@@ -92,7 +97,17 @@ err=$("$utapid" --port "$port" --data "$tmp/other" 2>&1)
 is $? 1 "exit code of a second utapid on the same port"
 has "$err" "$port" "a second utapid on the same port"
 
-kill -PIPE "$server"
+for signal in PIPE HUP USR1 USR2; do
+    kill "-$signal" "$server"
+done
+tries=0
+until grep -q 'SIGHUP: nothing is read again' "$tmp/log" || [ $tries -ge 100 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+[ $tries -lt 100 ] || fail "no line in the log about SIGHUP"
+"$utapictl" list --no-sign -p "$port" --buckets b --recent >/dev/null 2>"$tmp/err"
+has "$(cat "$tmp/err")" "InvalidRequest" "a question after signals that do not end the server"
 stop_server TERM
 is "$code" 0 "exit code after SIGTERM"
 
@@ -104,14 +119,15 @@ stop_server INT
 is "$code" 0 "exit code after SIGINT"
 
 # What the file says reaches the server: level buckets alone, a limit of two events.
-printf '{"backend": "memory", "metrics": ["buckets"], "limits": {"maxEvents": 2}, "auth": {"enabled": false}}' \
-    >"$tmp/some.json"
+printf '%s' '{"backend": "memory", "metrics": ["buckets"], "limits": {"maxEvents": 2}, "auth": {"enabled": false},
+    "enabledOperationCounters": ["None"]}' >"$tmp/some.json"
 start_server --config "$tmp/some.json"
 event='{"operationId":"putObject","bucket":"b","account":"a","sizeDelta":5,"objectDelta":1}'
 printf '%s\n%s\n' "$event" "$event" | "$utapictl" push -p "$port" --quiet || fail "two events in a request"
 printf '%s\n%s\n%s\n' "$event" "$event" "$event" | "$utapictl" push -p "$port" --quiet 2>"$tmp/err" &&
     fail "three events in a request were taken"
 has "$(cat "$tmp/err")" "EntityTooLarge" "three events in a request"
+is "$(grep -c "no operation is called so: .*None" "$tmp/log")" 1 "warnings about an unknown operation"
 has "$("$utapictl" list --no-sign -p "$port" --buckets b -r --json | tr -d ' \n')" ',2],"operations"' "buckets"
 has "$("$utapictl" list --no-sign -p "$port" --accounts a -r --json | tr -d ' \n')" '"numberOfObjects":[0,0]' "accounts"
 stop_server TERM

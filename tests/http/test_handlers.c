@@ -91,6 +91,20 @@ static void v1_events_are_counted_by_their_action(void **state)
     assert_int_equal(stored_in(world, BUCKET_QUESTION("photos")), 21);
 }
 
+static void a_deletion_may_add_objects(void **state)
+{
+    check_answer(ask(*state, "POST", "/v1/push",
+                     "{\"action\":\"multiObjectDelete\",\"timestamp\":1795441800000,\"params\":{\"bucket\":"
+                     "\"photos\",\"keys\":[\"a\",\"b\"],\"byteLength\":0,\"numberOfObjects\":-1}}"),
+                 200, "");
+    assert_int_equal(
+        figure(*state, "/buckets?Action=ListMetrics", BUCKET_QUESTION("photos"), "numberOfObjects", 1), 1);
+    check_invalid(ask(*state, "POST", "/v1/push",
+                      "{\"action\":\"multiObjectDelete\",\"params\":{\"byteLength\":0,\"numberOfObjects\":"
+                      "-9223372036854775808}}"),
+                  "events[0].numberOfObjects: -9223372036854775808 has no opposite that fits 64 bits");
+}
+
 static void no_events_are_fine(void **state)
 {
     check_answer(ask(*state, "POST", "/v2/ingest", "[]"), 200, "");
@@ -356,6 +370,36 @@ static void a_range_without_end_reaches_until_now(void **state)
     http_call_done(&call);
 }
 
+static void a_time_may_have_a_fraction_of_nothing(void **state)
+{
+    static const char *const integers[] = {"[1795440600000.0]", "[1795440600000.0,1795442399999.0]",
+                                           "[1795440600000,1.795442399999e12]", "[-0.0,1795442399999]"};
+    static const char *const others[] = {"[1795440600000.5]",
+                                         "[1795440600000,1795442399999.5]",
+                                         "[-900000.0]",
+                                         "[1e300]",
+                                         "[1795440600000,1e16]",
+                                         "[true]",
+                                         "[1795440600000,false]",
+                                         "[\"1795440600000\"]",
+                                         "[1795440600000.0,null]",
+                                         "[]"};
+    char body[128];
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
+        (void)snprintf(body, sizeof body, "{\"buckets\":[\"a\"],\"timeRange\":%s}", integers[i]);
+        http_call call = ask(*state, "POST", "/buckets?Action=ListMetrics", body);
+        assert_int_equal(call.reply.status, 200);
+        http_call_done(&call);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        (void)snprintf(body, sizeof body, "{\"buckets\":[\"a\"],\"timeRange\":%s}", others[i]);
+        http_call call = ask(*state, "POST", "/buckets?Action=ListMetrics", body);
+        assert_int_equal(call.reply.status, 400);
+        assert_non_null(strstr(call.reply.body, "Timestamps must be one of"));
+        http_call_done(&call);
+    }
+}
+
 static void the_first_error_in_the_order_of_members_is_told(void **state)
 {
     check_refusal(ask(*state, "POST", "/buckets?Action=ListMetrics", "{\"valueOf\":1,\"buckets\":[]}"), 400,
@@ -512,6 +556,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         IN_WORLD(v2_events_are_counted_as_they_stand),
         IN_WORLD(v1_events_are_counted_by_their_action),
+        IN_WORLD(a_deletion_may_add_objects),
         IN_WORLD(no_events_are_fine),
         IN_WORLD(an_event_without_params_is_a_plain_count),
         IN_WORLD(a_repeated_uuid_is_acknowledged_and_not_counted),
@@ -528,6 +573,7 @@ int main(int argc, char **argv)
         IN_WORLD(each_level_names_its_resource),
         IN_WORLD(names_are_answered_in_order_twice_if_asked_twice),
         IN_WORLD(a_range_without_end_reaches_until_now),
+        IN_WORLD(a_time_may_have_a_fraction_of_nothing),
         IN_WORLD(the_first_error_in_the_order_of_members_is_told),
         IN_WORLD(an_action_in_query_and_body_must_agree),
         IN_WORLD(too_many_names_are_413),

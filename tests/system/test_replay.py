@@ -71,6 +71,16 @@ class Replay(harness.SystemTest):
             self.assertEqual(account["storageUtilized"], 30)
             wait_for(lambda: self.cache.command("EXISTS", LOCK) == 0, "the lock is given back")
 
+    def test_a_deletion_that_adds_delete_markers_counts(self):
+        """A DeleteObjects that makes more delete markers than it removes versions removes less than no object."""
+        self.leave([element(1, self.long_ago)])
+        for number, action in enumerate(("multiObjectDelete", "deleteObject"), 2):
+            self.leave([element(number, self.long_ago, action, byteLength=0, numberOfObjects=-1)])
+        with self.utapid() as server:
+            self.wait_until_empty()
+            self.assertEqual(self.figures(server, self.long_ago)["numberOfObjects"], 3)
+            self.assertEqual(self.cache.command("EXISTS", REFUSED), 0)
+
     def test_somebody_elses_lock_is_waited_for(self):
         self.cache.command("SET", LOCK, "true", "NX", "EX", 900)
         self.leave([element(1, self.long_ago)])

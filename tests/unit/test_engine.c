@@ -105,6 +105,12 @@ static void a_location_metric_counts_at_its_location_alone(void **state)
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
     assert_true(counts_at(f, UTAPI_LOCATIONS));
     assert_false(counts_at(f, UTAPI_BUCKETS) || counts_at(f, UTAPI_SERVICE));
+    utapi_engine_free(f->engine);
+
+    f->settings.levels = UTAPI_LEVEL_BIT(UTAPI_BUCKETS); /* whatever is recorded */
+    CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
+    assert_true(counts_at(f, UTAPI_LOCATIONS));
+    assert_false(counts_at(f, UTAPI_BUCKETS));
 }
 
 static void only_configured_levels_and_operations_are_recorded(void **state)
