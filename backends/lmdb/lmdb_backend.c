@@ -41,7 +41,7 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     utapi_status status = utapi_lmdb_get(write, LMDB_META, &key, &value, &found, err);
     if (status != UTAPI_OK)
         return status;
-    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_env_get_u64(value.mv_data) : 0;
+    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_lmdbenv_get_u64(value.mv_data) : 0;
     if (stands_at != fence->from) {
         ret->fence = stands_at;
         return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
@@ -49,7 +49,7 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     }
     if (fence->to == fence->from) /* nothing is written, so nothing has to be synced */
         return UTAPI_OK;
-    utapi_env_put_u64(to, fence->to);
+    utapi_lmdbenv_put_u64(to, fence->to);
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
@@ -203,11 +203,11 @@ static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, v
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
-    utapi_env_reader *reader = NULL;
+    utapi_lmdbenv_reader *reader = NULL;
     uint64_t used_pages;
-    utapi_status status = utapi_env_used_pages(&self->env, 0, &used_pages, err);
+    utapi_status status = utapi_lmdbenv_used_pages(&self->env, 0, &used_pages, err);
     if (status == UTAPI_OK)
-        status = utapi_env_read_begin(&self->env, &reader, err);
+        status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     uint64_t entries[LMDB_TABLE_COUNT];
@@ -217,7 +217,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
         rc = mdb_stat(reader->txn, self->env.tables[i], &stat);
         entries[i] = stat.ms_entries;
     }
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "counting rows");
     *ret = (utapi_stats){
@@ -235,7 +235,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
 /* Takes half-built ones too. */
 static void lmdb_close(utapi_backend *base)
 {
-    utapi_env_close(&((lmdb_backend *)base)->env);
+    utapi_lmdbenv_close(&((lmdb_backend *)base)->env);
     free(base);
 }
 
@@ -264,7 +264,8 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
     self->window_ms = options->dedup_window_ms;
-    status = utapi_env_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
+    status =
+        utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
         *ret = &self->base;
     else

@@ -8,8 +8,8 @@
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
-#include "env.h"
 #include "lmdb_backend.h"
+#include "lmdbenv.h"
 
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ typedef struct lmdb_key {
 
 static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
 {
-    return utapi_env_val(key->bytes, key->size);
+    return utapi_lmdbenv_val(key->bytes, key->size);
 }
 
 /** The key of a resource, in `resource` and `gone`. UTAPI_INVALID if the name is longer than a name may be. */
@@ -48,16 +48,16 @@ void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
 typedef struct lmdb_backend {
     utapi_backend base;
     int64_t window_ms;
-    utapi_env env;  /* readers keep a cursor in `history` */
-    lmdb_key sweep; /* where the next slice of expiry begins in `seen`; guarded by env.writing */
+    utapi_lmdbenv env; /* readers keep a cursor in `history` */
+    lmdb_key sweep;    /* where the next slice of expiry begins in `seen`; guarded by env.writing */
 } lmdb_backend;
 
-extern const utapi_env_layout utapi_lmdb_layout;
+extern const utapi_lmdbenv_layout utapi_lmdb_layout;
 
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
 static inline utapi_status utapi_lmdb_fail(utapi_error *err, int rc, const char *doing)
 {
-    return utapi_env_fail(&utapi_lmdb_layout, err, rc, doing);
+    return utapi_lmdbenv_fail(&utapi_lmdb_layout, err, rc, doing);
 }
 
 /* ---- lmdb_env.c --------------------------------------------------------------------------- */

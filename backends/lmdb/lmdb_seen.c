@@ -19,7 +19,7 @@ typedef struct seen_uuid {
     const unsigned char *raw; /* NULL: it is packed */
     size_t size;              /* of it in the key */
     size_t index;             /* of the entry */
-    unsigned char packed[UTAPI_ENV_UUID_SIZE];
+    unsigned char packed[UTAPI_LMDBENV_UUID_SIZE];
 } seen_uuid;
 
 static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
@@ -27,23 +27,24 @@ static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
     uuid->time = (uint64_t)entry->uuid_time_ms;
     uuid->index = index;
     uuid->raw = NULL;
-    uuid->size = UTAPI_ENV_UUID_SIZE;
-    if (utapi_env_uuid_pack(entry->uuid, uuid->packed))
+    uuid->size = UTAPI_LMDBENV_UUID_SIZE;
+    if (utapi_lmdbenv_uuid_pack(entry->uuid, uuid->packed))
         return;
     uuid->raw = (const unsigned char *)entry->uuid.data;
     /* One byte more, a NUL, from 16 bytes on: so none of them is ever taken for a packed one, or another. */
-    uuid->size = entry->uuid.size + (entry->uuid.size >= UTAPI_ENV_UUID_SIZE ? 1 : 0);
+    uuid->size = entry->uuid.size + (entry->uuid.size >= UTAPI_LMDBENV_UUID_SIZE ? 1 : 0);
 }
 
 static void uuid_key(const seen_uuid *uuid, lmdb_key *ret)
 {
-    utapi_env_put_u64(ret->bytes, uuid->time);
+    utapi_lmdbenv_put_u64(ret->bytes, uuid->time);
     ret->size = TIME_SIZE + uuid->size;
     if (uuid->raw == NULL)
-        memcpy(ret->bytes + TIME_SIZE, uuid->packed, UTAPI_ENV_UUID_SIZE);
+        memcpy(ret->bytes + TIME_SIZE, uuid->packed, UTAPI_LMDBENV_UUID_SIZE);
     else {
         ret->bytes[ret->size - 1] = '\0';
-        memcpy(ret->bytes + TIME_SIZE, uuid->raw, uuid->size - (uuid->size > UTAPI_ENV_UUID_SIZE ? 1 : 0));
+        memcpy(ret->bytes + TIME_SIZE, uuid->raw,
+               uuid->size - (uuid->size > UTAPI_LMDBENV_UUID_SIZE ? 1 : 0));
     }
 }
 
@@ -57,7 +58,7 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
         return left->time < right->time ? -1 : 1;
     const size_t shorter = left->size < right->size ? left->size : right->size;
     const size_t bytes =
-        shorter > UTAPI_ENV_UUID_SIZE ? shorter - 1 : shorter; /* a raw one's NUL is not in memory */
+        shorter > UTAPI_LMDBENV_UUID_SIZE ? shorter - 1 : shorter; /* a raw one's NUL is not in memory */
     const int order = memcmp(left->raw != NULL ? left->raw : left->packed,
                              right->raw != NULL ? right->raw : right->packed, bytes);
     if (order != 0)
@@ -72,7 +73,7 @@ static bool taking_is_over(const lmdb_backend *self, MDB_val value, int64_t take
 {
     if (value.mv_size != TAKEN_SIZE)
         return true; /* none of ours */
-    const utapi_interval taken = utapi_interval_at(utapi_env_get_u32(value.mv_data));
+    const utapi_interval taken = utapi_interval_at(utapi_lmdbenv_get_u32(value.mv_data));
     return taken + UTAPI_INTERVAL_MS - 1 < taken_ms - self->window_ms;
 }
 
@@ -82,13 +83,13 @@ static utapi_status uuid_take(lmdb_write *write, MDB_cursor *seen, const seen_uu
     lmdb_key key;
     unsigned char taken[TAKEN_SIZE];
     uuid_key(uuid, &key);
-    utapi_env_put_u32(taken, utapi_interval_number(utapi_interval_of(taken_ms)));
+    utapi_lmdbenv_put_u32(taken, utapi_interval_number(utapi_interval_of(taken_ms)));
     MDB_val at = utapi_lmdb_key_val(&key);
-    MDB_val value = utapi_env_val(taken, sizeof taken);
+    MDB_val value = utapi_lmdbenv_val(taken, sizeof taken);
     int rc = mdb_cursor_put(seen, &at, &value, MDB_NOOVERWRITE);
     *ret_known = rc == MDB_KEYEXIST && !taking_is_over(write->self, value, taken_ms);
     if (rc == MDB_KEYEXIST && !*ret_known) { /* expiry has not come to it yet */
-        value = utapi_env_val(taken, sizeof taken);
+        value = utapi_lmdbenv_val(taken, sizeof taken);
         rc = mdb_cursor_put(seen, &at, &value, 0);
     }
     return rc == 0 || *ret_known ? UTAPI_OK : utapi_lmdb_fail(err, rc, "storing uuids");
@@ -148,7 +149,7 @@ utapi_status utapi_lmdb_seen_expire(lmdb_write *write, int64_t taken_ms, size_t 
     MDB_val key = utapi_lmdb_key_val(sweep);
     int rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
     for (size_t i = 0; i < most && rc == 0; i++) {
-        if (key.mv_size < TIME_SIZE || utapi_env_get_u64(key.mv_data) >= (uint64_t)oldest_ms) {
+        if (key.mv_size < TIME_SIZE || utapi_lmdbenv_get_u64(key.mv_data) >= (uint64_t)oldest_ms) {
             *sweep = sweep_start;
             return UTAPI_OK;
         }
