@@ -89,9 +89,10 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_lmdb_seen_expire(write, batch->taken_ms, 2 * batch->count + APPLY_UUIDS_LEAST, err);
+        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->taken_ms,
+                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_seen_take(write, batch, skip, &applied.repeated, err);
+        status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
         status = runs_apply(write, batch, skip, err);
     if (status != UTAPI_OK)
@@ -171,7 +172,8 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
     status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_seen_expire(&write, taken_ms, bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
+        status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
+                                    bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -263,7 +265,10 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
-    self->window_ms = options->dedup_window_ms;
+    self->dedup = (utapi_dedup){.env = &self->env,
+                                .table = LMDB_SEEN,
+                                .unit = UTAPI_DEDUP_INTERVALS,
+                                .window_ms = options->dedup_window_ms};
     status =
         utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)

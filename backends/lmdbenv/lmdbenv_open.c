@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdbenv_open.c - from a path to an open environment: the directory, the lock, the map, the tables.
+/* lmdbenv_open.c - from a path to an open environment: the directory, the lock, the map, the tables; numbers in keys, and
+ * LMDB's codes as statuses.
  *
  * LMDB itself lets several processes write in turn. We do not: what its user keeps in memory would go
  * stale. So a file beside the data carries a lock, which the kernel lets go when its holder ends, however
@@ -19,6 +20,56 @@
 #define MIB            (UINT64_C(1) << 20)
 #define DIRECTORY_MODE 0700
 #define FILE_MODE      0600
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+
+void utapi_lmdbenv_put_u32(unsigned char *at, uint32_t number)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (unsigned char)(number >> (24 - 8 * i));
+}
+
+uint64_t utapi_lmdbenv_get_u64(const unsigned char *at)
+{
+    return (uint64_t)utapi_lmdbenv_get_u32(at) << 32 | utapi_lmdbenv_get_u32(at + 4);
+}
+
+uint32_t utapi_lmdbenv_get_u32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+utapi_status utapi_lmdbenv_fail(const utapi_lmdbenv_layout *layout, utapi_error *err, int rc,
+                                const char *doing)
+{
+    static const struct {
+        int rc;
+        utapi_status status;
+    } known[] = {
+        {ENOMEM, UTAPI_NO_MEMORY},
+        {MDB_CORRUPTED, UTAPI_CORRUPT},
+        {MDB_PAGE_NOTFOUND, UTAPI_CORRUPT},
+        {MDB_INVALID, UTAPI_CORRUPT},
+        {MDB_VERSION_MISMATCH, UTAPI_CORRUPT},
+        {MDB_INCOMPATIBLE, UTAPI_CORRUPT},
+        {MDB_BAD_VALSIZE, UTAPI_INVALID},
+    };
+    if (rc == MDB_MAP_FULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s", layout->full);
+    utapi_status status = UTAPI_UNAVAILABLE; /* no room, no reader's place, a disk that fails */
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].rc == rc)
+            status = known[i].status;
+    return utapi_fail(err, status, "%s%s: %s", layout->prefix, doing, mdb_strerror(rc));
+}
 
 /* ---- the directory and its lock ----------------------------------------------------------- */
 
