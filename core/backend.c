@@ -45,12 +45,12 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
     return self->ops->read(self, query, ret, ret_fence, err);
 }
 
-utapi_status utapi_backend_visit(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
-                                 void *ctx, utapi_error *err)
+utapi_status utapi_backend_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
+                                void *ctx, utapi_error *err)
 {
-    if (self->ops->visit == NULL)
+    if (self->ops->list == NULL)
         return not_supported(self, "visit", err);
-    return self->ops->visit(self, level, on_resource, ctx, err);
+    return self->ops->list(self, level, on_resource, ctx, err);
 }
 
 utapi_status utapi_backend_rows(utapi_backend *self, utapi_level level, utapi_string name,
@@ -70,17 +70,18 @@ utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *a
     return self->ops->adjust(self, adjustments, count, err);
 }
 
-utapi_status utapi_backend_forget(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,
+utapi_status utapi_backend_expire(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,
                                   utapi_error *err)
 {
-    if (self->ops->forget == NULL)
+    if (self->ops->expire == NULL)
         return not_supported(self, "forget", err);
-    return self->ops->forget(self, level, name, time_ms, err);
+    return self->ops->expire(self, level, name, time_ms, err);
 }
 
-utapi_status utapi_backend_tend(utapi_backend *self, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+utapi_status utapi_backend_maintain(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
+                                    utapi_error *err)
 {
-    return self->ops->tend != NULL ? self->ops->tend(self, now_ms, taken_ms, err) : UTAPI_OK;
+    return self->ops->maintain != NULL ? self->ops->maintain(self, now_ms, accepted_ms, err) : UTAPI_OK;
 }
 
 utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_change,

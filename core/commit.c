@@ -76,7 +76,7 @@ static utapi_status group_apply(utapi_committer *self, commit_group group, utapi
         .entries = group.head->entries,
         .count = group.entries,
         .now_ms = self->clock.wall_ms(self->clock.ctx),
-        .taken_ms = self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms,
+        .accepted_ms = self->clock.monotonic_ms(self->clock.ctx) + self->steady_to_wall_ms,
     };
     if (group.requests > 1) {
         joined = malloc(group.entries * sizeof *joined);
@@ -99,7 +99,7 @@ static void outcome_note(utapi_committer *self, utapi_status status, const utapi
     const bool failed = status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN;
     if (!failed && status != UTAPI_OK)
         return;
-    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    const int64_t now_ms = self->clock.monotonic_ms(self->clock.ctx);
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     pthread_mutex_lock(&self->lock);
     (void)snprintf(self->trouble, sizeof self->trouble, "%.*s", (int)sizeof self->trouble - 1,
@@ -177,8 +177,8 @@ static void tend(utapi_committer *self)
     /* A failure is not ours to report: the next apply or healthcheck meets it and says so. */
     utapi_error err;
     utapi_error_clear(&err);
-    (void)!utapi_backend_tend(self->backend, self->clock.wall_ms(self->clock.ctx),
-                              self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms, &err);
+    (void)!utapi_backend_maintain(self->backend, self->clock.wall_ms(self->clock.ctx),
+                                  self->clock.monotonic_ms(self->clock.ctx) + self->steady_to_wall_ms, &err);
 }
 
 static void *committer_main(void *arg)
@@ -216,7 +216,7 @@ utapi_status utapi_committer_new(utapi_backend *backend, const utapi_clock *cloc
         return utapi_fail(err, UTAPI_NO_MEMORY, "the committer");
     self->backend = backend;
     self->clock = *clock;
-    self->steady_to_wall_ms = clock->wall_ms(clock->ctx) - clock->steady_ms(clock->ctx);
+    self->steady_to_wall_ms = clock->wall_ms(clock->ctx) - clock->monotonic_ms(clock->ctx);
     self->queue_events = queue_events;
     self->tail = &self->head;
 
@@ -266,7 +266,7 @@ utapi_status utapi_committer_submit(utapi_committer *self, utapi_request *reques
 
 void utapi_committer_stats(utapi_committer *self, utapi_stats *ret)
 {
-    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    const int64_t now_ms = self->clock.monotonic_ms(self->clock.ctx);
     pthread_mutex_lock(&self->lock);
     ret->unproven = *self->trouble != '\0';
     if (!ret->refuses && *self->trouble != '\0' && now_ms - self->trouble_ms < TROUBLE_MS) {

@@ -30,20 +30,20 @@ static int64_t system_wall_ms(void *ctx)
     return utapi_wall_ms();
 }
 
-static int64_t system_steady_ms(void *ctx)
+static int64_t system_monotonic_ms(void *ctx)
 {
     (void)ctx;
     return utapi_boottime_ms();
 }
 
-const utapi_clock utapi_system_clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms};
+const utapi_clock utapi_system_clock = {.wall_ms = system_wall_ms, .monotonic_ms = system_monotonic_ms};
 
 const utapi_engine_settings utapi_engine_defaults = {
     .levels = UTAPI_ALL_LEVELS,
     .operations = UTAPI_ALL_OPERATIONS,
     .component = "s3",
     .queue_events = 200000,
-    .clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms},
+    .clock = {.wall_ms = system_wall_ms, .monotonic_ms = system_monotonic_ms},
 };
 
 int64_t utapi_engine_now_ms(const utapi_engine *engine)
@@ -100,8 +100,8 @@ static void entry_set_forgetting(const utapi_engine *engine, const utapi_event *
         entry->resource[UTAPI_BUCKETS].size == 0)
         return;
     const int64_t ttl_ms = engine->settings.expire_ttl_ms;
-    entry->forget = ttl_ms > 0 ? UTAPI_FORGET_LATER : UTAPI_FORGET_NOW;
-    entry->forget_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
+    entry->expiry = ttl_ms > 0 ? UTAPI_EXPIRE_LATER : UTAPI_EXPIRE_NOW;
+    entry->expire_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
 }
 
 static void entry_of_event(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
@@ -149,7 +149,7 @@ static utapi_status request_sort(utapi_request *request, utapi_error *err)
 {
     bool forgets = false;
     for (size_t i = 0; i < request->count; i++)
-        forgets = forgets || request->entries[i].forget != UTAPI_KEEP;
+        forgets = forgets || request->entries[i].expiry != UTAPI_EXPIRE_NEVER;
     if (!forgets || request->count < 2)
         return UTAPI_OK;
 

@@ -66,16 +66,16 @@ static utapi_status entries_check(const utapi_batch *batch, utapi_error *err)
 static utapi_status runs_apply(lmdb_write *write, const utapi_batch *batch, const bool *skip,
                                utapi_error *err)
 {
-    utapi_fold *fold;
-    utapi_status status = utapi_fold_new(batch, skip, &fold, err);
+    utapi_aggregation *fold;
+    utapi_status status = utapi_aggregation_new(batch, skip, &fold, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(fold, &run);) {
         status = utapi_lmdb_run_apply(write, fold, &run, err);
         if (status == UTAPI_OVERFLOW)
-            status = utapi_fold_blame(batch, fold, &run, err);
+            status = utapi_aggregation_attribute(batch, fold, &run, err);
     }
-    utapi_fold_free(fold);
+    utapi_aggregation_free(fold);
     return status;
 }
 
@@ -89,7 +89,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->taken_ms,
+        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->accepted_ms,
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
@@ -103,7 +103,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     return UTAPI_OK;
 }
 
-static utapi_backend_tend_fn lmdb_tend;
+static utapi_backend_maintain_fn lmdb_tend;
 
 static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
@@ -115,7 +115,7 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
     utapi_status status = utapi_lmdb_check_space(self, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!lmdb_tend(base, batch->now_ms, batch->taken_ms, NULL);
+        (void)!lmdb_tend(base, batch->now_ms, batch->accepted_ms, NULL);
         return status;
     }
     lmdb_write write;
@@ -129,7 +129,7 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
 
 static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *adjustment, utapi_error *err)
 {
-    utapi_cell cell = {.interval = adjustment->interval};
+    utapi_interval_delta cell = {.interval = adjustment->interval};
     utapi_sums_add_amounts(&cell.sums, adjustment->delta);
     lmdb_intake intake = {.once = &cell};
     lmdb_key key;
@@ -161,7 +161,7 @@ static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_st
     return utapi_lmdb_write_end(&write, utapi_lmdb_forget(&write, level, name, time_ms, err), err);
 }
 
-static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     lmdb_write write;
@@ -172,7 +172,7 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
     status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
+        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms,
                                     bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
@@ -284,11 +284,11 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = lmdb_read,
-    .visit = lmdb_visit,
+    .list = lmdb_visit,
     .rows = lmdb_rows,
     .adjust = lmdb_adjust,
-    .forget = lmdb_forget,
-    .tend = lmdb_tend,
+    .expire = lmdb_forget,
+    .maintain = lmdb_tend,
     .fences = lmdb_fences,
     .stats = lmdb_stats,
     .close = lmdb_close,

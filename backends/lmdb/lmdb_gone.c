@@ -168,8 +168,8 @@ utapi_status utapi_lmdb_forget_due(lmdb_write *write, int64_t now_ms, size_t mos
 
 /* ---- a run of a fold ---------------------------------------------------------------------- */
 
-utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_fold *fold, const utapi_run *run,
-                                  utapi_error *err)
+utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_aggregation *fold,
+                                  const utapi_resource_run *run, utapi_error *err)
 {
     lmdb_key key;
     gone_row before;
@@ -179,12 +179,12 @@ utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_fold *fold, con
     if (status != UTAPI_OK)
         return status;
     gone_row after = before;
-    const utapi_entry *forget = run->forget;
+    const utapi_entry *forget = run->expiry;
     if (forget != NULL && forget->time_ms < before.gone_ms)
         forget = NULL; /* it was forgotten since */
 
     lmdb_intake intake = {.fold = fold, .run = *run, .not_before_ms = before.gone_ms, .after = INT64_MIN};
-    if (forget != NULL && forget->forget == UTAPI_FORGET_NOW) {
+    if (forget != NULL && forget->expiry == UTAPI_EXPIRE_NOW) {
         /* First, so that what is counted only to be taken away cannot overflow. */
         status = gone_advance(write, &key, forget->time_ms, &after, err);
         intake.after = utapi_interval_of(forget->time_ms);
@@ -193,7 +193,7 @@ utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_fold *fold, con
         status = utapi_lmdb_rows_add(write, &key, &intake, err);
     if (intake.counted)
         after.due_ms = NO_APPOINTMENT;
-    if (forget != NULL && forget->forget == UTAPI_FORGET_LATER)
-        after.due_ms = forget->forget_at_ms;
+    if (forget != NULL && forget->expiry == UTAPI_EXPIRE_LATER)
+        after.due_ms = forget->expire_at_ms;
     return status == UTAPI_OK ? gone_store(write, &key, &before, &after, err) : status;
 }

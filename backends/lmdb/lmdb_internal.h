@@ -126,15 +126,15 @@ int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval in
 
 /* What a resource takes: a run of a fold, or one cell. */
 typedef struct lmdb_intake {
-    const utapi_fold *fold; /* NULL: only `once`, if that is not NULL */
-    utapi_run run;
+    const utapi_aggregation *fold; /* NULL: only `once`, if that is not NULL */
+    utapi_resource_run run;
     int64_t not_before_ms;
     utapi_interval after; /* cells up to here are left out: they are forgotten at once */
-    const utapi_cell *once;
+    const utapi_interval_delta *once;
     bool counted; /* an entry counted, even if nothing is left of it */
 
     bool more; /* `cell` is the next one */
-    utapi_cell cell;
+    utapi_interval_delta cell;
     utapi_sums sums; /* of the cells so far that the next row does not hold yet */
 } lmdb_intake;
 
@@ -164,8 +164,8 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_forget_due(lmdb_write *write, int64_t now
                                                   utapi_error *err);
 
 /** Counts one run of a fold, and forgets its bucket or makes the appointment for that. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_fold *fold,
-                                                 const utapi_run *run, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_aggregation *fold,
+                                                 const utapi_resource_run *run, utapi_error *err);
 
 /* ---- lmdb_read.c -------------------------------------------------------------------------- */
 

@@ -81,7 +81,7 @@ void utapi_lmdb_intake_next(lmdb_intake *intake)
         return;
     }
     while (!intake->more &&
-           utapi_fold_sum(intake->fold, &intake->run, intake->not_before_ms, &intake->cell)) {
+           utapi_aggregation_sum(intake->fold, &intake->run, intake->not_before_ms, &intake->cell)) {
         intake->counted = true;
         intake->more = intake->cell.interval > intake->after;
     }

@@ -22,7 +22,7 @@ static utapi_status fake_apply(utapi_backend *self, const utapi_batch *batch, ut
         fake->storage = (int64_t)storage;
         fake->entries += batch->count;
         fake->last = batch->entries[batch->count - 1];
-        fake->last_taken_ms = batch->taken_ms;
+        fake->last_taken_ms = batch->accepted_ms;
         if (batch->count > fake->largest_batch)
             fake->largest_batch = batch->count;
     }
@@ -48,11 +48,11 @@ static utapi_status fake_read(utapi_backend *self, const utapi_query *query, uta
     return UTAPI_OK;
 }
 
-static utapi_status fake_tend(utapi_backend *self, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status fake_tend(utapi_backend *self, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     fake_backend *fake = (fake_backend *)self;
     (void)now_ms;
-    (void)taken_ms;
+    (void)accepted_ms;
     (void)err;
     pthread_mutex_lock(&fake->lock);
     fake->tends++;
@@ -86,7 +86,7 @@ static const utapi_backend_ops fake_ops = {
     .open = fake_open,
     .apply = fake_apply,
     .read = fake_read,
-    .tend = fake_tend,
+    .maintain = fake_tend,
     .stats = fake_stats,
     .close = fake_close,
 };

@@ -106,13 +106,13 @@ static void a_missing_optional_slot_answers_not_supported(void **state)
     CHECK_OK(utapi_backend_open(&bare_ops, &options, &backend, &err), &err);
     const utapi_string name = utapi_string_of("n");
     const utapi_adjustment adjustment = {.name = name};
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_visit(backend, UTAPI_BUCKETS, no_resource, NULL, &err),
+    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_list(backend, UTAPI_BUCKETS, no_resource, NULL, &err),
                  &err);
     CHECK_STATUS(UTAPI_NOT_SUPPORTED,
                  utapi_backend_rows(backend, UTAPI_BUCKETS, name, 0, 0, no_row, NULL, &err), &err);
     CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_adjust(backend, &adjustment, 1, &err), &err);
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_forget(backend, UTAPI_BUCKETS, name, 0, &err), &err);
-    CHECK_OK(utapi_backend_tend(backend, 0, 0, &err), &err);
+    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_expire(backend, UTAPI_BUCKETS, name, 0, &err), &err);
+    CHECK_OK(utapi_backend_maintain(backend, 0, 0, &err), &err);
     CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(backend, NULL, NULL, NULL, &err), &err);
     utapi_stats stats;
     CHECK_OK(utapi_backend_stats(backend, &stats, &err), &err);

@@ -15,7 +15,7 @@ typedef struct fixture {
     fake_backend fake;
     utapi_engine_settings settings;
     utapi_engine *engine;
-    int64_t wall_ms, steady_ms;
+    int64_t wall_ms, monotonic_ms;
 } fixture;
 
 static int64_t test_wall_ms(void *ctx)
@@ -25,7 +25,7 @@ static int64_t test_wall_ms(void *ctx)
 
 static int64_t test_steady_ms(void *ctx)
 {
-    return ((fixture *)ctx)->steady_ms;
+    return ((fixture *)ctx)->monotonic_ms;
 }
 
 static int setup(void **state)
@@ -34,9 +34,9 @@ static int setup(void **state)
     assert_non_null(f);
     fake_backend_init(&f->fake);
     f->wall_ms = now_ms;
-    f->steady_ms = 1000;
+    f->monotonic_ms = 1000;
     f->settings = utapi_engine_defaults;
-    f->settings.clock = (utapi_clock){.wall_ms = test_wall_ms, .steady_ms = test_steady_ms, .ctx = f};
+    f->settings.clock = (utapi_clock){.wall_ms = test_wall_ms, .monotonic_ms = test_steady_ms, .ctx = f};
     *state = f;
     return 0;
 }
@@ -139,19 +139,19 @@ static void a_deleted_bucket_is_forgotten_as_configured(void **state)
     utapi_event event = put(0);
     event.operation = UTAPI_OP_DELETE_BUCKET;
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_KEEP);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_NEVER);
     utapi_engine_free(f->engine);
 
     f->settings.expire_metrics = true;
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_FORGET_NOW);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_NOW);
     utapi_engine_free(f->engine);
 
     f->settings.expire_ttl_ms = 3600000;
     f->settings.operations = 0; /* a forgetting needs no counter */
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_FORGET_LATER);
-    assert_int_equal(f->fake.last.forget_at_ms, now_ms + 3600000);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_LATER);
+    assert_int_equal(f->fake.last.expire_at_ms, now_ms + 3600000);
 }
 
 static void what_forgets_a_bucket_is_put_in_the_order_of_time(void **state)
@@ -345,7 +345,7 @@ static void a_stepped_wall_clock_does_not_move_the_window(void **state)
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
     assert_int_equal(f->fake.last_taken_ms, now_ms);
     f->wall_ms += 86400000;
-    f->steady_ms += 10;
+    f->monotonic_ms += 10;
     CHECK_OK(utapi_engine_ingest(f->engine, &event, 1, &err), &err);
     assert_int_equal(f->fake.last_taken_ms, now_ms + 10);
 }
@@ -398,10 +398,10 @@ static void trouble_is_told_for_ten_seconds(void **state)
     f->fake.answer = UTAPI_UNAVAILABLE;
     start(f);
     assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
-    f->steady_ms += 9999;
+    f->monotonic_ms += 9999;
     CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
     assert_true(stats.refuses);
-    f->steady_ms += 1;
+    f->monotonic_ms += 1;
     CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
     assert_false(stats.refuses);
     assert_string_equal(stats.trouble, "");

@@ -119,17 +119,17 @@ typedef utapi_status utapi_backend_apply_fn(utapi_backend *self, const utapi_bat
                                             utapi_error *err);
 typedef utapi_status utapi_backend_read_fn(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
                                            uint64_t *ret_fence, utapi_error *err);
-typedef utapi_status utapi_backend_visit_fn(utapi_backend *self, utapi_level level,
-                                            utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
+typedef utapi_status utapi_backend_list_fn(utapi_backend *self, utapi_level level,
+                                           utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
 typedef utapi_status utapi_backend_rows_fn(utapi_backend *self, utapi_level level, utapi_string name,
                                            utapi_interval start, utapi_interval end, utapi_row_cb *on_row,
                                            void *ctx, utapi_error *err);
 typedef utapi_status utapi_backend_adjust_fn(utapi_backend *self, const utapi_adjustment *adjustments,
                                              size_t count, utapi_error *err);
-typedef utapi_status utapi_backend_forget_fn(utapi_backend *self, utapi_level level, utapi_string name,
+typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level level, utapi_string name,
                                              int64_t time_ms, utapi_error *err);
-typedef utapi_status utapi_backend_tend_fn(utapi_backend *self, int64_t now_ms, int64_t taken_ms,
-                                           utapi_error *err);
+typedef utapi_status utapi_backend_maintain_fn(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
+                                               utapi_error *err);
 typedef utapi_status utapi_backend_changes_fn(utapi_backend *self, utapi_change_cb *on_change,
                                               utapi_unreadable_cb *on_unreadable, void *ctx,
                                               utapi_error *err);
@@ -155,7 +155,7 @@ struct utapi_backend_ops {
     const char *name; /* what a configuration calls it: "lmdb" */
 
     /**
-     * Optional. The most cells (utapi_cell) that one batch should bring where the storage serves nobody else
+     * Optional. The most cells (utapi_interval_delta) that one batch should bring where the storage serves nobody else
      * meanwhile. A late one, of an interval before the last one, counts as UTAPI_STEP_LATE_CELL; UTAPI_STEP_WARM_CELLS
      * of those that were handed over lately, so that their keys are there and cached, count as one; so do
      * UTAPI_STEP_OPERATIONS_A_CELL of the operations in cells, the first of each cell aside;
@@ -185,7 +185,7 @@ struct utapi_backend_ops {
      * bucket's totals up to and including the interval of the entry's time are taken away (forget(), with
      * the entry's time). One that forgets later replaces an earlier appointment; any other counted entry
      * for the bucket cancels it. Uuids are remembered for the window that open was told, measured on
-     * batch->taken_ms. Where the batch is fenced, the writer's fence must equal fence.from, and becomes
+     * batch->accepted_ms. Where the batch is fenced, the writer's fence must equal fence.from, and becomes
      * fence.to.
      *
      * UTAPI_OVERFLOW if, after the whole batch, a total of any row that it touches would leave 64 bits: the detail
@@ -205,7 +205,7 @@ struct utapi_backend_ops {
     utapi_backend_read_fn *read;
 
     /** Optional. Calls on_resource once for each known resource of the level, in no certain order. */
-    utapi_backend_visit_fn *visit;
+    utapi_backend_list_fn *list;
 
     /**
      * Optional. Calls on_row for the newest row before start, if there is one, then for each row with
@@ -226,15 +226,15 @@ struct utapi_backend_ops {
      * afterwards. Entries for it with a time before time_ms are never counted again (docs/specification.md#expiry); a
      * forgetting at an earlier time than one before it changes nothing. Durable; errors as in apply.
      */
-    utapi_backend_forget_fn *forget;
+    utapi_backend_expire_fn *expire;
 
     /**
      * Optional. A slice of upkeep, short enough to stand between two batches: drops uuids whose taking
-     * is older than the window on the clock of taken_ms, carries out forgettings due at now_ms. Called
+     * is older than the window on the clock of accepted_ms, carries out forgettings due at now_ms. Called
      * when a second has passed without a batch: so never under steady traffic, and apply drops more old uuids
      * than it adds.
      */
-    utapi_backend_tend_fn *tend;
+    utapi_backend_maintain_fn *maintain;
 
     /**
      * Optional, and only for a storage without rows. Calls on_change for all that ever changed, in no certain
@@ -280,11 +280,11 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
  * UTAPI_OK, since there is nothing to tend. */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
 UTAPI_MUST_USE utapi_backend_read_fn utapi_backend_read;
-UTAPI_MUST_USE utapi_backend_visit_fn utapi_backend_visit;
+UTAPI_MUST_USE utapi_backend_list_fn utapi_backend_list;
 UTAPI_MUST_USE utapi_backend_rows_fn utapi_backend_rows;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
-UTAPI_MUST_USE utapi_backend_forget_fn utapi_backend_forget;
-UTAPI_MUST_USE utapi_backend_tend_fn utapi_backend_tend;
+UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
+UTAPI_MUST_USE utapi_backend_maintain_fn utapi_backend_maintain;
 UTAPI_MUST_USE utapi_backend_changes_fn utapi_backend_changes;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
 UTAPI_MUST_USE utapi_backend_stats_fn utapi_backend_stats;
