@@ -36,6 +36,25 @@ bool utapi_fence_is_set(const utapi_fence *fence)
     return memcmp(fence->writer, nobody, sizeof nobody) != 0;
 }
 
+utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count)
+{
+    utapi_batch prefix = *batch;
+    if (count < batch->count) {
+        prefix.count = count;
+        prefix.fence.to = count > 0 ? batch->entries[count - 1].sequence + 1 : batch->fence.from;
+    }
+    return prefix;
+}
+
+int64_t utapi_batch_accepted_ms(const utapi_batch *batch)
+{
+    int64_t latest_ms = INT64_MIN;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].accepted_ms > latest_ms)
+            latest_ms = batch->entries[i].accepted_ms;
+    return latest_ms;
+}
+
 static utapi_string ref_name(const fold_ref *ref)
 {
     return ref->entry->resource[ref->level];

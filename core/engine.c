@@ -16,8 +16,8 @@ struct utapi_engine {
     utapi_engine_settings settings;
     char component[UTAPI_NAME_MAX + 1];
     utapi_committer *committer;
-    pthread_mutex_t lock;                        /* guards aside */
-    char aside[sizeof((utapi_stats *)0)->aside]; /* of utapi_engine_note() */
+    pthread_mutex_t lock; /* guards other_warning */
+    char other_warning[sizeof((utapi_health *)0)->other_warning];
 };
 
 UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
@@ -282,20 +282,36 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
     return status;
 }
 
-utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err)
+utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
 {
-    const utapi_status status = utapi_backend_stats(engine->backend, ret, err);
-    if (status == UTAPI_OK)
-        utapi_committer_stats(engine->committer, ret);
+    *ret = (utapi_health){.refuses = false};
+    const utapi_status status = utapi_backend_stats(engine->backend, &ret->storage, err);
+    utapi_backend_journal_stats(engine->backend, &ret->journal);
+    ret->refuses = ret->storage.refuses;
+    memcpy(ret->warning, ret->storage.warning, sizeof ret->warning);
+    utapi_committer_health(engine->committer, ret);
     pthread_mutex_lock(&engine->lock);
-    memcpy(ret->aside, engine->aside, sizeof ret->aside);
+    memcpy(ret->other_warning, engine->other_warning, sizeof ret->other_warning);
     pthread_mutex_unlock(&engine->lock);
     return status;
 }
 
-void utapi_engine_note(utapi_engine *engine, const char *trouble)
+void utapi_engine_note(utapi_engine *engine, const char *warning)
 {
+    const int most = sizeof engine->other_warning - 1;
     pthread_mutex_lock(&engine->lock);
-    (void)snprintf(engine->aside, sizeof engine->aside, "%.*s", (int)sizeof engine->aside - 1, trouble);
+    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", most, warning);
     pthread_mutex_unlock(&engine->lock);
+}
+
+utapi_status utapi_engine_dead_letters(utapi_engine *engine, utapi_dead_letter_cb *on_letter, void *ctx,
+                                       utapi_error *err)
+{
+    return utapi_backend_dead_letters(engine->backend, on_letter, ctx, err);
+}
+
+utapi_status utapi_engine_acknowledge(utapi_engine *engine, const utapi_acknowledgement *what,
+                                      utapi_error *err)
+{
+    return utapi_backend_acknowledge(engine->backend, what, err);
 }

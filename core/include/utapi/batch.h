@@ -27,29 +27,39 @@ typedef struct utapi_entry {
      * keys of the objects, joined by colons. An absent action: nothing. */
     utapi_string action, keys;
 
-    /* expireMetrics (docs/specification.md#expiry): this entry's bucket is to be forgotten once it is counted:
-     * at once, or when expire_at_ms is reached unless an entry for the bucket comes first. */
+    /* expireMetrics (docs/specification.md#expiry): the entry's bucket expires once the entry is counted: at once,
+     * or when expire_at_ms is reached unless an entry for the bucket comes first. */
     enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
-    int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER */
+    int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER; after the batch's now_ms */
+
+    int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
+    uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
 } utapi_entry;
 
-/** Who hands a batch over, and which of its events: docs/architecture.md#fences. */
+/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
-    uint64_t from;            /* stored only if the writer's fence equals this */
-    uint64_t to;              /* the writer's fence afterwards */
+    uint64_t from;            /* the writer's fence must stand here; no entry's sequence is lower */
+    uint64_t to;              /* the writer's fence once all is stored; every entry's sequence is lower */
 } utapi_fence;
 
 typedef struct utapi_batch {
-    const utapi_entry *entries; /* borrowed; in the order of their taking */
+    const utapi_entry
+        *entries; /* borrowed; in the order in which they were accepted; sequences ascend, with holes */
     size_t count;
-    int64_t now_ms;      /* wall clock at the taking: forgettings that are due by then come first */
-    int64_t accepted_ms; /* the clock that the de-duplication window is measured on */
+    int64_t
+        now_ms; /* wall clock as the newest entry was accepted: expiries that are due by then come first */
     utapi_fence fence;
 } utapi_batch;
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);
+
+/** The first `count` entries of a batch, not more than it has, with the fence where it stands once they are stored. */
+utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count);
+
+/** The latest accepted_ms of a batch's entries; INT64_MIN if it has none. */
+int64_t utapi_batch_accepted_ms(const utapi_batch *batch);
 
 /**
  * The deltas of a batch, sorted by level, name, segment and interval.
