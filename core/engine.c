@@ -273,7 +273,6 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
         .count = 1,
         .start = UTAPI_INTERVAL_MAX,
         .end = UTAPI_INTERVAL_MAX,
-        .current_only = true,
     };
     utapi_usage usage;
     const utapi_status status = engine_query(engine, &query, &usage, err);

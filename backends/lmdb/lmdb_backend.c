@@ -89,7 +89,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->accepted_ms,
+        status = utapi_dedup_expire(&write->self->dedup, write->txn, utapi_batch_accepted_ms(batch),
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
@@ -103,7 +103,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     return UTAPI_OK;
 }
 
-static utapi_backend_maintain_fn lmdb_tend;
+static utapi_backend_maintain_fn lmdb_maintain;
 
 static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
@@ -114,8 +114,8 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     utapi_status status = utapi_lmdb_check_space(self, err);
     if (status != UTAPI_OK) {
-        /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!lmdb_tend(base, batch->now_ms, batch->accepted_ms, NULL);
+        /* While callers keep coming nobody may call maintain, and without expiry there would never be room. */
+        (void)!lmdb_maintain(base, batch->now_ms, utapi_batch_accepted_ms(batch), NULL);
         return status;
     }
     lmdb_write write;
@@ -140,7 +140,7 @@ static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *
 }
 
 static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
-                                utapi_error *err)
+                                size_t *ret_count, utapi_error *err)
 {
     lmdb_write write;
     utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
@@ -148,10 +148,11 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         return status;
     for (size_t i = 0; i < count && status == UTAPI_OK; i++)
         status = adjustment_apply(&write, &adjustments[i], err);
+    *ret_count = count;
     return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                 utapi_error *err)
 {
     lmdb_write write;
@@ -161,7 +162,7 @@ static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_st
     return utapi_lmdb_write_end(&write, utapi_lmdb_forget(&write, level, name, time_ms, err), err);
 }
 
-static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
+static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     lmdb_write write;
@@ -179,30 +180,7 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t accep
 
 /* ---- questions ---------------------------------------------------------------------------- */
 
-static utapi_status lmdb_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
-{
-    return utapi_lmdb_read((lmdb_backend *)base, query, ret, ret_fence, err);
-}
-
-static utapi_status lmdb_rows(utapi_backend *base, utapi_level level, utapi_string name, utapi_interval start,
-                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_rows((lmdb_backend *)base, level, name, start, end, on_row, ctx, err);
-}
-
-static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
-                               void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_visit((lmdb_backend *)base, level, on_resource, ctx, err);
-}
-
-static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_fences((lmdb_backend *)base, on_fence, ctx, err);
-}
-
-static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
@@ -222,7 +200,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
     utapi_lmdbenv_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "counting rows");
-    *ret = (utapi_stats){
+    *ret = (utapi_storage_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
         .uuids = entries[LMDB_SEEN],
@@ -278,18 +256,22 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
     return status;
 }
 
+static const utapi_admin_ops lmdb_admin = {
+    .list = utapi_lmdb_list,
+    .export = utapi_lmdb_export,
+    .adjust = lmdb_adjust,
+    .expire = lmdb_expire,
+    .fences = utapi_lmdb_fences,
+};
+
 const utapi_backend_ops utapi_lmdb_backend = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "lmdb",
     .open = lmdb_open,
     .apply = lmdb_apply,
-    .read = lmdb_read,
-    .list = lmdb_visit,
-    .rows = lmdb_rows,
-    .adjust = lmdb_adjust,
-    .expire = lmdb_forget,
-    .maintain = lmdb_tend,
-    .fences = lmdb_fences,
+    .read = utapi_lmdb_read,
     .stats = lmdb_stats,
+    .maintain = lmdb_maintain,
     .close = lmdb_close,
+    .admin = &lmdb_admin,
 };

@@ -169,15 +169,10 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_
 
 /* ---- lmdb_read.c -------------------------------------------------------------------------- */
 
-/** read(), rows() and visit() of the contract. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
-                                            uint64_t *ret_fence, utapi_error *err);
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name,
-                                            utapi_interval start, utapi_interval end, utapi_row_cb *on_row,
-                                            void *ctx, utapi_error *err);
-UTAPI_MUST_USE utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level,
-                                             utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
-UTAPI_MUST_USE utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx,
-                                              utapi_error *err);
+/* Slots of the contract. */
+utapi_backend_read_fn utapi_lmdb_read;
+utapi_backend_list_fn utapi_lmdb_list;
+utapi_backend_export_fn utapi_lmdb_export;
+utapi_backend_fences_fn utapi_lmdb_fences;
 
 #endif
