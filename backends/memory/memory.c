@@ -119,7 +119,6 @@ utapi_status utapi_memory_draft(memory_backend *self, utapi_level level, utapi_s
     resource->is_drafted = true;
     resource->dropped = INT64_MIN;
     resource->then = resource->facts;
-    resource->runs.end = 0;
     return UTAPI_OK;
 }
 
@@ -295,16 +294,11 @@ static utapi_status run_draft(memory_backend *self, const utapi_aggregation *agg
         resource->then.scheduled_ms = NOT_SCHEDULED;
         status = utapi_memory_draft_add(resource, &delta, err);
     }
-    const bool expires_now = last != NULL && last->expiry == UTAPI_EXPIRE_NOW;
-    if (expires_now)
+    if (last != NULL && last->expiry == UTAPI_EXPIRE_NOW)
         utapi_memory_draft_expire(resource, last->time_ms);
     else if (last != NULL)
         resource->then.scheduled_ms = last->expire_at_ms;
-
-    if (expires_now || resource->runs.end == 0)
-        resource->runs = *run; /* what came before it is gone */
-    resource->runs.end = run->end;
-    return status;
+    return status == UTAPI_OK ? utapi_memory_draft_judge(resource, err) : status;
 }
 
 static utapi_status batch_draft(memory_backend *self, const utapi_batch *batch, const bool *skip,
@@ -312,14 +306,10 @@ static utapi_status batch_draft(memory_backend *self, const utapi_batch *batch, 
 {
     utapi_aggregation *aggregation = NULL;
     utapi_status status = utapi_aggregation_new(batch, skip, &aggregation, err);
-    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);)
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {
         status = run_draft(self, aggregation, &run, err);
-    /* Only now, for the totals after the whole batch are judged, and no others. */
-    for (memory_resource *each = SLIST_FIRST(&self->drafts); status == UTAPI_OK && each != NULL;) {
-        status = utapi_memory_draft_judge(each, err);
         if (status == UTAPI_OVERFLOW)
-            status = utapi_aggregation_attribute(batch, aggregation, &each->runs, err);
-        each = SLIST_NEXT(each, drafted);
+            status = utapi_aggregation_attribute(batch, aggregation, &run, err);
     }
     utapi_aggregation_free(aggregation);
     return status;

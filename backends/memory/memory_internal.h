@@ -59,7 +59,6 @@ typedef struct memory_resource {
     utapi_interval dropped; /* the stored deltas up to here go */
     memory_deltas added;
     memory_facts then;
-    utapi_resource_run runs; /* of the batch: all that leads there */
 } memory_resource;
 
 /* The base comes first: a utapi_backend * given to us is our own memory_backend *. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* edges_disk.c - a disk that fails: whatever call fails, a batch is stored wholly or not at all.
+/* failing_disk.c - a disk that fails: whatever call fails, a batch is stored wholly or not at all.
  *
  * This program brings its own pwrite() and the like, which a storage library then calls too: they do what
  * libc's do, except for the nth of them after disk_fail(). */
-#include "edges.h"
+#include "contract.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -69,7 +69,7 @@ INSTEAD_OF_LIBC int ftruncate(int fd, off_t size)
     return fails_now() ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
-static void put_batch(edges *c, const char *uuid, int interval)
+static void put_batch(contract *c, const char *uuid, int interval)
 {
     static const char *const buckets[] = {"a", "b", "c"};
     for (int i = 0; i < 3; i++) {
@@ -78,7 +78,7 @@ static void put_batch(edges *c, const char *uuid, int interval)
     }
 }
 
-static void expect_batches(edges *c, int64_t batches)
+static void expect_batches(contract *c, int64_t batches)
 {
     assert_int_equal(bucket_bytes(c, "a"), batches);
     assert_int_equal(bucket_bytes(c, "b"), batches);
@@ -87,7 +87,7 @@ static void expect_batches(edges *c, int64_t batches)
 }
 
 /* Fails the nth call of a write. Afterwards the disk is well again. Returns whether a call failed. */
-static bool survive(edges *c, int nth, bool stays, int error)
+static bool survive(contract *c, int nth, bool stays, int error)
 {
     char uuid[32];
     const int64_t before = bucket_bytes(c, "a");
@@ -111,9 +111,9 @@ static bool survive(edges *c, int nth, bool stays, int error)
     return atomic_load(&did_fail);
 }
 
-static void every_call_may_fail(edges *c, bool stays, int error)
+static void every_call_may_fail(contract *c, bool stays, int error)
 {
-    if (!edges_kind.durable)
+    if (!contract_is_durable(c))
         skip();
     put_batch(c, "first", 0);
     apply(c);
@@ -122,29 +122,29 @@ static void every_call_may_fail(edges *c, bool stays, int error)
         nth++;
     assert_in_range(nth, 3, 50);
     const int64_t stored = bucket_bytes(c, "a");
-    edges_reopen(c);
+    contract_reopen(c);
     expect_batches(c, stored);
 }
 
 static void a_call_that_fails_once_is_survived(void **state)
 {
-    every_call_may_fail(edges_of(state), false, EIO);
+    every_call_may_fail(*state, false, EIO);
 }
 
 static void a_disk_that_fails_for_a_while_is_survived(void **state)
 {
-    every_call_may_fail(edges_of(state), true, EIO);
+    every_call_may_fail(*state, true, EIO);
 }
 
 static void a_full_disk_is_survived(void **state)
 {
-    every_call_may_fail(edges_of(state), true, ENOSPC);
+    every_call_may_fail(*state, true, ENOSPC);
 }
 
 static void questions_are_answered_while_the_disk_fails(void **state)
 {
-    edges *c = edges_of(state);
-    if (!edges_kind.durable)
+    contract *c = *state;
+    if (!contract_is_durable(c))
         skip();
     put_batch(c, "first", 0);
     apply(c);
@@ -162,13 +162,10 @@ static void questions_are_answered_while_the_disk_fails(void **state)
     expect_batches(c, 2);
 }
 
-int cases_disk(void)
-{
-    const struct CMUnitTest cases[] = {
-        EDGES_CASE(a_call_that_fails_once_is_survived),
-        EDGES_CASE(a_disk_that_fails_for_a_while_is_survived),
-        EDGES_CASE(a_full_disk_is_survived),
-        EDGES_CASE(questions_are_answered_while_the_disk_fails),
-    };
-    return RUN_CASES("a disk that fails", cases);
-}
+const struct CMUnitTest contract_failing_disk[] = {
+    CASE(a_call_that_fails_once_is_survived),
+    CASE(a_disk_that_fails_for_a_while_is_survived),
+    CASE(a_full_disk_is_survived),
+    CASE(questions_are_answered_while_the_disk_fails),
+    {.name = NULL},
+};

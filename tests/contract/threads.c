@@ -1,15 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* edges_threads.c - readers beside a writer, and writers beside each other: no answer is torn. */
-#include "edges.h"
+/* threads.c - readers beside a writer, and writers beside each other: no answer is torn. */
+#include "contract.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
+typedef struct crowd {
+    contract *c;
+    atomic_bool stop;
+    atomic_size_t reads, torn;
+} crowd;
+
+/* Each put adds one object of seven bytes to bucket and service alike. */
+static void *read_two_names(void *ctx)
+{
+    crowd *all = ctx;
+    const utapi_string names[2] = {utapi_string_of("b"), utapi_string_of("b2")};
+    const utapi_query query = {
+        .level = UTAPI_BUCKETS, .names = names, .count = 2, .start = T0, .end = T0 + DAY};
+    while (!atomic_load(&all->stop)) {
+        utapi_usage usages[2];
+        utapi_error err;
+        utapi_error_clear(&err);
+        if (utapi_backend_read(all->c->backend, &query, usages, NULL, &err) != UTAPI_OK ||
+            usages[0].storage_utilized[1] != usages[0].number_of_objects[1] * 7 ||
+            usages[0].storage_utilized[1] != usages[1].storage_utilized[1])
+            atomic_fetch_add(&all->torn, 1);
+        atomic_fetch_add(&all->reads, 1);
+    }
+    return NULL;
+}
+
+static void readers_of_two_names_see_whole_batches(void **state)
+{
+    contract *c = *state;
+    crowd all = {.c = c};
+    pthread_t readers[3];
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_two_names, &all), 0);
+    for (int i = 0; i < 200 || atomic_load(&all.reads) < 100; i++) {
+        const int64_t time_ms = T0 + (i % 90) * 15 * MINUTE;
+        const utapi_entry entries[] = {entry_put("b", time_ms, 7), entry_put("b2", time_ms, 7)};
+        CHECK_OK(apply_entries(c, entries, 2), &c->err);
+    }
+    atomic_store(&all.stop, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(readers[i], NULL);
+    assert_int_equal(atomic_load(&all.torn), 0);
+}
+
 enum { READERS = 3, BATCHES = 2000, WRITERS = 3, WRITER_BATCHES = 40 };
 
 typedef struct stage {
-    edges *c;
+    contract *c;
     atomic_bool done;
     atomic_uint torn, failed, answers;
 } stage;
@@ -18,7 +62,7 @@ typedef struct stage {
 static const char *const buckets[] = {"left", "middle", "right"};
 enum { BUCKETS = 3 };
 
-static void put_round(edges *c, int round)
+static void put_round(contract *c, int round)
 {
     for (int i = 0; i < BUCKETS; i++)
         put(c, buckets[i], INTERVAL(round % 7 == 0 ? -(round % 300) : round / 10), 3);
@@ -83,9 +127,9 @@ static void *walk_on(void *arg)
     utapi_error_clear(&err);
     while (!atomic_load(&on->done)) {
         climb rows = {.bytes = 0};
-        utapi_stats stats;
-        if (utapi_backend_rows(on->c->backend, UTAPI_BUCKETS, S("middle"), FIRST, LAST, row_climbs, &rows,
-                               &err) != UTAPI_OK ||
+        utapi_storage_stats stats;
+        if (export_rows(on->c->backend, UTAPI_BUCKETS, S("middle"), FIRST, LAST, row_climbs, &rows, &err) !=
+                UTAPI_OK ||
             utapi_backend_list(on->c->backend, UTAPI_BUCKETS, any_name, NULL, &err) != UTAPI_OK ||
             utapi_backend_stats(on->c->backend, &stats, &err) != UTAPI_OK) {
             atomic_fetch_add(&on->failed, 1);
@@ -98,7 +142,7 @@ static void *walk_on(void *arg)
 
 static void readers_beside_a_writer_see_whole_batches(void **state)
 {
-    edges *c = edges_of(state);
+    contract *c = *state;
     stage on = {.c = c};
     pthread_t readers[READERS + 1];
     for (int i = 0; i < READERS; i++)
@@ -119,7 +163,7 @@ static void readers_beside_a_writer_see_whole_batches(void **state)
 static void *write_on(void *arg)
 {
     stage *on = arg;
-    edges mine; /* a batch of its own, for the same backend */
+    contract mine; /* a batch of its own, for the same backend */
     memset(&mine, 0, sizeof mine);
     mine.backend = on->c->backend;
     mine.now_ms = mine.accepted_ms = on->c->now_ms;
@@ -134,7 +178,7 @@ static void *write_on(void *arg)
 
 static void writers_beside_each_other_lose_nothing(void **state)
 {
-    edges *c = edges_of(state);
+    contract *c = *state;
     stage on = {.c = c};
     pthread_t writers[WRITERS];
     for (int i = 0; i < WRITERS; i++)
@@ -146,11 +190,9 @@ static void writers_beside_each_other_lose_nothing(void **state)
         assert_int_equal(bucket_bytes(c, buckets[i]), 3 * WRITERS * WRITER_BATCHES);
 }
 
-int cases_threads(void)
-{
-    const struct CMUnitTest cases[] = {
-        EDGES_CASE(readers_beside_a_writer_see_whole_batches),
-        EDGES_CASE(writers_beside_each_other_lose_nothing),
-    };
-    return RUN_CASES("threads", cases);
-}
+const struct CMUnitTest contract_threads[] = {
+    CASE(readers_of_two_names_see_whole_batches),
+    CASE(readers_beside_a_writer_see_whole_batches),
+    CASE(writers_beside_each_other_lose_nothing),
+    {.name = NULL},
+};

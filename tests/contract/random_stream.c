@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.c - a seeded stream of batches, late events, repetitions, forgettings, adjustments and restarts; after
- * each step every answer equals that of the memory backend. UTAPI_MODEL_SEED and UTAPI_MODEL_STEPS replay or
- * lengthen it; the seed is printed when answers differ. */
-#include "backends/registry.h"
+/* random_stream.c - a seeded stream of batches, late events, repetitions, expiries, adjustments and restarts; after each
+ * step every answer equals that of the memory backend. */
 #include "contract.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 6, BATCH_MAX = 12, DAYS = 3 };
+enum { BUCKETS = 6, BATCH_MAX = 12, DAYS = 3, STEPS = 1500 };
 
 typedef struct model {
     contract *c;
@@ -39,15 +37,15 @@ static utapi_entry random_entry(model *m)
     const int64_t bytes = (int64_t)next_random(m, 2000) - 500;
     switch (next_random(m, 24)) {
     case 0:
-        return forget_bucket(bucket, time_ms);
+        return entry_delete(bucket, time_ms);
     case 1: {
-        utapi_entry entry = forget_bucket(bucket, time_ms);
+        utapi_entry entry = entry_delete(bucket, time_ms);
         entry.expiry = UTAPI_EXPIRE_LATER;
-        entry.expire_at_ms = m->c->now_ms + (int64_t)next_random(m, (uint64_t)(2 * HOUR));
+        entry.expire_at_ms = m->c->now_ms + 1 + (int64_t)next_random(m, (uint64_t)(2 * HOUR));
         return entry;
     }
     case 2: {
-        utapi_entry entry = put(bucket, time_ms, INT64_MAX - (int64_t)next_random(m, 1000));
+        utapi_entry entry = entry_put(bucket, time_ms, INT64_MAX - (int64_t)next_random(m, 1000));
         entry.resource[UTAPI_SERVICE].size = 0;
         return entry;
     }
@@ -55,9 +53,10 @@ static utapi_entry random_entry(model *m)
     case 4:
     case 5:
     case 6: /* few uuids at few times, so that some come again */
-        return put_with_uuid(m->uuids[next_random(m, 64)], bucket, m->c->now_ms - m->c->now_ms % HOUR, bytes);
+        return entry_put_uuid(m->uuids[next_random(m, 64)], bucket, m->c->now_ms - m->c->now_ms % HOUR,
+                              bytes);
     default:
-        return put(bucket, time_ms, bytes);
+        return entry_put(bucket, time_ms, bytes);
     }
 }
 
@@ -76,11 +75,10 @@ static void step_batch(model *m)
     const size_t count = 1 + (size_t)next_random(m, BATCH_MAX);
     for (size_t i = 0; i < count; i++)
         entries[i] = random_entry(m);
-    const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = m->c->now_ms, .accepted_ms = m->c->accepted_ms};
+    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = m->c->now_ms};
     utapi_applied applied = {.repeated = 0}, expected = {.repeated = 0};
-    const utapi_status status = utapi_backend_apply(m->oracle, &batch, &expected, NULL);
-    same_status(m, utapi_backend_apply(m->c->backend, &batch, &applied, &m->c->err), status);
+    const utapi_status status = apply_batch(m->c, m->oracle, &batch, &expected, NULL);
+    same_status(m, apply_batch(m->c, m->c->backend, &batch, &applied, &m->c->err), status);
     if (status == UTAPI_OK)
         assert_int_equal(applied.repeated, expected.repeated);
 }
@@ -94,8 +92,8 @@ static void step_adjust(model *m)
                                          .name = utapi_string_of(m->names[next_random(m, BUCKETS)]),
                                          .interval = utapi_interval_of(random_time(m)),
                                          .delta = &delta};
-    const utapi_status status = utapi_backend_adjust(m->oracle, &adjustment, 1, NULL);
-    same_status(m, utapi_backend_adjust(m->c->backend, &adjustment, 1, &m->c->err), status);
+    const utapi_status status = adjust_all(m->oracle, &adjustment, 1, NULL);
+    same_status(m, adjust_all(m->c->backend, &adjustment, 1, &m->c->err), status);
 }
 
 static void step_forget(model *m)
@@ -144,32 +142,23 @@ static void compare(model *m)
         const utapi_interval end = start + (int64_t)next_random(m, 200) * UTAPI_INTERVAL_MS;
         compare_range(m, UTAPI_BUCKETS, names, BUCKETS, start, end);
     }
-    utapi_stats ours, expected;
+    utapi_storage_stats ours, expected;
     CHECK_OK(utapi_backend_stats(m->oracle, &expected, &m->c->err), &m->c->err);
     CHECK_OK(utapi_backend_stats(m->c->backend, &ours, &m->c->err), &m->c->err);
-    if (m->c->kind->rows == NULL)
+    if (!contract_keeps_totals(m->c))
         return; /* nor does it count resources */
     assert_int_equal(ours.resources, expected.resources);
     assert_int_equal(ours.rows, expected.rows);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
+static void stream_run(contract *c, uint64_t seed, uint64_t steps)
 {
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static void every_answer_equals_the_oracles(void **state)
-{
-    model m = {.c = *state, .random = from_environment("UTAPI_MODEL_SEED", 20231114)};
-    const uint64_t steps = from_environment("UTAPI_MODEL_STEPS", 1500);
-    print_message("seed %llu, %llu steps\n", (unsigned long long)m.random, (unsigned long long)steps);
+    model m = {.c = c, .random = seed};
     for (size_t i = 0; i < BUCKETS; i++)
         snprintf(m.names[i], sizeof m.names[i], "b%zu", i);
     for (size_t i = 0; i < 64; i++)
         snprintf(m.uuids[i], sizeof m.uuids[i], "uuid-%zu", i);
-    CHECK_OK(utapi_backend_open(utapi_registry_find("memory"), &m.c->options, &m.oracle, &m.c->err),
-             &m.c->err);
+    CHECK_OK(utapi_backend_open(contract_oracle(), &m.c->options, &m.oracle, &m.c->err), &m.c->err);
     for (uint64_t step = 0; step < steps; step++) {
         switch (next_random(&m, 16)) {
         case 0:
@@ -194,7 +183,18 @@ static void every_answer_equals_the_oracles(void **state)
     utapi_backend_close(m.oracle);
 }
 
-const struct CMUnitTest contract_model[] = {
+static void every_answer_equals_the_oracles(void **state)
+{
+    contract *c = *state;
+    const uint64_t steps = contract_chance.steps > 0 ? contract_chance.steps : STEPS;
+    for (uint64_t round = 0; round < contract_chance.rounds; round++) {
+        c->now_ms = c->accepted_ms = T0 + DAY;
+        contract_begin_anew(c);
+        stream_run(c, contract_seed(round, steps), steps);
+    }
+}
+
+const struct CMUnitTest contract_random_stream[] = {
     CASE(every_answer_equals_the_oracles),
     {.name = NULL},
 };

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* edges_model.c - a long random life, beside the same life in the memory backend: every answer must be equal.
+/* random_life.c - a long random life, beside the same life in the memory backend: every answer must be equal.
  *
- * What happens follows from a seed alone, which a failure prints; UTAPI_TEST_SEED and UTAPI_TEST_STEPS repeat
- * one, or make it longer. The clock of the taking stands on an interval's last millisecond, where a backend
- * that keeps the interval of a taking and one that keeps the millisecond agree. */
-#include "edges.h"
+ * What happens follows from a seed alone, which each round prints. The clock of acceptance stands on an interval's last
+ * millisecond, where a backend that keeps the interval of a uuid and one that keeps the millisecond agree. */
+#include "contract.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 enum { STEPS = 400, ENTRIES = 40, NAMES = 7, SPAN = 60 };
 
 typedef struct model {
-    edges *c;
+    contract *c;
     utapi_backend *oracle;
     uint64_t random;
     int64_t now_ms;
@@ -79,7 +78,7 @@ static void some_entry(model *m, utapi_entry *entry, char *uuid, size_t uuid_siz
         entry->expiry = UTAPI_EXPIRE_NOW;
     if (fate == 1 || fate == 2) {
         entry->expiry = UTAPI_EXPIRE_LATER;
-        entry->expire_at_ms = m->now_ms + below(m, 10 * UTAPI_INTERVAL_MS);
+        entry->expire_at_ms = m->now_ms + 1 + below(m, 10 * UTAPI_INTERVAL_MS);
     }
 }
 
@@ -93,29 +92,52 @@ static void expect_status(model *m, utapi_status expected, utapi_status status)
 
 /* ---- what happens ------------------------------------------------------------------------- */
 
+/* Applies a batch, and what is left of it where only the beginning was stored, until all is or the next entry cannot be. */
+static utapi_status deliver(const contract *c, utapi_backend *backend, utapi_batch batch, utapi_applied *ret)
+{
+    const uint64_t to = batch.fence.to;
+    size_t repeated = 0;
+    utapi_status status;
+    do {
+        const uint64_t from = batch.fence.from;
+        status = apply_batch(c, backend, &batch, ret, NULL);
+        if (status != UTAPI_OK)
+            break;
+        repeated += ret->repeated;
+        assert_true(!utapi_fence_is_set(&batch.fence) || batch.count == 0 || ret->fence > from);
+        const size_t stored = ret->fence < to ? (size_t)(ret->fence - from) : batch.count;
+        batch.entries += stored;
+        batch.count -= stored;
+        batch.fence.from = ret->fence;
+    } while (batch.count > 0);
+    ret->repeated = repeated;
+    ret->fence = batch.fence.from;
+    return status;
+}
+
 static void step_apply(model *m)
 {
-    edges *c = m->c;
+    contract *c = m->c;
     const size_t count = (size_t)below(m, below(m, 4) == 0 ? ENTRIES : 6);
     for (size_t i = 0; i < count; i++)
         some_entry(m, &c->entries[i], m->uuids[i], sizeof m->uuids[i]);
     utapi_batch batch = {.entries = c->entries, .count = count, .now_ms = m->now_ms};
-    batch.accepted_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
+    c->accepted_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
     if (below(m, 3) == 0) {
         memset(batch.fence.writer, 7, sizeof batch.fence.writer);
         batch.fence.from = m->fence + (below(m, 6) == 0);
         batch.fence.to = m->fence + count;
     }
     utapi_applied mine = {.fence = 0}, theirs = {.fence = 0};
-    const utapi_status expected = utapi_backend_apply(m->oracle, &batch, &theirs, NULL);
-    expect_status(m, expected, utapi_backend_apply(c->backend, &batch, &mine, NULL));
+    const utapi_status expected = deliver(c, m->oracle, batch, &theirs);
+    expect_status(m, expected, deliver(c, c->backend, batch, &mine));
     assert_int_equal(mine.repeated, theirs.repeated);
     assert_int_equal(mine.fence, theirs.fence);
-    if (expected == UTAPI_OK && utapi_fence_is_set(&batch.fence))
+    if (utapi_fence_is_set(&batch.fence) && theirs.fence > m->fence)
         m->fence = theirs.fence;
 }
 
-static void step_forget(model *m)
+static void step_expire(model *m)
 {
     const utapi_level level = (utapi_level)below(m, UTAPI_LEVEL_COUNT);
     const utapi_string name = some_name(m);
@@ -136,11 +158,11 @@ static void step_adjust(model *m)
         .interval = utapi_interval_of(some_time(m)),
         .delta = &delta,
     };
-    const utapi_status expected = utapi_backend_adjust(m->oracle, &adjustment, 1, NULL);
-    expect_status(m, expected, utapi_backend_adjust(m->c->backend, &adjustment, 1, NULL));
+    const utapi_status expected = adjust_all(m->oracle, &adjustment, 1, NULL);
+    expect_status(m, expected, adjust_all(m->c->backend, &adjustment, 1, NULL));
 }
 
-static void step_tend(model *m)
+static void step_maintain(model *m)
 {
     const int64_t accepted_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
     CHECK_OK(utapi_backend_maintain(m->oracle, m->now_ms, accepted_ms, NULL), &m->c->err);
@@ -149,8 +171,8 @@ static void step_tend(model *m)
 
 static void step_reopen(model *m)
 {
-    if (edges_kind.durable)
-        edges_reopen(m->c);
+    if (contract_is_durable(m->c))
+        contract_reopen(m->c);
 }
 
 static void step_time(model *m)
@@ -204,10 +226,10 @@ static void compare_rows(model *m, utapi_level level, utapi_string name, utapi_i
                          utapi_interval end)
 {
     digest mine = {0, 0}, theirs = {0, 0};
-    if (edges_kind.ops->rows == NULL)
+    if (!contract_keeps_totals(m->c))
         return;
-    CHECK_OK(utapi_backend_rows(m->oracle, level, name, start, end, digest_row, &theirs, NULL), &m->c->err);
-    CHECK_OK(utapi_backend_rows(m->c->backend, level, name, start, end, digest_row, &mine, NULL), &m->c->err);
+    CHECK_OK(export_rows(m->oracle, level, name, start, end, digest_row, &theirs, NULL), &m->c->err);
+    CHECK_OK(export_rows(m->c->backend, level, name, start, end, digest_row, &mine, NULL), &m->c->err);
     assert_int_equal(mine.rows, theirs.rows);
     assert_int_equal(mine.sum, theirs.sum);
 }
@@ -225,10 +247,10 @@ static bool digest_name(void *ctx, utapi_string name)
 
 static void compare_all(model *m)
 {
-    utapi_stats mine, theirs;
+    utapi_storage_stats mine, theirs;
     CHECK_OK(utapi_backend_stats(m->oracle, &theirs, NULL), &m->c->err);
     CHECK_OK(utapi_backend_stats(m->c->backend, &mine, NULL), &m->c->err);
-    if (edges_kind.ops->rows != NULL) {
+    if (contract_keeps_totals(m->c)) {
         assert_int_equal(mine.resources, theirs.resources);
         assert_int_equal(mine.rows, theirs.rows);
     }
@@ -252,32 +274,30 @@ static void compare_all(model *m)
     }
 }
 
-static uint64_t number_from(const char *variable, uint64_t otherwise)
+static void life_run(contract *c, uint64_t seed, uint64_t steps)
 {
-    const char *text = getenv(variable);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+    static void (*const kinds[])(model *) = {
+        step_apply, step_apply, step_apply, step_apply,  step_apply,  step_apply,    step_apply,
+        step_time,  step_time,  step_time,  step_expire, step_adjust, step_maintain, step_reopen,
+    };
+    model m = {.c = c, .random = seed * 2 + 1, .now_ms = INTERVAL(0)};
+    CHECK_OK(utapi_backend_open(contract_oracle(), &c->options, &m.oracle, &c->err), &c->err);
+    for (m.step = 0; m.step < steps; m.step++) {
+        kinds[below(&m, sizeof kinds / sizeof *kinds)](&m);
+        compare_all(&m);
+    }
+    utapi_backend_close(m.oracle);
 }
 
 static void a_random_life_is_that_of_the_oracle(void **state)
 {
-    static void (*const steps[])(model *) = {
-        step_apply, step_apply, step_apply, step_apply,  step_apply,  step_apply, step_apply,
-        step_time,  step_time,  step_time,  step_forget, step_adjust, step_tend,  step_reopen,
-    };
-    edges *c = edges_of(state);
+    contract *c = *state;
+    const uint64_t steps = contract_chance.steps > 0 ? contract_chance.steps : STEPS;
     c->options.dedup_window_ms = 8 * UTAPI_INTERVAL_MS;
-    edges_begin_anew(c);
-    const uint64_t seed = number_from("UTAPI_TEST_SEED", 20231114);
-    const uint64_t count = number_from("UTAPI_TEST_STEPS", STEPS);
-    print_message("UTAPI_TEST_SEED=%llu UTAPI_TEST_STEPS=%llu\n", (unsigned long long)seed,
-                  (unsigned long long)count);
-    model m = {.c = c, .random = seed * 2 + 1, .now_ms = INTERVAL(0)};
-    CHECK_OK(utapi_backend_open(edges_oracle, &c->options, &m.oracle, &c->err), &c->err);
-    for (m.step = 0; m.step < count; m.step++) {
-        steps[below(&m, sizeof steps / sizeof *steps)](&m);
-        compare_all(&m);
+    for (uint64_t round = 0; round < contract_chance.rounds; round++) {
+        contract_begin_anew(c);
+        life_run(c, contract_seed(round, steps), steps);
     }
-    utapi_backend_close(m.oracle);
 }
 
 /* ---- late events and forgettings, in one batch -------------------------------------------- */
@@ -286,12 +306,11 @@ enum { MEETINGS = 40, HISTORY = 100, LATE = 12 };
 
 static void both_apply(model *m)
 {
-    edges *c = m->c;
-    const utapi_batch batch = {
-        .entries = c->entries, .count = c->count, .now_ms = c->now_ms, .accepted_ms = c->accepted_ms};
+    contract *c = m->c;
+    const utapi_batch batch = {.entries = c->entries, .count = c->count, .now_ms = c->now_ms};
     c->count = 0;
-    CHECK_OK(utapi_backend_apply(m->oracle, &batch, &c->applied, &c->err), &c->err);
-    CHECK_OK(utapi_backend_apply(c->backend, &batch, &c->applied, &c->err), &c->err);
+    CHECK_OK(apply_batch(m->c, m->oracle, &batch, &c->applied, &c->err), &c->err);
+    CHECK_OK(apply_batch(c, c->backend, &batch, &c->applied, &c->err), &c->err);
 }
 
 static void compare_states(model *m, const char *bucket)
@@ -304,7 +323,7 @@ static void compare_states(model *m, const char *bucket)
 /* Every second interval has an event of its own; then some come late, and in between the bucket is deleted. */
 static void late_events_meet_forgettings(model *m, const char *bucket)
 {
-    edges *c = m->c;
+    contract *c = m->c;
     const int step = 1 + (int)below(m, 2);
     for (int i = 0; i < HISTORY; i += step)
         put(c, bucket, INTERVAL(i), 1 + below(m, 9));
@@ -321,9 +340,9 @@ static void late_events_meet_forgettings(model *m, const char *bucket)
 
 static void late_events_and_forgettings_meet_in_a_batch(void **state)
 {
-    edges *c = edges_of(state);
-    model m = {.c = c, .random = number_from("UTAPI_TEST_SEED", 20231114) * 2 + 1};
-    CHECK_OK(utapi_backend_open(edges_oracle, &c->options, &m.oracle, &c->err), &c->err);
+    contract *c = *state;
+    model m = {.c = c, .random = contract_chance.seed * 2 + 1};
+    CHECK_OK(utapi_backend_open(contract_oracle(), &c->options, &m.oracle, &c->err), &c->err);
     for (m.step = 0; m.step < MEETINGS; m.step++) {
         char bucket[24];
         (void)snprintf(bucket, sizeof bucket, "b%u", m.step);
@@ -336,11 +355,8 @@ static void late_events_and_forgettings_meet_in_a_batch(void **state)
     utapi_backend_close(m.oracle);
 }
 
-int cases_model(void)
-{
-    const struct CMUnitTest cases[] = {
-        EDGES_CASE(a_random_life_is_that_of_the_oracle),
-        EDGES_CASE(late_events_and_forgettings_meet_in_a_batch),
-    };
-    return RUN_CASES("a random life", cases);
-}
+const struct CMUnitTest contract_random_life[] = {
+    CASE(a_random_life_is_that_of_the_oracle),
+    CASE(late_events_and_forgettings_meet_in_a_batch),
+    {.name = NULL},
+};
