@@ -146,10 +146,15 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
     utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
-        status = adjustment_apply(&write, &adjustments[i], err);
-    *ret_count = count;
-    return utapi_lmdb_write_end(&write, status, err);
+    size_t done = 0;
+    for (; done < count && status == UTAPI_OK; done += status == UTAPI_OK)
+        status = adjustment_apply(&write, &adjustments[done], err);
+    *ret_count = done;
+    status = utapi_lmdb_write_end(&write, status, err);
+    if (done == 0 || (status != UTAPI_OVERFLOW && status != UTAPI_INVALID))
+        return status;
+    utapi_error_clear(err); /* those before it can be stored */
+    return lmdb_adjust(base, adjustments, done, ret_count, err);
 }
 
 static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
