@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.c - what every storage must do, without storage: the backend to copy from, and the oracle of the others' tests.
+/* memory.c - what every storage must do, without storage: the backend to copy from, and the oracle of the others'
+ * tests.
  *
- * A resource is a list of deltas, ascending by interval: what changed of it in each. There are no running totals. A read
- * sums what it asks about, and an expiry drops the first deltas of the list.
+ * A resource is a list of deltas, ascending by interval: what changed of it in each. There are no running totals. A
+ * read sums what it asks about, and an expiry drops the first deltas of the list.
  *
- * A write drafts: each resource that it touches notes what is to be dropped and added. If all of that can be stored, it is
- * committed, which cannot fail. If not, it is discarded, and nothing happened. */
+ * A write drafts: each resource that it touches notes what is to be dropped and added. If all of that can be
+ * stored, it is committed, which cannot fail. If not, it is discarded, and nothing happened. */
 #include "memory_internal.h"
 
 #include "utapi/scoped.h"
@@ -216,7 +217,8 @@ static utapi_status fence_check(memory_backend *self, const utapi_fence *fence, 
                       (unsigned long long)writer->fence, (unsigned long long)fence->from);
 }
 
-/* Drafts the expiries that are due. One that cannot be stored never can be: it is given up, so that nobody waits for it. */
+/* Drafts the expiries that are due. One that cannot be stored never can be: it is given up, so that nobody waits
+ * for it. */
 static utapi_status due_draft(memory_backend *self, int64_t now_ms, utapi_error *err)
 {
     memory_node *node;

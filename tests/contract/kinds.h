@@ -22,7 +22,10 @@ const utapi_backend_ops *kind_chosen(void);
 /** Ends what kind_choose() started. */
 void kind_done(void);
 
-/** Runs those of the cases whose promise the kind can hold; says which it left out, and why. Returns how many failed. */
+/**
+ * Runs those of the cases whose promise the kind can hold; says which it left out, and why. Returns how many
+ * failed.
+ */
 int kind_run(const char *topic, const struct CMUnitTest *cases, size_t count);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* An operator must find what is at its limit, and what led there: a script of a shared storage tells the first alone. */
+/* An operator must find what is at its limit, and what led there: a script of a shared storage tells the first
+ * alone. */
 static void check_attribution(contract *c, const char *resource, const char *metric, size_t index)
 {
     assert_non_null(strstr(c->err.detail, resource));

@@ -92,7 +92,8 @@ static void expect_status(model *m, utapi_status expected, utapi_status status)
 
 /* ---- what happens ------------------------------------------------------------------------- */
 
-/* Applies a batch, and what is left of it where only the beginning was stored, until all is or the next entry cannot be. */
+/* Applies a batch, and what is left of it where only the beginning was stored, until all is or the next entry
+ * cannot be. */
 static utapi_status deliver(const contract *c, utapi_backend *backend, utapi_batch batch, utapi_applied *ret)
 {
     const uint64_t to = batch.fence.to;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* random_stream.c - a seeded stream of batches, late events, repetitions, expiries, adjustments and restarts; after each
- * step every answer equals that of the memory backend. */
+/* random_stream.c - a seeded stream of batches, late events, repetitions, expiries, adjustments and restarts;
+ * after each step every answer equals that of the memory backend. */
 #include "contract.h"
 
 #include <stdio.h>
