@@ -4,6 +4,7 @@
  * Resources have numbers: the buckets, then the accounts that those belong to, then the location and the service. */
 #include "raw_lmdb.h"
 
+#include "interrupt.h"
 #include "utapi/interval.h"
 #include "utapi/scoped.h"
 #include "utapi/snapshot.h"

@@ -8,7 +8,9 @@
 #ifndef BENCH_SOURCE_H
 #define BENCH_SOURCE_H
 
-#include "bench.h"
+#include "workload.h"
+
+#include <stdint.h>
 
 /** One event. */
 typedef struct bench_item {

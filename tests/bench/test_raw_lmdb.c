@@ -58,11 +58,6 @@ static const bench_workload workloads[] = {
      .intervals = DAY},
 };
 
-bool bench_is_interrupted(void)
-{
-    return false;
-}
-
 static void path_in(const char *folder, const char *name, char ret[static PATH_BYTES])
 {
     assert_in_range(snprintf(ret, PATH_BYTES, "%s%s", folder, name), 1, PATH_BYTES - 1);

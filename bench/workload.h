@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * bench.h - what the parts of utapi-bench share: a row of the table of workloads, and the options of a run.
+ * workload.h - what is measured: a row of the table of workloads.
  */
-#ifndef BENCH_BENCH_H
-#define BENCH_BENCH_H
-
-#include "utapi/status.h"
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 typedef enum bench_kind {
     BENCH_INGEST, /* events into buckets taken by chance */
@@ -52,39 +49,7 @@ bool bench_workload_counts_events(const bench_workload *workload);
 /** Requests count as so many units. */
 unsigned bench_workload_units(const bench_workload *workload);
 
-typedef enum bench_transport { BENCH_IN_PROCESS, BENCH_HTTP, BENCH_TRANSPORTS } bench_transport;
-
-/** "process" and "http". */
-extern const char *const bench_transport_names[BENCH_TRANSPORTS];
-
-enum { BENCH_BACKENDS_MAX = 16, BENCH_REPEATS_MAX = 100 };
-
-/** What the command line asks for. Strings are borrowed from it. */
-typedef struct bench_options {
-    const char *backends[BENCH_BACKENDS_MAX]; /* "lmdb", "journal+redis" */
-    unsigned backend_count;
-    bool has_backends; /* they were asked for */
-    bool transports[BENCH_TRANSPORTS];
-    bool has_transports; /* they were asked for; else a storage is measured by those that it can be */
-    char *const *words;  /* names of workloads; none: all of them */
-    unsigned word_count;
-    bool is_short;
-    unsigned repeat;
-    double duration_s; /* of each repetition */
-    double rate;       /* requests a second, open loop; 0: closed */
-    double load;       /* percent of the closed loop's rate, open loop; 0: closed, or as rate says */
-    double scale;      /* of the numbers of buckets and intervals */
-    uint64_t seed;
-    bool floors;
-    const char *data;                    /* folder to store in; NULL: the temporary one */
-    const char *redis;                   /* URI; NULL: a server of our own */
-    const char *url;                     /* of a server that runs; NULL: one of our own */
-    const char *utapid;                  /* its program; NULL: beside ours */
-    const char *access_key, *secret_key; /* to sign with */
-    const char *json, *plot;             /* where to write; NULL: nowhere */
-} bench_options;
-
-/** Whether a signal asked us to end: what waits or loops looks at it. */
-bool bench_is_interrupted(void);
+/** Events that one group of the committer takes at best: those of all clients. */
+unsigned bench_workload_group_events(const bench_workload *workload);
 
 #endif
