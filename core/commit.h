@@ -8,9 +8,8 @@
 #ifndef UTAPI_COMMIT_H
 #define UTAPI_COMMIT_H
 
-#include "utapi/backend.h"
-#include "utapi/health.h"
 #include "utapi/clock.h"
+#include "utapi/health.h"
 
 typedef struct utapi_committer utapi_committer;
 
