@@ -4,12 +4,12 @@
 #include "utapi/engine.h"
 
 #include "commit.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct utapi_engine {
     utapi_backend *backend;
@@ -24,23 +24,16 @@ UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
 
 /* ---- clocks ------------------------------------------------------------------------------- */
 
-static int64_t clock_ms(clockid_t id)
-{
-    struct timespec now;
-    clock_gettime(id, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t system_wall_ms(void *ctx)
 {
     (void)ctx;
-    return clock_ms(CLOCK_REALTIME);
+    return utapi_wall_ms();
 }
 
 static int64_t system_steady_ms(void *ctx)
 {
     (void)ctx;
-    return clock_ms(CLOCK_BOOTTIME); /* goes on while the machine sleeps */
+    return utapi_boottime_ms();
 }
 
 const utapi_clock utapi_system_clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms};

@@ -7,6 +7,7 @@
 
 #include "cli/replay_batch.h"
 #include "http/log.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <pthread.h>
@@ -37,9 +38,7 @@ static bool is_stopping(replay *self)
 
 static void sleep_for(replay *self, int64_t seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
+    const struct timespec until = utapi_timespec_of_ms(utapi_monotonic_ms() + seconds * 1000);
     pthread_mutex_lock(&self->lock);
     while (!self->stopping && pthread_cond_timedwait(&self->wake, &self->lock, &until) == 0)
         continue;
@@ -131,11 +130,7 @@ UTAPI_AUTO_DEFINE(replay, replay_free)
 
 static utapi_status thread_start(replay *self, utapi_error *err)
 {
-    pthread_condattr_t steady;
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->wake, &steady);
-    pthread_condattr_destroy(&steady);
+    utapi_cond_init(&self->wake);
     pthread_mutex_init(&self->lock, NULL);
     if (pthread_create(&self->thread, NULL, replay_main, self) == 0)
         return UTAPI_OK;

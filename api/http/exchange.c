@@ -11,6 +11,7 @@
 
 #include "http/framing.h"
 #include "http/routes.h"
+#include "utapi/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **so
         const unsigned count = atomic_fetch_add(owner->connection_count, 1) + 1;
         *self = (connection){.owner = owner,
                              .mhd = mhd,
-                             .since_ms = worker_now_ms(),
+                             .since_ms = utapi_monotonic_ms(),
                              .is_excess = count > owner->options.max_connections && !worker_make_room(owner),
                              .next = owner->connections};
         if (self->next != NULL)
@@ -117,7 +118,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
     self->connection = link;
     self->is_reading = true;
     link->exchange = self;
-    link->since_ms = link->head_ms != 0 ? link->head_ms : worker_now_ms();
+    link->since_ms = link->head_ms != 0 ? link->head_ms : utapi_monotonic_ms();
     link->head_ms = 0;
     owner->exchange_count++;
     return self;
@@ -144,7 +145,7 @@ void exchange_end(void *ctx, struct MHD_Connection *mhd, void **exchange_ctx,
         return;
     self->connection->exchange = NULL;
     self->connection->has_served = true;
-    self->connection->since_ms = worker_now_ms();
+    self->connection->since_ms = utapi_monotonic_ms();
     self->connection->received = RECEIVED_UNKNOWN;
     owner->exchange_count--;
     atomic_fetch_sub(&owner->reply_bytes, self->reply_size);

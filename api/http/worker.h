@@ -118,9 +118,6 @@ void worker_finish(worker *self, exchange *finished);
 /** Closes the connection that has waited longest for its next request; false if none does. */
 bool worker_make_room(worker *self);
 
-/** The steady clock, in milliseconds. */
-int64_t worker_now_ms(void);
-
 /* What libmicrohttpd calls (exchange.c). */
 void exchange_connection_notify(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
                                 enum MHD_ConnectionNotificationCode code);
