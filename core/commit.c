@@ -2,8 +2,8 @@
 /* commit.c - the committer's thread and its queue.
  *
  * A group that overflows a total is halved until only the guilty requests are left alone with their
- * error (DESIGN 5, rule 5): the others are stored. When a second has passed without a request the backend is
- * tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
+ * error (docs/architecture.md#group-commit): the others are stored. When a second has passed without a request
+ * the backend is tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
 #include "commit.h"
 
 #include "utapi/scoped.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine.c - the rules of what is recorded (SPEC 2.4), between events and the committer, and between
+/* engine.c - what is recorded (docs/specification.md#recording), between events and the committer, and between
  * questions and the backend. */
 #include "utapi/engine.h"
 
@@ -268,7 +268,7 @@ utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const ut
 utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
                                   int64_t *ret_bytes, utapi_error *err)
 {
-    /* An event may be one interval ahead of the clock (SPEC 2.3): it is part of what is stored now. */
+    /* An event may be one interval ahead of the clock (docs/specification.md#timestamps): it is stored now. */
     const int64_t newest_ms = utapi_engine_now_ms(engine) + UTAPI_INTERVAL_MS;
     utapi_usage usage;
     const utapi_status status = utapi_engine_list(

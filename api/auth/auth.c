@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * auth.c - the checks on a signed request, in Utapi's order (golden/auth_rules.md), where the first failure
- * is the answer; SPEC 6 says where ours differ.
+ * auth.c - the checks on a signed request, in the order of docs/authentication.md#signature-checks: the first
+ * failure is the answer. The document says where ours differ from Utapi's.
  *
  * Each check is a function that reads the attempt and fills what later ones need; checks[] is their order.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * auth.h - decides whether a request was signed by somebody we know (SPEC 4, golden/auth_rules.md).
+ * auth.h - decides whether a request was signed by somebody we know (docs/authentication.md).
  *
  * Thread-safe. Derived signing keys are cached for their day.
  */

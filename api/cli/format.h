@@ -26,7 +26,7 @@ void format_count(int64_t count, char ret[FORMAT_BYTES]);
 void format_count_change(int64_t count, char ret[FORMAT_BYTES]);
 
 /**
- * A name, safe for a terminal: control characters become \xNN, for names may hold any (SPEC 2.3).
+ * A name, safe for a terminal: control characters become \xNN, for names may hold any (docs/specification.md#names).
  *
  * @return owned: free(); NULL if out of memory
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * replay.h - a thread of utapid that counts what clients of Utapi's first generation could not deliver (SPEC 5).
+ * replay.h - a thread of utapid that counts what V1 clients could not deliver (docs/specification.md#local-cache).
  *
  * Once a minute it takes over what the local cache holds, each event at its own time, exactly once whatever crashes
  * in between; docs/migrating.md tells the rules. What can never be counted is set aside there, and logged. What keeps it

@@ -63,7 +63,8 @@ static utapi_status add_from_text(add_fn *add, void *list, const char *text, con
 static utapi_status level_add(void *list, const char *item, const config_place *place, utapi_error *err)
 {
     utapi_level level;
-    const char *name = strcmp(item, "location") == 0 ? "locations" : item; /* SPEC 2.4 */
+    /* Both words are good (docs/specification.md#recording). */
+    const char *name = strcmp(item, "location") == 0 ? "locations" : item;
     if (!utapi_level_find(utapi_string_of(name), &level))
         return utapi_fail(err, UTAPI_INVALID,
                           "%s: expected buckets, accounts, users, service or locations, not \"%.40s\"",

@@ -2,8 +2,8 @@
 /**
  * handle_list.c - POST /{level}?Action=ListMetrics|ListRecentMetrics.
  *
- * The checks stand in Utapi's order (golden/auth_rules.md): method GET, body, action, what is not implemented,
- * validators, signature. So a wrong question is told what is wrong whoever asks, and that is Utapi's way too.
+ * The checks stand in Utapi's order (docs/authentication.md#request-checks): method GET, body, action, what is
+ * not implemented, validators, signature. So a wrong question is told what is wrong whoever asks, as Utapi does.
  */
 #include "http/routes.h"
 
@@ -51,7 +51,7 @@ static bool find_action(utapi_string name, bool is_encoded, json_action *ret)
     return false;
 }
 
-/** The action stands in the query or in the body; where it stands in both, they agree (SPEC 6). */
+/** The action stands in the query or in the body; two must agree (docs/specification.md#queries). */
 static http_error read_action(utapi_string raw_query, const json_question *body, json_action *ret,
                               http_failure *failure)
 {
@@ -109,7 +109,7 @@ static http_error check_signature(const http_service *service, const http_reques
     return auth_verify(service->auth, request, utapi_engine_now_ms(service->engine), &key, failure);
 }
 
-/** The names that usage is stored under: accounts are asked for by account ID (SPEC 3). NULL: no memory. */
+/** The names that usage is stored under: accounts by account ID (docs/specification.md#accounts). NULL: no memory. */
 static utapi_string *map_names(const http_service *service, const question *asked)
 {
     utapi_string *names = calloc(asked->body.count, sizeof *names);

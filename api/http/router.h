@@ -2,7 +2,7 @@
 /**
  * router.h - from a whole request to its reply: routes, checks in Utapi's order, handlers.
  *
- * golden/auth_rules.md fixes the order of the checks; routes.c holds the table of routes.
+ * docs/authentication.md#request-checks fixes the order of the checks; routes.c holds the table of routes.
  * Thread-safe: one service serves every worker thread.
  */
 #ifndef HTTP_ROUTER_H
@@ -33,9 +33,9 @@ typedef struct http_service {
     allow_list health_allow;  /* who may ask for the healthcheck */
     allow_list ingest_allow;  /* who may post events */
     allow_list storage_allow; /* who may ask for /v2/storage */
-    size_t ingest_max_events; /* SPEC 2.3 */
+    size_t ingest_max_events; /* docs/specification.md#limits */
     size_t ingest_max_bytes;
-    size_t list_max_bytes; /* SPEC 3 */
+    size_t list_max_bytes; /* docs/specification.md#queries */
     size_t list_max_names;
     http_refused_fn *refused;         /* NULL: nothing is ever kept aside */
     http_acknowledge_fn *acknowledge; /* NULL: likewise */

@@ -3,7 +3,7 @@
  * routes.c - the table of routes, first match first.
  *
  * What no other row matches is a question (POST /{level}?Action=...), whatever its method or path: Utapi's checks decide what
- * is wrong with it (golden/auth_rules.md).
+ * is wrong with it (docs/authentication.md#request-checks).
  */
 #include "http/routes.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * server.h - the sockets: libmicrohttpd daemons on threads of our own (DESIGN 6).
+ * server.h - the sockets: libmicrohttpd daemons on threads of our own (docs/architecture.md#threads).
  *
  * Each worker thread polls its daemon's epoll descriptor and an eventfd, resumes the calls on its
  * done-queue, and lets the daemon run. A call that becomes ready on another thread is put on its owner's

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order (SPEC 3), and
- * a tree of 60 members a name would cost more than all the rest of a question.
+ * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order
+ * (docs/specification.md#reply), and a tree of 60 members a name would cost more than all the rest of a question.
  */
 #include "json/json_list.h"
 #include "json/json_text.h"

@@ -169,7 +169,7 @@ static utapi_status read_v2_amounts(const json_t *object, utapi_event *ret, utap
 static void settle_v2(void *ctx, utapi_event *event, utapi_string operation, utapi_string object)
 {
     json_events *batch = ctx;
-    /* Of a newer CloudServer: its client would repeat a refused array for ever (SPEC 2.1). */
+    /* Of a newer CloudServer: its client would repeat a refused array for ever (docs/specification.md#v2-events). */
     event->operation = UTAPI_OP_NONE;
     if (!utapi_action_find(operation, &event->operation) && batch->unknown_operations++ == 0)
         batch->unknown_operation = operation;

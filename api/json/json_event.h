@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_event.h - the two JSON forms of events (SPEC 2.1, 2.2) into core's one.
+ * json_event.h - the two JSON forms of events (docs/specification.md#events) into core's one.
  *
  * Strings are not copied: they stay in the body, or in the parsed document, which a json_events keeps alive; only
  * the keys of a V1 event are put together anew. Pure.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_list.h - the questions ListMetrics and ListRecentMetrics, and their answers (SPEC 3).
+ * json_list.h - the questions ListMetrics and ListRecentMetrics, and their answers (docs/specification.md#queries).
  *
- * A question is read in two steps, because Utapi's order of checks (golden/auth_rules.md) puts others between them:
+ * A question is read in two steps, for Utapi's order (docs/authentication.md#request-checks) puts others between them:
  * json_question_open() when there is a body, json_question_read() when level and action are known. Pure.
  */
 #ifndef JSON_LIST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * utapi_journal.h - a backend that stands before another one: what it takes is durable here at once, and
- * handed over in order, exactly once, whenever the other can take it (DESIGN 5).
+ * handed over in order, exactly once, whenever the other can take it (docs/architecture.md#the-journal).
  *
  * README.md tells the layout and the rules; the contract is that of utapi/backend.h, but for one promise: a
  * total that leaves 64 bits is found out at the hand-over, when its sender was answered already. Such an event

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * redis_keys.h - the names of keys: Utapi V1's, which Node writers and readers share (SPEC 5), and our own, which
- * hold "utapid:" where no Node reader looks. What is ours of a resource has "+utapid:", for no bucket can be named "+utapid":
+ * redis_keys.h - the names of keys: Utapi V1's, which Node writers and readers share
+ * (docs/specification.md#redis-keys), and our own, which hold "utapid:" where no Node reader looks.
+ * What is ours of a resource has "+utapid:", for no bucket can be named "+utapid":
  * a Node client that deletes a bucket named "utapid" lets everything like s3:buckets:*:utapid:* expire.
  *
  * With P the prefix ("s3"), L a level, N a name, I an interval (ms), W a writer in hex, D the first interval of a day:

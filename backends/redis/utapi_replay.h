@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * utapi_replay.h - takes over what a Node UtapiClient left in its local cache, element by element (SPEC 5).
+ * utapi_replay.h - takes over what a Node client left in its local cache (docs/specification.md#local-cache).
  *
  * An element moves, in one step, from the tail of the list `s3:utapireplay` into a sorted set of our own, and there it
  * gets a uuid that stays its own: so it can be counted and counted again, from whichever point a crash leaves it at,

@@ -81,7 +81,7 @@ class Lints(unittest.TestCase):
 
     def test_words_and_licences(self):
         self.finds(lint_words, "core/x.c", SPDX + f"/* {MARK} */\n")
-        self.finds(lint_words, "docs/x.md", "see ../" + "shared/SPEC.md\n")
+        self.finds(lint_words, "docs/x.md", "see ../" + "shared/NOTES.md\n")
         self.finds(lint_words, "core/x.h", "int x;\n")
         self.allows(lint_words, "core/x.h", SPDX + "int x;\n")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_auth.c - each rule of golden/auth_rules.md (with SPEC 6's differences), on requests signed here.
+ * test_auth.c - each rule of docs/authentication.md#signature-checks, on requests signed here.
  *
  * A row of trials[] says what is unusual about a request and what must be answered; the rows stand in the order
  * of the checks. Everything that a row leaves out is as a well-behaved client has it.

@@ -24,7 +24,7 @@ def v1(action="putObject", **params):
     return {"action": action, "timestamp": NOW, "params": {"bucket": "bad", **params}}
 
 
-# What breaks a rule of SPEC 2.1 to 2.3 -> what the message must name.
+# What breaks a rule of docs/specification.md#events -> what the message must name.
 BAD_V2_EVENTS = [
     (5, "events[0]"),
     ("putObject", "events[0]"),

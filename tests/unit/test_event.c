@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_event.c - the table of SPEC 2.2 written out by hand, and the rules of SPEC 2.3. */
+/* test_event.c - the table of docs/specification.md#actions written out by hand, and the event rules. */
 #include "check.h"
 #include "utapi/event.h"
 #include "utapi/interval.h"

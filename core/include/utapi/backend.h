@@ -216,7 +216,7 @@ struct utapi_backend_ops {
     /**
      * Optional. Takes a resource's totals up to and including the interval of time_ms away: rows until
      * then go, later ones keep only what came after. Where nothing came after, the resource is unknown
-     * afterwards. Entries for it with a time before time_ms are never counted again (SPEC 2.4); a
+     * afterwards. Entries for it with a time before time_ms are never counted again (docs/specification.md#expiry); a
      * forgetting at an earlier time than one before it changes nothing. Durable; errors as in apply.
      */
     utapi_backend_forget_fn *forget;

@@ -2,8 +2,8 @@
 /**
  * metric.h - what is measured: levels, operations, and amounts of each metric.
  *
- * The vocabulary of SPEC 1. A metric is one of the four byte and object figures or the count of one
- * operation; `utapi_amounts` holds a 64-bit amount for any set of them. Pure functions and plain
+ * The words of docs/specification.md#vocabulary. A metric is one of the four byte and object figures or the
+ * count of one operation; `utapi_amounts` holds a 64-bit amount for any set of them. Pure functions and plain
  * data: safe from any thread.
  */
 #ifndef UTAPI_METRIC_H
@@ -119,7 +119,7 @@ bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right);
 
 /**
  * Amounts that cannot overflow: sums of deltas, wide enough for 2^64 of them. A group's deltas are
- * summed here first, so that an overflow is judged on the totals after the group (SPEC 2.3).
+ * summed here first, so that an overflow is judged on the totals after the group (docs/specification.md#amounts).
  */
 __extension__ typedef __int128 utapi_wide;
 typedef struct utapi_sums {
