@@ -16,7 +16,7 @@
 
 #include "auth/crypto.h"
 #include "auth/sigv4_text.h"
-#include "http/request.h"
+#include "http/message.h"
 
 #define SIGV4_ALGORITHM          "AWS4-HMAC-SHA256"
 #define SIGV4_TERMINATOR         "aws4_request"
