@@ -43,11 +43,11 @@ typedef struct auth_attempt {
 /* HTTP_OK: go on. Otherwise failure is filled, and it is the answer. */
 typedef http_error auth_check_fn(auth *self, auth_attempt *attempt, http_failure *failure);
 
-static void done_text(sigv4_text *text)
+static void done_text(utapi_text *text)
 {
-    sigv4_text_done(text);
+    utapi_text_done(text);
 }
-#define AUTO_TEXT __attribute__((cleanup(done_text))) sigv4_text
+#define AUTO_TEXT __attribute__((cleanup(done_text))) utapi_text
 
 static bool has_prefix(utapi_string text, const char *prefix)
 {
@@ -195,8 +195,8 @@ static bool sign_again(const auth_attempt *attempt, const unsigned char signing_
                             SIGV4_PATH_AS_IS, &canonical);
     return !canonical.failed &&
            sigv4_string_to_sign(utapi_string_of(attempt->time.text), attempt->credential.scope,
-                                sigv4_text_view(&canonical), &to_sign) &&
-           sigv4_signature(signing_key, sigv4_text_view(&to_sign), ret);
+                                utapi_text_view(&canonical), &to_sign) &&
+           sigv4_signature(signing_key, utapi_text_view(&to_sign), ret);
 }
 
 static http_error check_signature(auth *self, auth_attempt *attempt, http_failure *failure)
@@ -229,7 +229,7 @@ static bool is_bodiless(const auth_attempt *attempt)
     AUTO_TEXT query = {0};
     char hash[CRYPTO_HEX_BYTES + 1];
     sigv4_canonical_query(attempt->request->query, &query);
-    return !query.failed && crypto_sha256_hex(sigv4_text_view(&query), hash) &&
+    return !query.failed && crypto_sha256_hex(utapi_text_view(&query), hash) &&
            sigv4_name_equal(attempt->payload_hash, utapi_string_of(hash));
 }
 

@@ -32,9 +32,6 @@ void format_count_change(int64_t count, char ret[FORMAT_BYTES]);
  */
 char *format_name(const char *name);
 
-/** "storageUtilized", "PutObject". Static storage. */
-const char *format_metric(utapi_metric metric);
-
 /** How many columns of a terminal a text takes: one for each character of UTF-8. */
 size_t format_width(const char *text);
 

@@ -10,6 +10,7 @@
 
 #include "backends/registry.h"
 #include "handlers/log.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 #include "json/json_event.h"
 
@@ -178,9 +179,7 @@ static bool is_stopping(replay *self)
 
 static void sleep_for(replay *self, int64_t seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
+    const struct timespec until = utapi_timespec_of_ms(utapi_monotonic_ms() + seconds * 1000);
     pthread_mutex_lock(&self->lock);
     while (!self->stopping && pthread_cond_timedwait(&self->wake, &self->lock, &until) == 0)
         continue;
@@ -218,8 +217,16 @@ static void trouble_tell(replay *self, utapi_status status, const utapi_error *e
     if (status == UTAPI_OK && self->is_troubled)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
     self->is_troubled = status != UTAPI_OK;
-    (void)snprintf(told, sizeof told, "local cache: %.140s", why);
-    utapi_engine_note(self->engine, self->is_troubled ? told : "");
+    const unsigned long long refused = utapi_replay_refused(self->cache);
+    *told = '\0';
+    if (self->is_troubled)
+        (void)snprintf(told, sizeof told, "local cache: %.140s", why);
+    else if (refused > 0)
+        (void)snprintf(
+            told, sizeof told,
+            "local cache: %llu event%s can never be counted: see the list s3:utapid:replay:refused", refused,
+            refused == 1 ? "" : "s");
+    utapi_engine_note(self->engine, told);
 }
 
 /* Returns how many seconds to wait for the next round. */
@@ -264,11 +271,7 @@ UTAPI_AUTO_DEFINE(replay, replay_free)
 
 static utapi_status thread_start(replay *self, utapi_error *err)
 {
-    pthread_condattr_t steady;
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->wake, &steady);
-    pthread_condattr_destroy(&steady);
+    utapi_cond_init(&self->wake);
     pthread_mutex_init(&self->lock, NULL);
     if (pthread_create(&self->thread, NULL, replay_main, self) == 0)
         return UTAPI_OK;

@@ -13,7 +13,7 @@
 #define LISTED_MAX 10000
 
 typedef struct listing {
-    json_text text;
+    utapi_text text;
     size_t count;
 } listing;
 
@@ -40,7 +40,7 @@ void handle_dead_letters(const http_service *service, http_call *call)
     if (service->dead_letters != NULL)
         status = service->dead_letters(service->storage, list_event, &list, &err);
     JSON_TEXT_LITERAL(&list.text, "]");
-    char *body = json_text_take(&list.text, &size);
+    char *body = utapi_text_take(&list.text, &size);
     if (status == UTAPI_OK && body != NULL) {
         http_call_answer(call, http_error_status(HTTP_OK), body, size);
         return;

@@ -5,12 +5,12 @@
  */
 #include "handlers/log.h"
 
+#include "utapi/clock.h"
 #include "json/json_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {
@@ -45,7 +45,7 @@ bool log_wants(log_level level)
     return level <= most_verbose;
 }
 
-static void add_member(json_text *text, const char *name, const char *value)
+static void add_member(utapi_text *text, const char *name, const char *value)
 {
     JSON_TEXT_LITERAL(text, ",");
     json_text_add_string(text, utapi_string_of(name));
@@ -64,12 +64,9 @@ void log_write(log_level level, const char *request_id, const char *format, ...)
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
 
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-
-    json_text line = {0};
+    utapi_text line = {0};
     JSON_TEXT_LITERAL(&line, "{\"time\":");
-    json_text_add_integer(&line, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    json_text_add_integer(&line, utapi_wall_ms());
     add_member(&line, "name", logger_name);
     add_member(&line, "level", level_names[level]);
     if (request_id != NULL)
@@ -80,5 +77,5 @@ void log_write(log_level level, const char *request_id, const char *format, ...)
     /* A log that nobody can take is lost; there is nowhere to say so. */
     if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0)
         (void)0;
-    json_text_done(&line);
+    utapi_text_done(&line);
 }

@@ -7,6 +7,7 @@
 #include "handlers/log.h"
 #include "handlers/query_pool.h"
 #include "http/uri.h"
+#include "utapi/codec.h"
 #include "json/json_event.h"
 #include "json/json_list.h"
 
@@ -160,14 +161,9 @@ static uint64_t next_random(void)
 
 void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx)
 {
-    static const char digits[] = "0123456789abcdef";
-    uint64_t bits = 0;
+    const uint64_t random[2] = {next_random(), next_random()};
     *call = (http_call){.on_ready = on_ready, .ctx = ctx};
-    for (size_t i = 0; i < sizeof call->request_id - 1; i++, bits >>= 4) {
-        if (i % 16 == 0)
-            bits = next_random();
-        call->request_id[i] = digits[bits & 15];
-    }
+    utapi_hex_put(call->request_id, random, sizeof call->request_id / 2);
 }
 
 size_t http_budget_max(const http_service *service)

@@ -11,6 +11,7 @@
 
 #include "handlers/routes.h"
 #include "http/framing.h"
+#include "utapi/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ void mhd_request_connection_notify(void *ctx, struct MHD_Connection *mhd, void *
         const unsigned count = atomic_fetch_add(owner->connection_count, 1) + 1;
         *self = (connection){.owner = owner,
                              .mhd = mhd,
-                             .since_ms = worker_now_ms(),
+                             .since_ms = utapi_monotonic_ms(),
                              .is_excess = count > owner->options.max_connections && !worker_evict_idle(owner),
                              .next = owner->connections};
         if (self->next != NULL)
@@ -117,7 +118,7 @@ void *mhd_request_begin(void *ctx, const char *target, struct MHD_Connection *mh
     self->connection = link;
     self->is_reading = true;
     link->request = self;
-    link->since_ms = link->head_ms != 0 ? link->head_ms : worker_now_ms();
+    link->since_ms = link->head_ms != 0 ? link->head_ms : utapi_monotonic_ms();
     link->head_ms = 0;
     owner->request_count++;
     return self;
@@ -144,7 +145,7 @@ void mhd_request_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
         return;
     self->connection->request = NULL;
     self->connection->has_served = true;
-    self->connection->since_ms = worker_now_ms();
+    self->connection->since_ms = utapi_monotonic_ms();
     self->connection->received = RECEIVED_UNKNOWN;
     owner->request_count--;
     atomic_fetch_sub(&owner->reply_bytes, self->reply_size);

@@ -10,6 +10,7 @@
 
 #include "handlers/log.h"
 #include "handlers/routes.h"
+#include "utapi/clock.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -21,19 +22,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024) /* headers of 16 KiB, and what else a request needs */
 #define SILENT_MS               1000 /* a connection that asked nothing for so long may have to go */
 #define SWEEP_MS                1000 /* how often deadlines are looked at */
-
-int64_t worker_now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- the done-queue ------------------------------------------------------------------------ */
 
@@ -168,7 +161,7 @@ static void send_timeout(int fd)
 /** Ends connections that are late or left. */
 static void close_connections(worker *self)
 {
-    const int64_t now_ms = worker_now_ms();
+    const int64_t now_ms = utapi_monotonic_ms();
     for (connection *link = self->connections; link != NULL; link = link->next) {
         const int fd = socket_of(link);
         note_head(link, now_ms);
@@ -184,7 +177,7 @@ static void close_connections(worker *self)
 bool worker_evict_idle(worker *self)
 {
     char byte;
-    const int64_t now_ms = worker_now_ms();
+    const int64_t now_ms = utapi_monotonic_ms();
     connection *longest = NULL;
     for (connection *link = self->connections; link != NULL; link = link->next) {
         const bool is_idle = link->request == NULL && !link->is_closed &&
@@ -224,7 +217,7 @@ static void notice_stop(worker *self)
 {
     if (self->stopping_since_ms != 0 || !atomic_load(&self->stopping))
         return;
-    self->stopping_since_ms = worker_now_ms();
+    self->stopping_since_ms = utapi_monotonic_ms();
     const MHD_socket listen_fd = MHD_quiesce_daemon(self->daemon);
     if (listen_fd != MHD_INVALID_SOCKET)
         (void)close(listen_fd);
@@ -234,7 +227,7 @@ static void *run(void *ctx)
 {
     worker *self = ctx;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    int64_t swept_ms = worker_now_ms();
+    int64_t swept_ms = utapi_monotonic_ms();
 
     /* When it stops, one more round reads what clients have sent by then. */
     for (bool is_over = false; !is_over;) {
@@ -244,9 +237,9 @@ static void *run(void *ctx)
         if (MHD_run(self->daemon) != MHD_YES)
             log_write(LOG_LEVEL_ERROR, NULL, "libmicrohttpd refuses to run");
         suspend_waiting(self);
-        if (worker_now_ms() - swept_ms >= SWEEP_MS) {
+        if (utapi_monotonic_ms() - swept_ms >= SWEEP_MS) {
             close_connections(self);
-            swept_ms = worker_now_ms();
+            swept_ms = utapi_monotonic_ms();
         }
         is_over = self->stopping_since_ms != 0 && self->request_count == 0;
     }

@@ -118,9 +118,6 @@ void worker_finish(worker *self, mhd_request *finished);
 /** Closes the connection that has waited longest for its next request; false if none does. */
 bool worker_evict_idle(worker *self);
 
-/** The steady clock, in milliseconds. */
-int64_t worker_now_ms(void);
-
 /* What libmicrohttpd calls (request.c). */
 void mhd_request_connection_notify(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
                                    enum MHD_ConnectionNotificationCode code);

@@ -74,7 +74,7 @@ static utapi_status forgetting_note(journal *self, utapi_level level, int64_t ti
     if (status == UTAPI_OK)
         self->gone_newest_ms[level] = newest_ms;
     pthread_mutex_unlock(&self->lock);
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -141,7 +141,7 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
 {
     journal *self = (journal *)base;
     uint64_t used_pages = 0;
-    const utapi_status status = utapi_env_used_pages(&self->env, 0, &used_pages, err);
+    const utapi_status status = utapi_lmdbenv_used_pages(&self->env, 0, &used_pages, err);
     if (status != UTAPI_OK)
         return status; /* nothing can be taken: the whole is not well */
     pthread_mutex_lock(&self->lock);
@@ -177,7 +177,7 @@ static void journal_free(journal *self)
     utapi_backend_close(self->storage);
     utapi_journal_epochs_free(self);
     utapi_journal_pending_free(self);
-    utapi_env_close(&self->env);
+    utapi_lmdbenv_close(&self->env);
     pthread_mutex_destroy(&self->lock);
     pthread_cond_destroy(&self->wake);
     pthread_cond_destroy(&self->changed);
@@ -250,8 +250,8 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     locks_init(self);
     utapi_status status = options_check(options, err);
     if (status == UTAPI_OK)
-        status = utapi_env_open(&self->env, &utapi_journal_layout, options->location, options->capacity_bytes,
-                                err);
+        status = utapi_lmdbenv_open(&self->env, &utapi_journal_layout, options->location,
+                                    options->capacity_bytes, err);
     if (status == UTAPI_OK)
         status = utapi_journal_epochs_load(self, err);
     if (status == UTAPI_OK)

@@ -9,7 +9,7 @@ static const char *const table_names[JOURNAL_TABLE_COUNT] = {
     [JOURNAL_WRITER] = "writer", [JOURNAL_REFUSED] = "refused", [JOURNAL_META] = "meta",
 };
 
-const utapi_env_layout utapi_journal_layout = {
+const utapi_lmdbenv_layout utapi_journal_layout = {
     .tables = table_names,
     .table_count = JOURNAL_TABLE_COUNT,
     .reader_table = JOURNAL_ENTRY,
@@ -52,21 +52,21 @@ static int outcome_look_up(journal *self, MDB_txn *txn)
 
 utapi_status utapi_journal_write_begin(journal *self, MDB_txn **ret, utapi_error *err)
 {
-    const utapi_status status = utapi_env_write_begin(&self->env, ret, err);
+    const utapi_status status = utapi_lmdbenv_write_begin(&self->env, ret, err);
     if (status != UTAPI_OK || !self->outcome_unknown)
         return status;
     const int rc = outcome_look_up(self, *ret);
     if (rc == 0)
         return UTAPI_OK;
     mdb_txn_abort(*ret);
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return utapi_journal_fail(err, rc, "beginning to write");
 }
 
 utapi_status utapi_journal_write_end(journal *self, MDB_txn *txn, utapi_status status, utapi_error *err)
 {
     const bool is_commit = status == UTAPI_OK;
-    status = utapi_env_write_end(&self->env, txn, status, err);
+    status = utapi_lmdbenv_write_end(&self->env, txn, status, err);
     self->outcome_unknown |= is_commit && status == UTAPI_UNCERTAIN;
     return status;
 }
@@ -83,17 +83,17 @@ static void full_note(journal *self, bool full)
 utapi_status utapi_journal_make_room(journal *self, utapi_error *err)
 {
     enum { SLICE = 2000 };
-    const uint64_t limit = utapi_env_room_pages(&self->env);
+    const uint64_t limit = utapi_lmdbenv_room_pages(&self->env);
     for (size_t dropped = SLICE;;) {
         uint64_t used;
-        utapi_status status = utapi_env_used_pages(&self->env, limit, &used, err);
+        utapi_status status = utapi_lmdbenv_used_pages(&self->env, limit, &used, err);
         if (status == UTAPI_OK && used <= limit)
             full_note(self, false);
         if (status != UTAPI_OK || used <= limit)
             return status;
         if (dropped == 0) {
             full_note(self, true);
-            return utapi_env_fail_full(&self->env, used, err);
+            return utapi_lmdbenv_fail_full(&self->env, used, err);
         }
         status = utapi_journal_drop_applied(self, SLICE, &dropped, err);
         if (status != UTAPI_OK)

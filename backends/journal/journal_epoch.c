@@ -14,8 +14,8 @@ enum { EPOCH_SIZE = 4, ROW_FIXED = WRITER_SIZE + 8, GAP_SIZE = 16 };
 
 void utapi_journal_entry_key(uint32_t epoch, uint64_t sequence, unsigned char ret[ENTRY_KEY_SIZE])
 {
-    utapi_env_put_u32(ret, epoch);
-    utapi_env_put_u64(ret + EPOCH_SIZE, sequence);
+    utapi_lmdbenv_put_u32(ret, epoch);
+    utapi_lmdbenv_put_u64(ret + EPOCH_SIZE, sequence);
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */
@@ -24,15 +24,15 @@ int utapi_journal_epoch_put(journal *self, MDB_txn *txn, const journal_epoch *ep
 {
     unsigned char number[EPOCH_SIZE];
     unsigned char row[ROW_FIXED + GAPS_MOST * GAP_SIZE];
-    utapi_env_put_u32(number, epoch->number);
+    utapi_lmdbenv_put_u32(number, epoch->number);
     memcpy(row, epoch->writer, WRITER_SIZE);
-    utapi_env_put_u64(row + WRITER_SIZE, applied);
+    utapi_lmdbenv_put_u64(row + WRITER_SIZE, applied);
     for (size_t i = 0; i < epoch->gap_count; i++) {
-        utapi_env_put_u64(row + ROW_FIXED + GAP_SIZE * i, epoch->gaps[i].from);
-        utapi_env_put_u64(row + ROW_FIXED + GAP_SIZE * i + 8, epoch->gaps[i].to);
+        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i, epoch->gaps[i].from);
+        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i + 8, epoch->gaps[i].to);
     }
-    MDB_val key = utapi_env_val(number, sizeof number);
-    MDB_val value = utapi_env_val(row, ROW_FIXED + GAP_SIZE * epoch->gap_count);
+    MDB_val key = utapi_lmdbenv_val(number, sizeof number);
+    MDB_val value = utapi_lmdbenv_val(row, ROW_FIXED + GAP_SIZE * epoch->gap_count);
     return mdb_put(txn, self->env.tables[JOURNAL_WRITER], &key, &value, 0);
 }
 
@@ -42,27 +42,27 @@ static bool row_decode(MDB_val key, MDB_val value, journal_epoch *ret)
     if (key.mv_size != EPOCH_SIZE || value.mv_size < ROW_FIXED ||
         (value.mv_size - ROW_FIXED) % GAP_SIZE != 0 || (value.mv_size - ROW_FIXED) / GAP_SIZE > GAPS_MOST)
         return false;
-    *ret = (journal_epoch){.number = utapi_env_get_u32(key.mv_data)};
+    *ret = (journal_epoch){.number = utapi_lmdbenv_get_u32(key.mv_data)};
     memcpy(ret->writer, row, WRITER_SIZE);
-    ret->applied = ret->stored_applied = utapi_env_get_u64(row + WRITER_SIZE);
+    ret->applied = ret->stored_applied = utapi_lmdbenv_get_u64(row + WRITER_SIZE);
     ret->gap_count = (value.mv_size - ROW_FIXED) / GAP_SIZE;
     for (size_t i = 0; i < ret->gap_count; i++) {
-        ret->gaps[i].from = utapi_env_get_u64(row + ROW_FIXED + GAP_SIZE * i);
-        ret->gaps[i].to = utapi_env_get_u64(row + ROW_FIXED + GAP_SIZE * i + 8);
+        ret->gaps[i].from = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i);
+        ret->gaps[i].to = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i + 8);
     }
     return true;
 }
 
 static bool key_is_of(MDB_val key, uint32_t epoch)
 {
-    return key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == epoch;
+    return key.mv_size == ENTRY_KEY_SIZE && utapi_lmdbenv_get_u32(key.mv_data) == epoch;
 }
 
 /* Where a group ends. One that cannot be read is taken for one event: its successor tells better. */
 static uint64_t group_end(MDB_val key, MDB_val value)
 {
     journal_group group;
-    const uint64_t first = utapi_env_get_u64((const unsigned char *)key.mv_data + EPOCH_SIZE);
+    const uint64_t first = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + EPOCH_SIZE);
     if (utapi_journal_decode(value.mv_data, value.mv_size, &group, NULL) != UTAPI_OK)
         return first + 1;
     free(group.entries);
@@ -79,7 +79,7 @@ int utapi_journal_epoch_end(journal *self, MDB_txn *txn, uint32_t epoch, uint64_
     if (rc != 0)
         return rc;
     utapi_journal_entry_key(epoch, UINT64_MAX, bytes);
-    key = utapi_env_val(bytes, sizeof bytes);
+    key = utapi_lmdbenv_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     rc = mdb_cursor_get(cursor, &key, &value, rc == 0 ? MDB_PREV : MDB_LAST);
     if (rc == 0 && key_is_of(key, epoch)) {
@@ -100,10 +100,10 @@ static int epoch_begins_at(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t
     if (rc != 0)
         return rc;
     utapi_journal_entry_key(epoch, 0, bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(key, epoch))
-        *ret = utapi_env_get_u64((const unsigned char *)key.mv_data + EPOCH_SIZE);
+        *ret = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + EPOCH_SIZE);
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -149,20 +149,20 @@ static int epochs_load(journal *self, MDB_txn *txn)
 
 int utapi_journal_number_load(journal *self, MDB_txn *txn, const char *name, uint64_t *ret)
 {
-    MDB_val key = utapi_env_val(name, strlen(name));
+    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
     MDB_val value;
     const int rc = mdb_get(txn, self->env.tables[JOURNAL_META], &key, &value);
     if (rc == 0 && value.mv_size == 8)
-        *ret = utapi_env_get_u64(value.mv_data);
+        *ret = utapi_lmdbenv_get_u64(value.mv_data);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 int utapi_journal_number_put(const journal *self, MDB_txn *txn, const char *name, uint64_t number)
 {
     unsigned char bytes[8];
-    utapi_env_put_u64(bytes, number);
-    MDB_val key = utapi_env_val(name, strlen(name));
-    MDB_val value = utapi_env_val(bytes, sizeof bytes);
+    utapi_lmdbenv_put_u64(bytes, number);
+    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
+    MDB_val value = utapi_lmdbenv_val(bytes, sizeof bytes);
     return mdb_put(txn, self->env.tables[JOURNAL_META], &key, &value, 0);
 }
 
@@ -219,14 +219,14 @@ utapi_status utapi_journal_epoch_begin(journal *self, utapi_error *err)
     } else
         free(epoch);
     pthread_mutex_unlock(&self->lock);
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
 utapi_status utapi_journal_epochs_load(journal *self, utapi_error *err)
 {
-    utapi_env_reader *reader;
-    utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
+    utapi_lmdbenv_reader *reader;
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     MDB_txn *const txn = reader->txn;
@@ -239,7 +239,7 @@ utapi_status utapi_journal_epochs_load(journal *self, utapi_error *err)
         rc = utapi_journal_refused_count(self, txn, &self->refused);
     if (rc == 0)
         rc = utapi_journal_acknowledged_load(self, txn, &self->acknowledged);
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_journal_fail(err, rc, "what was left");
     const journal_epoch *waiting = utapi_journal_waiting_epoch(self);
@@ -325,6 +325,6 @@ utapi_status utapi_journal_gap_note(journal *self, journal_epoch *epoch, uint64_
         self->lost += added;
         pthread_mutex_unlock(&self->lock);
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }

@@ -9,7 +9,7 @@
 #ifndef JOURNAL_JOURNAL_INTERNAL_H
 #define JOURNAL_JOURNAL_INTERNAL_H
 
-#include "env.h"
+#include "lmdbenv.h"
 #include "utapi_journal.h"
 
 /* ---- tables ------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ typedef struct journal {
     utapi_backend *storage; /* owned */
     int64_t keep_ms, window_ms;
     journal_tuning tuning;
-    utapi_env env;
+    utapi_lmdbenv env;
 
     /* What follows is guarded by env.writing. */
     bool outcome_unknown;     /* of a commit: what was stored is looked up again */
@@ -196,18 +196,18 @@ typedef struct journal {
 
 /* ---- journal_env.c ------------------------------------------------------------------------ */
 
-extern const utapi_env_layout utapi_journal_layout;
+extern const utapi_lmdbenv_layout utapi_journal_layout;
 
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
 static inline utapi_status utapi_journal_fail(utapi_error *err, int rc, const char *doing)
 {
-    return utapi_env_fail(&utapi_journal_layout, err, rc, doing);
+    return utapi_lmdbenv_fail(&utapi_journal_layout, err, rc, doing);
 }
 
-/** As utapi_env_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
+/** As utapi_lmdbenv_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_begin(journal *self, MDB_txn **ret, utapi_error *err);
 
-/** As utapi_env_write_end(): leave once what was committed is known in memory too. */
+/** As utapi_lmdbenv_write_end(): leave once what was committed is known in memory too. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_end(journal *self, MDB_txn *txn, utapi_status status,
                                                     utapi_error *err);
 

@@ -49,18 +49,18 @@ static int groups_drop(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t nex
         unsigned char bytes[ENTRY_KEY_SIZE];
         MDB_val value;
         utapi_journal_entry_key(epoch, 0, bytes);
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
+        MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
+        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_lmdbenv_get_u32(key.mv_data) != epoch)
             break;
         uint64_t end = next;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == epoch)
-            end = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
+        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_lmdbenv_get_u32(key.mv_data) == epoch)
+            end = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + 4);
         if ((rc != 0 && rc != MDB_NOTFOUND) || end > until)
             break;
         utapi_journal_entry_key(epoch, 0, bytes);
-        key = utapi_env_val(bytes, sizeof bytes);
+        key = utapi_lmdbenv_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         if (rc == 0)
             rc = mdb_cursor_del(cursor, 0);
@@ -144,7 +144,7 @@ utapi_status utapi_journal_drop_applied(journal *self, size_t most, size_t *ret_
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK)
         drops_publish(self, drops, count);
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -158,7 +158,7 @@ static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
     int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DUE], &cursor);
     for (size_t i = 0; rc == 0 && i < DUE_SLICE; i++) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-        if (rc != 0 || (key.mv_size == 8 && utapi_env_get_u64(key.mv_data) >= (uint64_t)before_ms))
+        if (rc != 0 || (key.mv_size == 8 && utapi_lmdbenv_get_u64(key.mv_data) >= (uint64_t)before_ms))
             break;
         rc = mdb_cursor_del(cursor, 0);
     }
@@ -175,8 +175,8 @@ static bool epoch_is_over(const journal *self, const journal_epoch *epoch)
 static int epoch_forget(journal *self, MDB_txn *txn, const journal_epoch *epoch)
 {
     unsigned char number[4];
-    utapi_env_put_u32(number, epoch->number);
-    MDB_val key = utapi_env_val(number, sizeof number);
+    utapi_lmdbenv_put_u32(number, epoch->number);
+    MDB_val key = utapi_lmdbenv_val(number, sizeof number);
     const int rc = mdb_del(txn, self->env.tables[JOURNAL_WRITER], &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -210,7 +210,7 @@ static utapi_status epoch_end(journal *self, journal_epoch *epoch, utapi_error *
         pthread_mutex_unlock(&self->lock);
         free(epoch);
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -270,6 +270,6 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
         drops_publish(self, drops, count);
         self->expired_ms = taken_ms;
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status == UTAPI_OK ? epochs_end(self, err) : status;
 }

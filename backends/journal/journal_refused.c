@@ -50,7 +50,7 @@ static int refused_put(const journal *self, MDB_txn *txn, MDB_val key, const uta
     row[1] = (unsigned char)length;
     memcpy(row + HEAD_SIZE, reason, length);
     const size_t size = HEAD_SIZE + length + utapi_journal_encode(one, NULL, row + HEAD_SIZE + length);
-    MDB_val value = utapi_env_val(row, size);
+    MDB_val value = utapi_lmdbenv_val(row, size);
     return mdb_put(txn, self->env.tables[JOURNAL_REFUSED], &key, &value, 0);
 }
 
@@ -70,7 +70,7 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
                                  .now_ms = step->batch.now_ms,
                                  .taken_ms = step->batch.taken_ms};
         utapi_journal_entry_key(epoch, step->from + i, bytes);
-        rc = refused_put(self, txn, utapi_env_val(bytes, sizeof bytes), &one, why, reason);
+        rc = refused_put(self, txn, utapi_lmdbenv_val(bytes, sizeof bytes), &one, why, reason);
     }
     if (rc == 0)
         rc = utapi_journal_refused_count(self, txn, &refused);
@@ -81,7 +81,7 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
         self->refused = refused;
         pthread_mutex_unlock(&self->lock);
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -152,12 +152,12 @@ static bool event_is_kept(journal *self, MDB_val row_key)
     if (row_key.mv_size != ENTRY_KEY_SIZE)
         return false;
     const unsigned char *bytes = row_key.mv_data;
-    const uint32_t number = utapi_env_get_u32(bytes);
+    const uint32_t number = utapi_lmdbenv_get_u32(bytes);
     pthread_mutex_lock(&self->lock);
     const journal_epoch *epoch = self->oldest;
     while (epoch != NULL && epoch->number != number)
         epoch = epoch->next_epoch;
-    const bool is_kept = epoch != NULL && utapi_env_get_u64(bytes + 4) >= epoch->deleted;
+    const bool is_kept = epoch != NULL && utapi_lmdbenv_get_u64(bytes + 4) >= epoch->deleted;
     pthread_mutex_unlock(&self->lock);
     return is_kept;
 }
@@ -170,7 +170,7 @@ static int row_acknowledge(MDB_cursor *cursor, MDB_val row_key, bool is_kept)
     if (!is_kept)
         return mdb_cursor_del(cursor, 0);
     memcpy(bytes, row_key.mv_data, sizeof bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes), value = utapi_env_val(head, sizeof head);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes), value = utapi_lmdbenv_val(head, sizeof head);
     return mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
 }
 
@@ -193,11 +193,11 @@ static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *
         MDB_val value;
         if (!id_read(part->what->refused[i], bytes))
             continue;
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
+        MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
         if (rc == 0 && !row_is_acknowledged(value)) {
             rc = uuid_release(self, txn, value);
-            key = utapi_env_val(bytes, sizeof bytes); /* what was found is not valid any more */
+            key = utapi_lmdbenv_val(bytes, sizeof bytes); /* what was found is not valid any more */
             if (rc == 0)
                 rc = row_acknowledge(cursor, key, event_is_kept(self, key));
             ++*refused;
@@ -262,7 +262,7 @@ static utapi_status acknowledge_part(journal *self, const acknowledgement *part,
         self->acknowledged = now;
         pthread_mutex_unlock(&self->lock);
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -323,10 +323,10 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     if (base->ops->apply != utapi_journal_apply)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
     journal *self = (journal *)base;
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
+    const utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     int rc = mdb_cursor_open(reader->txn, self->env.tables[JOURNAL_REFUSED], &cursor);
@@ -338,6 +338,6 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     }
     if (cursor != NULL)
         mdb_cursor_close(cursor);
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
 }

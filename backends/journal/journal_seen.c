@@ -21,14 +21,14 @@ typedef struct seen_uuid {
 static void uuid_init(seen_uuid *uuid, const utapi_entry *entry, size_t index)
 {
     uuid->index = index;
-    utapi_env_put_u64(uuid->key, (uint64_t)entry->uuid_time_ms);
-    uuid->size = TIME_SIZE + UTAPI_ENV_UUID_SIZE;
-    if (utapi_env_uuid_pack(entry->uuid, uuid->key + TIME_SIZE))
+    utapi_lmdbenv_put_u64(uuid->key, (uint64_t)entry->uuid_time_ms);
+    uuid->size = TIME_SIZE + UTAPI_LMDBENV_UUID_SIZE;
+    if (utapi_lmdbenv_uuid_pack(entry->uuid, uuid->key + TIME_SIZE))
         return;
     /* A NUL behind it from 16 bytes on: so none is ever taken for a packed one. */
     memcpy(uuid->key + TIME_SIZE, entry->uuid.data, entry->uuid.size);
     uuid->size = TIME_SIZE + entry->uuid.size;
-    if (entry->uuid.size >= UTAPI_ENV_UUID_SIZE)
+    if (entry->uuid.size >= UTAPI_LMDBENV_UUID_SIZE)
         uuid->key[uuid->size++] = '\0';
 }
 
@@ -47,21 +47,21 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
 static bool taking_is_over(const journal *self, MDB_val value, int64_t taken_ms)
 {
     return value.mv_size != TAKEN_SIZE ||
-           (int64_t)utapi_env_get_u64(value.mv_data) < taken_ms - self->window_ms;
+           (int64_t)utapi_lmdbenv_get_u64(value.mv_data) < taken_ms - self->window_ms;
 }
 
 static int uuid_take(const journal *self, MDB_cursor *seen, const seen_uuid *uuid, int64_t taken_ms,
                      bool *ret_known)
 {
     unsigned char taken[TAKEN_SIZE];
-    utapi_env_put_u64(taken, (uint64_t)taken_ms);
-    MDB_val key = utapi_env_val(uuid->key, uuid->size);
-    MDB_val value = utapi_env_val(taken, sizeof taken);
+    utapi_lmdbenv_put_u64(taken, (uint64_t)taken_ms);
+    MDB_val key = utapi_lmdbenv_val(uuid->key, uuid->size);
+    MDB_val value = utapi_lmdbenv_val(taken, sizeof taken);
     const int rc = mdb_cursor_put(seen, &key, &value, MDB_NOOVERWRITE);
     *ret_known = rc == MDB_KEYEXIST && !taking_is_over(self, value, taken_ms);
     if (rc != MDB_KEYEXIST || *ret_known)
         return rc == MDB_KEYEXIST ? 0 : rc;
-    value = utapi_env_val(taken, sizeof taken); /* expiry has not come to it yet */
+    value = utapi_lmdbenv_val(taken, sizeof taken); /* expiry has not come to it yet */
     return mdb_cursor_put(seen, &key, &value, 0);
 }
 
@@ -109,7 +109,7 @@ int utapi_journal_seen_drop(journal *self, MDB_txn *txn, const utapi_entry *entr
     if (entry->uuid.size == 0)
         return 0;
     uuid_init(&uuid, entry, 0);
-    MDB_val key = utapi_env_val(uuid.key, uuid.size);
+    MDB_val key = utapi_lmdbenv_val(uuid.key, uuid.size);
     const int rc = mdb_del(txn, self->env.tables[JOURNAL_SEEN], &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -125,17 +125,17 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
         memset(self->sweep, 0, TIME_SIZE);
         self->sweep_size = TIME_SIZE;
     }
-    MDB_val key = utapi_env_val(self->sweep, self->sweep_size);
+    MDB_val key = utapi_lmdbenv_val(self->sweep, self->sweep_size);
     int rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
     for (size_t i = 0; i < most && rc == 0; i++) {
         if (key.mv_size < TIME_SIZE || key.mv_size > sizeof self->sweep ||
-            (int64_t)utapi_env_get_u64(key.mv_data) >= oldest_ms)
+            (int64_t)utapi_lmdbenv_get_u64(key.mv_data) >= oldest_ms)
             return MDB_NOTFOUND;
         memcpy(self->sweep, key.mv_data, key.mv_size);
         self->sweep_size = key.mv_size;
         if (taking_is_over(self, value, taken_ms)) {
             rc = mdb_cursor_del(seen, 0);
-            key = utapi_env_val(self->sweep, self->sweep_size);
+            key = utapi_lmdbenv_val(self->sweep, self->sweep_size);
             if (rc == 0)
                 rc = mdb_cursor_get(seen, &key, &value, MDB_SET_RANGE);
         } else
@@ -166,6 +166,6 @@ utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_erro
         return status;
     status = utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, err);
     status = utapi_journal_write_end(self, txn, status, err);
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }

@@ -110,7 +110,7 @@ static bool cells_new(cells *ret, journal *self)
 /* One step being read. */
 typedef struct look {
     const journal *self;
-    utapi_env_reader *reader; /* its cursor is in `entry` */
+    utapi_lmdbenv_reader *reader; /* its cursor is in `entry` */
     uint32_t epoch;
     uint64_t until; /* the sequence that it may not go beyond */
     size_t most;
@@ -120,9 +120,9 @@ typedef struct look {
 
 static bool key_is_of(MDB_val key, uint32_t epoch, uint64_t *ret_first)
 {
-    if (key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
+    if (key.mv_size != ENTRY_KEY_SIZE || utapi_lmdbenv_get_u32(key.mv_data) != epoch)
         return false;
-    *ret_first = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
+    *ret_first = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + 4);
     return true;
 }
 
@@ -132,7 +132,7 @@ static int group_seek(const look *at, uint64_t sequence, MDB_val *key, MDB_val *
     unsigned char bytes[ENTRY_KEY_SIZE];
     uint64_t first;
     utapi_journal_entry_key(at->epoch, sequence, bytes);
-    *key = utapi_env_val(bytes, sizeof bytes);
+    *key = utapi_lmdbenv_val(bytes, sizeof bytes);
     int rc = mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(*key, at->epoch, &first) && first == sequence)
         return 0;
@@ -140,7 +140,7 @@ static int group_seek(const look *at, uint64_t sequence, MDB_val *key, MDB_val *
     if (rc == 0 && key_is_of(*key, at->epoch, &first))
         return 0;
     utapi_journal_entry_key(at->epoch, sequence, bytes);
-    *key = utapi_env_val(bytes, sizeof bytes);
+    *key = utapi_lmdbenv_val(bytes, sizeof bytes);
     return mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
 }
 
@@ -156,7 +156,7 @@ static int refused_next(const look *at, uint64_t from, uint64_t otherwise, uint6
     if (rc != 0)
         return rc;
     utapi_journal_entry_key(at->epoch, from, bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(key, at->epoch, &first) && first < otherwise)
         *ret = first;
@@ -173,11 +173,11 @@ static int due_between(const look *at, int64_t after_ms, int64_t until_ms, bool 
     int rc = mdb_cursor_open(at->reader->txn, at->self->env.tables[JOURNAL_DUE], &cursor);
     if (rc != 0)
         return rc;
-    utapi_env_put_u64(bytes, after_ms >= 0 ? (uint64_t)after_ms + 1 : 0);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    utapi_lmdbenv_put_u64(bytes, after_ms >= 0 ? (uint64_t)after_ms + 1 : 0);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key.mv_size == sizeof bytes)
-        *ret = (int64_t)utapi_env_get_u64(key.mv_data) <= until_ms;
+        *ret = (int64_t)utapi_lmdbenv_get_u64(key.mv_data) <= until_ms;
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -297,7 +297,7 @@ static utapi_status gap_measure(const look *at, utapi_error *err)
     step->kind = STEP_GAP;
     step->to = at->until;
     utapi_journal_entry_key(at->epoch, step->from + 1, bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     const int rc = mdb_cursor_get(at->reader->cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key_is_of(key, at->epoch, &first) && first < at->until)
         step->to = first;
@@ -336,13 +336,13 @@ utapi_status utapi_journal_step_read(journal *self, uint32_t epoch, uint64_t fro
 {
     *ret = (journal_step){.kind = STEP_EVENTS, .from = from, .to = from};
     look at = {.self = self, .epoch = epoch, .until = until, .most = most, .step = ret};
-    utapi_status status = utapi_env_read_begin(&self->env, &at.reader, err);
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &at.reader, err);
     if (status != UTAPI_OK)
         return status;
     status =
         cells_new(&at.known, self) ? step_look(&at, err) : utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
     free(at.known.slots);
-    utapi_env_read_end(&self->env, at.reader);
+    utapi_lmdbenv_read_end(&self->env, at.reader);
     ret->batch.entries = ret->entries;
     return status;
 }
@@ -361,11 +361,11 @@ int64_t utapi_journal_taken_at(journal *self, uint32_t epoch, uint64_t sequence)
     int64_t taken_at_ms = 0, now_ms = 0;
     MDB_val key, value;
     look at = {.self = self, .epoch = epoch};
-    if (utapi_env_read_begin(&self->env, &at.reader, NULL) != UTAPI_OK)
+    if (utapi_lmdbenv_read_begin(&self->env, &at.reader, NULL) != UTAPI_OK)
         return 0;
     if (group_seek(&at, sequence, &key, &value) == 0 &&
         utapi_journal_peek(value.mv_data, value.mv_size, &now_ms))
         taken_at_ms = now_ms;
-    utapi_env_read_end(&self->env, at.reader);
+    utapi_lmdbenv_read_end(&self->env, at.reader);
     return taken_at_ms;
 }

@@ -38,9 +38,9 @@ static utapi_status batch_check(const utapi_batch *batch, utapi_error *err)
 static int due_put(const journal *self, MDB_txn *txn, int64_t due_ms)
 {
     unsigned char time[8];
-    utapi_env_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
-    MDB_val key = utapi_env_val(time, sizeof time);
-    MDB_val value = utapi_env_val("", 0);
+    utapi_lmdbenv_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
+    MDB_val key = utapi_lmdbenv_val(time, sizeof time);
+    MDB_val value = utapi_lmdbenv_val("", 0);
     return mdb_put(txn, self->env.tables[JOURNAL_DUE], &key, &value, 0);
 }
 
@@ -71,10 +71,10 @@ static int due_check(const journal *self, MDB_txn *txn, int64_t after_ms, int64_
     int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DUE], &cursor);
     if (rc != 0)
         return rc;
-    utapi_env_put_u64(time, after_ms > 0 ? (uint64_t)after_ms : 0);
-    MDB_val key = utapi_env_val(time, sizeof time);
+    utapi_lmdbenv_put_u64(time, after_ms > 0 ? (uint64_t)after_ms : 0);
+    MDB_val key = utapi_lmdbenv_val(time, sizeof time);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && key.mv_size == 8 && (int64_t)utapi_env_get_u64(key.mv_data) <= until_ms)
+    if (rc == 0 && key.mv_size == 8 && (int64_t)utapi_lmdbenv_get_u64(key.mv_data) <= until_ms)
         *ret = true;
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -103,8 +103,8 @@ static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const 
             continue;
         unsigned char bytes[ENTRY_KEY_SIZE];
         utapi_journal_entry_key(epoch, first, bytes);
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
-        MDB_val value = utapi_env_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
+        MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
+        MDB_val value = utapi_lmdbenv_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
         rc = mdb_put(txn, self->env.tables[JOURNAL_ENTRY], &key, &value, 0);
         first += kept;
     }
@@ -202,6 +202,6 @@ utapi_status utapi_journal_apply(utapi_backend *base, const utapi_batch *batch, 
         intake_publish(self, &take);
         *ret = applied;
     }
-    utapi_env_write_leave(&self->env);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }

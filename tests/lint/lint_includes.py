@@ -19,7 +19,7 @@ LIBRARY_HOMES = {
     r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/(cli|ctl)/|tests/|bench/",
     r"openssl/.*": r"api/auth/|api/(cli|ctl)/|tests/|bench/",
     r"curl/.*": r"api/(cli|ctl)/|tests/|bench/",
-    r"lmdb\.h": r"backends/(env|lmdb|journal)/|tests/|bench/",
+    r"lmdb\.h": r"backends/(lmdbenv|lmdb|journal)/|tests/|bench/",
     r"hiredis/.*": r"backends/redis/|tests/|bench/",
     r"cmocka\.h": r"tests/",
 }
@@ -49,7 +49,7 @@ REGISTRY = "backends/registry.h"
 REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/(daemon|cli|ctl)/|tests/|bench/")
 
 # No backend, but what those share that keep an LMDB environment.
-SHARED = "env"
+SHARED = "lmdbenv"
 
 # No storage itself: the registry opens it before any, so a main speaks of it, and never of a storage by name.
 JOURNAL = "journal"

@@ -15,6 +15,7 @@ import lint_docs
 import lint_format
 import lint_headers
 import lint_includes
+import lint_references
 import lint_symbols
 import lint_tidy
 import lint_words
@@ -101,7 +102,22 @@ class Lints(unittest.TestCase):
         self.finds(lint_docs, "docs/x.md", "[gone](README.md#nothing)\n")
         self.allows(lint_docs, "docs/x.md", "[there](README.md#a-heading-of-sorts) [far](https://example.org)\n")
         self.assertIn("core: has no README.md", self.problems_with(lint_docs, "core/x.c", ""))
+        self.write("tests/unit/README.md", "")
+        self.finds(lint_docs, "tests/README.md", "`unit`\n")
+        self.allows(lint_docs, "tests/README.md", "[unit](unit/README.md)\n")
         self.finds(lint_docs, "docs/x.1", ".Dd $Mdocdate$\n.Sh NAME\n.Bogus\n")
+
+    def test_references(self):
+        self.write("core/there.h", "")
+        self.write("docs/rules.md", "## Names\n")
+        for comment in ("/* see gone.h */", "/* see core/gone*.h */", "/* docs/rules" + ".md#gone */", "/* docs/no" + ".md#names */"):
+            self.finds(lint_references, "core/x.c", comment + "\n")
+        self.finds(lint_references, "core/x.lua", "-- see gone.h\n")
+        self.finds(lint_references, "tests/x.py", "# see gone.h\n")
+        self.finds(lint_references, "docs/x.md", "`core/gone.h`\n")
+        self.finds(lint_references, "core/x.h", "/* a rule of SPE" + "C 2.3 */\n")
+        self.allows(lint_references, "core/x.c", "/* core/there.h, th*.h, <gone.h>, docs/rules" + ".md#names */\nchar *s = \"gone.c\";\n")
+        self.allows(lint_references, "docs/x.md", "`core/there.h`\n\n```c\n#include \"gone.h\" /* `gone.h` */\n```\n")
 
     def problems_with(self, lint, path, text):
         self.write(path, text)

@@ -135,6 +135,16 @@ class Replay(harness.SystemTest):
             self.assertEqual(elements, {text if isinstance(text, str) else text.decode(errors="replace") for text in bad.values()})
             self.assertTrue(any(text.startswith("action: unknown action") for text in refused), refused)
             self.assertEqual(server.log().count("set aside"), len(bad))
+            told = f"local cache: {len(bad)} events can never be counted: see the list {REFUSED}"
+            wait_for(lambda: health(server).get("trouble") == told, "the healthcheck tells of them")
+            self.assertEqual(health(server)["status"], "degraded")
+        with self.utapid() as server:
+            wait_for(lambda: health(server).get("trouble") == told, "it does so after another start")
+        self.cache.command("DEL", REFUSED)
+        runs = self.scripts_run()
+        with self.utapid() as server:
+            wait_for(lambda: self.scripts_run() >= runs + 3, "it looked")  # and gave the lock back
+            self.assertNotIn("trouble", health(server))
 
     def test_a_key_of_ours_that_holds_something_else_is_told_of_until_it_is_mended(self):
         for number, key in enumerate(("s3:utapid:replay:last", "s3:utapid:replay:origin", TAKEN, LOCK)):

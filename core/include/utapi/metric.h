@@ -66,14 +66,27 @@ bool utapi_operation_find(utapi_string name, utapi_operation *ret);
 
 /* ---- amounts ------------------------------------------------------------------------------ */
 
+/* A row's position is its number in stored rows. The first two are states, the others flows.
+ *      name in code      name in answers, keys and messages */
+#define UTAPI_METRIC_MAP(X)                 \
+    X(STORAGE_UTILIZED, "storageUtilized")  \
+    X(NUMBER_OF_OBJECTS, "numberOfObjects") \
+    X(INCOMING_BYTES, "incomingBytes")      \
+    X(OUTGOING_BYTES, "outgoingBytes")
+
 typedef enum utapi_metric {
-    UTAPI_STORAGE_UTILIZED,  /* state: bytes stored */
-    UTAPI_NUMBER_OF_OBJECTS, /* state */
-    UTAPI_INCOMING_BYTES,    /* flow */
-    UTAPI_OUTGOING_BYTES,    /* flow */
-    UTAPI_FIRST_OPERATION,   /* flow: the count of operation o is metric UTAPI_FIRST_OPERATION + o */
+#define X(name, text) UTAPI_##name,
+    UTAPI_METRIC_MAP(X)
+#undef X
+        UTAPI_FIRST_OPERATION, /* flow: the count of operation o is metric UTAPI_FIRST_OPERATION + o */
     UTAPI_METRIC_COUNT = UTAPI_FIRST_OPERATION + UTAPI_OPERATION_COUNT
 } utapi_metric;
+
+/** "storageUtilized", ..., or an operation's name. Static storage. */
+const char *utapi_metric_name(unsigned metric);
+
+/** The metric of such a name, exactly; UTAPI_METRIC_COUNT: none has it. */
+unsigned utapi_metric_find(utapi_string name);
 
 /** Whether a metric tells how things stand, rather than what happened. */
 static inline bool utapi_metric_is_state(unsigned metric)
@@ -134,9 +147,6 @@ static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amo
     sums->of[metric] = (sums->present & bit) != 0 ? sums->of[metric] + amount : amount;
     sums->present |= bit;
 }
-
-/** The metric of a name, as the detail of an overflow has it; UTAPI_METRIC_COUNT: none has it. */
-unsigned utapi_metric_find(utapi_string name);
 
 /** Adds each amount of more to sums. */
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more);

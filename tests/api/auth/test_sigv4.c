@@ -126,11 +126,11 @@ static void a_query_is_decoded_once_sorted_and_encoded(void **state)
         {"a/b=/", "a%2Fb=%2F"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        sigv4_text text = {0};
+        utapi_text text = {0};
         sigv4_canonical_query(utapi_string_of(pairs[i].raw), &text);
         assert_false(text.failed);
-        assert_text(pairs[i].canonical, sigv4_text_view(&text));
-        sigv4_text_done(&text);
+        assert_text(pairs[i].canonical, utapi_text_view(&text));
+        utapi_text_done(&text);
     }
 }
 
@@ -139,14 +139,14 @@ static void assert_path(const char *expected, const char *raw, sigv4_path_rule r
 {
     http_request request = {.method = utapi_string_of("GET")};
     const sigv4_signed_headers names = {.count = 0};
-    sigv4_text text = {0};
+    utapi_text text = {0};
     http_request_set_target(&request, utapi_string_of(raw));
     sigv4_canonical_request(&request, &names, utapi_string_of("hash"), rule, &text);
     assert_false(text.failed);
     const char *path = text.data + strlen("GET\n");
     const char *end = memchr(path, '\n', text.size - strlen("GET\n"));
     assert_text(expected, (utapi_string){path, (size_t)(end - path)});
-    sigv4_text_done(&text);
+    utapi_text_done(&text);
 }
 
 static void s3_takes_a_path_as_it_is_and_encodes_once(void **state)
@@ -189,27 +189,27 @@ static void header_values_are_trimmed_collapsed_and_joined(void **state)
     };
     http_request request = {.method = utapi_string_of("POST"), .headers = headers, .header_count = 6};
     sigv4_signed_headers names;
-    sigv4_text text = {0};
+    utapi_text text = {0};
     http_request_set_target(&request, utapi_string_of("/?b&a"));
     assert_true(sigv4_parse_signed_headers(utapi_string_of("x-amz-a;host;expect;absent"), &names));
     sigv4_canonical_request(&request, &names, utapi_string_of("hash"), SIGV4_PATH_AS_IS, &text);
     assert_text("POST\n/\na=&b=\nabsent:\nexpect:100-continue\nhost:localhost:8100\nx-amz-a:b c d,,a\n\n"
                 "absent;expect;host;x-amz-a\nhash",
-                sigv4_text_view(&text));
-    sigv4_text_done(&text);
+                utapi_text_view(&text));
+    utapi_text_done(&text);
 }
 
 static void a_string_to_sign_holds_the_hash_of_the_request(void **state)
 {
     (void)state;
-    sigv4_text text = {0};
+    utapi_text text = {0};
     assert_true(sigv4_string_to_sign(utapi_string_of("20261123T135051Z"),
                                      utapi_string_of("20261123/r/s3/aws4_request"), utapi_string_of(""),
                                      &text));
     assert_text("AWS4-HMAC-SHA256\n20261123T135051Z\n20261123/r/s3/aws4_request\n"
                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-                sigv4_text_view(&text));
-    sigv4_text_done(&text);
+                utapi_text_view(&text));
+    utapi_text_done(&text);
 }
 
 static void a_secret_has_a_longest_form(void **state)
@@ -266,31 +266,6 @@ static void sha256_agrees_with_its_standard(void **state)
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
-static void a_text_grows(void **state)
-{
-    (void)state;
-    sigv4_text text = {0};
-    for (int i = 0; i < 5000; i++)
-        sigv4_text_add_literal(&text, "abc");
-    assert_false(text.failed);
-    assert_int_equal(text.size, 15000);
-    assert_memory_equal(text.data + 14997, "abc", 3);
-    sigv4_text_done(&text);
-    assert_null(sigv4_text_view(&text).data);
-}
-
-static void a_text_remembers_that_memory_ran_out(void **state)
-{
-    (void)state;
-    sigv4_text text = {0};
-    sigv4_text_add_literal(&text, "abc");
-    sigv4_text_add(&text, (utapi_string){"", SIZE_MAX / 2 + 1});
-    assert_true(text.failed);
-    sigv4_text_add_char(&text, 'd');
-    assert_text("abc", sigv4_text_view(&text));
-    sigv4_text_done(&text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,8 +284,6 @@ int main(void)
         cmocka_unit_test(signatures_are_compared_whole),
         cmocka_unit_test(hmac_agrees_with_its_rfc),
         cmocka_unit_test(sha256_agrees_with_its_standard),
-        cmocka_unit_test(a_text_grows),
-        cmocka_unit_test(a_text_remembers_that_memory_ran_out),
     };
     return cmocka_run_group_tests_name("sigv4", tests, NULL, NULL);
 }

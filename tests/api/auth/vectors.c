@@ -199,7 +199,7 @@ static bool check_parse(vector_case *vector, sigv4_authorization *authorization,
 }
 
 static bool check_canonical_request(vector_case *vector, const sigv4_signed_headers *names,
-                                    sigv4_text *canonical)
+                                    utapi_text *canonical)
 {
     const http_request *request = &vector->signed_.request;
     char hash[CRYPTO_HEX_BYTES + 1];
@@ -211,7 +211,7 @@ static bool check_canonical_request(vector_case *vector, const sigv4_signed_head
     }
     sigv4_canonical_request(request, names, payload_hash, vector->path_rule, canonical);
     return equals_file(vector, "sigv4_canonical_request", "header-canonical-request.txt",
-                       sigv4_text_view(canonical));
+                       utapi_text_view(canonical));
 }
 
 static bool check_signature(vector_case *vector, const sigv4_credential *credential, utapi_string given,
@@ -239,17 +239,17 @@ static bool verifies(vector_case *vector)
     sigv4_authorization authorization;
     sigv4_credential credential;
     sigv4_signed_headers names;
-    sigv4_text canonical = {0};
-    sigv4_text to_sign = {0};
+    utapi_text canonical = {0};
+    utapi_text to_sign = {0};
     const bool passed =
         check_parse(vector, &authorization, &credential, &names) &&
         check_canonical_request(vector, &names, &canonical) &&
         sigv4_string_to_sign(utapi_string_of(vector->timestamp), credential.scope,
-                             sigv4_text_view(&canonical), &to_sign) &&
-        equals_file(vector, "sigv4_string_to_sign", "header-string-to-sign.txt", sigv4_text_view(&to_sign)) &&
-        check_signature(vector, &credential, authorization.signature, sigv4_text_view(&to_sign));
-    sigv4_text_done(&canonical);
-    sigv4_text_done(&to_sign);
+                             utapi_text_view(&canonical), &to_sign) &&
+        equals_file(vector, "sigv4_string_to_sign", "header-string-to-sign.txt", utapi_text_view(&to_sign)) &&
+        check_signature(vector, &credential, authorization.signature, utapi_text_view(&to_sign));
+    utapi_text_done(&canonical);
+    utapi_text_done(&to_sign);
     return passed;
 }
 

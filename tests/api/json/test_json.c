@@ -35,10 +35,10 @@ static void strings_are_escaped(void **state)
         {"a\xFFz\xC3", "\"a?z?\""},
     };
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
-        json_text text = {0};
+        utapi_text text = {0};
         json_text_add_string(&text, utapi_string_of(rows[i].text));
         size_t size;
-        char *json = json_text_take(&text, &size);
+        char *json = utapi_text_take(&text, &size);
         assert_string_equal(json, rows[i].json);
         assert_int_equal(size, strlen(rows[i].json));
         free(json);
@@ -48,14 +48,14 @@ static void strings_are_escaped(void **state)
 static void integers_are_written_to_the_edge(void **state)
 {
     (void)state;
-    json_text text = {0};
+    utapi_text text = {0};
     json_text_add_integer(&text, 0);
     JSON_TEXT_LITERAL(&text, " ");
     json_text_add_integer(&text, INT64_MAX);
     JSON_TEXT_LITERAL(&text, " ");
     json_text_add_integer(&text, INT64_MIN);
     size_t size;
-    char *json = json_text_take(&text, &size);
+    char *json = utapi_text_take(&text, &size);
     assert_string_equal(json, "0 9223372036854775807 -9223372036854775808");
     free(json);
 }

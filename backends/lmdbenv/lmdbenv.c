@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* env.c - transactions: how they begin and end, what becomes of a failed commit, how full the map is.
+/* lmdbenv.c - transactions: how they begin and end, what becomes of a failed commit, how full the map is.
  *
  * Every transaction runs inside the gate, which is shared; it is taken alone only to open an environment
  * again that LMDB gave up. So readers wait for no writer, and nobody holds a handle of a closed environment. */
-#include "env.h"
+#include "lmdbenv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,92 +11,19 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* ---- bytes -------------------------------------------------------------------------------- */
-
-void utapi_env_put_u64(unsigned char *at, uint64_t number)
+static utapi_status fail(const utapi_lmdbenv *env, utapi_error *err, int rc, const char *doing)
 {
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (unsigned char)(number >> (56 - 8 * i));
-}
-
-void utapi_env_put_u32(unsigned char *at, uint32_t number)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (unsigned char)(number >> (24 - 8 * i));
-}
-
-uint64_t utapi_env_get_u64(const unsigned char *at)
-{
-    return (uint64_t)utapi_env_get_u32(at) << 32 | utapi_env_get_u32(at + 4);
-}
-
-uint32_t utapi_env_get_u32(const unsigned char *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool utapi_env_uuid_pack(utapi_string uuid, unsigned char *ret)
-{
-    if (uuid.size != 36)
-        return false;
-    const unsigned char *at = (const unsigned char *)uuid.data;
-    for (unsigned i = 0; i < UTAPI_ENV_UUID_SIZE; i++, at += 2) {
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
-            return false;
-        const int high = hex_digit(at[0]);
-        const int low = hex_digit(at[1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
-/* ---- errors ------------------------------------------------------------------------------- */
-
-utapi_status utapi_env_fail(const utapi_env_layout *layout, utapi_error *err, int rc, const char *doing)
-{
-    static const struct {
-        int rc;
-        utapi_status status;
-    } known[] = {
-        {ENOMEM, UTAPI_NO_MEMORY},
-        {MDB_CORRUPTED, UTAPI_CORRUPT},
-        {MDB_PAGE_NOTFOUND, UTAPI_CORRUPT},
-        {MDB_INVALID, UTAPI_CORRUPT},
-        {MDB_VERSION_MISMATCH, UTAPI_CORRUPT},
-        {MDB_INCOMPATIBLE, UTAPI_CORRUPT},
-        {MDB_BAD_VALSIZE, UTAPI_INVALID},
-    };
-    if (rc == MDB_MAP_FULL)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s", layout->full);
-    utapi_status status = UTAPI_UNAVAILABLE; /* no room, no reader's place, a disk that fails */
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].rc == rc)
-            status = known[i].status;
-    return utapi_fail(err, status, "%s%s: %s", layout->prefix, doing, mdb_strerror(rc));
-}
-
-static utapi_status fail(const utapi_env *env, utapi_error *err, int rc, const char *doing)
-{
-    return utapi_env_fail(env->layout, err, rc, doing);
+    return utapi_lmdbenv_fail(env->layout, err, rc, doing);
 }
 
 /* ---- the gate ----------------------------------------------------------------------------- */
 
-static utapi_status open_again(utapi_env *env, utapi_error *err)
+static utapi_status open_again(utapi_lmdbenv *env, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     pthread_rwlock_wrlock(&env->gate);
     if (atomic_load(&env->broken)) {
-        status = utapi_env_reopen(env, err);
+        status = utapi_lmdbenv_reopen(env, err);
         if (status == UTAPI_OK)
             atomic_store(&env->broken, false);
     }
@@ -104,7 +31,7 @@ static utapi_status open_again(utapi_env *env, utapi_error *err)
     return status;
 }
 
-static utapi_status gate_enter(utapi_env *env, utapi_error *err)
+static utapi_status gate_enter(utapi_lmdbenv *env, utapi_error *err)
 {
     for (;;) {
         pthread_rwlock_rdlock(&env->gate);
@@ -117,14 +44,14 @@ static utapi_status gate_enter(utapi_env *env, utapi_error *err)
     }
 }
 
-static void gate_leave(utapi_env *env)
+static void gate_leave(utapi_lmdbenv *env)
 {
     pthread_rwlock_unlock(&env->gate);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static void reader_free(utapi_env_reader *reader)
+static void reader_free(utapi_lmdbenv_reader *reader)
 {
     if (reader->cursor != NULL)
         mdb_cursor_close(reader->cursor);
@@ -136,7 +63,7 @@ static void reader_free(utapi_env_reader *reader)
 /* Beginning copies the page that holds the roots of transaction N; the commit of N + 2 overwrites that page and only then
  * says so. A beginner that was held up meanwhile may hold half of one, or an older one than it was told of: then what was
  * just stored would look as if it were lost. So it begins again. */
-static int reader_renew(utapi_env *env, utapi_env_reader *reader)
+static int reader_renew(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
 {
     const size_t least = atomic_load(&env->committed);
     for (;;) {
@@ -151,10 +78,10 @@ static int reader_renew(utapi_env *env, utapi_env_reader *reader)
     }
 }
 
-static int reader_new(utapi_env *env, utapi_env_reader **ret)
+static int reader_new(utapi_lmdbenv *env, utapi_lmdbenv_reader **ret)
 {
     const unsigned table = env->layout->reader_table;
-    utapi_env_reader *reader = calloc(1, sizeof *reader);
+    utapi_lmdbenv_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return ENOMEM;
     int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &reader->txn);
@@ -170,22 +97,22 @@ static int reader_new(utapi_env *env, utapi_env_reader **ret)
     return 0;
 }
 
-static utapi_env_reader *pool_take(utapi_env *env)
+static utapi_lmdbenv_reader *pool_take(utapi_lmdbenv *env)
 {
     pthread_mutex_lock(&env->lock);
-    utapi_env_reader *reader = env->pool;
+    utapi_lmdbenv_reader *reader = env->pool;
     if (reader != NULL)
         env->pool = reader->next;
     pthread_mutex_unlock(&env->lock);
     return reader;
 }
 
-utapi_status utapi_env_read_begin(utapi_env *env, utapi_env_reader **ret, utapi_error *err)
+utapi_status utapi_lmdbenv_read_begin(utapi_lmdbenv *env, utapi_lmdbenv_reader **ret, utapi_error *err)
 {
     const utapi_status status = gate_enter(env, err);
     if (status != UTAPI_OK)
         return status;
-    utapi_env_reader *reader = pool_take(env);
+    utapi_lmdbenv_reader *reader = pool_take(env);
     int rc = reader == NULL ? reader_new(env, &reader) : 0;
     if (rc == 0) {
         rc = reader_renew(env, reader);
@@ -200,7 +127,7 @@ utapi_status utapi_env_read_begin(utapi_env *env, utapi_env_reader **ret, utapi_
     return UTAPI_OK;
 }
 
-void utapi_env_read_end(utapi_env *env, utapi_env_reader *reader)
+void utapi_lmdbenv_read_end(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
 {
     mdb_txn_reset(reader->txn); /* an old snapshot that is held keeps pages from being used again */
     pthread_mutex_lock(&env->lock);
@@ -212,7 +139,7 @@ void utapi_env_read_end(utapi_env *env, utapi_env_reader *reader)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-utapi_status utapi_env_write_begin(utapi_env *env, MDB_txn **ret, utapi_error *err)
+utapi_status utapi_lmdbenv_write_begin(utapi_lmdbenv *env, MDB_txn **ret, utapi_error *err)
 {
     const utapi_status status = gate_enter(env, err);
     if (status != UTAPI_OK)
@@ -221,12 +148,12 @@ utapi_status utapi_env_write_begin(utapi_env *env, MDB_txn **ret, utapi_error *e
     const int rc = mdb_txn_begin(env->mdb, NULL, 0, ret);
     if (rc == 0)
         return UTAPI_OK;
-    utapi_env_write_leave(env);
+    utapi_lmdbenv_write_leave(env);
     return fail(env, err, rc, "beginning to write");
 }
 
 /* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is why. */
-static int commit_code(const utapi_env *env, int rc)
+static int commit_code(const utapi_lmdbenv *env, int rc)
 {
     enum { WRITE_MOST = 1 << 20 };
     struct statvfs disk;
@@ -238,7 +165,7 @@ static int commit_code(const utapi_env *env, int rc)
 
 /* A commit writes pages, syncs, and then writes the one page that makes them count. LMDB gives the environment
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
-static utapi_status commit_failed(utapi_env *env, int rc, utapi_error *err)
+static utapi_status commit_failed(utapi_lmdbenv *env, int rc, utapi_error *err)
 {
     MDB_txn *probe;
     if (mdb_txn_begin(env->mdb, NULL, 0, &probe) == 0) {
@@ -249,7 +176,7 @@ static utapi_status commit_failed(utapi_env *env, int rc, utapi_error *err)
     return utapi_fail(err, UTAPI_UNCERTAIN, "%sstoring: %s", env->layout->prefix, mdb_strerror(rc));
 }
 
-utapi_status utapi_env_write_end(utapi_env *env, MDB_txn *txn, utapi_status status, utapi_error *err)
+utapi_status utapi_lmdbenv_write_end(utapi_lmdbenv *env, MDB_txn *txn, utapi_status status, utapi_error *err)
 {
     if (status != UTAPI_OK) {
         mdb_txn_abort(txn);
@@ -267,7 +194,7 @@ utapi_status utapi_env_write_end(utapi_env *env, MDB_txn *txn, utapi_status stat
     return UTAPI_OK;
 }
 
-void utapi_env_write_leave(utapi_env *env)
+void utapi_lmdbenv_write_leave(utapi_lmdbenv *env)
 {
     pthread_mutex_unlock(&env->writing);
     gate_leave(env);
@@ -295,7 +222,7 @@ static int free_pages_count(MDB_txn *txn, uint64_t *ret)
 }
 
 /* Counts once for each state of the environment; an asker that is behind another counts for itself alone. */
-static int free_pages(utapi_env *env, MDB_txn *txn, uint64_t *ret)
+static int free_pages(utapi_lmdbenv *env, MDB_txn *txn, uint64_t *ret)
 {
     const size_t id = mdb_txn_id(txn);
     pthread_mutex_lock(&env->lock);
@@ -314,10 +241,10 @@ static int free_pages(utapi_env *env, MDB_txn *txn, uint64_t *ret)
     return rc;
 }
 
-utapi_status utapi_env_used_pages(utapi_env *env, uint64_t enough, uint64_t *ret, utapi_error *err)
+utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint64_t *ret, utapi_error *err)
 {
-    utapi_env_reader *reader = NULL;
-    const utapi_status status = utapi_env_read_begin(env, &reader, err);
+    utapi_lmdbenv_reader *reader = NULL;
+    const utapi_status status = utapi_lmdbenv_read_begin(env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     assert(reader != NULL); /* success promises one */
@@ -328,16 +255,16 @@ utapi_status utapi_env_used_pages(utapi_env *env, uint64_t enough, uint64_t *ret
     if (rc == 0 && ever > enough)
         rc = free_pages(env, reader->txn, &left_free);
     *ret = ever > left_free ? ever - left_free : 0;
-    utapi_env_read_end(env, reader);
+    utapi_lmdbenv_read_end(env, reader);
     return rc == 0 ? UTAPI_OK : fail(env, err, rc, "counting pages");
 }
 
-uint64_t utapi_env_room_pages(const utapi_env *env)
+uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env)
 {
     return env->map_pages - env->reserve_pages;
 }
 
-utapi_status utapi_env_fail_full(const utapi_env *env, uint64_t used_pages, utapi_error *err)
+utapi_status utapi_lmdbenv_fail_full(const utapi_lmdbenv *env, uint64_t used_pages, utapi_error *err)
 {
     return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %llu of %llu MiB, less a reserve", env->layout->full,
                       (unsigned long long)(used_pages * env->page_size >> 20),

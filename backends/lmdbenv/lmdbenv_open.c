@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* env_open.c - from a path to an open environment: the directory, the lock, the map, the tables.
+/* lmdbenv_open.c - from a path to an open environment: the directory, the lock, the map, the tables; numbers in keys, and
+ * LMDB's codes as statuses.
  *
  * LMDB itself lets several processes write in turn. We do not: what its user keeps in memory would go
  * stale. So a file beside the data carries a lock, which the kernel lets go when its holder ends, however
  * that happens. */
-#include "env.h"
+#include "lmdbenv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,56 @@
 #define MIB            (UINT64_C(1) << 20)
 #define DIRECTORY_MODE 0700
 #define FILE_MODE      0600
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+
+void utapi_lmdbenv_put_u32(unsigned char *at, uint32_t number)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (unsigned char)(number >> (24 - 8 * i));
+}
+
+uint64_t utapi_lmdbenv_get_u64(const unsigned char *at)
+{
+    return (uint64_t)utapi_lmdbenv_get_u32(at) << 32 | utapi_lmdbenv_get_u32(at + 4);
+}
+
+uint32_t utapi_lmdbenv_get_u32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+utapi_status utapi_lmdbenv_fail(const utapi_lmdbenv_layout *layout, utapi_error *err, int rc,
+                                const char *doing)
+{
+    static const struct {
+        int rc;
+        utapi_status status;
+    } known[] = {
+        {ENOMEM, UTAPI_NO_MEMORY},
+        {MDB_CORRUPTED, UTAPI_CORRUPT},
+        {MDB_PAGE_NOTFOUND, UTAPI_CORRUPT},
+        {MDB_INVALID, UTAPI_CORRUPT},
+        {MDB_VERSION_MISMATCH, UTAPI_CORRUPT},
+        {MDB_INCOMPATIBLE, UTAPI_CORRUPT},
+        {MDB_BAD_VALSIZE, UTAPI_INVALID},
+    };
+    if (rc == MDB_MAP_FULL)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s", layout->full);
+    utapi_status status = UTAPI_UNAVAILABLE; /* no room, no reader's place, a disk that fails */
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].rc == rc)
+            status = known[i].status;
+    return utapi_fail(err, status, "%s%s: %s", layout->prefix, doing, mdb_strerror(rc));
+}
 
 /* ---- the directory and its lock ----------------------------------------------------------- */
 
@@ -60,7 +111,7 @@ static int directory_make(const char *location)
 }
 
 /* Makes the directory if need be and locks it. */
-static utapi_status folder_lock(utapi_env *env, utapi_error *err)
+static utapi_status folder_lock(utapi_lmdbenv *env, utapi_error *err)
 {
     char path[PATH_MAX];
     const int rc = directory_make(env->location);
@@ -85,7 +136,7 @@ static utapi_status folder_lock(utapi_env *env, utapi_error *err)
 #define NEW_FOLDER "new"
 #define NEW_MAP    MIB
 
-static int new_path(const utapi_env *env, const char *name, char ret[static PATH_MAX])
+static int new_path(const utapi_lmdbenv *env, const char *name, char ret[static PATH_MAX])
 {
     return snprintf(ret, PATH_MAX, "%s/%s", env->location, name) < PATH_MAX ? 0 : ENAMETOOLONG;
 }
@@ -105,7 +156,7 @@ static int env_write_first(const char *folder)
     return rc;
 }
 
-static int file_make(const utapi_env *env)
+static int file_make(const utapi_lmdbenv *env)
 {
     char place[PATH_MAX], folder[PATH_MAX], made[PATH_MAX];
     if (new_path(env, "data.mdb", place) != 0 || new_path(env, NEW_FOLDER, folder) != 0 ||
@@ -126,7 +177,7 @@ static int file_make(const utapi_env *env)
 
 /* ---- the environment ---------------------------------------------------------------------- */
 
-static int map_try(utapi_env *env, uint64_t map_bytes)
+static int map_try(utapi_lmdbenv *env, uint64_t map_bytes)
 {
     int rc = mdb_env_create(&env->mdb);
     if (rc != 0) {
@@ -149,7 +200,7 @@ static int map_try(utapi_env *env, uint64_t map_bytes)
 }
 
 /* A default that the address space has no room for is halved; what was asked for is not. */
-static utapi_status map_open(utapi_env *env, utapi_error *err)
+static utapi_status map_open(utapi_lmdbenv *env, utapi_error *err)
 {
     uint64_t map_bytes = env->capacity_bytes != 0 ? env->capacity_bytes : env->layout->map_default_bytes;
     int rc = map_try(env, map_bytes);
@@ -160,30 +211,30 @@ static utapi_status map_open(utapi_env *env, utapi_error *err)
     if (rc == ENOMEM)
         return utapi_fail(err, UTAPI_INVALID, "%s: cannot map %llu MiB into memory", env->location,
                           (unsigned long long)(map_bytes / MIB));
-    return rc == 0 ? UTAPI_OK : utapi_env_fail(env->layout, err, rc, env->location);
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(env->layout, err, rc, env->location);
 }
 
 /* Reads the format of an environment, or writes it into a new one. */
-static int format_check(const utapi_env *env, MDB_dbi meta, MDB_txn *txn, uint32_t *ret)
+static int format_check(const utapi_lmdbenv *env, MDB_dbi meta, MDB_txn *txn, uint32_t *ret)
 {
-    MDB_val key = utapi_env_val("format", 6);
+    MDB_val key = utapi_lmdbenv_val("format", 6);
     MDB_val value;
     unsigned char bytes[4];
     const int rc = mdb_get(txn, meta, &key, &value);
     *ret = env->layout->format;
     if (rc == 0 && value.mv_size == sizeof bytes)
-        *ret = utapi_env_get_u32(value.mv_data);
+        *ret = utapi_lmdbenv_get_u32(value.mv_data);
     if (rc != MDB_NOTFOUND)
         return rc;
-    utapi_env_put_u32(bytes, env->layout->format);
-    value = utapi_env_val(bytes, sizeof bytes);
+    utapi_lmdbenv_put_u32(bytes, env->layout->format);
+    value = utapi_lmdbenv_val(bytes, sizeof bytes);
     return mdb_put(txn, meta, &key, &value, 0);
 }
 
 /* The format comes first: a later one may have other tables. Writes only into a new environment. */
-static int tables_make(utapi_env *env, MDB_txn *txn, uint32_t *ret_format)
+static int tables_make(utapi_lmdbenv *env, MDB_txn *txn, uint32_t *ret_format)
 {
-    const utapi_env_layout *layout = env->layout;
+    const utapi_lmdbenv_layout *layout = env->layout;
     const unsigned meta = layout->table_count - 1;
     int rc = mdb_dbi_open(txn, layout->tables[meta], MDB_CREATE, &env->tables[meta]);
     if (rc == 0)
@@ -193,7 +244,7 @@ static int tables_make(utapi_env *env, MDB_txn *txn, uint32_t *ret_format)
     return rc;
 }
 
-static utapi_status tables_open(utapi_env *env, utapi_error *err)
+static utapi_status tables_open(utapi_lmdbenv *env, utapi_error *err)
 {
     MDB_txn *txn;
     const uint32_t known = env->layout->format;
@@ -209,14 +260,14 @@ static utapi_status tables_open(utapi_env *env, utapi_error *err)
     if (rc == 0 && format != known)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: is of format %u, and this version knows %u", env->location,
                           format, known);
-    return rc == 0 ? UTAPI_OK : utapi_env_fail(env->layout, err, rc, env->location);
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(env->layout, err, rc, env->location);
 }
 
-static void limits_set(utapi_env *env)
+static void limits_set(utapi_lmdbenv *env)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    const utapi_env_layout *layout = env->layout;
+    const utapi_lmdbenv_layout *layout = env->layout;
     mdb_env_info(env->mdb, &info);
     mdb_env_stat(env->mdb, &stat);
     const uint64_t map = info.me_mapsize;
@@ -228,9 +279,9 @@ static void limits_set(utapi_env *env)
     env->reserve_pages = (map < layout->small_map_bytes ? map / 4 : twentieth) / stat.ms_psize;
 }
 
-static void env_shut(utapi_env *env)
+static void env_shut(utapi_lmdbenv *env)
 {
-    for (utapi_env_reader *reader; (reader = env->pool) != NULL; free(reader)) {
+    for (utapi_lmdbenv_reader *reader; (reader = env->pool) != NULL; free(reader)) {
         env->pool = reader->next;
         mdb_cursor_close(reader->cursor);
         mdb_txn_abort(reader->txn);
@@ -240,13 +291,13 @@ static void env_shut(utapi_env *env)
     env->mdb = NULL;
 }
 
-utapi_status utapi_env_reopen(utapi_env *env, utapi_error *err)
+utapi_status utapi_lmdbenv_reopen(utapi_lmdbenv *env, utapi_error *err)
 {
     int stale;
     env_shut(env);
     int rc = file_make(env);
     if (rc != 0)
-        return utapi_env_fail(env->layout, err, rc, env->location);
+        return utapi_lmdbenv_fail(env->layout, err, rc, env->location);
     utapi_status status = map_open(env, err);
     if (status != UTAPI_OK)
         return status;
@@ -255,7 +306,7 @@ utapi_status utapi_env_reopen(utapi_env *env, utapi_error *err)
     if (status == UTAPI_OK) {
         rc = directory_sync(env->location, "");
         if (rc != 0)
-            status = utapi_env_fail(env->layout, err, rc, env->location);
+            status = utapi_lmdbenv_fail(env->layout, err, rc, env->location);
     }
     if (status == UTAPI_OK)
         limits_set(env);
@@ -266,11 +317,11 @@ utapi_status utapi_env_reopen(utapi_env *env, utapi_error *err)
 
 /* ---- opening and closing ------------------------------------------------------------------ */
 
-utapi_status utapi_env_open(utapi_env *env, const utapi_env_layout *layout, const char *location,
-                            uint64_t capacity_bytes, utapi_error *err)
+utapi_status utapi_lmdbenv_open(utapi_lmdbenv *env, const utapi_lmdbenv_layout *layout, const char *location,
+                                uint64_t capacity_bytes, utapi_error *err)
 {
     pthread_rwlockattr_t attr;
-    *env = (utapi_env){.layout = layout, .capacity_bytes = capacity_bytes, .lock_fd = -1};
+    *env = (utapi_lmdbenv){.layout = layout, .capacity_bytes = capacity_bytes, .lock_fd = -1};
     /* By default readers who keep coming would keep a reopening out for ever. */
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -282,10 +333,10 @@ utapi_status utapi_env_open(utapi_env *env, const utapi_env_layout *layout, cons
     if (env->location == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%s", location);
     const utapi_status status = folder_lock(env, err);
-    return status == UTAPI_OK ? utapi_env_reopen(env, err) : status;
+    return status == UTAPI_OK ? utapi_lmdbenv_reopen(env, err) : status;
 }
 
-void utapi_env_close(utapi_env *env)
+void utapi_lmdbenv_close(utapi_lmdbenv *env)
 {
     if (env->layout == NULL)
         return;
