@@ -2,6 +2,7 @@
 /* floor_disk.c - the disk: append and fdatasync, which no durable answer can be faster than. */
 #include "floors.h"
 
+#include "interrupt.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -71,7 +72,7 @@ utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double s
 /* A group is written in whole pages. */
 utapi_status floor_sync(const floor_task *task, double *ret_per_s, utapi_error *err)
 {
-    const unsigned events = floor_group_events(task->workload);
+    const unsigned events = bench_workload_group_events(task->workload);
     const size_t bytes = ((size_t)events * EVENT_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     UTAPI_AUTO_FREE histogram *durations = calloc(1, sizeof *durations);
     if (durations == NULL)

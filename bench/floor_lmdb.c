@@ -5,6 +5,7 @@
  * beside the transactions, as it does in the meter: the longer of the two counts. */
 #include "floors.h"
 
+#include "interrupt.h"
 #include "raw_lmdb.h"
 #include "session.h"
 #include "utapi/clock.h"
@@ -41,7 +42,7 @@ utapi_status floor_lmdb(const floor_task *task, double *ret_per_s, utapi_error *
     utapi_status status = bench_folder_make(task->world, folder, err);
     if (status != UTAPI_OK)
         return status;
-    status = raw_lmdb_open(folder, &source, floor_group_events(task->workload), &raw, err);
+    status = raw_lmdb_open(folder, &source, bench_workload_group_events(task->workload), &raw, err);
     if (status == UTAPI_OK)
         status = measure(raw, task, ret_per_s, err);
     raw_lmdb_close(raw);

@@ -5,6 +5,7 @@
  * is one interval's: its 47 counters and what stands in the two sorted sets. Always on a server of its own. */
 #include "floors.h"
 
+#include "interrupt.h"
 #include "source.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
@@ -106,7 +107,7 @@ static bool group_send(raw_redis *self, unsigned events, uint64_t *units)
         }
         events_draw(self, request.item_count, &count);
         drawn += request.item_count;
-        is_well = !request.is_question || question_send(self);
+        is_well = !request.is_query || question_send(self);
         *units += bench_workload_counts_events(self->task->workload) ? request.item_count : 1;
     }
     for (size_t i = 0; i < count && is_well; i++) {
@@ -139,7 +140,7 @@ static utapi_status measure(raw_redis *self, double *ret_per_s, utapi_error *err
 {
     const bench_workload *workload = self->task->workload;
     const bool is_list = workload->kind == BENCH_LIST;
-    const unsigned events = floor_group_events(workload);
+    const unsigned events = bench_workload_group_events(workload);
     const int64_t begin_ns = utapi_monotonic_ns();
     uint64_t count = 0;
     bench_source_measure(&self->source);

@@ -2,6 +2,7 @@
 /* floors.c - the table of floors, and those that are servers or an engine on nothing. */
 #include "floors.h"
 
+#include "interrupt.h"
 #include "load_process.h"
 #include "noop_backend.h"
 #include "session.h"
@@ -11,14 +12,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-enum { GROUP_MAX = 20000 };
-
-unsigned floor_group_events(const bench_workload *workload)
-{
-    const uint64_t events = (uint64_t)workload->clients * bench_workload_units(workload);
-    return events > GROUP_MAX ? GROUP_MAX : (unsigned)events;
-}
 
 static double rate_of(const bench_workload *workload, const load_result *result)
 {

@@ -8,6 +8,7 @@
 #define BENCH_FLOORS_H
 
 #include "histogram.h"
+#include "workload.h"
 #include "world.h"
 
 /** What a floor is measured for. Borrowed. */
@@ -40,9 +41,6 @@ extern const bench_floor bench_floors[];
 
 /** Whether it is a floor of that task. */
 bool bench_floor_applies(const bench_floor *floor, const floor_task *task);
-
-/** Events that one group takes at best: those of all clients. */
-unsigned floor_group_events(const bench_workload *workload);
 
 floor_measure_fn floor_sync;  /* floor_disk.c */
 floor_measure_fn floor_lmdb;  /* floor_lmdb.c */

@@ -10,6 +10,7 @@
 #define BENCH_HTTP_TEXT_H
 
 #include "source.h"
+#include "utapi/status.h"
 #include "utapi/string.h"
 
 /** Where requests go, and who signs them. Borrowed strings. */

@@ -2,6 +2,7 @@
 /* load.c - the loop: start what is due, wait for what is under way, count what is done. */
 #include "load.h"
 
+#include "interrupt.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 

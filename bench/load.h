@@ -13,6 +13,7 @@
 
 #include "histogram.h"
 #include "source.h"
+#include "utapi/status.h"
 
 typedef struct load load;
 

@@ -4,6 +4,7 @@
  * Resources have numbers: the buckets, then the accounts that those belong to, then the location and the service. */
 #include "raw_lmdb.h"
 
+#include "interrupt.h"
 #include "utapi/interval.h"
 #include "utapi/scoped.h"
 #include "utapi/snapshot.h"
@@ -312,7 +313,7 @@ utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests, unsigned *ret
         if (!bench_source_next(&self->source, &request))
             break;
         requests++;
-        if (request.is_question)
+        if (request.is_query)
             rc = question_answer(self, request.first_name);
         for (unsigned i = 0; i < request.item_count; i++)
             event_draw(self);

@@ -10,6 +10,7 @@
 #define BENCH_RAW_LMDB_H
 
 #include "source.h"
+#include "utapi/status.h"
 
 typedef struct raw_lmdb raw_lmdb;
 

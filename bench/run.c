@@ -5,6 +5,7 @@
  * A floor that several lines share is measured once for each repetition. */
 #include "run.h"
 
+#include "interrupt.h"
 #include "plot.h"
 #include "report.h"
 #include "session_storage.h"

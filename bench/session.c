@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "http_health.h"
+#include "interrupt.h"
 #include "load_http.h"
 #include "load_process.h"
 #include "raw_lmdb.h"
@@ -10,7 +11,6 @@
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,27 +45,6 @@ bench_source session_source(const bench_workload *workload, uint64_t seed, int64
 int64_t session_origin_ms(const bench_session *self)
 {
     return self->source.origin_ms;
-}
-
-bool session_parse_url(const char *url, char *ret_host, size_t host_size, uint16_t *ret_port)
-{
-    static const char scheme[] = "http://";
-    const char *host = url + sizeof scheme - 1;
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
-        return false;
-    const size_t size = strcspn(host, ":/");
-    const char *digits = host + size + 1;
-    struct in_addr address;
-    if (size >= host_size || host[size] != ':' || *digits < '0' || *digits > '9')
-        return false;
-    (void)snprintf(ret_host, host_size, "%.*s", (int)size, host);
-    char *end;
-    const unsigned long long port = strtoull(digits, &end, 10);
-    if (inet_pton(AF_INET, ret_host, &address) != 1 || port == 0 || port > UINT16_MAX ||
-        (*end != '\0' && strcmp(end, "/") != 0))
-        return false;
-    *ret_port = (uint16_t)port;
-    return true;
 }
 
 /* ---- loads -------------------------------------------------------------------------------- */
@@ -112,10 +91,10 @@ static utapi_status count_waiting(bench_session *self, uint64_t *ret, utapi_erro
 {
     if (self->transport == BENCH_HTTP)
         return http_health_waiting(&self->storage.target, ret, err);
-    utapi_stats stats;
-    const utapi_status status = utapi_engine_stats(self->storage.engine, &stats, err);
+    utapi_health health;
+    const utapi_status status = utapi_engine_health(self->storage.engine, &health, err);
     if (status == UTAPI_OK)
-        *ret = stats.journal.waiting;
+        *ret = health.journal.waiting;
     return status;
 }
 

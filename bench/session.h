@@ -54,7 +54,4 @@ UTAPI_MUST_USE utapi_status session_load_http(const bench_workload *workload, be
 /** A source that begins at a seed. */
 bench_source session_source(const bench_workload *workload, uint64_t seed, int64_t origin_ms);
 
-/** The port in "http://127.0.0.1:8100"; the host, an IPv4 address, is written in front of it. False if it is not of that form. */
-bool session_parse_url(const char *url, char *ret_host, size_t host_size, uint16_t *ret_port);
-
 #endif

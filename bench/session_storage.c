@@ -3,14 +3,35 @@
 #include "session_storage.h"
 
 #include "backends/registry.h"
-#include "session.h"
-
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define DAY_MS INT64_C(86400000)
+
+bool session_parse_url(const char *url, char *ret_host, size_t host_size, uint16_t *ret_port)
+{
+    static const char scheme[] = "http://";
+    const char *host = url + sizeof scheme - 1;
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+        return false;
+    const size_t size = strcspn(host, ":/");
+    const char *digits = host + size + 1;
+    struct in_addr address;
+    if (size >= host_size || host[size] != ':' || *digits < '0' || *digits > '9')
+        return false;
+    (void)snprintf(ret_host, host_size, "%.*s", (int)size, host);
+    char *end;
+    const unsigned long long port = strtoull(digits, &end, 10);
+    if (inet_pton(AF_INET, ret_host, &address) != 1 || port == 0 || port > UINT16_MAX ||
+        (*end != '\0' && strcmp(end, "/") != 0))
+        return false;
+    *ret_port = (uint16_t)port;
+    return true;
+}
 
 /* ---- in process --------------------------------------------------------------------------- */
 

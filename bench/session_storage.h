@@ -29,6 +29,9 @@ typedef struct session_storage {
     http_target target;
 } session_storage;
 
+/** The port in "http://127.0.0.1:8100"; the host, an IPv4 address, is written in front of it. False if it is not of that form. */
+bool session_parse_url(const char *url, char *ret_host, size_t host_size, uint16_t *ret_port);
+
 /** Whether a name stands for a storage: one of the registry, or one with "journal+" before it. */
 bool session_storage_is_known(const char *backend);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* workload.c - the table of workloads: a new one is one more row. */
-#include "bench.h"
+#include "workload.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum { DAY = 96, MONTH = 30 * DAY, YEAR = 365 * DAY, K = 1000, M = 1000 * K };
@@ -60,8 +61,6 @@ const bench_workload bench_workloads[] = {
 };
 /* clang-format on */
 
-const char *const bench_transport_names[BENCH_TRANSPORTS] = {"process", "http"};
-
 bool bench_workload_is(const bench_workload *workload, const char *word)
 {
     const size_t size = strlen(word);
@@ -87,4 +86,11 @@ bool bench_workload_counts_events(const bench_workload *workload)
 unsigned bench_workload_units(const bench_workload *workload)
 {
     return bench_workload_counts_events(workload) ? workload->batch : 1;
+}
+
+unsigned bench_workload_group_events(const bench_workload *workload)
+{
+    enum { GROUP_MAX = 20000 }; /* of the committer */
+    const uint64_t events = (uint64_t)workload->clients * bench_workload_units(workload);
+    return events > GROUP_MAX ? GROUP_MAX : (unsigned)events;
 }

@@ -5,8 +5,8 @@
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
-#include "bench.h"
 #include "child.h"
+#include "options.h"
 
 enum { BENCH_PATH_MAX = 1024 };
 

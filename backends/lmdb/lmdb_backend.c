@@ -15,18 +15,6 @@ enum { TEND_UUIDS = 4096, TEND_FORGETTINGS = 64, UUIDS_A_RESERVED_PAGE = 8, APPL
 
 /* ---- apply -------------------------------------------------------------------------------- */
 
-void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
-{
-    static const char prefix[] = "fence ";
-    const size_t size = sizeof((utapi_fence *)NULL)->writer;
-    ret->size = sizeof prefix - 1;
-    memcpy(ret->bytes, prefix, ret->size);
-    if (writer == NULL)
-        return;
-    memcpy(ret->bytes + ret->size, writer, size);
-    ret->size += size;
-}
-
 /* Moves the writer's fence, if it stands where the batch begins. */
 static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utapi_applied *ret,
                                utapi_error *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_env.c - the environment's tables, and writes in it. */
+/* lmdb_env.c - the environment's tables and their keys, and writes in it. */
 #include "lmdb_internal.h"
 
 #include <string.h>
@@ -37,6 +37,18 @@ utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_
     memcpy(ret->bytes + 1, name.data, name.size);
     ret->size = 1 + name.size;
     return UTAPI_OK;
+}
+
+void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
+{
+    static const char prefix[] = "fence ";
+    const size_t size = sizeof((utapi_fence *)NULL)->writer;
+    ret->size = sizeof prefix - 1;
+    memcpy(ret->bytes, prefix, ret->size);
+    if (writer == NULL)
+        return;
+    memcpy(ret->bytes + ret->size, writer, size);
+    ret->size += size;
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */

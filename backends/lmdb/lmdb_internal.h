@@ -3,7 +3,7 @@
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends what is
- * written in it; lmdb_rows.c, lmdb_late.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers questions;
+ * written in it; lmdb_rows.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers questions;
  * lmdb_backend.c is the contract's side.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
@@ -97,7 +97,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, 
 /** Whether taking must stop, so that there is room for expiry and forgetting. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err);
 
-/* ---- lmdb_rows.c and lmdb_late.c ---------------------------------------------------------- */
+/* ---- lmdb_rows.c -------------------------------------------------------------------------- */
 
 /* A row of `resource`. */
 typedef struct lmdb_resource {
@@ -138,16 +138,9 @@ typedef struct lmdb_intake {
     utapi_sums sums; /* of the cells so far that the next row does not hold yet */
 } lmdb_intake;
 
-/** Moves on to the next cell: intake->more and intake->cell. */
-void utapi_lmdb_intake_next(lmdb_intake *intake);
-
 /** Adds each cell to its own row and to every later one. The intake's members up to `counted` are set. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
                                                 utapi_error *err);
-
-/** The part of it that lies before the newest row: leaves in intake->sums what that one is to take. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add_late(lmdb_write *write, const lmdb_resource *resource,
-                                                     lmdb_intake *intake, utapi_error *err);
 
 /** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key,

@@ -58,11 +58,6 @@ static const bench_workload workloads[] = {
      .intervals = DAY},
 };
 
-bool bench_is_interrupted(void)
-{
-    return false;
-}
-
 static void path_in(const char *folder, const char *name, char ret[static PATH_BYTES])
 {
     assert_in_range(snprintf(ret, PATH_BYTES, "%s%s", folder, name), 1, PATH_BYTES - 1);
@@ -247,13 +242,14 @@ static void uuids_that_are_added_are_known_to_the_meter(void **state)
     char folder[256], path[PATH_BYTES];
     utapi_error err;
     utapi_error_clear(&err);
-    utapi_stats stats;
+    utapi_storage_stats stats;
     utapi_applied applied;
     const int64_t end_ms = source_of(&workloads[0]).origin_ms;
     const utapi_entry again = {.time_ms = end_ms - WINDOW_MS,
+                               .accepted_ms = end_ms,
                                .uuid_time_ms = end_ms - WINDOW_MS,
                                .uuid = {UUID_OF_NOTHING, sizeof UUID_OF_NOTHING - 1}};
-    const utapi_batch batch = {.entries = &again, .count = 1, .now_ms = end_ms, .accepted_ms = end_ms};
+    const utapi_batch batch = {.entries = &again, .count = 1, .now_ms = end_ms};
     support_folder_make(folder);
     utapi_backend_close(meter_storage(folder));
     path_in(folder, METER, path);

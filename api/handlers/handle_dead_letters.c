@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * handle_dead_letters.c - GET /_/journal/refused: the events that were accepted and can never be counted; POST
+ * /_/journal/acknowledge: an operator has taken note of them.
+ */
+#include "handlers/routes.h"
+
+#include "json/json_health.h"
+
+#include <stdlib.h>
+
+/** The most that one answer lists: the oldest of them, for those that follow tend to say the same. */
+#define LISTED_MAX 10000
+
+typedef struct listing {
+    utapi_text text;
+    size_t count;
+} listing;
+
+static bool list_letter(void *ctx, const utapi_dead_letter *letter)
+{
+    listing *self = ctx;
+    if (self->count++ > 0)
+        JSON_TEXT_LITERAL(&self->text, ",");
+    json_dead_letter(&self->text, letter);
+    return self->count < LISTED_MAX && !self->text.failed;
+}
+
+void handle_dead_letters(const http_service *service, http_call *call)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    http_failure failure;
+    listing list = {0};
+    size_t size = 0;
+
+    JSON_TEXT_LITERAL(&list.text, "[");
+    utapi_status status = utapi_engine_dead_letters(service->engine, list_letter, &list, &err);
+    if (status == UTAPI_NOT_SUPPORTED)
+        status = UTAPI_OK; /* without a journal there never are any */
+    JSON_TEXT_LITERAL(&list.text, "]");
+    char *body = utapi_text_take(&list.text, &size);
+    if (status == UTAPI_OK && body != NULL) {
+        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+        return;
+    }
+    free(body);
+    (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
+                          &err);
+    http_call_refuse(call, &failure);
+}
+
+void handle_acknowledge(const http_service *service, http_call *call)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    http_failure failure;
+    json_acknowledgement read = {0};
+    utapi_status status = json_acknowledgement_read(call->request.body, &read, &err);
+    if (status == UTAPI_OK)
+        status = utapi_engine_acknowledge(service->engine, &read.what, &err);
+    json_acknowledgement_done(&read);
+    if (status == UTAPI_OK) {
+        http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
+        return;
+    }
+    if (status == UTAPI_NOT_SUPPORTED)
+        (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
+    else
+        (void)http_fail_status(&failure, call, status, &err);
+    http_call_refuse(call, &failure);
+}
