@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory_internal.h - what the two files of this backend share: what is stored, and how a write drafts it.
+ * memory_internal.h - what the files of this backend share: what is stored, and how a write drafts it.
  *
  * One lock guards everything; readers share it. Each function but the last two is called with it held.
  */
@@ -74,6 +74,12 @@ typedef struct memory_backend {
 
 /** Finds a node, or makes one of a size, all zeros behind its key. NULL: there is none (size 0), or no memory. */
 void *utapi_memory_get(memory_table *table, int64_t number, utapi_string text, size_t size);
+
+/** Removes a node from its table and frees it. */
+void utapi_memory_drop(memory_table *table, memory_node *node);
+
+/** Drops the deltas up to an interval. Returns how many. */
+size_t utapi_memory_deltas_drop(memory_deltas *deltas, utapi_interval until);
 
 /** Finds a resource, or makes it, and begins its draft unless the write has done so. UTAPI_NO_MEMORY. */
 UTAPI_MUST_USE utapi_status utapi_memory_draft(memory_backend *self, utapi_level level, utapi_string name,
