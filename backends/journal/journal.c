@@ -11,13 +11,13 @@
 enum { KEEP_LEAST_MS = 60000 };
 
 const journal_tuning utapi_journal_tuning = {
-    .steady_ms = utapi_journal_monotonic_ms,
+    .monotonic_ms = utapi_journal_monotonic_ms,
     .tick_ms = 1000,
     .wait_ms = 5000,
     .read_ms = 30000,
     .back_off_ms = 10,
-    .silence_ms = 3000,
-    .step_events = 20000,
+    .stalled_ms = 3000,
+    .batch_events = 20000,
     .gather_ms = 500,
     .pending_events = 1000000,
     .pending_bytes = (size_t)256 << 20,
@@ -30,7 +30,7 @@ static utapi_status journal_visit(utapi_backend *base, utapi_level level, utapi_
                                   void *ctx, utapi_error *err)
 {
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_wait_drained(self, err);
+    const utapi_status status = utapi_journal_wait_stored(self, err);
     return status == UTAPI_OK ? utapi_backend_visit(self->storage, level, on_resource, ctx, err) : status;
 }
 
@@ -39,7 +39,7 @@ static utapi_status journal_rows(utapi_backend *base, utapi_level level, utapi_s
                                  utapi_error *err)
 {
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_wait_drained(self, err);
+    const utapi_status status = utapi_journal_wait_stored(self, err);
     return status == UTAPI_OK ? utapi_backend_rows(self->storage, level, name, start, end, on_row, ctx, err)
                               : status;
 }
@@ -48,7 +48,7 @@ static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *
                                    utapi_error *err)
 {
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_wait_drained(self, err);
+    const utapi_status status = utapi_journal_wait_stored(self, err);
     return status == UTAPI_OK ? utapi_backend_adjust(self->storage, adjustments, count, err) : status;
 }
 
@@ -57,7 +57,7 @@ static utapi_status forgetting_note(journal *self, utapi_level level, int64_t ti
 {
     MDB_txn *txn = NULL;
     pthread_mutex_lock(&self->lock);
-    const bool known = time_ms <= self->gone_newest_ms[level];
+    const bool known = time_ms <= self->tombstone_ms[level];
     pthread_mutex_unlock(&self->lock);
     if (known)
         return UTAPI_OK;
@@ -65,14 +65,14 @@ static utapi_status forgetting_note(journal *self, utapi_level level, int64_t ti
     if (status != UTAPI_OK)
         return status;
     pthread_mutex_lock(&self->lock); /* a taker may have noted a later one since; now none can */
-    const int64_t newest_ms = time_ms > self->gone_newest_ms[level] ? time_ms : self->gone_newest_ms[level];
+    const int64_t newest_ms = time_ms > self->tombstone_ms[level] ? time_ms : self->tombstone_ms[level];
     pthread_mutex_unlock(&self->lock);
-    const int rc = utapi_journal_gone_put(self, txn, level, newest_ms);
+    const int rc = utapi_journal_tombstone_put(self, txn, level, newest_ms);
     status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "a forgetting");
     status = utapi_journal_write_end(self, txn, status, err);
     pthread_mutex_lock(&self->lock);
     if (status == UTAPI_OK)
-        self->gone_newest_ms[level] = newest_ms;
+        self->tombstone_ms[level] = newest_ms;
     pthread_mutex_unlock(&self->lock);
     utapi_env_write_leave(&self->env);
     return status;
@@ -82,26 +82,26 @@ static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi
                                    utapi_error *err)
 {
     journal *self = (journal *)base;
-    utapi_status status = utapi_journal_wait_drained(self, err);
+    utapi_status status = utapi_journal_wait_stored(self, err);
     if (status == UTAPI_OK)
         status = forgetting_note(self, level, time_ms, err);
     return status == UTAPI_OK ? utapi_backend_forget(self->storage, level, name, time_ms, err) : status;
 }
 
-/* The storage's upkeep is the drain thread's: it must not run ahead of what was taken earlier. The caller waits
+/* The storage's upkeep is the delivery thread's: it must not run ahead of what was taken earlier. The caller waits
  * for it only while that takes no longer than a hand-over. */
 static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
     enum { AT_ONCE = 10000, TEND_WAIT_MS = 1000 };
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_seen_tend(self, taken_ms, err);
+    const utapi_status status = utapi_journal_dedup_maintain(self, taken_ms, err);
     const int64_t until_ms = utapi_journal_monotonic_ms() + TEND_WAIT_MS;
     pthread_mutex_lock(&self->lock);
     self->now_ms = now_ms;
     self->taken_ms = taken_ms > self->taken_ms ? taken_ms : self->taken_ms;
-    self->tend_wanted = true;
-    utapi_journal_hurry(self);
-    while (self->tend_wanted && *self->trouble == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
+    self->maintain_wanted = true;
+    utapi_journal_flush(self);
+    while (self->maintain_wanted && *self->warning == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
            utapi_journal_wait_until(self, &self->changed, until_ms))
         continue;
     pthread_mutex_unlock(&self->lock);
@@ -115,12 +115,12 @@ static void note(char ret[static sizeof((utapi_stats *)0)->trouble], const char 
         snprintf(ret, most, "%.*s", (int)most - 1, text);
 }
 
-/* With the lock held: the drain thread begins a round each tick, unless the storage keeps it. */
-static void silence_note(const journal *self, char *ret)
+/* With the lock held: the delivery thread begins a round each tick, unless the storage keeps it. */
+static void stalled_note(const journal *self, char *ret)
 {
-    char text[sizeof self->trouble];
-    const int64_t silent_ms = utapi_journal_monotonic_ms() - self->beat_ms;
-    if (silent_ms <= self->tuning.silence_ms)
+    char text[sizeof self->warning];
+    const int64_t silent_ms = utapi_journal_monotonic_ms() - self->heartbeat_ms;
+    if (silent_ms <= self->tuning.stalled_ms)
         return;
     snprintf(text, sizeof text, "the storage has not answered for %lld s", (long long)(silent_ms / 1000));
     note(ret, text);
@@ -145,14 +145,14 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     if (status != UTAPI_OK)
         return status; /* nothing can be taken: the whole is not well */
     pthread_mutex_lock(&self->lock);
-    utapi_stats stats = self->figures;
+    utapi_stats stats = self->storage_stats;
     *stats.trouble = '\0';
     stats.journal.capacity_bytes = self->env.map_pages * self->env.page_size;
     stats.journal.used_bytes = used_pages * self->env.page_size;
-    note(stats.trouble, self->alarm);
-    note(stats.trouble, self->trouble);
-    silence_note(self, stats.trouble);
-    note(stats.trouble, self->figures.trouble);
+    note(stats.trouble, self->fatal);
+    note(stats.trouble, self->warning);
+    stalled_note(self, stats.trouble);
+    note(stats.trouble, self->storage_stats.trouble);
     stats.refuses = self->full;
     if (stats.refuses)
         full_tell(stats.trouble);
@@ -173,9 +173,9 @@ static void journal_free(journal *self)
 {
     if (self == NULL)
         return;
-    utapi_journal_drain_stop(self);
+    utapi_journal_delivery_stop(self);
     utapi_backend_close(self->storage);
-    utapi_journal_epochs_free(self);
+    utapi_journal_incarnations_free(self);
     utapi_journal_pending_free(self);
     utapi_env_close(&self->env);
     pthread_mutex_destroy(&self->lock);
@@ -190,7 +190,7 @@ static void journal_close(utapi_backend *base)
     journal *self = (journal *)base;
     utapi_error err;
     utapi_error_clear(&err);
-    utapi_journal_drain_stop(self);
+    utapi_journal_delivery_stop(self);
     self->started = false;
     /* Notes how far it is. Where that fails, the storage's fence tells as well. */
     if (utapi_journal_upkeep(self, &err) != UTAPI_OK)
@@ -253,11 +253,11 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
         status = utapi_env_open(&self->env, &utapi_journal_layout, options->location, options->capacity_bytes,
                                 err);
     if (status == UTAPI_OK)
-        status = utapi_journal_epochs_load(self, err);
+        status = utapi_journal_incarnations_load(self, err);
     if (status == UTAPI_OK)
         utapi_journal_room_look(self);
     if (status == UTAPI_OK)
-        status = utapi_journal_drain_start(self, err);
+        status = utapi_journal_delivery_start(self, err);
     if (status == UTAPI_OK)
         *ret = &UTAPI_TAKE(self)->base;
     return status;

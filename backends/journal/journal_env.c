@@ -5,8 +5,8 @@
 #define MIB (UINT64_C(1) << 20)
 
 static const char *const table_names[JOURNAL_TABLE_COUNT] = {
-    [JOURNAL_ENTRY] = "entry",   [JOURNAL_SEEN] = "seen",       [JOURNAL_DUE] = "due",
-    [JOURNAL_WRITER] = "writer", [JOURNAL_REFUSED] = "refused", [JOURNAL_META] = "meta",
+    [JOURNAL_ENTRY] = "entry",   [JOURNAL_DEDUP] = "seen",          [JOURNAL_DUE] = "due",
+    [JOURNAL_WRITER] = "writer", [JOURNAL_DEAD_LETTER] = "refused", [JOURNAL_META] = "meta",
 };
 
 const utapi_env_layout utapi_journal_layout = {
@@ -33,15 +33,15 @@ static int outcome_look_up(journal *self, MDB_txn *txn)
 {
     uint64_t end = 0;
     pthread_mutex_lock(&self->lock);
-    journal_epoch *epoch = self->newest;
-    const uint64_t next = epoch->next;
+    journal_incarnation *incarnation = self->newest;
+    const uint64_t next = incarnation->next;
     pthread_mutex_unlock(&self->lock);
-    const int rc = utapi_journal_epoch_end(self, txn, epoch->number, next, &end);
+    const int rc = utapi_journal_incarnation_end(self, txn, incarnation->number, next, &end);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&self->lock);
-    if (end > epoch->next) {
-        epoch->next = end;
+    if (end > incarnation->next) {
+        incarnation->next = end;
         utapi_journal_pending_clear(self, end);
         pthread_cond_signal(&self->wake);
     }
@@ -103,6 +103,6 @@ utapi_status utapi_journal_make_room(journal *self, utapi_error *err)
 
 void utapi_journal_room_look(journal *self)
 {
-    self->taken_since = UINT64_MAX / 2; /* the first one to take looks again */
+    self->accepted_since = UINT64_MAX / 2; /* the first one to take looks again */
     (void)!utapi_journal_make_room(self, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_read.c - questions: what the storage says, and what is taken and not yet there.
  *
- * A question settles on a moment first: all that was taken until then, and nothing later. It asks the storage for
+ * A question resolves on a moment first: all that was taken until then, and nothing later. It asks the storage for
  * one name at a time, without a lock; the answer says how far the storage was. Events between that and the moment
  * are added, or taken away where the storage was further already. The events are in memory: what was not applied
  * when the question began stays until it ends. Where sums are not enough (a forgetting is under way) or events
@@ -31,31 +31,31 @@ static utapi_status fail_waiting(const journal *self, utapi_error *err)
 {
     return utapi_fail(
         err, UTAPI_UNAVAILABLE, "the storage has not caught up with the journal: %llu events wait%s%s",
-        (unsigned long long)utapi_journal_waiting(self), *self->trouble != '\0' ? ": " : "", self->trouble);
+        (unsigned long long)utapi_journal_waiting(self), *self->warning != '\0' ? ": " : "", self->warning);
 }
 
-/* Whether all of the epochs until one is applied, and of that one the events before a sequence. */
-static bool applied_until(const journal *self, uint32_t epoch, uint64_t sequence)
+/* Whether all of the incarnations until one is applied, and of that one the events before a sequence. */
+static bool applied_until(const journal *self, uint32_t incarnation, uint64_t sequence)
 {
-    const journal_epoch *waiting = utapi_journal_waiting_epoch(self);
-    return waiting == NULL || waiting->number > epoch ||
-           (waiting->number == epoch && waiting->applied >= sequence);
+    const journal_incarnation *waiting = utapi_journal_waiting_incarnation(self);
+    return waiting == NULL || waiting->number > incarnation ||
+           (waiting->number == incarnation && waiting->applied >= sequence);
 }
 
 /* With the lock held: waits for all that was taken before the call. */
 static utapi_status wait_for_all(journal *self, int64_t until_ms, utapi_error *err)
 {
-    const uint32_t epoch = self->newest->number;
+    const uint32_t incarnation = self->newest->number;
     const uint64_t sequence = self->newest->next;
-    utapi_journal_hurry(self);
-    while (!applied_until(self, epoch, sequence))
+    utapi_journal_flush(self);
+    while (!applied_until(self, incarnation, sequence))
         if (!utapi_journal_wait_until(self, &self->changed, until_ms) &&
-            !applied_until(self, epoch, sequence))
+            !applied_until(self, incarnation, sequence))
             return fail_waiting(self, err);
     return UTAPI_OK;
 }
 
-utapi_status utapi_journal_wait_drained(journal *self, utapi_error *err)
+utapi_status utapi_journal_wait_stored(journal *self, utapi_error *err)
 {
     pthread_mutex_lock(&self->lock);
     const utapi_status status = wait_for_all(self, utapi_journal_monotonic_ms() + self->tuning.wait_ms, err);
@@ -68,7 +68,7 @@ utapi_status utapi_journal_wait_drained(journal *self, utapi_error *err)
 /* A question, and the moment that it answers for. */
 typedef struct question {
     const utapi_query *query;
-    uint32_t epoch;
+    uint32_t incarnation;
     uint64_t upper; /* everything before this event, nothing from it on */
     journal_reader reader;
 } question;
@@ -120,20 +120,20 @@ static bool usage_add(utapi_usage *usage, const difference *sums)
 
 /* Brings what the storage said at a fence to the question's moment; false if that cannot be done in memory. With
  * the lock held. */
-static bool usage_settle(const journal *self, const question *q, utapi_string name, uint64_t fence,
-                         utapi_usage *usage)
+static bool usage_resolve(const journal *self, const question *q, utapi_string name, uint64_t fence,
+                          utapi_usage *usage)
 {
     const uint64_t low = fence < q->upper ? fence : q->upper;
     const uint64_t high = fence < q->upper ? q->upper : fence;
-    if (self->newest->number != q->epoch || self->oldest->foreign || low < self->pending.first ||
-        (low < self->settle && low != high) || high > self->newest->next)
+    if (self->newest->number != q->incarnation || self->oldest->foreign || low < self->pending.first ||
+        (low < self->resolve && low != high) || high > self->newest->next)
         return false;
     const journal_event *event = utapi_journal_pending_find(self, q->query->level, name);
     difference sums = {.flows.present = 0};
     for (; event != NULL && event->sequence < high; event = event->links[q->query->level].next) {
         if (event->sequence < low)
             continue;
-        if (event->time_ms < self->gone_newest_ms[q->query->level] || event->time_ms < usage->forgotten_ms)
+        if (event->time_ms < self->tombstone_ms[q->query->level] || event->time_ms < usage->forgotten_ms)
             return false; /* it may count nowhere: its resource may have been forgotten since */
         difference_add(&sums, event, q->query, fence < q->upper ? 1 : -1);
     }
@@ -144,11 +144,12 @@ static bool usage_settle(const journal *self, const question *q, utapi_string na
 
 static void question_begin(journal *self, question *q, utapi_query *one)
 {
-    const journal_epoch *epoch = self->newest;
-    q->epoch = epoch->number;
-    q->upper = epoch->next;
-    memcpy(one->writer, epoch->writer, sizeof one->writer);
-    q->reader = (journal_reader){.next = self->readers, .self = &self->readers, .floor = epoch->applied};
+    const journal_incarnation *incarnation = self->newest;
+    q->incarnation = incarnation->number;
+    q->upper = incarnation->next;
+    memcpy(one->writer, incarnation->writer, sizeof one->writer);
+    q->reader =
+        (journal_reader){.next = self->readers, .self = &self->readers, .floor = incarnation->applied};
     if (self->readers != NULL)
         self->readers->self = &q->reader.next;
     self->readers = &q->reader;
@@ -162,19 +163,19 @@ static void question_end(journal *self, question *q)
     utapi_journal_pending_drop(self);
 }
 
-/* Asks once; *ret_settled is false if the storage has to catch up first. */
+/* Asks once; *ret_resolved is false if the storage has to catch up first. */
 static utapi_status question_ask(journal *self, question *q, utapi_query *one, utapi_usage *ret,
-                                 bool *ret_settled, utapi_error *err)
+                                 bool *ret_resolved, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    *ret_settled = true;
-    for (size_t i = 0; i < q->query->count && status == UTAPI_OK && *ret_settled; i++) {
+    *ret_resolved = true;
+    for (size_t i = 0; i < q->query->count && status == UTAPI_OK && *ret_resolved; i++) {
         uint64_t fence = 0;
         one->names = &q->query->names[i];
         status = utapi_backend_read(self->storage, one, &ret[i], &fence, err);
         pthread_mutex_lock(&self->lock);
         if (status == UTAPI_OK)
-            *ret_settled = usage_settle(self, q, *one->names, fence, &ret[i]);
+            *ret_resolved = usage_resolve(self, q, *one->names, fence, &ret[i]);
         pthread_mutex_unlock(&self->lock);
     }
     return status;
@@ -182,7 +183,7 @@ static utapi_status question_ask(journal *self, question *q, utapi_query *one, u
 
 static bool older_wait(const journal *self)
 {
-    const journal_epoch *waiting = utapi_journal_waiting_epoch(self);
+    const journal_incarnation *waiting = utapi_journal_waiting_incarnation(self);
     return waiting != NULL && waiting != self->newest;
 }
 
@@ -194,9 +195,9 @@ utapi_status utapi_journal_read(utapi_backend *base, const utapi_query *query, u
     utapi_status status = UTAPI_OK;
     if (ret_fence != NULL)
         *ret_fence = 0; /* nobody hands fenced batches to a journal */
-    bool settled = false, waits = false;
+    bool resolved = false, waits = false;
     pthread_mutex_lock(&self->lock);
-    while (!settled && status == UTAPI_OK) {
+    while (!resolved && status == UTAPI_OK) {
         if (waits || older_wait(self) || self->newest->applied < self->pending.first)
             status = wait_for_all(self, until_ms, err);
         if (status != UTAPI_OK)
@@ -209,12 +210,12 @@ utapi_status utapi_journal_read(utapi_backend *base, const utapi_query *query, u
         one.until_ms = utapi_journal_monotonic_ms() + self->tuning.read_ms;
         question_begin(self, &q, &one);
         pthread_mutex_unlock(&self->lock);
-        status = question_ask(self, &q, &one, ret, &settled, err);
+        status = question_ask(self, &q, &one, ret, &resolved, err);
         pthread_mutex_lock(&self->lock);
         question_end(self, &q);
-        if (status == UTAPI_OK && !settled && waits && utapi_journal_monotonic_ms() >= until_ms)
+        if (status == UTAPI_OK && !resolved && waits && utapi_journal_monotonic_ms() >= until_ms)
             status = fail_waiting(self, err);
-        if (status == UTAPI_OK && !settled && applied_until(self, q.epoch, q.upper))
+        if (status == UTAPI_OK && !resolved && applied_until(self, q.incarnation, q.upper))
             self->check_wanted = true; /* the storage may have lost its newest part */
         waits = true;
     }

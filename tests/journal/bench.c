@@ -50,7 +50,7 @@ int bench_setup(void **state)
                                          .keep_ms = KEEP_MS,
                                          .dedup_window_ms = 1000000000};
     b->tuning = utapi_journal_tuning;
-    b->tuning.steady_ms = steady_ms;
+    b->tuning.monotonic_ms = steady_ms;
     b->tuning.tick_ms = 2;
     b->tuning.back_off_ms = 1;
     b->tuning.wait_ms = 60000;

@@ -81,11 +81,12 @@ static void a_deleted_journal_begins_anew(void **state)
     assert_int_equal(bench_stats(b).journal.lost, 0);
 }
 
-static size_t epochs_of(bench *b)
+static size_t incarnations_of(bench *b)
 {
     size_t count = 0;
     pthread_mutex_lock(&inside(b)->lock);
-    for (const journal_epoch *epoch = inside(b)->oldest; epoch != NULL; epoch = epoch->next_epoch)
+    for (const journal_incarnation *incarnation = inside(b)->oldest; incarnation != NULL;
+         incarnation = incarnation->next_incarnation)
         count++;
     pthread_mutex_unlock(&inside(b)->lock);
     return count;
@@ -116,7 +117,7 @@ static void any_number_of_starts_leaves_nothing_behind(void **state)
     server_set(&b->server, false, SERVER_WELL);
     assert_int_equal(stored(b, "b"), STARTS);
     grow_old(b);
-    for (int i = 0; groups_of(b) > 0 || epochs_of(b) > 16; i++) {
+    for (int i = 0; groups_of(b) > 0 || incarnations_of(b) > 16; i++) {
         assert_in_range(i, 0, 10000);
         usleep(1000);
     }

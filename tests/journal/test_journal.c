@@ -88,7 +88,7 @@ static void figures_are_told_while_the_storage_hangs(void **state)
 {
     bench *b = *state;
     bench_close(b);
-    b->tuning.silence_ms = 200;
+    b->tuning.stalled_ms = 200;
     bench_open(b);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_stats(b).resources != 1) /* it looks again and again */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_step.c - what is handed over next, read from the journal.
+/* journal_batch.c - what is handed over next, read from the journal.
  *
  * A step joins groups, as long as they stay exact together: the batch gets the times of its newest group, so
  * nothing may fall due between the first and the last of them, and they lie close together. It may begin and
@@ -111,16 +111,16 @@ static bool cells_new(cells *ret, journal *self)
 typedef struct look {
     const journal *self;
     utapi_env_reader *reader; /* its cursor is in `entry` */
-    uint32_t epoch;
+    uint32_t incarnation;
     uint64_t until; /* the sequence that it may not go beyond */
     size_t most;
     cells known;
-    journal_step *step;
+    journal_batch *step;
 } look;
 
-static bool key_is_of(MDB_val key, uint32_t epoch, uint64_t *ret_first)
+static bool key_is_of(MDB_val key, uint32_t incarnation, uint64_t *ret_first)
 {
-    if (key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
+    if (key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != incarnation)
         return false;
     *ret_first = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
     return true;
@@ -131,34 +131,34 @@ static int group_seek(const look *at, uint64_t sequence, MDB_val *key, MDB_val *
 {
     unsigned char bytes[ENTRY_KEY_SIZE];
     uint64_t first;
-    utapi_journal_entry_key(at->epoch, sequence, bytes);
+    utapi_journal_entry_key(at->incarnation, sequence, bytes);
     *key = utapi_env_val(bytes, sizeof bytes);
     int rc = mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
-    if (rc == 0 && key_is_of(*key, at->epoch, &first) && first == sequence)
+    if (rc == 0 && key_is_of(*key, at->incarnation, &first) && first == sequence)
         return 0;
     rc = mdb_cursor_get(at->reader->cursor, key, value, rc == 0 ? MDB_PREV : MDB_LAST);
-    if (rc == 0 && key_is_of(*key, at->epoch, &first))
+    if (rc == 0 && key_is_of(*key, at->incarnation, &first))
         return 0;
-    utapi_journal_entry_key(at->epoch, sequence, bytes);
+    utapi_journal_entry_key(at->incarnation, sequence, bytes);
     *key = utapi_env_val(bytes, sizeof bytes);
     return mdb_cursor_get(at->reader->cursor, key, value, MDB_SET_RANGE);
 }
 
 /* Where the next event that was kept aside before stands; `otherwise` if none does. */
-static int refused_next(const look *at, uint64_t from, uint64_t otherwise, uint64_t *ret)
+static int dead_letter_next(const look *at, uint64_t from, uint64_t otherwise, uint64_t *ret)
 {
     MDB_cursor *cursor = NULL;
     unsigned char bytes[ENTRY_KEY_SIZE];
     MDB_val value;
     uint64_t first;
     *ret = otherwise;
-    int rc = mdb_cursor_open(at->reader->txn, at->self->env.tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(at->reader->txn, at->self->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     if (rc != 0)
         return rc;
-    utapi_journal_entry_key(at->epoch, from, bytes);
+    utapi_journal_entry_key(at->incarnation, from, bytes);
     MDB_val key = utapi_env_val(bytes, sizeof bytes);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && key_is_of(key, at->epoch, &first) && first < otherwise)
+    if (rc == 0 && key_is_of(key, at->incarnation, &first) && first < otherwise)
         *ret = first;
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -184,7 +184,7 @@ static int due_between(const look *at, int64_t after_ms, int64_t until_ms, bool 
 
 /* ---- joining ------------------------------------------------------------------------------ */
 
-static bool carries_appointment(const journal_step *step)
+static bool carries_appointment(const journal_batch *step)
 {
     for (size_t i = 0; i < step->batch.count; i++)
         if (step->entries[i].forget == UTAPI_FORGET_LATER)
@@ -212,7 +212,7 @@ static utapi_status group_may_join(const look *at, const journal_group *group, b
 static utapi_status group_join(look *at, const journal_group *group, uint64_t first, void *bytes,
                                bool *ret_all, utapi_error *err)
 {
-    journal_step *step = at->step;
+    journal_batch *step = at->step;
     void **groups = realloc(step->groups, (step->group_count + 1) * sizeof *groups);
     if (groups == NULL) {
         free(bytes);
@@ -260,13 +260,13 @@ static utapi_status group_copy(MDB_val value, void **ret_bytes, journal_group *r
 /* Looks at the group under the cursor. *ret_more: the next one may join too. */
 static utapi_status group_look(look *at, MDB_val key, MDB_val value, bool *ret_more, utapi_error *err)
 {
-    journal_step *step = at->step;
+    journal_batch *step = at->step;
     journal_group group = {.count = 0};
     uint64_t first = 0;
     void *bytes = NULL;
     bool joins = false;
     *ret_more = false;
-    if (!key_is_of(key, at->epoch, &first) || first > step->to)
+    if (!key_is_of(key, at->incarnation, &first) || first > step->to)
         return UTAPI_OK;
     utapi_error unread;
     utapi_error_clear(&unread);
@@ -293,25 +293,25 @@ static utapi_status gap_measure(const look *at, utapi_error *err)
     unsigned char bytes[ENTRY_KEY_SIZE];
     MDB_val value;
     uint64_t first;
-    journal_step *step = at->step;
-    step->kind = STEP_GAP;
+    journal_batch *step = at->step;
+    step->kind = BATCH_GAP;
     step->to = at->until;
-    utapi_journal_entry_key(at->epoch, step->from + 1, bytes);
+    utapi_journal_entry_key(at->incarnation, step->from + 1, bytes);
     MDB_val key = utapi_env_val(bytes, sizeof bytes);
     const int rc = mdb_cursor_get(at->reader->cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && key_is_of(key, at->epoch, &first) && first < at->until)
+    if (rc == 0 && key_is_of(key, at->incarnation, &first) && first < at->until)
         step->to = first;
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
 }
 
-static utapi_status step_look(look *at, utapi_error *err)
+static utapi_status batch_look(look *at, utapi_error *err)
 {
-    journal_step *step = at->step;
+    journal_batch *step = at->step;
     MDB_val key, value;
     uint64_t refused;
-    int rc = refused_next(at, step->from, at->until, &refused);
+    int rc = dead_letter_next(at, step->from, at->until, &refused);
     if (rc == 0 && refused == step->from) {
-        step->kind = STEP_REFUSED;
+        step->kind = BATCH_DEAD_LETTER;
         step->to = step->from + 1;
         return UTAPI_OK;
     }
@@ -331,41 +331,41 @@ static utapi_status step_look(look *at, utapi_error *err)
     return status;
 }
 
-utapi_status utapi_journal_step_read(journal *self, uint32_t epoch, uint64_t from, uint64_t until,
-                                     size_t most, journal_step *ret, utapi_error *err)
+utapi_status utapi_journal_batch_read(journal *self, uint32_t incarnation, uint64_t from, uint64_t until,
+                                      size_t most, journal_batch *ret, utapi_error *err)
 {
-    *ret = (journal_step){.kind = STEP_EVENTS, .from = from, .to = from};
-    look at = {.self = self, .epoch = epoch, .until = until, .most = most, .step = ret};
+    *ret = (journal_batch){.kind = BATCH_EVENTS, .from = from, .to = from};
+    look at = {.self = self, .incarnation = incarnation, .until = until, .most = most, .step = ret};
     utapi_status status = utapi_env_read_begin(&self->env, &at.reader, err);
     if (status != UTAPI_OK)
         return status;
     status =
-        cells_new(&at.known, self) ? step_look(&at, err) : utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
+        cells_new(&at.known, self) ? batch_look(&at, err) : utapi_fail(err, UTAPI_NO_MEMORY, "a hand-over");
     free(at.known.slots);
     utapi_env_read_end(&self->env, at.reader);
     ret->batch.entries = ret->entries;
     return status;
 }
 
-void utapi_journal_step_free(journal_step *step)
+void utapi_journal_batch_free(journal_batch *step)
 {
     for (size_t i = 0; i < step->group_count; i++)
         free(step->groups[i]);
     free(step->groups);
     free(step->entries);
-    *step = (journal_step){.kind = STEP_EVENTS};
+    *step = (journal_batch){.kind = BATCH_EVENTS};
 }
 
-int64_t utapi_journal_taken_at(journal *self, uint32_t epoch, uint64_t sequence)
+int64_t utapi_journal_accepted_at(journal *self, uint32_t incarnation, uint64_t sequence)
 {
-    int64_t taken_at_ms = 0, now_ms = 0;
+    int64_t accepted_at_ms = 0, now_ms = 0;
     MDB_val key, value;
-    look at = {.self = self, .epoch = epoch};
+    look at = {.self = self, .incarnation = incarnation};
     if (utapi_env_read_begin(&self->env, &at.reader, NULL) != UTAPI_OK)
         return 0;
     if (group_seek(&at, sequence, &key, &value) == 0 &&
         utapi_journal_peek(value.mv_data, value.mv_size, &now_ms))
-        taken_at_ms = now_ms;
+        accepted_at_ms = now_ms;
     utapi_env_read_end(&self->env, at.reader);
-    return taken_at_ms;
+    return accepted_at_ms;
 }

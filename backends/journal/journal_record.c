@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_code.c - the stored form of a group of entries.
+/* journal_record.c - the stored form of a group of entries.
  *
  *     byte 0    1, the version
  *     varints   count, now_ms, taken_ms

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_seen.c - which uuids were taken within the window.
+/* journal_dedup.c - which uuids were taken within the window.
  *
  * The key begins with the event's own time, so the uuids of a group lie together and share pages; the value is
  * the time of the taking, which is what the window is measured on. Expiry walks through the times that are
@@ -70,7 +70,7 @@ static int uuids_take(const journal *self, MDB_txn *txn, const utapi_batch *batc
                       size_t count, bool *skip, size_t *ret_repeated)
 {
     MDB_cursor *seen = NULL;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DEDUP], &seen);
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = uuid_take(self, seen, sorted[i], batch->taken_ms, &skip[sorted[i]->index]);
         *ret_repeated += skip[sorted[i]->index];
@@ -80,8 +80,8 @@ static int uuids_take(const journal *self, MDB_txn *txn, const utapi_batch *batc
     return rc;
 }
 
-utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn, const utapi_batch *batch, bool *skip,
-                                     size_t *ret_repeated, utapi_error *err)
+utapi_status utapi_journal_dedup_batch(journal *self, MDB_txn *txn, const utapi_batch *batch, bool *skip,
+                                       size_t *ret_repeated, utapi_error *err)
 {
     *ret_repeated = 0;
     if (self->window_ms == 0)
@@ -103,14 +103,14 @@ utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn, const utapi_ba
     return rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "storing uuids");
 }
 
-int utapi_journal_seen_drop(journal *self, MDB_txn *txn, const utapi_entry *entry)
+int utapi_journal_dedup_drop(journal *self, MDB_txn *txn, const utapi_entry *entry)
 {
     seen_uuid uuid;
     if (entry->uuid.size == 0)
         return 0;
     uuid_init(&uuid, entry, 0);
     MDB_val key = utapi_env_val(uuid.key, uuid.size);
-    const int rc = mdb_del(txn, self->env.tables[JOURNAL_SEEN], &key, NULL);
+    const int rc = mdb_del(txn, self->env.tables[JOURNAL_DEDUP], &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -144,11 +144,11 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
     return rc;
 }
 
-utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t taken_ms, size_t most,
-                                       utapi_error *err)
+utapi_status utapi_journal_dedup_expire(journal *self, MDB_txn *txn, int64_t taken_ms, size_t most,
+                                        utapi_error *err)
 {
     MDB_cursor *seen = NULL;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DEDUP], &seen);
     if (rc == 0)
         rc = sweep_run(self, seen, taken_ms, most);
     if (rc != 0)
@@ -158,13 +158,13 @@ utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t take
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "dropping uuids");
 }
 
-utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_error *err)
+utapi_status utapi_journal_dedup_maintain(journal *self, int64_t taken_ms, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    status = utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, err);
+    status = utapi_journal_dedup_expire(self, txn, taken_ms, JOURNAL_DEDUP_SLICE, err);
     status = utapi_journal_write_end(self, txn, status, err);
     utapi_env_write_leave(&self->env);
     return status;

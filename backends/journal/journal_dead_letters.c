@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_refused.c - events that the storage can never take: kept aside, shown to the operator, acknowledged by him.
+/* journal_dead_letters.c - events that the storage can never take: kept aside, shown to the operator, acknowledged by him.
  *
  * A row is a status, the reason with its length, and the event as a group of one. Its key is the event's own
  * place, so that one which is refused twice is there once. Of one that was acknowledged the head alone stays, for as long
@@ -14,7 +14,7 @@
 enum { HEAD_SIZE = 2, REASON_MOST = 200, ID_SIZE = 2 * ENTRY_KEY_SIZE };
 
 /* Rows of which the head alone is left, and all that were ever acknowledged. */
-static const char heads_name[] = "heads", refused_name[] = "refused acknowledged",
+static const char stubs_name[] = "heads", refused_name[] = "refused acknowledged",
                   lost_name[] = "lost acknowledged";
 
 int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, journal_acknowledged *ret)
@@ -24,14 +24,14 @@ int utapi_journal_acknowledged_load(journal *self, MDB_txn *txn, journal_acknowl
     return rc == 0 ? utapi_journal_number_load(self, txn, lost_name, &ret->lost) : rc;
 }
 
-int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret)
+int utapi_journal_dead_letter_count(journal *self, MDB_txn *txn, uint64_t *ret)
 {
     MDB_stat stat;
     journal_acknowledged known;
     uint64_t heads = 0;
-    int rc = mdb_stat(txn, self->env.tables[JOURNAL_REFUSED], &stat);
+    int rc = mdb_stat(txn, self->env.tables[JOURNAL_DEAD_LETTER], &stat);
     if (rc == 0)
-        rc = utapi_journal_number_load(self, txn, heads_name, &heads);
+        rc = utapi_journal_number_load(self, txn, stubs_name, &heads);
     if (rc == 0)
         rc = utapi_journal_acknowledged_load(self, txn, &known);
     if (rc == 0)
@@ -39,8 +39,8 @@ int utapi_journal_refused_count(journal *self, MDB_txn *txn, uint64_t *ret)
     return rc;
 }
 
-static int refused_put(const journal *self, MDB_txn *txn, MDB_val key, const utapi_batch *one,
-                       utapi_status why, const char *reason)
+static int dead_letter_put(const journal *self, MDB_txn *txn, MDB_val key, const utapi_batch *one,
+                           utapi_status why, const char *reason)
 {
     const size_t length = strnlen(reason, REASON_MOST);
     UTAPI_AUTO_FREE unsigned char *row = malloc(HEAD_SIZE + length + utapi_journal_encoded_most(one));
@@ -51,11 +51,11 @@ static int refused_put(const journal *self, MDB_txn *txn, MDB_val key, const uta
     memcpy(row + HEAD_SIZE, reason, length);
     const size_t size = HEAD_SIZE + length + utapi_journal_encode(one, NULL, row + HEAD_SIZE + length);
     MDB_val value = utapi_env_val(row, size);
-    return mdb_put(txn, self->env.tables[JOURNAL_REFUSED], &key, &value, 0);
+    return mdb_put(txn, self->env.tables[JOURNAL_DEAD_LETTER], &key, &value, 0);
 }
 
-utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_step *step, utapi_status why,
-                                  const char *reason, utapi_error *err)
+utapi_status utapi_journal_dead_letter(journal *self, uint32_t incarnation, const journal_batch *step,
+                                       utapi_status why, const char *reason, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     uint64_t refused = 0;
@@ -69,11 +69,11 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
                                  .count = 1,
                                  .now_ms = step->batch.now_ms,
                                  .taken_ms = step->batch.taken_ms};
-        utapi_journal_entry_key(epoch, step->from + i, bytes);
-        rc = refused_put(self, txn, utapi_env_val(bytes, sizeof bytes), &one, why, reason);
+        utapi_journal_entry_key(incarnation, step->from + i, bytes);
+        rc = dead_letter_put(self, txn, utapi_env_val(bytes, sizeof bytes), &one, why, reason);
     }
     if (rc == 0)
-        rc = utapi_journal_refused_count(self, txn, &refused);
+        rc = utapi_journal_dead_letter_count(self, txn, &refused);
     status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "keeping an event aside");
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK) {
@@ -136,7 +136,7 @@ static int uuid_release(journal *self, MDB_txn *txn, MDB_val row)
     char reason[REASON_MOST + 1];
     if (!row_read(row, &group, reason))
         return 0;
-    const int rc = utapi_journal_seen_drop(self, txn, &group.entries[0]);
+    const int rc = utapi_journal_dedup_drop(self, txn, &group.entries[0]);
     free(group.entries);
     return rc;
 }
@@ -154,10 +154,10 @@ static bool event_is_kept(journal *self, MDB_val row_key)
     const unsigned char *bytes = row_key.mv_data;
     const uint32_t number = utapi_env_get_u32(bytes);
     pthread_mutex_lock(&self->lock);
-    const journal_epoch *epoch = self->oldest;
-    while (epoch != NULL && epoch->number != number)
-        epoch = epoch->next_epoch;
-    const bool is_kept = epoch != NULL && utapi_env_get_u64(bytes + 4) >= epoch->deleted;
+    const journal_incarnation *incarnation = self->oldest;
+    while (incarnation != NULL && incarnation->number != number)
+        incarnation = incarnation->next_incarnation;
+    const bool is_kept = incarnation != NULL && utapi_env_get_u64(bytes + 4) >= incarnation->deleted;
     pthread_mutex_unlock(&self->lock);
     return is_kept;
 }
@@ -187,7 +187,7 @@ enum { ROWS_AT_ONCE = 256 };
 static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *part, uint64_t *refused)
 {
     MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     for (size_t i = part->from; i < part->to && rc == 0; i++) {
         unsigned char bytes[ENTRY_KEY_SIZE];
         MDB_val value;
@@ -210,12 +210,12 @@ static int rows_acknowledge(journal *self, MDB_txn *txn, const acknowledgement *
 }
 
 /* Takes heads away that nobody needs any more; *ret_left: how many are needed. */
-static int heads_drop(journal *self, MDB_txn *txn, uint64_t *ret_left)
+static int stubs_drop(journal *self, MDB_txn *txn, uint64_t *ret_left)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
     *ret_left = 0;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         if (!row_is_acknowledged(value))
             continue;
@@ -236,9 +236,9 @@ static int acknowledgement_put(journal *self, MDB_txn *txn, const acknowledgemen
     uint64_t heads = 0;
     int rc = rows_acknowledge(self, txn, part, &now->refused);
     if (rc == 0)
-        rc = heads_drop(self, txn, &heads);
+        rc = stubs_drop(self, txn, &heads);
     if (rc == 0)
-        rc = utapi_journal_number_put(self, txn, heads_name, heads);
+        rc = utapi_journal_number_put(self, txn, stubs_name, heads);
     if (rc == 0)
         rc = utapi_journal_number_put(self, txn, refused_name, now->refused);
     now->lost = part->what->lost > now->lost ? part->what->lost : now->lost;
@@ -302,7 +302,7 @@ utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowle
 /* ---- showing ------------------------------------------------------------------------------ */
 
 /* A row that cannot be read is shown as an event of which only that is known. */
-static bool refused_show(MDB_val key, MDB_val value, utapi_refused_cb *on_refused, void *ctx)
+static bool dead_letter_show(MDB_val key, MDB_val value, utapi_refused_cb *on_refused, void *ctx)
 {
     static const utapi_entry unknown = {.operation = UTAPI_OP_NONE};
     char id[ID_SIZE + 1], reason[REASON_MOST + 1];
@@ -329,11 +329,11 @@ utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_ref
     const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
-    int rc = mdb_cursor_open(reader->txn, self->env.tables[JOURNAL_REFUSED], &cursor);
+    int rc = mdb_cursor_open(reader->txn, self->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     while (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
         if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && !row_is_acknowledged(value) &&
-            !refused_show(key, value, on_refused, ctx))
+            !dead_letter_show(key, value, on_refused, ctx))
             break;
     }
     if (cursor != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_take.c - taking: one transaction for a group's uuids and entries; once it is durable, it is taken. */
+/* journal_append.c - taking: one transaction for a group's uuids and entries; once it is durable, it is taken. */
 #include "journal_internal.h"
 
 #include "utapi/scoped.h"
@@ -9,14 +9,14 @@
 enum { RECORD_EVENTS = 256 };
 
 /* A group that is being taken. */
-typedef struct intake {
+typedef struct ingest {
     const utapi_batch *batch;
     bool *skip;
     size_t count; /* of entries that are not skipped */
     uint64_t first;
-    bool settles; /* it forgets something, or its time makes an appointment due */
-    int64_t gone_newest_ms;
-} intake;
+    bool resolves; /* it forgets something, or its time makes an appointment due */
+    int64_t tombstone_ms;
+} ingest;
 
 static utapi_status batch_check(const utapi_batch *batch, utapi_error *err)
 {
@@ -44,18 +44,18 @@ static int due_put(const journal *self, MDB_txn *txn, int64_t due_ms)
     return mdb_put(txn, self->env.tables[JOURNAL_DUE], &key, &value, 0);
 }
 
-static int forgettings_put(const journal *self, MDB_txn *txn, intake *take)
+static int forgettings_put(const journal *self, MDB_txn *txn, ingest *take)
 {
     int rc = 0;
     for (size_t i = 0; i < take->batch->count && rc == 0; i++) {
         const utapi_entry *entry = &take->batch->entries[i];
         if (take->skip[i] || entry->forget == UTAPI_KEEP)
             continue;
-        take->settles = true;
+        take->resolves = true;
         const bool later = entry->forget == UTAPI_FORGET_LATER;
         const int64_t at_ms = later ? entry->forget_at_ms : entry->time_ms;
-        if (at_ms > take->gone_newest_ms)
-            rc = utapi_journal_gone_put(self, txn, UTAPI_BUCKETS, take->gone_newest_ms = at_ms);
+        if (at_ms > take->tombstone_ms)
+            rc = utapi_journal_tombstone_put(self, txn, UTAPI_BUCKETS, take->tombstone_ms = at_ms);
         if (rc == 0 && later)
             rc = due_put(self, txn, entry->forget_at_ms);
     }
@@ -89,7 +89,7 @@ static size_t kept_count(const bool *skip, size_t count)
 }
 
 /* A group in records of its own: a hand-over may take a part of a group, and reads whole records. */
-static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const intake *take,
+static int entries_put(const journal *self, MDB_txn *txn, uint32_t incarnation, const ingest *take,
                        unsigned char *buffer)
 {
     uint64_t first = take->first;
@@ -102,7 +102,7 @@ static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const 
         if (kept == 0)
             continue;
         unsigned char bytes[ENTRY_KEY_SIZE];
-        utapi_journal_entry_key(epoch, first, bytes);
+        utapi_journal_entry_key(incarnation, first, bytes);
         MDB_val key = utapi_env_val(bytes, sizeof bytes);
         MDB_val value = utapi_env_val(buffer, utapi_journal_encode(&part, take->skip + i, buffer));
         rc = mdb_put(txn, self->env.tables[JOURNAL_ENTRY], &key, &value, 0);
@@ -111,47 +111,47 @@ static int entries_put(const journal *self, MDB_txn *txn, uint32_t epoch, const 
     return rc;
 }
 
-static utapi_status intake_store(journal *self, MDB_txn *txn, intake *take, unsigned char *buffer,
+static utapi_status ingest_store(journal *self, MDB_txn *txn, ingest *take, unsigned char *buffer,
                                  utapi_applied *applied, utapi_error *err)
 {
     enum { EXPIRE_LEAST = 64 };
     /* More than comes, so that expiry keeps up with taking. */
     const size_t expired = 2 * take->batch->count + EXPIRE_LEAST;
-    utapi_status status = utapi_journal_seen_expire(self, txn, take->batch->taken_ms, expired, err);
+    utapi_status status = utapi_journal_dedup_expire(self, txn, take->batch->taken_ms, expired, err);
     if (status == UTAPI_OK)
-        status = utapi_journal_seen_take(self, txn, take->batch, take->skip, &applied->repeated, err);
+        status = utapi_journal_dedup_batch(self, txn, take->batch, take->skip, &applied->repeated, err);
     if (status != UTAPI_OK)
         return status;
     take->count = take->batch->count - applied->repeated;
     pthread_mutex_lock(&self->lock);
-    const uint32_t epoch = self->newest->number;
+    const uint32_t incarnation = self->newest->number;
     const int64_t before_ms = self->now_ms;
     take->first = self->newest->next;
-    take->gone_newest_ms = self->gone_newest_ms[UTAPI_BUCKETS];
+    take->tombstone_ms = self->tombstone_ms[UTAPI_BUCKETS];
     pthread_mutex_unlock(&self->lock);
     int rc = forgettings_put(self, txn, take);
     if (rc == 0)
-        rc = due_check(self, txn, before_ms, take->batch->now_ms, &take->settles);
+        rc = due_check(self, txn, before_ms, take->batch->now_ms, &take->resolves);
     if (rc == 0 && take->count > 0)
-        rc = entries_put(self, txn, epoch, take, buffer);
+        rc = entries_put(self, txn, incarnation, take, buffer);
     return rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "taking events");
 }
 
-/* What is durable becomes visible: to the drain thread and to questions. */
-static void intake_publish(journal *self, const intake *take)
+/* What is durable becomes visible: to the delivery thread and to questions. */
+static void ingest_publish(journal *self, const ingest *take)
 {
     const utapi_batch *batch = take->batch;
     pthread_mutex_lock(&self->lock);
-    if (utapi_journal_waiting_epoch(self) == NULL)
+    if (utapi_journal_waiting_incarnation(self) == NULL)
         self->oldest_ms = batch->now_ms;
     utapi_journal_pending_add(self, batch, take->skip, take->first);
     self->newest->next = take->first + take->count;
-    if (take->settles)
-        self->settle = self->newest->next;
-    self->gone_newest_ms[UTAPI_BUCKETS] = take->gone_newest_ms;
+    if (take->resolves)
+        self->resolve = self->newest->next;
+    self->tombstone_ms[UTAPI_BUCKETS] = take->tombstone_ms;
     self->now_ms = batch->now_ms;
     self->taken_ms = batch->taken_ms > self->taken_ms ? batch->taken_ms : self->taken_ms;
-    if (!self->gathering || utapi_journal_waiting(self) >= self->tuning.step_events)
+    if (!self->gathering || utapi_journal_waiting(self) >= self->tuning.batch_events)
         pthread_cond_signal(&self->wake);
     pthread_mutex_unlock(&self->lock);
 }
@@ -160,18 +160,18 @@ static void intake_publish(journal *self, const intake *take)
 static utapi_status room_check(journal *self, size_t size, int64_t taken_ms, utapi_error *err)
 {
     pthread_mutex_lock(&self->env.writing);
-    const bool due = self->taken_since > self->env.reserve_pages * self->env.page_size / 16;
-    self->taken_since = due ? size : self->taken_since + size;
+    const bool due = self->accepted_since > self->env.reserve_pages * self->env.page_size / 16;
+    self->accepted_since = due ? size : self->accepted_since + size;
     pthread_mutex_unlock(&self->env.writing);
     if (!due)
         return UTAPI_OK;
     const utapi_status status = utapi_journal_make_room(self, err);
     if (status != UTAPI_OK) {
         pthread_mutex_lock(&self->env.writing);
-        self->taken_since = UINT64_MAX / 2; /* the next one looks again */
+        self->accepted_since = UINT64_MAX / 2; /* the next one looks again */
         pthread_mutex_unlock(&self->env.writing);
         /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!utapi_journal_seen_tend(self, taken_ms, NULL);
+        (void)!utapi_journal_dedup_maintain(self, taken_ms, NULL);
     }
     return status;
 }
@@ -194,12 +194,12 @@ utapi_status utapi_journal_apply(utapi_backend *base, const utapi_batch *batch, 
         status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    intake take = {.batch = batch, .skip = skip};
+    ingest take = {.batch = batch, .skip = skip};
     utapi_applied applied = {.repeated = 0};
-    status = intake_store(self, txn, &take, buffer, &applied, err);
+    status = ingest_store(self, txn, &take, buffer, &applied, err);
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK) {
-        intake_publish(self, &take);
+        ingest_publish(self, &take);
         *ret = applied;
     }
     utapi_env_write_leave(&self->env);

@@ -1,46 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_keep.c - how long things stay: groups that were applied, uuids, appointments, and the epochs themselves.
+/* journal_retention.c - how long things stay: groups that were applied, uuids, appointments, and the incarnations themselves.
  *
  * A group stays for a while after it was applied, measured on a clock that is never stepped and begins anew
- * with each start: so it stays longer rather than shorter. Only the drain thread notes marks. */
+ * with each start: so it stays longer rather than shorter. Only the delivery thread notes marks. */
 #include "journal_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* So many epochs stay known after nothing is left of them: what the storage loses of them is still counted. */
-enum { DROP_SLICE = 1000, DUE_SLICE = 1000, EPOCHS_KEPT = 16 };
+/* So many incarnations stay known after nothing is left of them: what the storage loses of them is still counted. */
+enum { DROP_SLICE = 1000, DUE_SLICE = 1000, INCARNATIONS_KEPT = 16 };
 
 /* ---- marks -------------------------------------------------------------------------------- */
 
-static void mark_set(const journal *self, journal_epoch *epoch, int64_t at_ms)
+static void mark_set(const journal *self, journal_incarnation *incarnation, int64_t at_ms)
 {
-    if (epoch->mark_count > 0) {
-        const journal_mark *last = &epoch->marks[epoch->mark_count - 1];
-        if (last->applied > epoch->applied) /* it was sent again from earlier on */
-            epoch->mark_count = 0;
+    if (incarnation->mark_count > 0) {
+        const journal_mark *last = &incarnation->marks[incarnation->mark_count - 1];
+        if (last->applied > incarnation->applied) /* it was sent again from earlier on */
+            incarnation->mark_count = 0;
         else if (at_ms - last->at_ms < self->keep_ms / (MARKS_MOST - 4))
             return;
     }
-    if (epoch->mark_count == MARKS_MOST)
-        memmove(&epoch->marks[0], &epoch->marks[1], --epoch->mark_count * sizeof *epoch->marks);
-    epoch->marks[epoch->mark_count++] = (journal_mark){.at_ms = at_ms, .applied = epoch->applied};
+    if (incarnation->mark_count == MARKS_MOST)
+        memmove(&incarnation->marks[0], &incarnation->marks[1],
+                --incarnation->mark_count * sizeof *incarnation->marks);
+    incarnation->marks[incarnation->mark_count++] =
+        (journal_mark){.at_ms = at_ms, .applied = incarnation->applied};
 }
 
 /* What is earlier than this was kept long enough. */
-static uint64_t kept_until(const journal *self, const journal_epoch *epoch, int64_t at_ms)
+static uint64_t kept_until(const journal *self, const journal_incarnation *incarnation, int64_t at_ms)
 {
     uint64_t until = 0;
-    for (size_t i = 0; i < epoch->mark_count && epoch->marks[i].at_ms <= at_ms - self->keep_ms; i++)
-        until = epoch->marks[i].applied;
-    return until < epoch->applied ? until : epoch->applied;
+    for (size_t i = 0; i < incarnation->mark_count && incarnation->marks[i].at_ms <= at_ms - self->keep_ms;
+         i++)
+        until = incarnation->marks[i].applied;
+    return until < incarnation->applied ? until : incarnation->applied;
 }
 
 /* ---- groups ------------------------------------------------------------------------------- */
 
-/* Deletes groups of an epoch that end at or before `until`: the next one's key tells where one ends. */
-static int groups_drop(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t next, uint64_t until,
+/* Deletes groups of an incarnation that end at or before `until`: the next one's key tells where one ends. */
+static int groups_drop(journal *self, MDB_txn *txn, uint32_t incarnation, uint64_t next, uint64_t until,
                        size_t most, size_t *ret_dropped, uint64_t *ret_deleted)
 {
     MDB_cursor *cursor = NULL;
@@ -48,18 +51,18 @@ static int groups_drop(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t nex
     while (rc == 0 && *ret_dropped < most) {
         unsigned char bytes[ENTRY_KEY_SIZE];
         MDB_val value;
-        utapi_journal_entry_key(epoch, 0, bytes);
+        utapi_journal_entry_key(incarnation, 0, bytes);
         MDB_val key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != epoch)
+        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != incarnation)
             break;
         uint64_t end = next;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == epoch)
+        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == incarnation)
             end = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
         if ((rc != 0 && rc != MDB_NOTFOUND) || end > until)
             break;
-        utapi_journal_entry_key(epoch, 0, bytes);
+        utapi_journal_entry_key(incarnation, 0, bytes);
         key = utapi_env_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         if (rc == 0)
@@ -72,9 +75,9 @@ static int groups_drop(journal *self, MDB_txn *txn, uint32_t epoch, uint64_t nex
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* What a slice is to do with an epoch, and what it did. */
+/* What a slice is to do with an incarnation, and what it did. */
 typedef struct drop {
-    journal_epoch *epoch;
+    journal_incarnation *incarnation;
     uint64_t next, applied, until, deleted;
     bool ends; /* nothing is left of it */
 } drop;
@@ -82,26 +85,27 @@ typedef struct drop {
 enum { DROPS_MOST = 64 };
 
 /* What is stored never goes back: where nothing is kept it alone tells, after a restart, what the storage lost. */
-static uint64_t applied_most(const journal_epoch *epoch)
+static uint64_t applied_most(const journal_incarnation *incarnation)
 {
-    return epoch->applied > epoch->stored_applied ? epoch->applied : epoch->stored_applied;
+    return incarnation->applied > incarnation->stored_applied ? incarnation->applied
+                                                              : incarnation->stored_applied;
 }
 
-/* The first epochs with which there is something to do: with the others it is another time's. */
+/* The first incarnations with which there is something to do: with the others it is another time's. */
 static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
 {
     size_t count = 0;
     pthread_mutex_lock(&self->lock);
-    for (journal_epoch *epoch = self->oldest; epoch != NULL && count < DROPS_MOST;
-         epoch = epoch->next_epoch) {
-        const uint64_t until = at_once ? epoch->applied : kept_until(self, epoch, at_ms);
-        if (until <= epoch->deleted && (at_once || epoch->applied <= epoch->stored_applied))
+    for (journal_incarnation *incarnation = self->oldest; incarnation != NULL && count < DROPS_MOST;
+         incarnation = incarnation->next_incarnation) {
+        const uint64_t until = at_once ? incarnation->applied : kept_until(self, incarnation, at_ms);
+        if (until <= incarnation->deleted && (at_once || incarnation->applied <= incarnation->stored_applied))
             continue;
-        ret[count++] = (drop){.epoch = epoch,
-                              .next = epoch->next,
-                              .applied = applied_most(epoch),
+        ret[count++] = (drop){.incarnation = incarnation,
+                              .next = incarnation->next,
+                              .applied = applied_most(incarnation),
                               .until = until,
-                              .deleted = epoch->deleted};
+                              .deleted = incarnation->deleted};
     }
     pthread_mutex_unlock(&self->lock);
     return count;
@@ -111,10 +115,11 @@ static int drop_run(journal *self, MDB_txn *txn, drop *todo, size_t most, size_t
 {
     int rc = 0;
     if (todo->until > todo->deleted)
-        rc = groups_drop(self, txn, todo->epoch->number, todo->next, todo->until, most, ret_dropped,
+        rc = groups_drop(self, txn, todo->incarnation->number, todo->next, todo->until, most, ret_dropped,
                          &todo->deleted);
-    if (rc == 0 && (todo->applied != todo->epoch->stored_applied || todo->deleted != todo->epoch->deleted))
-        rc = utapi_journal_epoch_put(self, txn, todo->epoch, todo->applied);
+    if (rc == 0 &&
+        (todo->applied != todo->incarnation->stored_applied || todo->deleted != todo->incarnation->deleted))
+        rc = utapi_journal_incarnation_put(self, txn, todo->incarnation, todo->applied);
     return rc;
 }
 
@@ -122,8 +127,8 @@ static void drops_publish(journal *self, const drop *drops, size_t count)
 {
     pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < count; i++) {
-        drops[i].epoch->deleted = drops[i].deleted;
-        drops[i].epoch->stored_applied = drops[i].applied;
+        drops[i].incarnation->deleted = drops[i].deleted;
+        drops[i].incarnation->stored_applied = drops[i].applied;
     }
     pthread_mutex_unlock(&self->lock);
 }
@@ -148,7 +153,7 @@ utapi_status utapi_journal_drop_applied(journal *self, size_t most, size_t *ret_
     return status;
 }
 
-/* ---- appointments and epochs that are over ------------------------------------------------ */
+/* ---- appointments and incarnations that are over ------------------------------------------------ */
 
 /* Appointments earlier than all that is kept can part no groups any more. */
 static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
@@ -167,58 +172,60 @@ static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static bool epoch_is_over(const journal *self, const journal_epoch *epoch)
+static bool incarnation_is_over(const journal *self, const journal_incarnation *incarnation)
 {
-    return epoch != self->newest && epoch->applied >= epoch->next && epoch->deleted >= epoch->next;
+    return incarnation != self->newest && incarnation->applied >= incarnation->next &&
+           incarnation->deleted >= incarnation->next;
 }
 
-static int epoch_forget(journal *self, MDB_txn *txn, const journal_epoch *epoch)
+static int incarnation_forget(journal *self, MDB_txn *txn, const journal_incarnation *incarnation)
 {
     unsigned char number[4];
-    utapi_env_put_u32(number, epoch->number);
+    utapi_env_put_u32(number, incarnation->number);
     MDB_val key = utapi_env_val(number, sizeof number);
     const int rc = mdb_del(txn, self->env.tables[JOURNAL_WRITER], &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* The oldest epoch if it is over, and enough later ones are there. */
-static journal_epoch *epoch_ended(journal *self)
+/* The oldest incarnation if it is over, and enough later ones are there. */
+static journal_incarnation *incarnation_ended(journal *self)
 {
     size_t count = 0;
     pthread_mutex_lock(&self->lock);
-    journal_epoch *oldest = self->oldest;
-    for (const journal_epoch *epoch = oldest; epoch != NULL && count <= EPOCHS_KEPT;
-         epoch = epoch->next_epoch)
+    journal_incarnation *oldest = self->oldest;
+    for (const journal_incarnation *incarnation = oldest; incarnation != NULL && count <= INCARNATIONS_KEPT;
+         incarnation = incarnation->next_incarnation)
         count++;
-    const bool ended = count > EPOCHS_KEPT && epoch_is_over(self, oldest);
+    const bool ended = count > INCARNATIONS_KEPT && incarnation_is_over(self, oldest);
     pthread_mutex_unlock(&self->lock);
     return ended ? oldest : NULL;
 }
 
-static utapi_status epoch_end(journal *self, journal_epoch *epoch, utapi_error *err)
+static utapi_status incarnation_end(journal *self, journal_incarnation *incarnation, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    const int rc = epoch_forget(self, txn, epoch);
+    const int rc = incarnation_forget(self, txn, incarnation);
     status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "a writer");
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK) {
         pthread_mutex_lock(&self->lock);
-        self->oldest = epoch->next_epoch;
+        self->oldest = incarnation->next_incarnation;
         pthread_mutex_unlock(&self->lock);
-        free(epoch);
+        free(incarnation);
     }
     utapi_env_write_leave(&self->env);
     return status;
 }
 
-static utapi_status epochs_end(journal *self, utapi_error *err)
+static utapi_status incarnations_end(journal *self, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    for (journal_epoch *epoch; status == UTAPI_OK && (epoch = epoch_ended(self)) != NULL;)
-        status = epoch_end(self, epoch, err);
+    for (journal_incarnation *incarnation;
+         status == UTAPI_OK && (incarnation = incarnation_ended(self)) != NULL;)
+        status = incarnation_end(self, incarnation, err);
     return status;
 }
 
@@ -230,7 +237,7 @@ static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, in
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = drop_run(self, txn, &drops[i], DROP_SLICE, &dropped);
-    if (rc == 0 && utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, NULL) != UTAPI_OK)
+    if (rc == 0 && utapi_journal_dedup_expire(self, txn, taken_ms, JOURNAL_DEDUP_SLICE, NULL) != UTAPI_OK)
         rc = MDB_BAD_TXN;
     return rc;
 }
@@ -239,12 +246,13 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     drop drops[DROPS_MOST];
-    const int64_t at_ms = self->tuning.steady_ms();
+    const int64_t at_ms = self->tuning.monotonic_ms();
     pthread_mutex_lock(&self->lock);
     const bool full = self->full;
-    for (journal_epoch *epoch = self->oldest; epoch != NULL; epoch = epoch->next_epoch)
-        mark_set(self, epoch, at_ms);
-    assert(self->oldest != NULL); /* there is always the epoch that takes */
+    for (journal_incarnation *incarnation = self->oldest; incarnation != NULL;
+         incarnation = incarnation->next_incarnation)
+        mark_set(self, incarnation, at_ms);
+    assert(self->oldest != NULL); /* there is always the incarnation that takes */
     const int64_t taken_ms = self->taken_ms;
     const uint32_t oldest = self->oldest->number;
     const uint64_t deleted = self->oldest->deleted;
@@ -255,8 +263,8 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     const bool expired =
         self->sweep_size == 0 && self->expired_ms == taken_ms; /* takers need not be waited for */
     if (drops_plan(self, at_ms, false, drops) == 0 && expired)
-        return epochs_end(self, err);
-    const int64_t kept_from_ms = utapi_journal_taken_at(self, oldest, deleted);
+        return incarnations_end(self, err);
+    const int64_t kept_from_ms = utapi_journal_accepted_at(self, oldest, deleted);
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
@@ -271,5 +279,5 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
         self->expired_ms = taken_ms;
     }
     utapi_env_write_leave(&self->env);
-    return status == UTAPI_OK ? epochs_end(self, err) : status;
+    return status == UTAPI_OK ? incarnations_end(self, err) : status;
 }
