@@ -2,18 +2,18 @@
 /* journal_record.c - the stored form of a group of entries.
  *
  *     byte 0    1, the version
- *     varints   count, now_ms, taken_ms
+ *     varints   count, now_ms, accepted_ms
  *     entries   a varint of flags, then what the flags say is there
  *     4 bytes   CRC-32C of all before it, little-endian
  *
  * Varints are LEB128, signed ones zigzag; strings are a length and bytes. The decoder may be given any bytes. */
-#include "journal_internal.h"
+#include "journal_record.h"
 
 #include "utapi/scoped.h"
 
 #include <string.h>
 
-enum { VERSION = 1, CRC_SIZE = 4, VARINT_MOST = 10, NUMBERS_MOST = 12 + UTAPI_FIRST_OPERATION };
+enum { VERSION = 1, CRC_SIZE = 4, VARINT_MAX = 10, NUMBERS_MAX = 12 + UTAPI_FIRST_OPERATION };
 
 /* The flags of an entry: bits, from the lowest. */
 enum {
@@ -110,12 +110,12 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
     return at;
 }
 
-size_t utapi_journal_encoded_most(const utapi_batch *batch)
+size_t utapi_journal_record_max(const utapi_batch *batch)
 {
-    size_t size = 1 + 3 * VARINT_MOST + CRC_SIZE;
+    size_t size = 1 + 3 * VARINT_MAX + CRC_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
         const utapi_entry *entry = &batch->entries[i];
-        size += (NUMBERS_MOST + UTAPI_LEVEL_COUNT) * VARINT_MOST + entry->uuid.size + entry->action.size +
+        size += (NUMBERS_MAX + UTAPI_LEVEL_COUNT) * VARINT_MAX + entry->uuid.size + entry->action.size +
                 entry->keys.size;
         for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
             size += entry->resource[level].size;
@@ -123,7 +123,7 @@ size_t utapi_journal_encoded_most(const utapi_batch *batch)
     return size;
 }
 
-size_t utapi_journal_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer)
+size_t utapi_journal_record_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++)
@@ -168,10 +168,10 @@ static int64_t get_signed(reader *in)
     return (int64_t)(number >> 1 ^ (0 - (number & 1)));
 }
 
-static utapi_string get_text(reader *in, size_t most)
+static utapi_string get_text(reader *in, size_t max)
 {
     const uint64_t size = get_number(in);
-    if (in->failed || size == 0 || size > most || size > (uint64_t)(in->end - in->at)) {
+    if (in->failed || size == 0 || size > max || size > (uint64_t)(in->end - in->at)) {
         in->failed = true;
         return (utapi_string){.size = 0};
     }
@@ -230,7 +230,7 @@ static bool crc_fits(const unsigned char *bytes, size_t size)
     return crc == utapi_journal_crc(bytes, size - CRC_SIZE);
 }
 
-bool utapi_journal_peek(const void *data, size_t size, int64_t *ret_now_ms)
+bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
 {
     const unsigned char *bytes = data;
     if (size < 1 + CRC_SIZE || bytes[0] != VERSION)
@@ -241,15 +241,15 @@ bool utapi_journal_peek(const void *data, size_t size, int64_t *ret_now_ms)
     return !in.failed;
 }
 
-utapi_status utapi_journal_decode(const void *data, size_t size, journal_group *ret, utapi_error *err)
+utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_record *ret, utapi_error *err)
 {
     const unsigned char *bytes = data;
     if (size < 1 + CRC_SIZE || bytes[0] != VERSION || !crc_fits(bytes, size))
         return corrupt(err);
     reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
     const uint64_t count = get_number(&in);
-    *ret = (journal_group){.now_ms = get_signed(&in)};
-    ret->taken_ms = get_signed(&in);
+    *ret = (journal_record){.now_ms = get_signed(&in)};
+    ret->accepted_ms = get_signed(&in);
     if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
         return corrupt(err);
     UTAPI_AUTO_FREE utapi_entry *entries = malloc((size_t)count * sizeof *entries);

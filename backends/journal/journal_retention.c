@@ -1,166 +1,244 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_retention.c - how long things stay: groups that were applied, uuids, appointments, and the incarnations themselves.
+/* journal_retention.c - how long things stay: groups that are stored, uuids, scheduled expiries, and incarnations.
  *
- * A group stays for a while after it was applied, measured on a clock that is never stepped and begins anew
- * with each start: so it stays longer rather than shorter. Only the delivery thread notes marks. */
-#include "journal_internal.h"
+ * A group stays for a while after it was stored, so that there is something to send if the storage loses it. The while
+ * is measured on a clock that is never stepped and begins anew with each start: so it stays longer rather than shorter.
+ * Where room runs out, groups that are stored go sooner. */
+#include "journal_store.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* So many incarnations stay known after nothing is left of them: what the storage loses of them is still counted. */
-enum { DROP_SLICE = 1000, DUE_SLICE = 1000, INCARNATIONS_KEPT = 16 };
+enum {
+    ROOM_SLICE = 2000,
+    DROP_SLICE = 1000,
+    DUE_SLICE = 1000,
+    DROPS_MAX = 64,
+    INCARNATIONS_KEPT =
+        16 /* so many stay known after nothing is left of them: what is lost of them still counts */
+};
 
-/* ---- marks -------------------------------------------------------------------------------- */
+/* ---- what may go, with the lock held ------------------------------------------------------ */
 
-static void mark_set(const journal *self, journal_incarnation *incarnation, int64_t at_ms)
+static void mark_set(const journal_log *log, journal_incarnation *one, int64_t at_ms)
 {
-    if (incarnation->mark_count > 0) {
-        const journal_mark *last = &incarnation->marks[incarnation->mark_count - 1];
-        if (last->applied > incarnation->applied) /* it was sent again from earlier on */
-            incarnation->mark_count = 0;
-        else if (at_ms - last->at_ms < self->keep_ms / (MARKS_MOST - 4))
-            return;
-    }
-    if (incarnation->mark_count == MARKS_MOST)
-        memmove(&incarnation->marks[0], &incarnation->marks[1],
-                --incarnation->mark_count * sizeof *incarnation->marks);
-    incarnation->marks[incarnation->mark_count++] =
-        (journal_mark){.at_ms = at_ms, .applied = incarnation->applied};
+    if (one->mark_count > 0 &&
+        at_ms - one->marks[one->mark_count - 1].at_ms < log->retention_ms / (JOURNAL_MARKS_MAX - 4))
+        return;
+    if (one->mark_count == JOURNAL_MARKS_MAX)
+        memmove(&one->marks[0], &one->marks[1], --one->mark_count * sizeof *one->marks);
+    one->marks[one->mark_count++] = (journal_mark){.at_ms = at_ms, .stored = one->stored};
 }
 
 /* What is earlier than this was kept long enough. */
-static uint64_t kept_until(const journal *self, const journal_incarnation *incarnation, int64_t at_ms)
+static uint64_t kept_until(const journal_log *log, const journal_incarnation *one, int64_t at_ms)
 {
     uint64_t until = 0;
-    for (size_t i = 0; i < incarnation->mark_count && incarnation->marks[i].at_ms <= at_ms - self->keep_ms;
-         i++)
-        until = incarnation->marks[i].applied;
-    return until < incarnation->applied ? until : incarnation->applied;
+    for (size_t i = 0; i < one->mark_count && one->marks[i].at_ms <= at_ms - log->retention_ms; i++)
+        until = one->marks[i].stored;
+    return until < one->stored ? until : one->stored;
 }
 
-/* ---- groups ------------------------------------------------------------------------------- */
-
-/* Deletes groups of an incarnation that end at or before `until`: the next one's key tells where one ends. */
-static int groups_drop(journal *self, MDB_txn *txn, uint32_t incarnation, uint64_t next, uint64_t until,
-                       size_t most, size_t *ret_dropped, uint64_t *ret_deleted)
-{
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_ENTRY], &cursor);
-    while (rc == 0 && *ret_dropped < most) {
-        unsigned char bytes[ENTRY_KEY_SIZE];
-        MDB_val value;
-        utapi_journal_entry_key(incarnation, 0, bytes);
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        if (rc != 0 || key.mv_size != ENTRY_KEY_SIZE || utapi_env_get_u32(key.mv_data) != incarnation)
-            break;
-        uint64_t end = next;
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        if (rc == 0 && key.mv_size == ENTRY_KEY_SIZE && utapi_env_get_u32(key.mv_data) == incarnation)
-            end = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
-        if ((rc != 0 && rc != MDB_NOTFOUND) || end > until)
-            break;
-        utapi_journal_entry_key(incarnation, 0, bytes);
-        key = utapi_env_val(bytes, sizeof bytes);
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        if (rc == 0)
-            rc = mdb_cursor_del(cursor, 0);
-        *ret_deleted = end;
-        ++*ret_dropped;
-    }
-    if (cursor != NULL)
-        mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* What a slice is to do with an incarnation, and what it did. */
+/* What is to be done with an incarnation, and what was done. */
 typedef struct drop {
-    journal_incarnation *incarnation;
-    uint64_t next, applied, until, deleted;
-    bool ends; /* nothing is left of it */
+    journal_incarnation *one;
+    uint64_t next, until;
+    uint64_t
+        noted; /* never goes back: where nothing is kept it alone tells, after a restart, what was lost */
+    uint64_t kept_from;
 } drop;
 
-enum { DROPS_MOST = 64 };
-
-/* What is stored never goes back: where nothing is kept it alone tells, after a restart, what the storage lost. */
-static uint64_t applied_most(const journal_incarnation *incarnation)
-{
-    return incarnation->applied > incarnation->stored_applied ? incarnation->applied
-                                                              : incarnation->stored_applied;
-}
-
 /* The first incarnations with which there is something to do: with the others it is another time's. */
-static size_t drops_plan(journal *self, int64_t at_ms, bool at_once, drop *ret)
+static size_t drops_plan(journal_log *log, int64_t at_ms, bool at_once, drop ret[static DROPS_MAX])
 {
     size_t count = 0;
-    pthread_mutex_lock(&self->lock);
-    for (journal_incarnation *incarnation = self->oldest; incarnation != NULL && count < DROPS_MOST;
-         incarnation = incarnation->next_incarnation) {
-        const uint64_t until = at_once ? incarnation->applied : kept_until(self, incarnation, at_ms);
-        if (until <= incarnation->deleted && (at_once || incarnation->applied <= incarnation->stored_applied))
-            continue;
-        ret[count++] = (drop){.incarnation = incarnation,
-                              .next = incarnation->next,
-                              .applied = applied_most(incarnation),
-                              .until = until,
-                              .deleted = incarnation->deleted};
+    pthread_mutex_lock(&log->lock);
+    for (journal_incarnation *one = log->oldest; one != NULL && count < DROPS_MAX; one = one->next_one) {
+        const uint64_t until = at_once ? one->stored : kept_until(log, one, at_ms);
+        if (until > one->kept_from || (!at_once && one->stored > one->noted))
+            ret[count++] = (drop){.one = one,
+                                  .next = one->next,
+                                  .until = until,
+                                  .noted = one->stored > one->noted ? one->stored : one->noted,
+                                  .kept_from = one->kept_from};
     }
-    pthread_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&log->lock);
     return count;
 }
 
-static int drop_run(journal *self, MDB_txn *txn, drop *todo, size_t most, size_t *ret_dropped)
+/* ---- dropping groups ---------------------------------------------------------------------- */
+
+/* Where the first record of an incarnation ends: the next one's key tells. The cursor stands on the first one afterwards;
+ * MDB_NOTFOUND: there is none. */
+static int first_end(MDB_cursor *cursor, const drop *todo, uint64_t *ret_end)
+{
+    unsigned char bytes[JOURNAL_KEY_SIZE];
+    const uint32_t number = todo->one->number;
+    MDB_val value;
+    uint64_t sequence;
+    utapi_journal_key(number, todo->kept_from, bytes);
+    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (rc != 0 || !utapi_journal_key_is_of(key, number, &sequence))
+        return rc != 0 ? rc : MDB_NOTFOUND;
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    *ret_end = rc == 0 && utapi_journal_key_is_of(key, number, &sequence) ? sequence : todo->next;
+    if (rc == 0)
+        return mdb_cursor_get(cursor, &key, &value, MDB_PREV);
+    return rc == MDB_NOTFOUND ? mdb_cursor_get(cursor, &key, &value, MDB_LAST) : rc;
+}
+
+/* Deletes records that end at or before todo->until, as long as fewer than `max` were, and notes how far events are stored. */
+static int drop_run(journal_log *log, MDB_txn *txn, drop *todo, size_t max, size_t *dropped)
+{
+    MDB_cursor *cursor = NULL;
+    uint64_t end = 0;
+    int rc = mdb_cursor_open(txn, log->env.tables[JOURNAL_ENTRY], &cursor);
+    while (rc == 0 && todo->kept_from < todo->until && *dropped < max) {
+        rc = first_end(cursor, todo, &end);
+        if (rc != 0 || end > todo->until)
+            break;
+        rc = mdb_cursor_del(cursor, 0);
+        todo->kept_from = end;
+        ++*dropped;
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    if (rc == MDB_NOTFOUND) /* a part that could not be read, or never came to be */
+        todo->kept_from = todo->until;
+    else if (rc != 0)
+        return rc;
+    if (todo->noted == todo->one->noted && todo->kept_from == todo->one->kept_from)
+        return 0;
+    return utapi_journal_incarnation_put(log, txn, todo->one, todo->noted);
+}
+
+static int drops_run(journal_log *log, MDB_txn *txn, drop *drops, size_t count, size_t max,
+                     size_t *ret_dropped)
 {
     int rc = 0;
-    if (todo->until > todo->deleted)
-        rc = groups_drop(self, txn, todo->incarnation->number, todo->next, todo->until, most, ret_dropped,
-                         &todo->deleted);
-    if (rc == 0 &&
-        (todo->applied != todo->incarnation->stored_applied || todo->deleted != todo->incarnation->deleted))
-        rc = utapi_journal_incarnation_put(self, txn, todo->incarnation, todo->applied);
+    *ret_dropped = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = drop_run(log, txn, &drops[i], max, ret_dropped);
     return rc;
 }
 
-static void drops_publish(journal *self, const drop *drops, size_t count)
+static void drops_publish(journal_log *log, const drop *drops, size_t count)
 {
-    pthread_mutex_lock(&self->lock);
+    pthread_mutex_lock(&log->lock);
     for (size_t i = 0; i < count; i++) {
-        drops[i].incarnation->deleted = drops[i].deleted;
-        drops[i].incarnation->stored_applied = drops[i].applied;
+        drops[i].one->kept_from = drops[i].kept_from;
+        drops[i].one->noted = drops[i].noted;
     }
-    pthread_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&log->lock);
 }
 
-utapi_status utapi_journal_drop_applied(journal *self, size_t most, size_t *ret_dropped, utapi_error *err)
+utapi_status utapi_journal_drop_stored(journal_log *log, size_t max, size_t *ret_dropped, utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    drop drops[DROPS_MOST];
-    *ret_dropped = 0;
-    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    drop drops[DROPS_MAX];
+    utapi_status status = utapi_journal_write_begin(log, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    const size_t count = drops_plan(self, 0, true, drops);
-    int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = drop_run(self, txn, &drops[i], most, ret_dropped);
-    status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "making room");
-    status = utapi_journal_write_end(self, txn, status, err);
+    const size_t count = drops_plan(log, 0, true, drops);
+    const int rc = drops_run(log, txn, drops, count, max, ret_dropped);
+    status = utapi_journal_write_end(log, txn, rc, "making room", err);
     if (status == UTAPI_OK)
-        drops_publish(self, drops, count);
-    utapi_env_write_leave(&self->env);
+        drops_publish(log, drops, count);
+    utapi_env_write_leave(&log->env);
     return status;
 }
 
-/* ---- appointments and incarnations that are over ------------------------------------------------ */
+/* ---- room --------------------------------------------------------------------------------- */
 
-/* Appointments earlier than all that is kept can part no groups any more. */
-static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
+/* Deletes slice by slice what is stored, until there is room, or nothing is left to delete. */
+static utapi_status room_search(journal_log *log, utapi_error *err)
+{
+    const uint64_t limit = utapi_env_room_pages(&log->env);
+    for (size_t dropped = ROOM_SLICE;;) {
+        uint64_t used;
+        utapi_status status = utapi_env_used_pages(&log->env, limit, &used, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (used <= limit || dropped == 0) {
+            pthread_mutex_lock(&log->lock);
+            log->full = used > limit;
+            pthread_mutex_unlock(&log->lock);
+            return used <= limit ? UTAPI_OK : utapi_env_fail_full(&log->env, used, err);
+        }
+        status = utapi_journal_drop_stored(log, ROOM_SLICE, &dropped, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+}
+
+utapi_status utapi_journal_make_room(journal_log *log, uint64_t size, utapi_error *err)
+{
+    pthread_mutex_lock(&log->env.writing);
+    const bool due = log->accepted_since > log->env.reserve_pages * log->env.page_size / 16;
+    log->accepted_since = due ? size : log->accepted_since + size;
+    pthread_mutex_unlock(&log->env.writing);
+    if (!due)
+        return UTAPI_OK;
+    const utapi_status status = room_search(log, err);
+    if (status != UTAPI_OK) {
+        pthread_mutex_lock(&log->env.writing);
+        log->accepted_since = UINT64_MAX / 2; /* the next one looks again */
+        pthread_mutex_unlock(&log->env.writing);
+    }
+    return status;
+}
+
+/* ---- incarnations that are over ----------------------------------------------------------- */
+
+/* The oldest incarnation if nothing is left of it, and enough later ones are there. */
+static journal_incarnation *oldest_ended(journal_log *log)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&log->lock);
+    journal_incarnation *oldest = log->oldest;
+    for (const journal_incarnation *one = oldest; one != NULL && count <= INCARNATIONS_KEPT;
+         one = one->next_one)
+        count++;
+    const bool ended =
+        count > INCARNATIONS_KEPT && oldest->stored >= oldest->next && oldest->kept_from >= oldest->next;
+    pthread_mutex_unlock(&log->lock);
+    return ended ? oldest : NULL;
+}
+
+static utapi_status incarnations_end(journal_log *log, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (journal_incarnation *one; status == UTAPI_OK && (one = oldest_ended(log)) != NULL;) {
+        MDB_txn *txn = NULL;
+        unsigned char number[4];
+        status = utapi_journal_write_begin(log, &txn, err);
+        if (status != UTAPI_OK)
+            break;
+        utapi_env_put_u32(number, one->number);
+        MDB_val key = utapi_env_val(number, sizeof number);
+        const int rc = mdb_del(txn, log->env.tables[JOURNAL_WRITER], &key, NULL);
+        status = utapi_journal_write_end(log, txn, rc == MDB_NOTFOUND ? 0 : rc, "a writer", err);
+        if (status == UTAPI_OK) {
+            pthread_mutex_lock(&log->lock);
+            log->oldest = one->next_one;
+            pthread_mutex_unlock(&log->lock);
+            free(one);
+        }
+        utapi_env_write_leave(&log->env);
+    }
+    return status;
+}
+
+/* ---- each second -------------------------------------------------------------------------- */
+
+/* Scheduled expiries earlier than all that is kept can part no groups any more. */
+static int dues_drop(journal_log *log, MDB_txn *txn, int64_t before_ms)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_DUE], &cursor);
+    int rc = mdb_cursor_open(txn, log->env.tables[JOURNAL_DUE], &cursor);
     for (size_t i = 0; rc == 0 && i < DUE_SLICE; i++) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
         if (rc != 0 || (key.mv_size == 8 && utapi_env_get_u64(key.mv_data) >= (uint64_t)before_ms))
@@ -172,112 +250,53 @@ static int due_drop(journal *self, MDB_txn *txn, int64_t before_ms)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static bool incarnation_is_over(const journal *self, const journal_incarnation *incarnation)
-{
-    return incarnation != self->newest && incarnation->applied >= incarnation->next &&
-           incarnation->deleted >= incarnation->next;
-}
-
-static int incarnation_forget(journal *self, MDB_txn *txn, const journal_incarnation *incarnation)
-{
-    unsigned char number[4];
-    utapi_env_put_u32(number, incarnation->number);
-    MDB_val key = utapi_env_val(number, sizeof number);
-    const int rc = mdb_del(txn, self->env.tables[JOURNAL_WRITER], &key, NULL);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* The oldest incarnation if it is over, and enough later ones are there. */
-static journal_incarnation *incarnation_ended(journal *self)
-{
-    size_t count = 0;
-    pthread_mutex_lock(&self->lock);
-    journal_incarnation *oldest = self->oldest;
-    for (const journal_incarnation *incarnation = oldest; incarnation != NULL && count <= INCARNATIONS_KEPT;
-         incarnation = incarnation->next_incarnation)
-        count++;
-    const bool ended = count > INCARNATIONS_KEPT && incarnation_is_over(self, oldest);
-    pthread_mutex_unlock(&self->lock);
-    return ended ? oldest : NULL;
-}
-
-static utapi_status incarnation_end(journal *self, journal_incarnation *incarnation, utapi_error *err)
+utapi_status utapi_journal_log_maintain(journal_log *log, int64_t accepted_ms, utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    utapi_status status = utapi_journal_write_begin(log, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    const int rc = incarnation_forget(self, txn, incarnation);
-    status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "a writer");
-    status = utapi_journal_write_end(self, txn, status, err);
-    if (status == UTAPI_OK) {
-        pthread_mutex_lock(&self->lock);
-        self->oldest = incarnation->next_incarnation;
-        pthread_mutex_unlock(&self->lock);
-        free(incarnation);
-    }
-    utapi_env_write_leave(&self->env);
+    const int rc = utapi_journal_dedup_expire(log, txn, accepted_ms, JOURNAL_DEDUP_SLICE);
+    status = utapi_journal_write_end(log, txn, rc, "dropping uuids", err);
+    utapi_env_write_leave(&log->env);
     return status;
 }
 
-static utapi_status incarnations_end(journal *self, utapi_error *err)
+utapi_status utapi_journal_log_retain(journal_log *log, int64_t accepted_ms, utapi_error *err)
 {
-    utapi_status status = UTAPI_OK;
-    for (journal_incarnation *incarnation;
-         status == UTAPI_OK && (incarnation = incarnation_ended(self)) != NULL;)
-        status = incarnation_end(self, incarnation, err);
-    return status;
-}
-
-/* ---- each second -------------------------------------------------------------------------- */
-
-static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, int64_t taken_ms)
-{
+    MDB_txn *txn = NULL;
+    drop drops[DROPS_MAX];
     size_t dropped = 0;
-    int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = drop_run(self, txn, &drops[i], DROP_SLICE, &dropped);
-    if (rc == 0 && utapi_journal_dedup_expire(self, txn, taken_ms, JOURNAL_DEDUP_SLICE, NULL) != UTAPI_OK)
-        rc = MDB_BAD_TXN;
-    return rc;
-}
-
-utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
-{
-    MDB_txn *txn = NULL;
-    drop drops[DROPS_MOST];
-    const int64_t at_ms = self->tuning.monotonic_ms();
-    pthread_mutex_lock(&self->lock);
-    const bool full = self->full;
-    for (journal_incarnation *incarnation = self->oldest; incarnation != NULL;
-         incarnation = incarnation->next_incarnation)
-        mark_set(self, incarnation, at_ms);
-    assert(self->oldest != NULL); /* there is always the incarnation that takes */
-    const int64_t taken_ms = self->taken_ms;
-    const uint32_t oldest = self->oldest->number;
-    const uint64_t deleted = self->oldest->deleted;
-    pthread_mutex_unlock(&self->lock);
+    const int64_t at_ms = log->monotonic_ms();
+    pthread_mutex_lock(&log->lock);
+    assert(log->oldest != NULL); /* there is always the incarnation that accepts */
+    const bool full = log->full;
+    const uint32_t oldest = log->oldest->number;
+    const uint64_t kept_from = log->oldest->kept_from;
+    for (journal_incarnation *one = log->oldest; one != NULL; one = one->next_one)
+        mark_set(log, one, at_ms);
+    pthread_mutex_unlock(&log->lock);
     if (full) /* those who were refused may be long in coming back: it is not theirs to find room */
-        (void)!utapi_journal_make_room(self, NULL);
+        (void)!utapi_journal_make_room(log, 0, NULL);
 
-    const bool expired =
-        self->sweep_size == 0 && self->expired_ms == taken_ms; /* takers need not be waited for */
-    if (drops_plan(self, at_ms, false, drops) == 0 && expired)
-        return incarnations_end(self, err);
-    const int64_t kept_from_ms = utapi_journal_accepted_at(self, oldest, deleted);
-    utapi_status status = utapi_journal_write_begin(self, &txn, err);
+    const bool uuids_are_done = log->sweep_size == 0 && log->expired_ms == accepted_ms;
+    if (drops_plan(log, at_ms, false, drops) == 0 && uuids_are_done)
+        return incarnations_end(log, err); /* without a write: nobody need wait for it */
+    const int64_t kept_from_ms = utapi_journal_log_accepted_at(log, oldest, kept_from);
+    utapi_status status = utapi_journal_write_begin(log, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    const size_t count = drops_plan(self, at_ms, false, drops);
-    int rc = upkeep_run(self, txn, drops, count, taken_ms);
+    const size_t count = drops_plan(log, at_ms, false, drops); /* an append may have made room since */
+    int rc = drops_run(log, txn, drops, count, DROP_SLICE, &dropped);
+    if (rc == 0)
+        rc = utapi_journal_dedup_expire(log, txn, accepted_ms, JOURNAL_DEDUP_SLICE);
     if (rc == 0 && kept_from_ms > 0)
-        rc = due_drop(self, txn, kept_from_ms);
-    status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "upkeep");
-    status = utapi_journal_write_end(self, txn, status, err);
+        rc = dues_drop(log, txn, kept_from_ms);
+    status = utapi_journal_write_end(log, txn, rc, "retention", err);
     if (status == UTAPI_OK) {
-        drops_publish(self, drops, count);
-        self->expired_ms = taken_ms;
+        drops_publish(log, drops, count);
+        log->expired_ms = accepted_ms;
     }
-    utapi_env_write_leave(&self->env);
-    return status == UTAPI_OK ? incarnations_end(self, err) : status;
+    utapi_env_write_leave(&log->env);
+    return status == UTAPI_OK ? incarnations_end(log, err) : status;
 }

@@ -42,7 +42,7 @@ static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
     bench *b = *state;
     bench_close(b);
     b->server.alone = true;
-    b->tuning.gather_ms = 60000;
+    b->tuning.pace.gather_ms = 60000;
     bench_open(b);
     const size_t asked = server_asked(&b->server);
     for (int i = 1; i <= 200; i++) {
@@ -88,7 +88,7 @@ static void figures_are_told_while_the_storage_hangs(void **state)
 {
     bench *b = *state;
     bench_close(b);
-    b->tuning.stalled_ms = 200;
+    b->tuning.pace.stalled_ms = 200;
     bench_open(b);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_stats(b).resources != 1) /* it looks again and again */
