@@ -84,9 +84,6 @@ typedef struct bench_options {
     const char *json, *plot;             /* where to write; NULL: nowhere */
 } bench_options;
 
-/** A clock for durations, in nanoseconds. */
-int64_t bench_now_ns(void);
-
 /** Whether a signal asked us to end: what waits or loops looks at it. */
 bool bench_is_interrupted(void);
 

@@ -2,6 +2,7 @@
 /* floor_disk.c - the disk: append and fdatasync, which no durable answer can be faster than. */
 #include "floors.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ static utapi_status append_for(int fd, size_t bytes, double seconds, histogram *
     UTAPI_AUTO_FREE char *block = calloc(1, bytes);
     if (block == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu bytes", bytes);
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     const int64_t end_ns = begin_ns + (int64_t)(seconds * 1e9);
     int64_t now_ns = begin_ns;
     uint64_t count = 0;
@@ -44,7 +45,7 @@ static utapi_status append_for(int fd, size_t bytes, double seconds, histogram *
         const utapi_status status = append_all(fd, block, bytes, at, err);
         if (status != UTAPI_OK)
             return status;
-        const int64_t done_ns = bench_now_ns();
+        const int64_t done_ns = utapi_monotonic_ns();
         histogram_add(ret, done_ns - now_ns);
         now_ns = done_ns;
         count++;

@@ -7,24 +7,25 @@
 
 #include "raw_lmdb.h"
 #include "session.h"
+#include "utapi/clock.h"
 
 static utapi_status measure(raw_lmdb *raw, const floor_task *task, double *ret_per_s, utapi_error *err)
 {
     const bool counts_events = bench_workload_counts_events(task->workload);
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     int64_t now_ns = begin_ns;
     int64_t storing_ns = 0;
     uint64_t count = 0;
     while ((double)(now_ns - begin_ns) < task->seconds * 1e9 && !bench_is_interrupted()) {
         unsigned requests, events;
         utapi_status status = raw_lmdb_draw(raw, &requests, &events, err);
-        const int64_t drawn_ns = bench_now_ns();
+        const int64_t drawn_ns = utapi_monotonic_ns();
         if (status == UTAPI_OK && events > 0)
             status = raw_lmdb_store(raw, err);
         if (status != UTAPI_OK)
             return status;
         count += counts_events ? events : requests;
-        now_ns = bench_now_ns();
+        now_ns = utapi_monotonic_ns();
         storing_ns += now_ns - drawn_ns;
     }
     const int64_t drawing_ns = now_ns - begin_ns - storing_ns;

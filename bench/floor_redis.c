@@ -6,6 +6,7 @@
 #include "floors.h"
 
 #include "source.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <hiredis/hiredis.h>
@@ -105,7 +106,7 @@ static bool group_send(raw_redis *self, unsigned events, uint64_t *units)
         }
         events_draw(self, request.item_count, &count);
         drawn += request.item_count;
-        is_well = !request.is_question || question_send(self);
+        is_well = !request.is_query || question_send(self);
         *units += bench_workload_counts_events(self->task->workload) ? request.item_count : 1;
     }
     for (size_t i = 0; i < count && is_well; i++) {
@@ -139,7 +140,7 @@ static utapi_status measure(raw_redis *self, double *ret_per_s, utapi_error *err
     const bench_workload *workload = self->task->workload;
     const bool is_list = workload->kind == BENCH_LIST;
     const unsigned events = floor_group_events(workload);
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     uint64_t count = 0;
     bench_source_measure(&self->source);
     do {
@@ -147,8 +148,9 @@ static utapi_status measure(raw_redis *self, double *ret_per_s, utapi_error *err
         if (!(is_list ? question_send(self) : group_send(self, events, &units)))
             return utapi_fail(err, UTAPI_UNAVAILABLE, "raw Redis: %s", self->redis->errstr);
         count += units;
-    } while ((double)(bench_now_ns() - begin_ns) < self->task->seconds * 1e9 && !bench_is_interrupted());
-    *ret_per_s = (double)count * 1e9 / (double)(bench_now_ns() - begin_ns);
+    } while ((double)(utapi_monotonic_ns() - begin_ns) < self->task->seconds * 1e9 &&
+             !bench_is_interrupted());
+    *ret_per_s = (double)count * 1e9 / (double)(utapi_monotonic_ns() - begin_ns);
     return UTAPI_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "noop_backend.h"
 #include "session.h"
 #include "session_storage.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
@@ -143,9 +144,9 @@ static utapi_status floor_empty_storage(const floor_task *task, double *ret_per_
     utapi_status status = session_storage_open(&storage, task->world, task->backend, task->transport, err);
     while (status == UTAPI_OK && (double)spent_ns < task->seconds * 1e9 && !bench_is_interrupted()) {
         session_storage_stop(&storage);
-        const int64_t begin_ns = bench_now_ns();
+        const int64_t begin_ns = utapi_monotonic_ns();
         status = session_storage_start(&storage, err);
-        spent_ns += bench_now_ns() - begin_ns;
+        spent_ns += utapi_monotonic_ns() - begin_ns;
         count++;
     }
     session_storage_close(&storage);

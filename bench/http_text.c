@@ -3,12 +3,12 @@
 #include "http_text.h"
 
 #include "sign.h"
+#include "utapi/clock.h"
 #include "utapi/interval.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- events ------------------------------------------------------------------------------- */
 
@@ -157,10 +157,9 @@ static utapi_status text_sign(const question_texts *texts, struct question_text 
 utapi_status question_texts_get(question_texts *texts, uint32_t number, utapi_string *ret, utapi_error *err)
 {
     struct question_text *text = &texts->texts[number % QUESTION_TEXTS];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (text->data == NULL || now.tv_sec - text->signed_s >= RESIGN_S) {
-        const utapi_status status = text_sign(texts, text, now.tv_sec, err);
+    const int64_t now_s = utapi_wall_ms() / 1000;
+    if (text->data == NULL || now_s - text->signed_s >= RESIGN_S) {
+        const utapi_status status = text_sign(texts, text, now_s, err);
         if (status != UTAPI_OK)
             return status;
     }

@@ -2,11 +2,11 @@
 /* load.c - the loop: start what is due, wait for what is under way, count what is done. */
 #include "load.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NS_PER_S      INT64_C(1000000000)
 #define WAIT_MOST_NS  (NS_PER_S / 10) /* so that a signal is noticed */
@@ -31,13 +31,6 @@ struct load {
     unsigned *idle;        /* owned; a stack of those that have no request under way */
     unsigned idle_count;
 };
-
-int64_t bench_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 /* When the next request is due: at once, unless there is a rate. */
 static int64_t next_due_ns(const load *self, int64_t now_ns)
@@ -72,7 +65,7 @@ static utapi_status start_due(load *self, utapi_error *err)
     for (unsigned i = 0; i < self->options->clients && status == UTAPI_OK; i++) {
         if (self->idle_count == 0 || self->is_exhausted)
             break;
-        const int64_t now_ns = bench_now_ns();
+        const int64_t now_ns = utapi_monotonic_ns();
         const int64_t due_ns = next_due_ns(self, now_ns);
         if (now_ns >= self->end_ns || due_ns > now_ns)
             break;
@@ -119,7 +112,7 @@ static utapi_status loop(load *self, utapi_error *err)
     const unsigned clients = self->options->clients;
     for (;;) {
         utapi_status status = start_due(self, err);
-        const int64_t now_ns = bench_now_ns();
+        const int64_t now_ns = utapi_monotonic_ns();
         const bool is_over = now_ns >= self->end_ns || self->is_exhausted;
         if (status != UTAPI_OK || (is_over && self->idle_count == clients))
             return status;
@@ -146,7 +139,7 @@ utapi_status load_run(const load_transport *transport, const load_options *optio
                  .options = options,
                  .source = source,
                  .result = ret,
-                 .begin_ns = bench_now_ns(),
+                 .begin_ns = utapi_monotonic_ns(),
                  .end_ns = INT64_MAX,
                  .clients = clients,
                  .idle = idle};

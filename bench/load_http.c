@@ -5,6 +5,7 @@
  * a failure, of which the beginning is kept. */
 #include "load_http.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <arpa/inet.h>
@@ -201,8 +202,8 @@ static utapi_status http_start(void *ctx, load *driver, unsigned number, const b
     http_client *client = &self->clients[number];
     client->head_size = 0;
     client->is_in_body = false;
-    const utapi_status status = request->is_question ? write_question(self, client, request->first_name, err)
-                                                     : write_events(self, client, request->item_count, err);
+    const utapi_status status = request->is_query ? write_question(self, client, request->first_name, err)
+                                                  : write_events(self, client, request->item_count, err);
     return status == UTAPI_OK ? client_send(self, client, err) : status;
 }
 
@@ -236,7 +237,7 @@ static void client_done(load_http *self, load *driver, http_client *client, cons
     if (client->status != 200)
         (void)snprintf(failure, sizeof failure, "HTTP status %d: %.*s", client->status,
                        (int)(size < 120 ? size : 120), body);
-    load_done(driver, (unsigned)(client - self->clients), bench_now_ns(),
+    load_done(driver, (unsigned)(client - self->clients), utapi_monotonic_ns(),
               client->status != 200 ? failure : NULL);
 }
 

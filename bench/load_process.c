@@ -3,6 +3,7 @@
  * list, and wakes the load if it waits. */
 #include "load_process.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ utapi_status load_process_new(const bench_workload *workload, bench_source *sour
     self->source = source;
     self->engine = engine;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->any_done, NULL);
+    utapi_cond_init(&self->any_done);
     if (!names_make(self) || !clients_make(self, clients, batch))
         return utapi_fail(err, UTAPI_NO_MEMORY, "%u clients", clients);
     *ret = UTAPI_TAKE(self);
@@ -116,7 +117,7 @@ static void on_done(void *ctx, utapi_status status, const utapi_error *err)
     process_client *client = ctx;
     load_process *self = client->owner;
     client->status = status;
-    client->done_ns = bench_now_ns();
+    client->done_ns = utapi_monotonic_ns();
     if (status != UTAPI_OK)
         (void)snprintf(client->failure, sizeof client->failure, "%s: %.100s", utapi_status_text(status),
                        err != NULL ? err->detail : "");
@@ -197,7 +198,7 @@ static utapi_status question_ask(load_process *self, load *driver, unsigned clie
     const utapi_status status = utapi_engine_list(self->engine, UTAPI_BUCKETS, self->names, workload->names,
                                                   range, self->usages, err);
     if (status == UTAPI_OK)
-        load_done(driver, client, bench_now_ns(), answer_check(self));
+        load_done(driver, client, utapi_monotonic_ns(), answer_check(self));
     return status;
 }
 
@@ -207,17 +208,14 @@ static utapi_status process_start(void *ctx, load *driver, unsigned client, cons
                                   utapi_error *err)
 {
     load_process *self = ctx;
-    return request->is_question ? question_ask(self, driver, client, request, err)
-                                : events_start(self, &self->clients[client], request->item_count, err);
+    return request->is_query ? question_ask(self, driver, client, request, err)
+                             : events_start(self, &self->clients[client], request->item_count, err);
 }
 
 static void wait_for_done(load_process *self, int64_t most_ns)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    const int64_t until_ns = until.tv_nsec + most_ns;
-    until.tv_sec += until_ns / 1000000000;
-    until.tv_nsec = until_ns % 1000000000;
+    const int64_t until_ns = utapi_monotonic_ns() + most_ns;
+    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
     while (self->done == NULL && most_ns > 0)
         if (pthread_cond_timedwait(&self->any_done, &self->lock, &until) == ETIMEDOUT)
             break;

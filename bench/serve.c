@@ -2,8 +2,9 @@
 /* serve.c - the kinds of servers that are floors. */
 #include "serve.h"
 
-#include "http/server.h"
 #include "noop_backend.h"
+#include "server/server.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <arpa/inet.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { WORKERS_MAX = 8, CONNECTIONS_MAX = 4096, POLL_MS = 200, HEADERS_MAX = 32, MIB = 1 << 20 };
@@ -82,16 +82,13 @@ static bool is_verified(struct MHD_Connection *mhd, const char *method, const ba
     header_list list = {.count = 0};
     http_failure failure;
     const identity_key *key;
-    struct timespec now;
     (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, header_add, &list);
     http_request request = {.method = utapi_string_of(method),
                             .headers = list.headers,
                             .header_count = list.count,
                             .body = {bare_of->body, bare_of->size}};
     http_request_set_target(&request, utapi_string_of(bare_of->target));
-    clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    return auth_verify(bare.auth, &request, now_ms, &key, &failure) == HTTP_OK;
+    return auth_verify(bare.auth, &request, utapi_wall_ms(), &key, &failure) == HTTP_OK;
 }
 
 static enum MHD_Result bare_answer(struct MHD_Connection *mhd, unsigned status)

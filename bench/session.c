@@ -7,6 +7,7 @@
 #include "load_process.h"
 #include "raw_lmdb.h"
 #include "session_storage.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <arpa/inet.h>
@@ -121,13 +122,13 @@ static utapi_status count_waiting(bench_session *self, uint64_t *ret, utapi_erro
 /* Where there is a journal: waits until nothing waits in it. */
 static utapi_status wait_for_journal(bench_session *self, utapi_error *err)
 {
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     for (;;) {
         uint64_t waiting;
         const utapi_status status = count_waiting(self, &waiting, err);
         if (status != UTAPI_OK || waiting == 0)
             return status;
-        if (bench_is_interrupted() || bench_now_ns() - begin_ns > DRAIN_WAIT_S * INT64_C(1000000000))
+        if (bench_is_interrupted() || utapi_monotonic_ns() - begin_ns > DRAIN_WAIT_S * INT64_C(1000000000))
             return utapi_fail(err, UTAPI_UNAVAILABLE, "%llu events still wait in the journal",
                               (unsigned long long)waiting);
         (void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_ROUND_NS}, NULL);
@@ -181,17 +182,15 @@ utapi_status session_open(const bench_world *world, const char *backend, bench_t
     UTAPI_AUTO(bench_session) *self = calloc(1, sizeof *self);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a session");
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     const bench_options *options = world->options;
     /* The last whole interval; each repetition of a turn takes the next one. */
     const int64_t ahead = workload->kind == BENCH_TURN ? options->repeat : 0;
-    const int64_t origin_ms = utapi_interval_of((int64_t)now.tv_sec * 1000) - (1 + ahead) * UTAPI_INTERVAL_MS;
+    const int64_t origin_ms = utapi_interval_of(utapi_wall_ms()) - (1 + ahead) * UTAPI_INTERVAL_MS;
     self->world = world;
     self->transport = transport;
     self->source = session_source(workload, options->seed, origin_ms);
     if (options->url != NULL) /* it may have seen the events of another run */
-        self->source.uuid_salt += (uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec;
+        self->source.uuid_salt += (uint64_t)utapi_wall_ms() << 20;
     utapi_status status = session_storage_open(&self->storage, world, backend, transport, err);
     if (status == UTAPI_OK)
         status = fill(self, workload, err);
@@ -215,20 +214,20 @@ void session_close(bench_session *self)
 /* Ends the server and starts it again, for as long as a repetition lasts. */
 static utapi_status measure_start(bench_session *self, session_figures *ret, utapi_error *err)
 {
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     const double most_s = self->world->options->duration_s;
     ret->load = (load_result){.seconds = 0};
     do {
         session_storage_stop(&self->storage);
-        const int64_t start_ns = bench_now_ns();
+        const int64_t start_ns = utapi_monotonic_ns();
         const utapi_status status = session_storage_start(&self->storage, err);
-        const int64_t took_ns = bench_now_ns() - start_ns;
+        const int64_t took_ns = utapi_monotonic_ns() - start_ns;
         if (status != UTAPI_OK)
             return status;
         histogram_add(&ret->load.latency, took_ns);
         ret->load.requests++;
         ret->load.seconds += (double)took_ns / 1e9;
-    } while (!bench_is_interrupted() && (double)(bench_now_ns() - begin_ns) / 1e9 < most_s);
+    } while (!bench_is_interrupted() && (double)(utapi_monotonic_ns() - begin_ns) / 1e9 < most_s);
     return UTAPI_OK;
 }
 
@@ -272,14 +271,14 @@ utapi_status session_measure(bench_session *self, const bench_workload *workload
         options.rate = closed_per_s * asked->load / 100;
         bench_source_measure(&self->source);
     }
-    const int64_t begin_ns = bench_now_ns();
+    const int64_t begin_ns = utapi_monotonic_ns();
     utapi_status status = workload->kind == BENCH_START ? measure_start(self, ret, err)
                                                         : run_load(self, workload, &options, ret, err);
     if (status == UTAPI_OK)
         status = wait_for_journal(self, err);
     if (self->storage.has_journal && ret->load.events > 0)
-        ret->applied_per_s =
-            (double)(self->source.serial - self->source.first) / ((double)(bench_now_ns() - begin_ns) / 1e9);
+        ret->applied_per_s = (double)(self->source.serial - self->source.first) /
+                             ((double)(utapi_monotonic_ns() - begin_ns) / 1e9);
     ret->has_memory = child_memory(&self->storage.server, &ret->memory_bytes, &ret->anonymous_bytes);
     return status;
 }

@@ -30,7 +30,7 @@ static bool parts_of_time(int64_t now_ms, sign_parts *ret)
     return true;
 }
 
-static bool string_to_sign(const bench_signing *signing, const sign_parts *parts, sigv4_text *ret)
+static bool string_to_sign(const bench_signing *signing, const sign_parts *parts, utapi_text *ret)
 {
     const http_header headers[] = {
         {utapi_string_of("host"), utapi_string_of(signing->host)},
@@ -42,29 +42,29 @@ static bool string_to_sign(const bench_signing *signing, const sign_parts *parts
                             .header_count = sizeof headers / sizeof *headers,
                             .body = signing->body};
     sigv4_signed_headers names;
-    sigv4_text canonical = {0};
+    utapi_text canonical = {0};
     http_request_set_target(&request, utapi_string_of(signing->target));
     bool is_done = sigv4_parse_signed_headers(utapi_string_of(SIGNED_HEADERS), &names);
     if (is_done)
         sigv4_canonical_request(&request, &names, utapi_string_of(parts->hash), SIGV4_PATH_AS_IS, &canonical);
     is_done = is_done && !canonical.failed &&
               sigv4_string_to_sign(utapi_string_of(parts->time), utapi_string_of(parts->scope),
-                                   sigv4_text_view(&canonical), ret);
-    sigv4_text_done(&canonical);
+                                   utapi_text_view(&canonical), ret);
+    utapi_text_done(&canonical);
     return is_done;
 }
 
 static bool signature_make(const bench_signing *signing, sign_parts *parts)
 {
     unsigned char key[CRYPTO_HASH_BYTES];
-    sigv4_text text = {0};
+    utapi_text text = {0};
     const bool is_done =
         crypto_sha256_hex(signing->body, parts->hash) && string_to_sign(signing, parts, &text) &&
         sigv4_signing_key(utapi_string_of(signing->secret_key), (utapi_string){parts->time, 8},
                           utapi_string_of(REGION), utapi_string_of(SERVICE), key) &&
-        sigv4_signature(key, sigv4_text_view(&text), parts->signature);
+        sigv4_signature(key, utapi_text_view(&text), parts->signature);
     crypto_wipe(key, sizeof key);
-    sigv4_text_done(&text);
+    utapi_text_done(&text);
     return is_done;
 }
 

@@ -2,7 +2,10 @@
 /* source.c - what the next request is about. */
 #include "source.h"
 
+#include "utapi/codec.h"
 #include "utapi/interval.h"
+
+#include <endian.h>
 
 enum { DAY = 96, SIZE_LEAST = 1000, SIZES = 9000, EVENTS_A_MS = 20 };
 
@@ -89,11 +92,11 @@ bool bench_source_next(bench_source *source, bench_request *ret)
 {
     const bench_workload *workload = source->workload;
     const bool is_measuring = source->item_next != item_of_fill;
-    *ret = (bench_request){.is_question = is_measuring && (workload->kind == BENCH_LIST ||
-                                                           (workload->kind == BENCH_MIXED &&
-                                                            bench_random_below(&source->random, 100) <
-                                                                workload->question_percent))};
-    if (ret->is_question) {
+    *ret = (bench_request){.is_query = is_measuring && (workload->kind == BENCH_LIST ||
+                                                        (workload->kind == BENCH_MIXED &&
+                                                         bench_random_below(&source->random, 100) <
+                                                             workload->question_percent))};
+    if (ret->is_query) {
         ret->first_name = (uint32_t)bench_random_below(&source->random, workload->buckets);
         return true;
     }
@@ -108,27 +111,25 @@ void bench_source_item(bench_source *source, bench_item *ret)
     source->item_next(source, ret);
 }
 
-static const char digits[] = "0123456789abcdef";
-
 void bench_accounts_make(bench_accounts *ret)
 {
+    _Static_assert(BENCH_ACCOUNT_SIZE == 64, "four words of sixteen digits");
     for (unsigned i = 0; i < BENCH_ACCOUNTS; i++) {
-        for (unsigned nibble = 0; nibble < BENCH_ACCOUNT_SIZE; nibble++) {
-            const uint64_t word = mix(UINT64_C(1) + i * 4 + nibble / 16);
-            ret->ids[i][nibble] = digits[word >> (60 - 4 * (nibble % 16)) & 15];
-        }
+        uint64_t words[4];
+        for (unsigned w = 0; w < 4; w++)
+            words[w] = htobe64(mix(UINT64_C(1) + i * 4 + w));
+        utapi_hex_put(ret->ids[i], words, sizeof words);
     }
 }
 
 void bench_uuid_write(const uint64_t uuid[2], char ret[BENCH_UUID_SIZE])
 {
-    unsigned nibble = 0;
-    for (unsigned i = 0; i < BENCH_UUID_SIZE; i++) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            ret[i] = '-';
-            continue;
-        }
-        ret[i] = digits[uuid[nibble / 16] >> (60 - 4 * (nibble % 16)) & 15];
-        nibble++;
+    static const unsigned char sizes[] = {4, 2, 2, 2, 6}; /* bytes of each group */
+    const uint64_t words[2] = {htobe64(uuid[0]), htobe64(uuid[1])};
+    const unsigned char *from = (const unsigned char *)words;
+    for (unsigned i = 0; i < sizeof sizes; from += sizes[i++]) {
+        ret = utapi_hex_put(ret, from, sizes[i]);
+        if (i + 1 < sizeof sizes)
+            *ret++ = '-';
     }
 }

@@ -61,7 +61,7 @@ typedef struct sorter {
     uint64_t draw; /* pivots are drawn: no order of names is slow */
 } sorter;
 
-/* Eight bytes of a name as a number; zeros where it ends, which no name holds (SPEC 2.3). */
+/* Eight bytes of a name as a number; zeros where it ends, which no name holds (docs/specification.md#names). */
 static uint64_t name_word(utapi_string name, size_t from)
 {
     unsigned char bytes[WORD] = {0};

@@ -2,19 +2,19 @@
 /* commit.c - the committer's thread and its queue.
  *
  * A group that overflows a total is halved until only the guilty requests are left alone with their
- * error (DESIGN 5, rule 5): the others are stored. When a second has passed without a request the backend is
- * tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
+ * error (docs/architecture.md#group-commit): the others are stored. When a second has passed without a request
+ * the backend is tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
 #include "commit.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* A group's size is bounded so that one transaction stays short; what is left over is the next group. */
-enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_S = 1 };
+enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_MS = 1000 };
 
 /* A load balancer that sends no more events would never learn that they can be stored again: so a failure
  * counts only for so long. */
@@ -145,9 +145,7 @@ static void group_commit(utapi_committer *self, commit_group group)
 
 static void wait_for_work(utapi_committer *self)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += TEND_PERIOD_S;
+    const struct timespec until = utapi_timespec_of_ms(utapi_monotonic_ms() + TEND_PERIOD_MS);
     self->idle = true;
     while (self->head == NULL && !self->stopping)
         if (pthread_cond_timedwait(&self->work, &self->lock, &until) != 0)
@@ -222,11 +220,7 @@ utapi_status utapi_committer_new(utapi_backend *backend, const utapi_clock *cloc
     self->queue_events = queue_events;
     self->tail = &self->head;
 
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->work, &attr);
-    pthread_condattr_destroy(&attr);
+    utapi_cond_init(&self->work);
     pthread_mutex_init(&self->lock, NULL);
 
     const int rc = pthread_create(&self->thread, NULL, committer_main, self);

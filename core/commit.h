@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * commit.h - group commit: one thread writes for all that wait (DESIGN 6). Internal to core.
+ * commit.h - group commit: one thread writes for all that wait (docs/architecture.md#group-commit). Internal.
  *
  * Requests queue up; the committer takes all of them, hands them to the backend as one batch, and
  * answers each. While it syncs, the next group gathers: the slower the disk, the larger the group.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* interval.c - the ranges that may be asked for (SPEC 3). */
+/* interval.c - the ranges that may be asked for (docs/specification.md#time-ranges). */
 #include "utapi/interval.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric.c - names of levels and operations, and arithmetic on sets of amounts that never wraps. */
+/* metric.c - names of levels, metrics and operations, and arithmetic on sets of amounts that never wraps. */
 #include "utapi/metric.h"
 
 #include <string.h>
@@ -11,8 +11,11 @@ static const char *const level_names[UTAPI_LEVEL_COUNT] = {
 #undef X
 };
 
-static const char *const operation_names[UTAPI_OPERATION_COUNT] = {
-#define UTAPI_OPERATION(name, text) [UTAPI_OP_##name] = text,
+static const char *const metric_names[UTAPI_METRIC_COUNT] = {
+#define X(name, text) [UTAPI_##name] = text,
+    UTAPI_METRIC_MAP(X)
+#undef X
+#define UTAPI_OPERATION(name, text) [UTAPI_FIRST_OPERATION + UTAPI_OP_##name] = text,
 #include "utapi/operations.def"
 #undef UTAPI_OPERATION
 };
@@ -35,19 +38,32 @@ bool utapi_level_find(utapi_string name, utapi_level *ret)
 
 const char *utapi_operation_name(utapi_operation operation)
 {
-    return operation_names[operation];
+    return metric_names[UTAPI_FIRST_OPERATION + operation];
 }
 
 bool utapi_operation_find(utapi_string name, utapi_operation *ret)
 {
     for (unsigned i = 0; i < UTAPI_OPERATION_COUNT; i++) {
-        if (strlen(operation_names[i]) == name.size &&
-            strncasecmp(operation_names[i], name.data, name.size) == 0) {
+        const char *known = utapi_operation_name((utapi_operation)i);
+        if (strlen(known) == name.size && strncasecmp(known, name.data, name.size) == 0) {
             *ret = (utapi_operation)i;
             return true;
         }
     }
     return false;
+}
+
+const char *utapi_metric_name(unsigned metric)
+{
+    return metric_names[metric];
+}
+
+unsigned utapi_metric_find(utapi_string name)
+{
+    unsigned metric = 0;
+    while (metric < UTAPI_METRIC_COUNT && !utapi_string_equal(name, utapi_string_of(metric_names[metric])))
+        metric++;
+    return metric;
 }
 
 /* Walks the metrics of a set, lowest first. */
@@ -70,25 +86,6 @@ bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right)
     return true;
 }
 
-static const char *metric_name(unsigned metric)
-{
-    static const char *const names[UTAPI_FIRST_OPERATION] = {
-        [UTAPI_STORAGE_UTILIZED] = "storageUtilized",
-        [UTAPI_NUMBER_OF_OBJECTS] = "numberOfObjects",
-        [UTAPI_INCOMING_BYTES] = "incomingBytes",
-        [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
-    };
-    return metric < UTAPI_FIRST_OPERATION ? names[metric] : operation_names[metric - UTAPI_FIRST_OPERATION];
-}
-
-unsigned utapi_metric_find(utapi_string name)
-{
-    unsigned metric = 0;
-    while (metric < UTAPI_METRIC_COUNT && !utapi_string_equal(name, utapi_string_of(metric_name(metric))))
-        metric++;
-    return metric;
-}
-
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more)
 {
     FOR_EACH_METRIC (m, more->present) {
@@ -109,7 +106,8 @@ utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, ut
     FOR_EACH_METRIC (m, sums->present) {
         const utapi_wide total = sums->of[m] + utapi_amounts_get(totals, m);
         if (total < INT64_MIN || total > INT64_MAX)
-            return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits", metric_name(m));
+            return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits",
+                              utapi_metric_name(m));
     }
     FOR_EACH_METRIC (m, sums->present)
         utapi_amounts_set(totals, m, (int64_t)(sums->of[m] + utapi_amounts_get(totals, m)));

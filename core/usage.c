@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* usage.c - usage over a range as the difference of rows (DESIGN 3). */
+/* usage.c - usage over a range as the difference of rows (docs/architecture.md#running-totals). */
 #include "utapi/usage.h"
 
 void utapi_usage_clear(utapi_usage *usage)

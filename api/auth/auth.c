@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * auth.c - the checks on a signed request, in Utapi's order (golden/auth_rules.md), where the first failure
- * is the answer; SPEC 6 says where ours differ.
+ * auth.c - the checks on a signed request, in the order of docs/authentication.md#signature-checks: the first
+ * failure is the answer. The document says where ours differ from Utapi's.
  *
  * Each check is a function that reads the attempt and fills what later ones need; checks[] is their order.
  */
@@ -20,6 +20,7 @@
 
 #define STREAMING_PAYLOAD "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 #define UNSIGNED_PAYLOAD  "UNSIGNED-PAYLOAD"
+#define EMPTY_HASH        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* of an empty body */
 
 struct auth {
     const identity *identity;
@@ -42,11 +43,11 @@ typedef struct auth_attempt {
 /* HTTP_OK: go on. Otherwise failure is filled, and it is the answer. */
 typedef http_error auth_check_fn(auth *self, auth_attempt *attempt, http_failure *failure);
 
-static void done_text(sigv4_text *text)
+static void done_text(utapi_text *text)
 {
-    sigv4_text_done(text);
+    utapi_text_done(text);
 }
-#define AUTO_TEXT __attribute__((cleanup(done_text))) sigv4_text
+#define AUTO_TEXT __attribute__((cleanup(done_text))) utapi_text
 
 static bool has_prefix(utapi_string text, const char *prefix)
 {
@@ -194,8 +195,8 @@ static bool sign_again(const auth_attempt *attempt, const unsigned char signing_
                             SIGV4_PATH_AS_IS, &canonical);
     return !canonical.failed &&
            sigv4_string_to_sign(utapi_string_of(attempt->time.text), attempt->credential.scope,
-                                sigv4_text_view(&canonical), &to_sign) &&
-           sigv4_signature(signing_key, sigv4_text_view(&to_sign), ret);
+                                utapi_text_view(&canonical), &to_sign) &&
+           sigv4_signature(signing_key, utapi_text_view(&to_sign), ret);
 }
 
 static http_error check_signature(auth *self, auth_attempt *attempt, http_failure *failure)
@@ -219,15 +220,16 @@ static http_error check_signature(auth *self, auth_attempt *attempt, http_failur
     return error;
 }
 
-/* Whether the client signed no body: it says so, or sent the hash of its query instead. */
+/* Whether the client signed no body: it says so, or sent the hash of nothing or of its query instead. */
 static bool is_bodiless(const auth_attempt *attempt)
 {
-    if (is_text(attempt->payload_hash, UNSIGNED_PAYLOAD))
+    if (is_text(attempt->payload_hash, UNSIGNED_PAYLOAD) ||
+        sigv4_name_equal(attempt->payload_hash, utapi_string_of(EMPTY_HASH)))
         return true;
     AUTO_TEXT query = {0};
     char hash[CRYPTO_HEX_BYTES + 1];
     sigv4_canonical_query(attempt->request->query, &query);
-    return !query.failed && crypto_sha256_hex(sigv4_text_view(&query), hash) &&
+    return !query.failed && crypto_sha256_hex(utapi_text_view(&query), hash) &&
            sigv4_name_equal(attempt->payload_hash, utapi_string_of(hash));
 }
 

@@ -7,6 +7,8 @@
  */
 #include "auth/crypto.h"
 
+#include "utapi/codec.h"
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -106,12 +108,7 @@ bool crypto_hmac(const void *key, size_t key_bytes, utapi_string data, unsigned 
 
 void crypto_hex(const unsigned char hash[CRYPTO_HASH_BYTES], char ret[CRYPTO_HEX_BYTES + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < CRYPTO_HASH_BYTES; i++) {
-        ret[2 * i] = digits[hash[i] >> 4];
-        ret[2 * i + 1] = digits[hash[i] & 0xF];
-    }
-    ret[CRYPTO_HEX_BYTES] = '\0';
+    *utapi_hex_put(ret, hash, CRYPTO_HASH_BYTES) = '\0';
 }
 
 bool crypto_equal(const void *left, const void *right, size_t bytes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * identity.h - who there is: the accounts of CloudServer's authdata.json and their keys (SPEC 4).
+ * identity.h - accounts of CloudServer's authdata.json and their keys (docs/authentication.md#identities).
  *
  * Loaded once and never changed, so any thread may ask. Secrets stay in memory only, are wiped when
  * freed, and are never logged.
@@ -40,7 +40,7 @@ void identity_free(identity *self);
 /** The key of that access key ID; NULL if nobody has it. self may be NULL: it knows nobody. */
 const identity_key *identity_find_key(const identity *self, utapi_string access);
 
-/** The canonical ID of an account ID; the ID itself if no account has it (SPEC 3). self may be NULL. */
+/** The canonical ID of an account ID, or the ID itself (docs/specification.md#accounts). self may be NULL. */
 utapi_string identity_canonical_id(const identity *self, utapi_string account_id);
 
 #endif

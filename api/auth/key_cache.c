@@ -6,6 +6,8 @@
  */
 #include "auth/key_cache.h"
 
+#include "utapi/hash.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -52,21 +54,12 @@ void key_cache_free(key_cache *cache)
     free(cache);
 }
 
-/* FNV-1a (64 bits), continued over some bytes. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static slot_set *find_set(key_cache *cache, const key_cache_scope *scope)
 {
-    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), &scope->key, sizeof scope->key);
-    hash = hash_bytes(hash, scope->date.data, scope->date.size);
-    hash = hash_bytes(hash, scope->region.data, scope->region.size);
-    return &cache->sets[(hash ^ (hash >> 32)) % SETS];
+    uint64_t hash = utapi_hash_add(UTAPI_HASH_SEED, &scope->key, sizeof scope->key);
+    hash = utapi_hash_add(hash, scope->date.data, scope->date.size);
+    hash = utapi_hash_add(hash, scope->region.data, scope->region.size);
+    return &cache->sets[utapi_hash_end(hash) % SETS];
 }
 
 static slot *find_slot(slot_set *set, const key_cache_scope *scope)

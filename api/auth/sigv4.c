@@ -133,17 +133,17 @@ bool sigv4_is_signed(const sigv4_signed_headers *signed_headers, utapi_string na
 }
 
 bool sigv4_string_to_sign(utapi_string time, utapi_string scope, utapi_string canonical_request,
-                          sigv4_text *text)
+                          utapi_text *text)
 {
     char hash[CRYPTO_HEX_BYTES + 1];
     if (!crypto_sha256_hex(canonical_request, hash))
         return false;
-    sigv4_text_add_literal(text, SIGV4_ALGORITHM "\n");
-    sigv4_text_add(text, time);
-    sigv4_text_add_char(text, '\n');
-    sigv4_text_add(text, scope);
-    sigv4_text_add_char(text, '\n');
-    sigv4_text_add_literal(text, hash);
+    utapi_text_add_literal(text, SIGV4_ALGORITHM "\n");
+    utapi_text_add_string(text, time);
+    utapi_text_add_char(text, '\n');
+    utapi_text_add_string(text, scope);
+    utapi_text_add_char(text, '\n');
+    utapi_text_add_literal(text, hash);
     return !text->failed;
 }
 

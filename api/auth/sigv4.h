@@ -15,13 +15,19 @@
 #define AUTH_SIGV4_H
 
 #include "auth/crypto.h"
-#include "auth/sigv4_text.h"
-#include "http/request.h"
+#include "http/message.h"
+#include "utapi/text.h"
 
 #define SIGV4_ALGORITHM          "AWS4-HMAC-SHA256"
 #define SIGV4_TERMINATOR         "aws4_request"
 #define SIGV4_SECRET_MAX         256 /* bytes */
 #define SIGV4_SIGNED_HEADERS_MAX 100 /* keeps the work of a hostile request small */
+
+/** What SigV4 takes for white space. */
+static inline bool sigv4_is_blank(char byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
 
 /** The three fields of an Authorization header. */
 typedef struct sigv4_authorization {
@@ -77,13 +83,13 @@ bool sigv4_is_signed(const sigv4_signed_headers *signed_headers, utapi_string na
  * @param payload_hash  as the request tells it
  */
 void sigv4_canonical_request(const http_request *request, const sigv4_signed_headers *signed_headers,
-                             utapi_string payload_hash, sigv4_path_rule rule, sigv4_text *text);
+                             utapi_string payload_hash, sigv4_path_rule rule, utapi_text *text);
 
 /**
  * Adds the canonical form of a raw query: parameters decoded once ("+" is a blank, as in forms) and
  * encoded again, sorted by encoded name, then value.
  */
-void sigv4_canonical_query(utapi_string query, sigv4_text *text);
+void sigv4_canonical_query(utapi_string query, utapi_text *text);
 
 /**
  * Adds the string to sign of a canonical request.
@@ -92,7 +98,7 @@ void sigv4_canonical_query(utapi_string query, sigv4_text *text);
  * @return false if out of memory
  */
 UTAPI_MUST_USE bool sigv4_string_to_sign(utapi_string time, utapi_string scope,
-                                         utapi_string canonical_request, sigv4_text *text);
+                                         utapi_string canonical_request, utapi_text *text);
 
 /**
  * Derives the key that signs for a day, a region and a service.

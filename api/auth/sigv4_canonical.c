@@ -44,12 +44,12 @@ static bool is_unreserved(char byte)
            byte == '-' || byte == '_' || byte == '.' || byte == '~';
 }
 
-static void add_percent(sigv4_text *text, char byte)
+static void add_percent(utapi_text *text, char byte)
 {
     static const char digits[] = "0123456789ABCDEF";
     const unsigned value = (unsigned char)byte;
     const char encoded[3] = {'%', digits[value >> 4], digits[value & 0xF]};
-    sigv4_text_add(text, (utapi_string){encoded, sizeof encoded});
+    utapi_text_add_string(text, (utapi_string){encoded, sizeof encoded});
 }
 
 /* A percent sign that no two hex digits follow stands for itself. */
@@ -59,12 +59,12 @@ static bool is_escape(utapi_string raw, size_t i)
            hex_value(raw.data[i + 2]) >= 0;
 }
 
-static void add_encoded(sigv4_text *text, utapi_string raw, unsigned how)
+static void add_encoded(utapi_text *text, utapi_string raw, unsigned how)
 {
     for (size_t i = 0; i < raw.size; i++) {
         char byte = raw.data[i];
         if ((how & KEEP_SLASH) && byte == '/') {
-            sigv4_text_add_char(text, byte);
+            utapi_text_add_char(text, byte);
             continue;
         }
         if ((how & DECODE_PERCENT) && is_escape(raw, i)) {
@@ -74,7 +74,7 @@ static void add_encoded(sigv4_text *text, utapi_string raw, unsigned how)
             byte = ' ';
         }
         if (is_unreserved(byte))
-            sigv4_text_add_char(text, byte);
+            utapi_text_add_char(text, byte);
         else
             add_percent(text, byte);
     }
@@ -86,7 +86,7 @@ static bool is_dots(utapi_string segment, size_t count)
 }
 
 /* Takes the last segment that was written away again. */
-static void drop_segment(sigv4_text *text, size_t start)
+static void drop_segment(utapi_text *text, size_t start)
 {
     while (text->size > start && text->data[text->size - 1] != '/')
         text->size--;
@@ -94,7 +94,7 @@ static void drop_segment(sigv4_text *text, size_t start)
         text->size--;
 }
 
-static void add_normalized_path(sigv4_text *text, utapi_string path)
+static void add_normalized_path(utapi_text *text, utapi_string path)
 {
     const size_t start = text->size;
     bool ends_open = true; /* the path ends with a slash */
@@ -106,21 +106,21 @@ static void add_normalized_path(sigv4_text *text, utapi_string path)
         if (is_dots(segment, 2)) {
             drop_segment(text, start);
         } else if (segment.size > 0 && !is_dots(segment, 1)) {
-            sigv4_text_add_char(text, '/');
+            utapi_text_add_char(text, '/');
             add_encoded(text, segment, ENCODE_RAW);
         }
         i = end + 1;
     }
     if (ends_open)
-        sigv4_text_add_char(text, '/');
+        utapi_text_add_char(text, '/');
 }
 
-static void add_path(sigv4_text *text, utapi_string path, sigv4_path_rule rule)
+static void add_path(utapi_text *text, utapi_string path, sigv4_path_rule rule)
 {
     if (rule == SIGV4_PATH_NORMALIZED)
         add_normalized_path(text, path);
     else if (path.size == 0)
-        sigv4_text_add_char(text, '/');
+        utapi_text_add_char(text, '/');
     else
         add_encoded(text, path, DECODE_PERCENT | KEEP_SLASH);
 }
@@ -134,7 +134,7 @@ static int compare_parameters(const void *left, const void *right)
 }
 
 /* Writes a piece in its encoded form; the arena has room already, so that what it returns stays put. */
-static utapi_string encode_piece(sigv4_text *arena, utapi_string raw)
+static utapi_string encode_piece(utapi_text *arena, utapi_string raw)
 {
     const size_t start = arena->size;
     add_encoded(arena, raw, DECODE_PERCENT | DECODE_PLUS);
@@ -142,7 +142,7 @@ static utapi_string encode_piece(sigv4_text *arena, utapi_string raw)
 }
 
 /* Nothing between two ampersands counts for nothing. */
-static size_t encode_parameters(utapi_string query, sigv4_text *arena, parameter *ret)
+static size_t encode_parameters(utapi_string query, utapi_text *arena, parameter *ret)
 {
     size_t count = 0;
     utapi_string name;
@@ -156,14 +156,14 @@ static size_t encode_parameters(utapi_string query, sigv4_text *arena, parameter
     return count;
 }
 
-static void add_parameters(sigv4_text *text, const parameter *parameters, size_t count)
+static void add_parameters(utapi_text *text, const parameter *parameters, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
-            sigv4_text_add_char(text, '&');
-        sigv4_text_add(text, parameters[i].name);
-        sigv4_text_add_char(text, '=');
-        sigv4_text_add(text, parameters[i].value);
+            utapi_text_add_char(text, '&');
+        utapi_text_add_string(text, parameters[i].name);
+        utapi_text_add_char(text, '=');
+        utapi_text_add_string(text, parameters[i].value);
     }
 }
 
@@ -175,7 +175,7 @@ static size_t count_pieces(utapi_string query)
     return count;
 }
 
-void sigv4_canonical_query(utapi_string query, sigv4_text *text)
+void sigv4_canonical_query(utapi_string query, utapi_text *text)
 {
     if (query.size == 0)
         return;
@@ -186,14 +186,14 @@ void sigv4_canonical_query(utapi_string query, sigv4_text *text)
         text->failed = true;
         return;
     }
-    sigv4_text arena = {.data = room, .capacity = query.size * 3};
+    utapi_text arena = {.data = room, .capacity = query.size * 3};
     const size_t count = encode_parameters(query, &arena, parameters);
     qsort(parameters, count, sizeof *parameters, compare_parameters);
     add_parameters(text, parameters, count);
 }
 
 /* A value without blanks at its ends, and with one where there were several. */
-static void add_value(sigv4_text *text, utapi_string value)
+static void add_value(utapi_text *text, utapi_string value)
 {
     bool is_first = true;
     for (size_t i = 0, end; i < value.size; i = end + 1) {
@@ -202,62 +202,62 @@ static void add_value(sigv4_text *text, utapi_string value)
         if (end == i)
             continue;
         if (!is_first)
-            sigv4_text_add_char(text, ' ');
-        sigv4_text_add(text, (utapi_string){value.data + i, end - i});
+            utapi_text_add_char(text, ' ');
+        utapi_text_add_string(text, (utapi_string){value.data + i, end - i});
         is_first = false;
     }
 }
 
 /* All values of a header of that name, joined by commas. */
-static void add_values(sigv4_text *text, const http_request *request, utapi_string name)
+static void add_values(utapi_text *text, const http_request *request, utapi_string name)
 {
     bool is_first = true;
     for (size_t i = 0; i < request->header_count; i++) {
         if (!sigv4_name_equal(request->headers[i].name, name))
             continue;
         if (!is_first)
-            sigv4_text_add_char(text, ',');
+            utapi_text_add_char(text, ',');
         add_value(text, request->headers[i].value);
         is_first = false;
     }
 }
 
-static void add_headers(sigv4_text *text, const http_request *request,
+static void add_headers(utapi_text *text, const http_request *request,
                         const sigv4_signed_headers *signed_headers)
 {
     for (size_t i = 0; i < signed_headers->count; i++) {
         const utapi_string name = signed_headers->names[i];
-        sigv4_text_add(text, name);
-        sigv4_text_add_char(text, ':');
+        utapi_text_add_string(text, name);
+        utapi_text_add_char(text, ':');
         if (utapi_string_equal(name, utapi_string_of("expect")))
-            sigv4_text_add_literal(text, "100-continue");
+            utapi_text_add_literal(text, "100-continue");
         else
             add_values(text, request, name);
-        sigv4_text_add_char(text, '\n');
+        utapi_text_add_char(text, '\n');
     }
 }
 
-static void add_names(sigv4_text *text, const sigv4_signed_headers *signed_headers)
+static void add_names(utapi_text *text, const sigv4_signed_headers *signed_headers)
 {
     for (size_t i = 0; i < signed_headers->count; i++) {
         if (i > 0)
-            sigv4_text_add_char(text, ';');
-        sigv4_text_add(text, signed_headers->names[i]);
+            utapi_text_add_char(text, ';');
+        utapi_text_add_string(text, signed_headers->names[i]);
     }
 }
 
 void sigv4_canonical_request(const http_request *request, const sigv4_signed_headers *signed_headers,
-                             utapi_string payload_hash, sigv4_path_rule rule, sigv4_text *text)
+                             utapi_string payload_hash, sigv4_path_rule rule, utapi_text *text)
 {
-    sigv4_text_add(text, request->method);
-    sigv4_text_add_char(text, '\n');
+    utapi_text_add_string(text, request->method);
+    utapi_text_add_char(text, '\n');
     add_path(text, request->path, rule);
-    sigv4_text_add_char(text, '\n');
+    utapi_text_add_char(text, '\n');
     sigv4_canonical_query(request->query, text);
-    sigv4_text_add_char(text, '\n');
+    utapi_text_add_char(text, '\n');
     add_headers(text, request, signed_headers);
-    sigv4_text_add_char(text, '\n');
+    utapi_text_add_char(text, '\n');
     add_names(text, signed_headers);
-    sigv4_text_add_char(text, '\n');
-    sigv4_text_add(text, payload_hash);
+    utapi_text_add_char(text, '\n');
+    utapi_text_add_string(text, payload_hash);
 }

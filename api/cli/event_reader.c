@@ -145,7 +145,7 @@ static utapi_status cut_event(event_reader *self, size_t line, utapi_error *err)
     return UTAPI_OK;
 }
 
-/* null reads as absent (SPEC 2). */
+/* null reads as absent (docs/specification.md#v2-events). */
 static bool has_member(const json_t *event, const char *name)
 {
     const json_t *member = json_object_get(event, name);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** The two forms of SPEC 2; a request holds events of one form. */
+/** The two forms of docs/specification.md#events; a request holds events of one form. */
 typedef enum event_form { EVENT_V1, EVENT_V2 } event_form;
 
 typedef struct event_text {

@@ -106,12 +106,3 @@ size_t format_width(const char *text)
         width += ((unsigned char)*text & 0xC0U) != 0x80U;
     return width;
 }
-
-const char *format_metric(utapi_metric metric)
-{
-    static const char *const names[UTAPI_FIRST_OPERATION] = {"storageUtilized", "numberOfObjects",
-                                                             "incomingBytes", "outgoingBytes"};
-    if (metric < UTAPI_FIRST_OPERATION)
-        return names[metric];
-    return utapi_operation_name((utapi_operation)(metric - UTAPI_FIRST_OPERATION));
-}

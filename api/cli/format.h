@@ -26,14 +26,11 @@ void format_count(int64_t count, char ret[FORMAT_BYTES]);
 void format_count_change(int64_t count, char ret[FORMAT_BYTES]);
 
 /**
- * A name, safe for a terminal: control characters become \xNN, for names may hold any (SPEC 2.3).
+ * A name, safe for a terminal: control characters become \xNN, for names may hold any (docs/specification.md#names).
  *
  * @return owned: free(); NULL if out of memory
  */
 char *format_name(const char *name);
-
-/** "storageUtilized", "PutObject". Static storage. */
-const char *format_metric(utapi_metric metric);
 
 /** How many columns of a terminal a text takes: one for each character of UTF-8. */
 size_t format_width(const char *text);

@@ -3,6 +3,7 @@
  * does; lists what was kept aside, and acknowledges it. */
 #include "cli/commands.h"
 #include "cli/journal_print.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -205,13 +206,6 @@ static int acknowledge(const journal *self)
 
 /* ---- draining ----------------------------------------------------------------------------- */
 
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / 1000000;
-}
-
 static void pause_shortly(void)
 {
     struct timespec left = {.tv_nsec = POLL_MS * 1000000L};
@@ -243,7 +237,7 @@ static int look(const journal *self, int64_t deadline_ms)
     json_auto_t *health = ask_health(self, &figures);
     if (health == NULL)
         return EXIT_FAILED;
-    const bool is_late = steady_ms() >= deadline_ms;
+    const bool is_late = utapi_monotonic_ms() >= deadline_ms;
     show_progress(&figures, figures.waiting == 0 || is_late);
     if (figures.waiting == 0)
         return EXIT_DONE;
@@ -252,7 +246,7 @@ static int look(const journal *self, int64_t deadline_ms)
 
 static int drain(const journal *self)
 {
-    const int64_t deadline_ms = steady_ms() + self->timeout_s * MS_PER_S;
+    const int64_t deadline_ms = utapi_monotonic_ms() + self->timeout_s * MS_PER_S;
     int code;
     while ((code = look(self, deadline_ms)) == EXIT_NONE)
         pause_shortly();

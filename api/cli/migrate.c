@@ -135,7 +135,7 @@ static void difference_tell(void *ctx, const spill_change *of, int64_t in_source
     if (self->told++ < TOLD_MOST)
         cli_say("%s \"%.*s\" in interval %lld: %s changed by %lld, by %lld in the target",
                 utapi_level_name(of->level), (int)of->name.size, of->name.data, (long long)of->interval,
-                format_metric(of->metric), (long long)in_source, (long long)in_target);
+                utapi_metric_name(of->metric), (long long)in_source, (long long)in_target);
 }
 
 static void foreign_tell(void *ctx, const spill_change *of, int64_t in_source, int64_t in_target)

@@ -101,7 +101,7 @@ static void answers_compare(migrate_listing *self, const listed *of, const quest
             if (self->differing++ < TOLD_MOST)
                 cli_say("%s \"%.*s\" from %lld to %lld: %s is %lld, %lld in the target",
                         utapi_level_name(asked->level), (int)of->name_size, of->name, (long long)asked->start,
-                        (long long)(asked->end + UTAPI_INTERVAL_MS - 1), format_metric((utapi_metric)metric),
+                        (long long)(asked->end + UTAPI_INTERVAL_MS - 1), utapi_metric_name(metric),
                         (long long)left, (long long)right);
             return;
         }

@@ -2,6 +2,7 @@
 /* migrate_spill.c - files of records, one behind the other: a head of fixed size, then the name. */
 #include "cli/migrate_spill.h"
 
+#include "utapi/hash.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -72,10 +73,7 @@ utapi_status spill_new(spill **ret, utapi_error *err)
 
 static size_t file_of(utapi_level level, utapi_string name)
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325) + (uint64_t)level; /* FNV-1a */
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001B3);
-    return (size_t)((hash ^ hash >> 32) % SPILL_FILES);
+    return utapi_hash_end(utapi_hash_add(UTAPI_HASH_SEED + level, name.data, name.size)) % SPILL_FILES;
 }
 
 utapi_status spill_add(spill *self, const spill_change *change, utapi_error *err)

@@ -3,18 +3,12 @@
 #include "cli/migrate_wait.h"
 
 #include "cli/options.h"
+#include "utapi/clock.h"
 
 #include <time.h>
 
 /* A Redis that writes its file anew is waited for by its backend no longer than ten minutes. */
 #define WAIT_MOST_MS INT64_C(660000)
-
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_reached(utapi_backend *storage)
 {
@@ -29,10 +23,10 @@ bool migrate_wait_more(migrate_wait *self, utapi_backend *storage, utapi_status 
     if (status != UTAPI_UNAVAILABLE || !is_reached(storage))
         return false;
     if (self->until_ms == 0) {
-        self->until_ms = steady_ms() + WAIT_MOST_MS;
+        self->until_ms = utapi_monotonic_ms() + WAIT_MOST_MS;
         progress_clear(shown);
         cli_say("waiting, for at most %d minutes: %s", (int)(WAIT_MOST_MS / 60000), why->detail);
     }
     (void)nanosleep(&pause, NULL);
-    return steady_ms() < self->until_ms;
+    return utapi_monotonic_ms() < self->until_ms;
 }

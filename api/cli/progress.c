@@ -3,27 +3,20 @@
 #include "cli/progress.h"
 
 #include "cli/format.h"
+#include "utapi/clock.h"
 
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LARGE_BYTES    ((uint64_t)1 << 20)
 #define REDRAW_MS      INT64_C(100)
 #define BAR_CHARACTERS 30
 
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void progress_start(progress *self, FILE *input, bool is_wanted)
 {
     struct stat facts;
-    *self = (progress){.unit = "events", .started_ms = steady_ms()};
+    *self = (progress){.unit = "events", .started_ms = utapi_monotonic_ms()};
     if (fstat(fileno(input), &facts) == 0 && S_ISREG(facts.st_mode))
         self->total = (uint64_t)facts.st_size;
     self->is_shown = is_wanted && isatty(STDERR_FILENO) && (self->total == 0 || self->total >= LARGE_BYTES);
@@ -31,7 +24,7 @@ void progress_start(progress *self, FILE *input, bool is_wanted)
 
 void progress_begin(progress *self, uint64_t total, const char *unit)
 {
-    *self = (progress){.unit = unit, .total = total, .started_ms = steady_ms()};
+    *self = (progress){.unit = unit, .total = total, .started_ms = utapi_monotonic_ms()};
     self->is_shown = isatty(STDERR_FILENO);
 }
 
@@ -48,7 +41,7 @@ static void draw_bar(const progress *self, uint64_t done)
 
 void progress_show(progress *self, uint64_t done, size_t count)
 {
-    const int64_t now_ms = steady_ms();
+    const int64_t now_ms = utapi_monotonic_ms();
     if (!self->is_shown || now_ms - self->drawn_ms < REDRAW_MS)
         return;
     self->drawn_ms = now_ms;

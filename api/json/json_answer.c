@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order (SPEC 3), and
- * a tree of 60 members a name would cost more than all the rest of a question.
+ * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order
+ * (docs/specification.md#reply), and a tree of 60 members a name would cost more than all the rest of a question.
  */
 #include "json/json_list.h"
 #include "json/json_text.h"
@@ -43,7 +43,7 @@ static const unsigned short operation_ends[UTAPI_OPERATION_COUNT] = {
 /** More than an answer takes of one name, but for the name itself. */
 enum { USAGE_BYTES_MOST = sizeof no_operations + 512 };
 
-static void add_pair(json_text *text, int64_t first, int64_t second)
+static void add_pair(utapi_text *text, int64_t first, int64_t second)
 {
     JSON_TEXT_LITERAL(text, "[");
     json_text_add_integer(text, first);
@@ -53,7 +53,7 @@ static void add_pair(json_text *text, int64_t first, int64_t second)
 }
 
 /** Copies the zeros in the pieces between what is not zero. */
-static void add_operations(json_text *text, const utapi_amounts *flows)
+static void add_operations(utapi_text *text, const utapi_amounts *flows)
 {
     size_t copied = 1; /* the first one has no comma */
     JSON_TEXT_LITERAL(text, "{");
@@ -62,15 +62,15 @@ static void add_operations(json_text *text, const utapi_amounts *flows)
         const int64_t count = flows->of[UTAPI_FIRST_OPERATION + operation];
         if (count == 0)
             continue;
-        json_text_add(text, no_operations + copied, operation_ends[operation] - 1 - copied);
+        utapi_text_add(text, no_operations + copied, operation_ends[operation] - 1 - copied);
         json_text_add_integer(text, count);
         copied = operation_ends[operation];
     }
-    json_text_add(text, no_operations + copied, sizeof no_operations - 1 - copied);
+    utapi_text_add(text, no_operations + copied, sizeof no_operations - 1 - copied);
     JSON_TEXT_LITERAL(text, "}");
 }
 
-static void add_usage(json_text *text, const char *name_member, utapi_string name, utapi_range range,
+static void add_usage(utapi_text *text, const char *name_member, utapi_string name, utapi_range range,
                       const utapi_usage *usage)
 {
     JSON_TEXT_LITERAL(text, "{\"timeRange\":");
@@ -86,17 +86,16 @@ static void add_usage(json_text *text, const char *name_member, utapi_string nam
     JSON_TEXT_LITERAL(text, ",\"operations\":");
     add_operations(text, &usage->flows);
     JSON_TEXT_LITERAL(text, ",\"");
-    json_text_add(text, name_member, strlen(name_member));
+    utapi_text_add(text, name_member, strlen(name_member));
     JSON_TEXT_LITERAL(text, "\":");
     json_text_add_string(text, name);
     JSON_TEXT_LITERAL(text, "}");
 }
 
-char *json_answer(utapi_level level, const json_question *question, const utapi_usage *usages,
-                  size_t *ret_size)
+char *json_answer(utapi_level level, const json_query *question, const utapi_usage *usages, size_t *ret_size)
 {
-    json_text text = {0};
-    (void)json_text_reserve(&text, question->count * USAGE_BYTES_MOST);
+    utapi_text text = {0};
+    (void)utapi_text_reserve(&text, question->count * USAGE_BYTES_MOST);
     JSON_TEXT_LITERAL(&text, "[");
     for (size_t i = 0; i < question->count; i++) {
         if (i > 0)
@@ -104,12 +103,12 @@ char *json_answer(utapi_level level, const json_question *question, const utapi_
         add_usage(&text, name_members[level], question->names[i], question->range, &usages[i]);
     }
     JSON_TEXT_LITERAL(&text, "]");
-    return json_text_take(&text, ret_size);
+    return utapi_text_take(&text, ret_size);
 }
 
 char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, size_t *ret_size)
 {
-    json_text text = {0};
+    utapi_text text = {0};
     JSON_TEXT_LITERAL(&text, "{\"storageUtilized\":");
     json_text_add_integer(&text, bytes);
     JSON_TEXT_LITERAL(&text, ",\"resource\":");
@@ -117,16 +116,16 @@ char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, s
     JSON_TEXT_LITERAL(&text, ",\"level\":");
     json_text_add_string(&text, utapi_string_of(utapi_level_name(level)));
     JSON_TEXT_LITERAL(&text, "}");
-    return json_text_take(&text, ret_size);
+    return utapi_text_take(&text, ret_size);
 }
 
 char *json_failure(const http_failure *failure, size_t *ret_size)
 {
-    json_text text = {0};
+    utapi_text text = {0};
     JSON_TEXT_LITERAL(&text, "{\"code\":");
     json_text_add_string(&text, utapi_string_of(http_error_code(failure->error)));
     JSON_TEXT_LITERAL(&text, ",\"message\":");
     json_text_add_string(&text, utapi_string_of(http_failure_message(failure)));
     JSON_TEXT_LITERAL(&text, "}");
-    return json_text_take(&text, ret_size);
+    return utapi_text_take(&text, ret_size);
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_name(json_text *text, const char *name)
+static void add_name(utapi_text *text, const char *name)
 {
     if (text->size > 0 && text->data[text->size - 1] != '{')
         JSON_TEXT_LITERAL(text, ",");
@@ -19,19 +19,19 @@ static void add_name(json_text *text, const char *name)
     JSON_TEXT_LITERAL(text, ":");
 }
 
-static void add_integer(json_text *text, const char *name, int64_t value)
+static void add_integer(utapi_text *text, const char *name, int64_t value)
 {
     add_name(text, name);
     json_text_add_integer(text, value);
 }
 
-static void add_count(json_text *text, const char *name, uint64_t value)
+static void add_count(utapi_text *text, const char *name, uint64_t value)
 {
     add_integer(text, name, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
 }
 
 /* An absent text is no member. */
-static void add_string(json_text *text, const char *name, utapi_string value)
+static void add_string(utapi_text *text, const char *name, utapi_string value)
 {
     if (value.size == 0)
         return;
@@ -73,7 +73,7 @@ static const char *status_of(const utapi_stats *stats, const char *trouble)
 
 char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 {
-    json_text text = {0};
+    utapi_text text = {0};
     char trouble[sizeof stats->trouble];
     trouble_tell(stats, sizeof trouble, trouble);
     JSON_TEXT_LITERAL(&text, "{");
@@ -94,13 +94,13 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
         JSON_TEXT_LITERAL(&text, "}");
     }
     JSON_TEXT_LITERAL(&text, "}");
-    return json_text_take(&text, ret_size);
+    return utapi_text_take(&text, ret_size);
 }
 
 /* ---- events kept aside --------------------------------------------------------------------- */
 
 /* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
-void json_refused_event(json_text *text, const char *id, const utapi_entry *entry, const char *reason)
+void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason)
 {
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
         [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",

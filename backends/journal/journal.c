@@ -2,6 +2,7 @@
 /* journal.c - the contract's side: opening and closing, and the slots that wait for the storage. */
 #include "journal_internal.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 enum { RETENTION_MIN_MS = 60000, MAINTAIN_WAIT_MS = 1000 };
 
 const journal_tuning utapi_journal_tuning = {
-    .monotonic_ms = utapi_journal_monotonic_ms,
+    .monotonic_ms = utapi_monotonic_ms,
     .patience = {.wait_ms = 5000, .read_ms = 30000},
     .pace = {.tick_ms = 1000, .back_off_ms = 10, .stalled_ms = 3000, .batch_events = 20000, .gather_ms = 500},
     .pending_events = 1000000,
@@ -51,8 +52,7 @@ static utapi_status journal_read(utapi_backend *base, const utapi_query *query, 
 
 static utapi_status stored_wait(journal *self, utapi_error *err)
 {
-    return utapi_journal_pending_wait(&self->pending, utapi_journal_monotonic_ms() + self->patience.wait_ms,
-                                      err);
+    return utapi_journal_pending_wait(&self->pending, utapi_monotonic_ms() + self->patience.wait_ms, err);
 }
 
 static utapi_status journal_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
@@ -92,14 +92,14 @@ static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi
     return status == UTAPI_OK ? utapi_backend_forget(self->storage, level, name, time_ms, err) : status;
 }
 
-/* The storage's maintenance is the delivery's: it must not run ahead of what was accepted earlier. The caller waits for it
- * only while that takes no longer than a delivery. */
+/* The storage's maintenance is the delivery's: it must not run ahead of what was accepted earlier. The caller
+ * waits for it only while that takes no longer than a delivery. */
 static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     journal *self = (journal *)base;
     const utapi_status status = utapi_journal_log_maintain(self->log, accepted_ms, err);
     utapi_journal_pending_maintain(&self->pending, now_ms, accepted_ms,
-                                   utapi_journal_monotonic_ms() + MAINTAIN_WAIT_MS);
+                                   utapi_monotonic_ms() + MAINTAIN_WAIT_MS);
     return status;
 }
 

@@ -17,15 +17,15 @@ enum { RECORD_EVENTS = 256, EXPIRE_MIN = 64, TIME_SIZE = 8 };
 
 void utapi_journal_key(uint32_t incarnation, uint64_t sequence, unsigned char ret[JOURNAL_KEY_SIZE])
 {
-    utapi_env_put_u32(ret, incarnation);
-    utapi_env_put_u64(ret + 4, sequence);
+    utapi_lmdbenv_put_u32(ret, incarnation);
+    utapi_lmdbenv_put_u64(ret + 4, sequence);
 }
 
 bool utapi_journal_key_is_of(MDB_val key, uint32_t incarnation, uint64_t *ret_sequence)
 {
-    if (key.mv_size != JOURNAL_KEY_SIZE || utapi_env_get_u32(key.mv_data) != incarnation)
+    if (key.mv_size != JOURNAL_KEY_SIZE || utapi_lmdbenv_get_u32(key.mv_data) != incarnation)
         return false;
-    *ret_sequence = utapi_env_get_u64((const unsigned char *)key.mv_data + 4);
+    *ret_sequence = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + 4);
     return true;
 }
 
@@ -35,7 +35,7 @@ static int record_seek(MDB_cursor *cursor, uint32_t incarnation, uint64_t sequen
 {
     unsigned char bytes[JOURNAL_KEY_SIZE];
     utapi_journal_key(incarnation, sequence, bytes);
-    *key = utapi_env_val(bytes, sizeof bytes);
+    *key = utapi_lmdbenv_val(bytes, sizeof bytes);
     return mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
 }
 
@@ -82,9 +82,9 @@ int utapi_journal_bounds(const journal_log *log, MDB_txn *txn, uint32_t incarnat
 static int due_put(const journal_log *log, MDB_txn *txn, int64_t due_ms)
 {
     unsigned char time[TIME_SIZE];
-    utapi_env_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
-    MDB_val key = utapi_env_val(time, sizeof time);
-    MDB_val value = utapi_env_val("", 0);
+    utapi_lmdbenv_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
+    MDB_val key = utapi_lmdbenv_val(time, sizeof time);
+    MDB_val value = utapi_lmdbenv_val("", 0);
     return mdb_put(txn, log->env.tables[JOURNAL_DUE], &key, &value, 0);
 }
 
@@ -98,11 +98,11 @@ static int due_from(const journal_log *log, MDB_txn *txn, int64_t from_ms, int64
     int rc = mdb_cursor_open(txn, log->env.tables[JOURNAL_DUE], &cursor);
     if (rc != 0)
         return rc;
-    utapi_env_put_u64(time, from_ms > 0 ? (uint64_t)from_ms : 0);
-    MDB_val key = utapi_env_val(time, sizeof time);
+    utapi_lmdbenv_put_u64(time, from_ms > 0 ? (uint64_t)from_ms : 0);
+    MDB_val key = utapi_lmdbenv_val(time, sizeof time);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0 && key.mv_size == TIME_SIZE)
-        *ret = (int64_t)utapi_env_get_u64(key.mv_data);
+        *ret = (int64_t)utapi_lmdbenv_get_u64(key.mv_data);
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -154,34 +154,37 @@ static int records_put(const journal_log *log, MDB_txn *txn, const append *group
             continue;
         unsigned char bytes[JOURNAL_KEY_SIZE];
         utapi_journal_key(log->newest->number, first, bytes);
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
-        MDB_val value = utapi_env_val(group->buffer, utapi_journal_record_encode(&part, skip, group->buffer));
+        MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
+        MDB_val value =
+            utapi_lmdbenv_val(group->buffer, utapi_journal_record_encode(&part, skip, group->buffer));
         rc = mdb_put(txn, log->env.tables[JOURNAL_ENTRY], &key, &value, 0);
         first += kept;
     }
     return rc;
 }
 
-static int group_put(journal_log *log, MDB_txn *txn, append *group, size_t *ret_repeated)
+static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, size_t *ret_repeated,
+                              utapi_error *err)
 {
     const utapi_batch *batch = group->batch;
     int64_t due_ms = INT64_MAX;
     /* More uuids than come are looked at, so that their expiry keeps up. */
-    int rc = utapi_journal_dedup_expire(log, txn, batch->taken_ms, 2 * batch->count + EXPIRE_MIN);
-    if (rc == 0)
-        rc = utapi_journal_dedup_batch(log, txn, batch, group->skip, ret_repeated);
-    if (rc != 0)
-        return rc;
+    utapi_status status =
+        utapi_dedup_expire(&log->dedup, txn, batch->taken_ms, 2 * batch->count + EXPIRE_MIN, err);
+    if (status == UTAPI_OK)
+        status = utapi_dedup_add(&log->dedup, txn, batch, group->skip, ret_repeated, err);
+    if (status != UTAPI_OK)
+        return status;
     group->count = batch->count - *ret_repeated;
     group->first = log->newest->next; /* only writes change these: no lock is needed to look */
     group->tombstone_ms = log->tombstone_ms[UTAPI_BUCKETS];
-    rc = expiries_put(log, txn, group);
+    int rc = expiries_put(log, txn, group);
     if (rc == 0)
         rc = due_from(log, txn, log->now_ms, &due_ms);
     group->expires |= due_ms <= batch->now_ms;
     if (rc == 0 && group->count > 0)
         rc = records_put(log, txn, group);
-    return rc;
+    return utapi_journal_code(err, rc, "accepting events");
 }
 
 /* What is durable becomes visible: to the delivery and to questions. */
@@ -217,13 +220,13 @@ utapi_status utapi_journal_log_append(journal_log *log, const utapi_batch *batch
         return status;
     append group = {.batch = batch, .skip = skip, .buffer = buffer};
     utapi_applied applied = {.repeated = 0};
-    const int rc = group_put(log, txn, &group, &applied.repeated);
-    status = utapi_journal_write_end(log, txn, rc, "accepting events", err);
+    status = group_put(log, txn, &group, &applied.repeated, err);
+    status = utapi_journal_write_end(log, txn, status, err);
     if (status == UTAPI_OK) {
         group_publish(log, &group);
         *ret = applied;
     }
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -252,7 +255,8 @@ typedef struct group_read {
     void *ctx;
 } group_read;
 
-/* Hands the record under the cursor on, if it is the next one and can be read. *ret_more: the one behind it is wanted. */
+/* Hands the record under the cursor on, if it is the next one and can be read. *ret_more: the one behind it is
+ * wanted. */
 static utapi_status record_visit(group_read *read, MDB_val key, MDB_val value, bool *ret_more,
                                  utapi_error *err)
 {
@@ -278,7 +282,7 @@ static utapi_status record_visit(group_read *read, MDB_val key, MDB_val value, b
         rc = due_from(read->log, read->txn, group.record.now_ms + 1, &group.due_ms);
     if (rc != 0) {
         free(group.bytes);
-        return utapi_journal_fail(err, rc, "scheduled expiries");
+        return utapi_journal_code(err, rc, "scheduled expiries");
     }
     status = read->on_group(read->ctx, &group, ret_more, err);
     read->at = end;
@@ -289,9 +293,9 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
                                     journal_group_fn *on_group, void *ctx, uint64_t *ret_next,
                                     utapi_error *err)
 {
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     MDB_val key, value;
-    utapi_status status = utapi_env_read_begin(&log->env, &reader, err);
+    utapi_status status = utapi_lmdbenv_read_begin(&log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     group_read read = {.log = log,
@@ -315,22 +319,22 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
         if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
             *ret_next = first;
     }
-    utapi_env_read_end(&log->env, reader);
+    utapi_lmdbenv_read_end(&log->env, reader);
     if (status == UTAPI_OK && rc != 0 && rc != MDB_NOTFOUND)
-        return utapi_journal_fail(err, rc, "reading");
+        return utapi_journal_code(err, rc, "reading");
     return status;
 }
 
 int64_t utapi_journal_log_accepted_at(journal_log *log, uint32_t incarnation, uint64_t sequence)
 {
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     MDB_val key, value;
     int64_t now_ms = 0;
-    if (utapi_env_read_begin(&log->env, &reader, NULL) != UTAPI_OK)
+    if (utapi_lmdbenv_read_begin(&log->env, &reader, NULL) != UTAPI_OK)
         return 0;
     if (record_find(reader->cursor, incarnation, sequence, &key, &value) != 0 ||
         !utapi_journal_record_peek(value.mv_data, value.mv_size, &now_ms))
         now_ms = 0;
-    utapi_env_read_end(&log->env, reader);
+    utapi_lmdbenv_read_end(&log->env, reader);
     return now_ms;
 }

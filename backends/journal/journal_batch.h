@@ -2,10 +2,10 @@
 /*
  * journal_batch.h - a delivery batch: what is handed to the storage at once, read from the log.
  *
- * A batch joins groups as long as they stay exact together: it gets the times of its newest group, so no scheduled expiry
- * may fall due between the first and the last of them, and they lie close together. It may begin and end inside a group,
- * for the sequence counts events. What is not there any more, or cannot be read, is a gap; dead letters are left out
- * again.
+ * A batch joins groups as long as they stay exact together: it gets the times of its newest group, so no scheduled
+ * expiry may fall due between the first and the last of them, and they lie close together. It may begin and end
+ * inside a group, for the sequence counts events. What is not there any more, or cannot be read, is a gap; dead
+ * letters are left out again.
  */
 #ifndef JOURNAL_JOURNAL_BATCH_H
 #define JOURNAL_JOURNAL_BATCH_H

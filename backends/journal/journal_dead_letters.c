@@ -8,6 +8,7 @@
 
 #include "journal_store.h"
 
+#include "utapi/codec.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -52,17 +53,17 @@ static void counts_publish(journal_dead_letters *self, const counts *now)
 
 utapi_status utapi_journal_dead_letters_open(journal_dead_letters *self, journal_log *log, utapi_error *err)
 {
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     counts now;
     *self = (journal_dead_letters){.log = log};
     pthread_mutex_init(&self->lock, NULL);
-    const utapi_status status = utapi_env_read_begin(&log->env, &reader, err);
+    const utapi_status status = utapi_lmdbenv_read_begin(&log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     const int rc = counts_get(log, reader->txn, &now);
-    utapi_env_read_end(&log->env, reader);
+    utapi_lmdbenv_read_end(&log->env, reader);
     if (rc != 0)
-        return utapi_journal_fail(err, rc, "dead letters");
+        return utapi_journal_code(err, rc, "dead letters");
     counts_publish(self, &now);
     return UTAPI_OK;
 }
@@ -96,11 +97,12 @@ static int row_put(const journal_log *log, MDB_txn *txn, MDB_val key, const utap
     memcpy(row + STUB_SIZE, reason, length);
     unsigned char *record = row + STUB_SIZE + length;
     const size_t size = utapi_journal_record_encode(one, NULL, record);
-    MDB_val value = utapi_env_val(row, STUB_SIZE + length + size);
+    MDB_val value = utapi_lmdbenv_val(row, STUB_SIZE + length + size);
     return mdb_put(txn, log->env.tables[JOURNAL_DEAD_LETTER], &key, &value, 0);
 }
 
-/* The parts of a row; the record's entries are owned. False where it cannot be read: the reason is "" if even that cannot. */
+/* The parts of a row; the record's entries are owned. False where it cannot be read: the reason is "" if even
+ * that cannot. */
 static bool row_read(MDB_val value, journal_record *ret, char ret_reason[static REASON_MAX + 1])
 {
     const unsigned char *row = value.mv_data;
@@ -123,7 +125,7 @@ static bool event_is_kept(journal_log *log, MDB_val key)
 {
     const unsigned char *bytes = key.mv_data;
     return key.mv_size == JOURNAL_KEY_SIZE &&
-           utapi_journal_log_keeps(log, utapi_env_get_u32(bytes), utapi_env_get_u64(bytes + 4));
+           utapi_journal_log_keeps(log, utapi_lmdbenv_get_u32(bytes), utapi_lmdbenv_get_u64(bytes + 4));
 }
 
 utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t incarnation,
@@ -141,31 +143,31 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
         const utapi_batch one = {
             .entries = &batch->entries[i], .count = 1, .now_ms = batch->now_ms, .taken_ms = batch->taken_ms};
         utapi_journal_key(incarnation, batch->fence.from + i, bytes);
-        rc = row_put(self->log, txn, utapi_env_val(bytes, sizeof bytes), &one, why, reason);
+        rc = row_put(self->log, txn, utapi_lmdbenv_val(bytes, sizeof bytes), &one, why, reason);
     }
     if (rc == 0)
         rc = counts_get(self->log, txn, &now);
-    status = utapi_journal_write_end(self->log, txn, rc, "a dead letter", err);
+    status = utapi_journal_write_end(self->log, txn, utapi_journal_code(err, rc, "a dead letter"), err);
     if (status == UTAPI_OK)
         counts_publish(self, &now);
-    utapi_env_write_leave(&self->log->env);
+    utapi_lmdbenv_write_leave(&self->log->env);
     return status;
 }
 
 utapi_status utapi_journal_dead_letters_next(journal_dead_letters *self, uint32_t incarnation, uint64_t from,
                                              uint64_t until, uint64_t *ret, utapi_error *err)
 {
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     MDB_cursor *cursor = NULL;
     unsigned char bytes[JOURNAL_KEY_SIZE];
     MDB_val value;
     uint64_t sequence;
     *ret = until;
-    const utapi_status status = utapi_env_read_begin(&self->log->env, &reader, err);
+    const utapi_status status = utapi_lmdbenv_read_begin(&self->log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     utapi_journal_key(incarnation, from, bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     int rc = mdb_cursor_open(reader->txn, self->log->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     if (rc == 0)
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
@@ -173,35 +175,14 @@ utapi_status utapi_journal_dead_letters_next(journal_dead_letters *self, uint32_
         *ret = sequence;
     if (cursor != NULL)
         mdb_cursor_close(cursor);
-    utapi_env_read_end(&self->log->env, reader);
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
+    utapi_lmdbenv_read_end(&self->log->env, reader);
+    return utapi_journal_code(err, rc == MDB_NOTFOUND ? 0 : rc, "reading");
 }
 
-/* ---- ids: a row's key in hex -------------------------------------------------------------- */
-
-static const char hex[] = "0123456789abcdef";
-
-static void id_write(const unsigned char key[static JOURNAL_KEY_SIZE], char ret[static ID_SIZE + 1])
-{
-    for (size_t i = 0; i < JOURNAL_KEY_SIZE; i++) {
-        ret[2 * i] = hex[key[i] >> 4];
-        ret[2 * i + 1] = hex[key[i] & 15];
-    }
-    ret[ID_SIZE] = '\0';
-}
-
+/* Ids are a row's key in hex. */
 static bool id_read(utapi_string id, unsigned char ret[static JOURNAL_KEY_SIZE])
 {
-    if (id.size != ID_SIZE)
-        return false;
-    for (size_t i = 0; i < ID_SIZE; i++) {
-        const char *digit = memchr(hex, id.data[i], sizeof hex - 1);
-        if (digit == NULL)
-            return false;
-        const unsigned nibble = (unsigned)(digit - hex);
-        ret[i / 2] = (unsigned char)(i % 2 == 0 ? nibble << 4 : ret[i / 2] | nibble);
-    }
-    return true;
+    return id.size == ID_SIZE && utapi_hex_get(id.data, ret, JOURNAL_KEY_SIZE);
 }
 
 /* ---- acknowledging ------------------------------------------------------------------------ */
@@ -213,7 +194,7 @@ static int uuid_release(journal_log *log, MDB_txn *txn, MDB_val row)
     char reason[REASON_MAX + 1];
     if (!row_read(row, &record, reason))
         return 0;
-    const int rc = utapi_journal_dedup_drop(log, txn, &record.entries[0]);
+    const int rc = utapi_dedup_remove(&log->dedup, txn, &record.entries[0]);
     free(record.entries);
     return rc;
 }
@@ -224,7 +205,7 @@ static int row_acknowledge(MDB_cursor *cursor, unsigned char bytes[static JOURNA
     static const unsigned char stub[STUB_SIZE] = {0};
     if (!is_kept)
         return mdb_cursor_del(cursor, 0);
-    MDB_val key = utapi_env_val(bytes, JOURNAL_KEY_SIZE), value = utapi_env_val(stub, sizeof stub);
+    MDB_val key = utapi_lmdbenv_val(bytes, JOURNAL_KEY_SIZE), value = utapi_lmdbenv_val(stub, sizeof stub);
     return mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
 }
 
@@ -239,11 +220,11 @@ static int rows_acknowledge(journal_log *log, MDB_txn *txn, const utapi_string *
         MDB_val value;
         if (!id_read(ids[i], bytes))
             continue;
-        MDB_val key = utapi_env_val(bytes, sizeof bytes);
+        MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
         if (rc == 0 && !row_is_stub(value)) {
             rc = uuid_release(log, txn, value); /* what was found is not valid any more */
-            key = utapi_env_val(bytes, sizeof bytes);
+            key = utapi_lmdbenv_val(bytes, sizeof bytes);
             if (rc == 0)
                 rc = row_acknowledge(cursor, bytes, event_is_kept(log, key));
             ++*letters;
@@ -298,10 +279,10 @@ static utapi_status part_acknowledge(journal_dead_letters *self, const utapi_str
         rc = utapi_journal_number_put(log, txn, letters_name, now.letters);
     if (rc == 0)
         rc = utapi_journal_number_put(log, txn, lost_name, now.lost);
-    status = utapi_journal_write_end(log, txn, rc, "an acknowledgement", err);
+    status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "an acknowledgement"), err);
     if (status == UTAPI_OK)
         counts_publish(self, &now);
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -336,7 +317,7 @@ static bool row_show(MDB_val key, MDB_val value, utapi_refused_cb *on_letter, vo
     static const utapi_entry unknown = {.operation = UTAPI_OP_NONE};
     char id[ID_SIZE + 1], reason[REASON_MAX + 1];
     journal_record record;
-    id_write(key.mv_data, id);
+    *utapi_hex_put(id, key.mv_data, key.mv_size) = '\0';
     if (!row_read(value, &record, reason))
         return on_letter(ctx, id, &unknown, UTAPI_CORRUPT,
                          *reason != '\0' ? reason : "the journal holds a row that cannot be read");
@@ -349,10 +330,10 @@ static bool row_show(MDB_val key, MDB_val value, utapi_refused_cb *on_letter, vo
 utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self, utapi_refused_cb *on_letter,
                                              void *ctx, utapi_error *err)
 {
-    utapi_env_reader *reader;
+    utapi_lmdbenv_reader *reader;
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    const utapi_status status = utapi_env_read_begin(&self->log->env, &reader, err);
+    const utapi_status status = utapi_lmdbenv_read_begin(&self->log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     int rc = mdb_cursor_open(reader->txn, self->log->env.tables[JOURNAL_DEAD_LETTER], &cursor);
@@ -364,6 +345,6 @@ utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self, utapi_r
     }
     if (cursor != NULL)
         mdb_cursor_close(cursor);
-    utapi_env_read_end(&self->log->env, reader);
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "reading");
+    utapi_lmdbenv_read_end(&self->log->env, reader);
+    return utapi_journal_code(err, rc == MDB_NOTFOUND ? 0 : rc, "reading");
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_delivery.c - see journal_delivery.h.
  *
- * Each batch says which events it brings; the storage takes it only where its fence for the writer stands at the first of
- * them. So a reply that was lost, a batch that is cut differently when it is repeated, and a storage that lost its newest
- * part are one and the same question: where does the fence stand? */
+ * Each batch says which events it brings; the storage takes it only where its fence for the writer stands at the
+ * first of them. So a reply that was lost, a batch that is cut differently when it is repeated, and a storage
+ * that lost its newest part are one and the same question: where does the fence stand? */
 #include "journal_delivery.h"
+
+#include "utapi/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,15 +43,15 @@ static void back_off(worker *w, const utapi_error *err)
     if (w->back_off_ms == 0)
         w->back_off_ms = w->of->pace.back_off_ms;
     const int64_t jitter_ms = (int64_t)(rand_r(&w->seed) % 64) * w->back_off_ms / 128;
-    const int64_t until_ms = utapi_journal_monotonic_ms() + w->back_off_ms - jitter_ms;
+    const int64_t until_ms = utapi_monotonic_ms() + w->back_off_ms - jitter_ms;
     w->back_off_ms = 2 * w->back_off_ms < BACK_OFF_MAX_MS ? 2 * w->back_off_ms : BACK_OFF_MAX_MS;
     utapi_journal_pending_sleep(w->of->pending, until_ms);
 }
 
 /* ---- the fence ---------------------------------------------------------------------------- */
 
-/* Somebody else writes under our name: a copy of this process's memory, or of its disk while it ran. What is left of the
- * incarnation cannot be told from theirs any more. */
+/* Somebody else writes under our name: a copy of this process's memory, or of its disk while it ran. What is
+ * left of the incarnation cannot be told from theirs any more. */
 static utapi_status fence_is_foreign(worker *w, uint64_t fence, utapi_error *err)
 {
     journal_delivery *self = w->of;
@@ -105,7 +107,7 @@ static bool fences_ask(worker *w)
         back_off(w, &err);
         return false;
     }
-    w->check_at_ms = utapi_journal_monotonic_ms() + w->of->pace.tick_ms;
+    w->check_at_ms = utapi_monotonic_ms() + w->of->pace.tick_ms;
     if (!utapi_journal_log_waiting(
             w->of->log, &span)) /* else a batch has to show it: a storage may answer, and take nothing */
         recover(w);
@@ -117,7 +119,7 @@ static bool fences_ask(worker *w)
 /* The storage's own maintenance, as of a time that it has reached. */
 static utapi_status storage_maintain(worker *w, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
-    w->maintain_at_ms = utapi_journal_monotonic_ms() + w->of->pace.tick_ms;
+    w->maintain_at_ms = utapi_monotonic_ms() + w->of->pace.tick_ms;
     return utapi_backend_tend(w->of->storage, now_ms, accepted_ms, err);
 }
 
@@ -139,7 +141,7 @@ static utapi_status batch_stored(worker *w, const journal_span *span, const utap
     recover(w);
     if (w->max_events < w->of->pace.batch_events)
         w->max_events *= 2;
-    if (utapi_journal_monotonic_ms() < w->maintain_at_ms)
+    if (utapi_monotonic_ms() < w->maintain_at_ms)
         return UTAPI_OK;
     return storage_maintain(w, batch->now_ms, batch->taken_ms,
                             err); /* while events keep coming nobody finds it idle */
@@ -259,8 +261,8 @@ static void retain(worker *w, const journal_work *work, int64_t at_ms)
     storage_stats_keep(w);
 }
 
-/* With everything stored, the storage may see to what is due now. Expiries that are due go with a fence, as all else does:
- * the storage may have lost what came before them, and what is sent again must come first. */
+/* With everything stored, the storage may see to what is due now. Expiries that are due go with a fence, as all
+ * else does: the storage may have lost what came before them, and what is sent again must come first. */
 static void maintain(worker *w, const journal_work *work)
 {
     utapi_applied applied;
@@ -294,8 +296,8 @@ static void maintain(worker *w, const journal_work *work)
 
 typedef enum job { REST, RETAIN, CHECK, DELIVER, MAINTAIN } job;
 
-/* A storage that nobody else reads is given many events at once: what a commit there costs is pages, and many events share
- * them. Questions add what waits meanwhile. */
+/* A storage that nobody else reads is given many events at once: what a commit there costs is pages, and many
+ * events share them. Questions add what waits meanwhile. */
 static bool gathers(const worker *w, const journal_work *work, int64_t at_ms)
 {
     const journal_pace *pace = &w->of->pace;
@@ -334,12 +336,11 @@ static void heartbeat(journal_delivery *self, int64_t at_ms)
 static void *delivery_main(void *arg)
 {
     journal_delivery *self = arg;
-    worker w = {
-        .of = self, .max_events = self->pace.batch_events, .seed = (unsigned)utapi_journal_monotonic_ms()};
+    worker w = {.of = self, .max_events = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
     journal_work work;
     for (utapi_journal_pending_work(self->pending, &work); !work.stopping;
          utapi_journal_pending_work(self->pending, &work)) {
-        const int64_t at_ms = utapi_journal_monotonic_ms();
+        const int64_t at_ms = utapi_monotonic_ms();
         const bool is_gathering = gathers(&w, &work, at_ms);
         if (!is_gathering)
             w.gathered_at_ms = at_ms;
@@ -368,7 +369,7 @@ static void *delivery_main(void *arg)
 utapi_status utapi_journal_delivery_start(journal_delivery *self, utapi_error *err)
 {
     pthread_mutex_init(&self->lock, NULL);
-    self->heartbeat_ms = utapi_journal_monotonic_ms();
+    self->heartbeat_ms = utapi_monotonic_ms();
     utapi_journal_pending_wake(self->pending, JOURNAL_CHECK);
     const int rc = pthread_create(&self->thread, NULL, delivery_main, self);
     self->started = rc == 0;
@@ -392,7 +393,7 @@ void utapi_journal_delivery_stats(journal_delivery *self, utapi_stats *ret)
 {
     pthread_mutex_lock(&self->lock);
     *ret = self->storage_stats;
-    const int64_t silent_ms = utapi_journal_monotonic_ms() - self->heartbeat_ms;
+    const int64_t silent_ms = utapi_monotonic_ms() - self->heartbeat_ms;
     memcpy(ret->trouble, self->fatal, sizeof ret->trouble);
     utapi_journal_pending_stats(self->pending, ret);
     if (*ret->trouble == '\0' &&

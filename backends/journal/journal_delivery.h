@@ -2,8 +2,9 @@
 /*
  * journal_delivery.h - the thread that delivers what waits to the storage: in order, each event once.
  *
- * Nobody calls it but who starts and stops it. What is wanted of it stands in the index (journal_pending.h), what is to be
- * delivered in the log; both are told how far it is. A lock of its own guards what it found out about the storage.
+ * Nobody calls it but who starts and stops it. What is wanted of it stands in the index (journal_pending.h), what
+ * is to be delivered in the log; both are told how far it is. A lock of its own guards what it found out about the
+ * storage.
  */
 #ifndef JOURNAL_JOURNAL_DELIVERY_H
 #define JOURNAL_JOURNAL_DELIVERY_H

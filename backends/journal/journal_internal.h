@@ -3,9 +3,9 @@
  * journal_internal.h - the journal as a whole: the log on disk, the index of what waits, the delivery, and the dead
  * letters; and what tests set otherwise.
  *
- * Each part has a struct, a lock and a header of its own. Locks are taken in this order: the environment's `writing`, the
- * log's, then any one of the others but the delivery's, which is taken before the index's. None is held while the storage
- * works.
+ * Each part has a struct, a lock and a header of its own. Locks are taken in this order: the environment's
+ * `writing`, the log's, then any one of the others but the delivery's, which is taken before the index's. None is
+ * held while the storage works.
  */
 #ifndef JOURNAL_JOURNAL_INTERNAL_H
 #define JOURNAL_JOURNAL_INTERNAL_H

@@ -20,7 +20,7 @@ static const char *const table_names[JOURNAL_TABLE_COUNT] = {
     [JOURNAL_WRITER] = "writer", [JOURNAL_DEAD_LETTER] = "refused", [JOURNAL_META] = "meta",
 };
 
-static const utapi_env_layout layout = {
+static const utapi_lmdbenv_layout layout = {
     .tables = table_names,
     .table_count = JOURNAL_TABLE_COUNT,
     .reader_table = JOURNAL_ENTRY,
@@ -36,9 +36,9 @@ static const utapi_env_layout layout = {
     .in_use = "another process uses this journal",
 };
 
-utapi_status utapi_journal_fail(utapi_error *err, int rc, const char *doing)
+utapi_status utapi_journal_code(utapi_error *err, int rc, const char *doing)
 {
-    return utapi_env_fail(&layout, err, rc, doing);
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(&layout, err, rc, doing);
 }
 
 /* ---- incarnations in memory, with the lock held ------------------------------------------- */
@@ -134,7 +134,7 @@ bool utapi_journal_log_keeps(journal_log *log, uint32_t incarnation, uint64_t se
 utapi_status utapi_journal_log_stats(journal_log *log, utapi_stats *stats, utapi_error *err)
 {
     uint64_t used_pages = 0;
-    const utapi_status status = utapi_env_used_pages(&log->env, 0, &used_pages, err);
+    const utapi_status status = utapi_lmdbenv_used_pages(&log->env, 0, &used_pages, err);
     if (status != UTAPI_OK)
         return status;
     pthread_mutex_lock(&log->lock);
@@ -169,23 +169,22 @@ static int outcome_look_up(journal_log *log, MDB_txn *txn)
 
 utapi_status utapi_journal_write_begin(journal_log *log, MDB_txn **ret, utapi_error *err)
 {
-    const utapi_status status = utapi_env_write_begin(&log->env, ret, err);
+    const utapi_status status = utapi_lmdbenv_write_begin(&log->env, ret, err);
     if (status != UTAPI_OK || !log->outcome_unknown)
         return status;
     const int rc = outcome_look_up(log, *ret);
     if (rc == 0)
         return UTAPI_OK;
     mdb_txn_abort(*ret);
-    utapi_env_write_leave(&log->env);
-    return utapi_journal_fail(err, rc, "beginning to write");
+    utapi_lmdbenv_write_leave(&log->env);
+    return utapi_journal_code(err, rc, "beginning to write");
 }
 
-utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, int rc, const char *doing,
-                                     utapi_error *err)
+utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, utapi_status status, utapi_error *err)
 {
-    utapi_status status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, doing);
-    status = utapi_env_write_end(&log->env, txn, status, err);
-    log->outcome_unknown |= rc == 0 && status == UTAPI_UNCERTAIN;
+    const bool is_commit = status == UTAPI_OK;
+    status = utapi_lmdbenv_write_end(&log->env, txn, status, err);
+    log->outcome_unknown |= is_commit && status == UTAPI_UNCERTAIN;
     return status;
 }
 
@@ -196,15 +195,15 @@ int utapi_journal_incarnation_put(journal_log *log, MDB_txn *txn, const journal_
 {
     unsigned char number[NUMBER_SIZE];
     unsigned char row[ROW_FIXED + JOURNAL_GAPS_MAX * GAP_SIZE];
-    utapi_env_put_u32(number, one->number);
+    utapi_lmdbenv_put_u32(number, one->number);
     memcpy(row, one->writer, JOURNAL_WRITER_SIZE);
-    utapi_env_put_u64(row + JOURNAL_WRITER_SIZE, stored);
+    utapi_lmdbenv_put_u64(row + JOURNAL_WRITER_SIZE, stored);
     for (size_t i = 0; i < one->gap_count; i++) {
-        utapi_env_put_u64(row + ROW_FIXED + GAP_SIZE * i, one->gaps[i].from);
-        utapi_env_put_u64(row + ROW_FIXED + GAP_SIZE * i + 8, one->gaps[i].to);
+        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i, one->gaps[i].from);
+        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i + 8, one->gaps[i].to);
     }
-    MDB_val key = utapi_env_val(number, sizeof number);
-    MDB_val value = utapi_env_val(row, ROW_FIXED + GAP_SIZE * one->gap_count);
+    MDB_val key = utapi_lmdbenv_val(number, sizeof number);
+    MDB_val value = utapi_lmdbenv_val(row, ROW_FIXED + GAP_SIZE * one->gap_count);
     return mdb_put(txn, log->env.tables[JOURNAL_WRITER], &key, &value, 0);
 }
 
@@ -215,33 +214,33 @@ static bool row_decode(MDB_val key, MDB_val value, journal_incarnation *ret)
         (value.mv_size - ROW_FIXED) % GAP_SIZE != 0 ||
         (value.mv_size - ROW_FIXED) / GAP_SIZE > JOURNAL_GAPS_MAX)
         return false;
-    *ret = (journal_incarnation){.number = utapi_env_get_u32(key.mv_data)};
+    *ret = (journal_incarnation){.number = utapi_lmdbenv_get_u32(key.mv_data)};
     memcpy(ret->writer, row, JOURNAL_WRITER_SIZE);
-    ret->stored = ret->noted = utapi_env_get_u64(row + JOURNAL_WRITER_SIZE);
+    ret->stored = ret->noted = utapi_lmdbenv_get_u64(row + JOURNAL_WRITER_SIZE);
     ret->gap_count = (value.mv_size - ROW_FIXED) / GAP_SIZE;
     for (size_t i = 0; i < ret->gap_count; i++) {
-        ret->gaps[i].from = utapi_env_get_u64(row + ROW_FIXED + GAP_SIZE * i);
-        ret->gaps[i].to = utapi_env_get_u64(row + ROW_FIXED + GAP_SIZE * i + 8);
+        ret->gaps[i].from = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i);
+        ret->gaps[i].to = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i + 8);
     }
     return true;
 }
 
 int utapi_journal_number_get(const journal_log *log, MDB_txn *txn, const char *name, uint64_t *ret)
 {
-    MDB_val key = utapi_env_val(name, strlen(name));
+    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
     MDB_val value;
     const int rc = mdb_get(txn, log->env.tables[JOURNAL_META], &key, &value);
     if (rc == 0 && value.mv_size == 8)
-        *ret = utapi_env_get_u64(value.mv_data);
+        *ret = utapi_lmdbenv_get_u64(value.mv_data);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 int utapi_journal_number_put(const journal_log *log, MDB_txn *txn, const char *name, uint64_t number)
 {
     unsigned char bytes[8];
-    utapi_env_put_u64(bytes, number);
-    MDB_val key = utapi_env_val(name, strlen(name));
-    MDB_val value = utapi_env_val(bytes, sizeof bytes);
+    utapi_lmdbenv_put_u64(bytes, number);
+    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
+    MDB_val value = utapi_lmdbenv_val(bytes, sizeof bytes);
     return mdb_put(txn, log->env.tables[JOURNAL_META], &key, &value, 0);
 }
 
@@ -269,14 +268,14 @@ utapi_status utapi_journal_log_expire(journal_log *log, utapi_level level, int64
     /* An append may have noted a later one since. Only writes change it: no lock is needed to look. */
     const bool is_later = time_ms > log->tombstone_ms[level];
     const int rc = is_later ? utapi_journal_tombstone_put(log, txn, level, time_ms) : 0;
-    status = utapi_journal_write_end(log, txn, rc, "an expiry", err);
+    status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "an expiry"), err);
     if (status == UTAPI_OK && is_later) {
         pthread_mutex_lock(&log->lock);
         log->tombstone_ms[level] = time_ms;
         utapi_journal_observe(log, NULL);
         pthread_mutex_unlock(&log->lock);
     }
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -315,8 +314,8 @@ static int incarnations_load(journal_log *log, MDB_txn *txn)
 
 static utapi_status log_load(journal_log *log, utapi_error *err)
 {
-    utapi_env_reader *reader;
-    const utapi_status status = utapi_env_read_begin(&log->env, &reader, err);
+    utapi_lmdbenv_reader *reader;
+    const utapi_status status = utapi_lmdbenv_read_begin(&log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     int rc = incarnations_load(log, reader->txn);
@@ -327,8 +326,8 @@ static utapi_status log_load(journal_log *log, utapi_error *err)
         rc = utapi_journal_number_get(log, reader->txn, tombstone_names[level], &time_ms);
         log->tombstone_ms[level] = (int64_t)time_ms;
     }
-    utapi_env_read_end(&log->env, reader);
-    return rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "what was left");
+    utapi_lmdbenv_read_end(&log->env, reader);
+    return utapi_journal_code(err, rc, "what was left");
 }
 
 /* ---- opening, beginning an incarnation, closing ------------------------------------------- */
@@ -346,7 +345,7 @@ static utapi_status incarnation_begin(journal_log *log, bool gives_up, utapi_err
         return status;
     one->number = log->newest != NULL ? log->newest->number + 1 : 1;
     const int rc = utapi_journal_incarnation_put(log, txn, one, 0);
-    status = utapi_journal_write_end(log, txn, rc, "a new writer", err);
+    status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "a new writer"), err);
     if (status == UTAPI_OK) {
         pthread_mutex_lock(&log->lock);
         if (gives_up)
@@ -355,7 +354,7 @@ static utapi_status incarnation_begin(journal_log *log, bool gives_up, utapi_err
         utapi_journal_observe(log, NULL);
         pthread_mutex_unlock(&log->lock);
     }
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -370,7 +369,7 @@ void utapi_journal_log_close(journal_log *log)
         return;
     for (journal_incarnation *one; (one = log->oldest) != NULL; free(one))
         log->oldest = one->next_one;
-    utapi_env_close(&log->env);
+    utapi_lmdbenv_close(&log->env);
     pthread_mutex_destroy(&log->lock);
     free(log);
 }
@@ -382,13 +381,16 @@ utapi_status utapi_journal_log_open(const journal_log_options *options, journal_
     if (log == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the journal");
     log->retention_ms = options->journal->keep_ms;
-    log->window_ms = options->journal->dedup_window_ms;
+    log->dedup = (utapi_dedup){.env = &log->env,
+                               .table = JOURNAL_DEDUP,
+                               .unit = UTAPI_DEDUP_MS,
+                               .window_ms = options->journal->dedup_window_ms};
     log->monotonic_ms = options->monotonic_ms;
     log->observer = options->observer;
     log->ctx = options->ctx;
     pthread_mutex_init(&log->lock, NULL);
-    utapi_status status =
-        utapi_env_open(&log->env, &layout, options->journal->location, options->journal->capacity_bytes, err);
+    utapi_status status = utapi_lmdbenv_open(&log->env, &layout, options->journal->location,
+                                             options->journal->capacity_bytes, err);
     if (status == UTAPI_OK)
         status = log_load(log, err);
     if (status == UTAPI_OK)
@@ -446,7 +448,7 @@ utapi_status utapi_journal_log_lose(journal_log *log, uint32_t incarnation, uint
     int rc = utapi_journal_number_put(log, txn, "lost", log->lost + added);
     if (rc == 0)
         rc = utapi_journal_incarnation_put(log, txn, &changed, one->noted);
-    status = utapi_journal_write_end(log, txn, rc, "a gap", err);
+    status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "a gap"), err);
     if (status == UTAPI_OK) {
         pthread_mutex_lock(&log->lock);
         memcpy(one->gaps, changed.gaps, sizeof changed.gaps);
@@ -454,6 +456,6 @@ utapi_status utapi_journal_log_lose(journal_log *log, uint32_t incarnation, uint
         log->lost += added;
         pthread_mutex_unlock(&log->lock);
     }
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }

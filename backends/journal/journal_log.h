@@ -121,8 +121,8 @@ typedef utapi_status journal_group_fn(void *ctx, const journal_group *group, boo
                                       utapi_error *err);
 
 /**
- * Reads groups of an incarnation in order, from the one that holds `from` on, until one cannot be read, or is not there,
- * or `until` is reached.
+ * Reads groups of an incarnation in order, from the one that holds `from` on, until one cannot be read, or is not
+ * there, or `until` is reached.
  *
  * @param ret_next  where reading could go on: `from` itself is in a gap if on_group was never called, and then this is
  *                  where the gap ends as far as is known

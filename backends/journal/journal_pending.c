@@ -5,10 +5,12 @@
  * order. So the oldest event is the first of each of its resources: dropping it looks nothing up. */
 #include "journal_pending.h"
 
+#include "utapi/clock.h"
+#include "utapi/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct journal_name {
     journal_name *next; /* in its slot */
@@ -23,10 +25,7 @@ enum { FIRST_SLOTS = 1024 };
 
 static uint64_t name_hash(utapi_level level, utapi_string name)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) + (uint64_t)level;
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 29;
+    return utapi_hash_end(utapi_hash_add(UTAPI_HASH_SEED + (uint64_t)level, name.data, name.size));
 }
 
 static journal_name *name_find(const journal_pending *pending, uint64_t hash, utapi_level level,
@@ -190,14 +189,10 @@ const journal_event *utapi_journal_pending_find(const journal_pending *self, uta
 
 void utapi_journal_pending_init(journal_pending *self, size_t max_events, size_t max_bytes)
 {
-    pthread_condattr_t attr;
     *self = (journal_pending){.max_events = max_events, .max_bytes = max_bytes, .wake_at = 1};
     pthread_mutex_init(&self->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->changed, &attr);
-    pthread_cond_init(&self->work, &attr);
-    pthread_condattr_destroy(&attr);
+    utapi_cond_init(&self->changed);
+    utapi_cond_init(&self->work);
 }
 
 void utapi_journal_pending_done(journal_pending *self)
@@ -255,18 +250,10 @@ void utapi_journal_pending_observe(void *ctx, const journal_standing *standing,
 
 /* ---- waiting and waking ------------------------------------------------------------------- */
 
-int64_t utapi_journal_monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits on a condition until a time; false once it is past. */
 static bool wait_until(journal_pending *self, pthread_cond_t *condition, int64_t until_ms)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    const struct timespec until = utapi_timespec_of_ms(until_ms);
     return pthread_cond_timedwait(condition, &self->lock, &until) == 0;
 }
 

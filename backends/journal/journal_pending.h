@@ -157,9 +157,4 @@ void utapi_journal_pending_drop(journal_pending *self);
 /** Whether all of the incarnations until one is stored, and of that one the events before a sequence. */
 bool utapi_journal_pending_is_stored(const journal_pending *self, uint32_t incarnation, uint64_t sequence);
 
-/* ---- time --------------------------------------------------------------------------------- */
-
-/** The time on the clock that everybody here waits by. */
-int64_t utapi_journal_monotonic_ms(void);
-
 #endif

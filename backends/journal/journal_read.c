@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_read.c - questions: what the storage says, and what is accepted and not yet there.
  *
- * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for one name at
- * a time, without a lock; the answer says how far the storage was. Events between that and the moment are added, or taken
- * away where the storage was further already. The events are in memory: what was not stored when the question began stays
- * until it ends. Where sums are not enough (an expiry is under way) or events are not in memory, the question waits for
- * the storage. */
+ * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for one
+ * name at a time, without a lock; the answer says how far the storage was. Events between that and the moment
+ * are added, or taken away where the storage was further already. The events are in memory: what was not stored
+ * when the question began stays until it ends. Where sums are not enough (an expiry is under way) or events are
+ * not in memory, the question waits for the storage. */
 #include "journal_pending.h"
+
+#include "utapi/clock.h"
 
 #include <string.h>
 
@@ -57,8 +59,8 @@ static bool usage_add(utapi_usage *usage, const difference *sums)
     return utapi_amounts_add(&usage->flows, &sums->flows, NULL) == UTAPI_OK;
 }
 
-/* Brings what the storage said of a resource at a fence to the question's moment; false if that cannot be done in memory.
- * With the lock held. */
+/* Brings what the storage said of a resource at a fence to the question's moment; false if that cannot be done
+ * in memory. With the lock held. */
 static bool usage_resolve(const journal_pending *pending, const journal_question *question,
                           const utapi_query *query, utapi_string name, uint64_t fence, utapi_usage *usage)
 {
@@ -122,7 +124,7 @@ static utapi_status question_ask(journal_pending *pending, utapi_backend *storag
     one.count = 1;
     one.all = query->names;
     one.all_count = query->count;
-    one.until_ms = utapi_journal_monotonic_ms() + read_ms;
+    one.until_ms = utapi_monotonic_ms() + read_ms;
     memcpy(one.writer, question.writer, sizeof one.writer);
     utapi_status status = UTAPI_OK;
     bool is_answered = true;
@@ -154,7 +156,7 @@ utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
                                 const journal_patience *patience, const utapi_query *query, utapi_usage *ret,
                                 utapi_error *err)
 {
-    const int64_t until_ms = utapi_journal_monotonic_ms() + patience->wait_ms;
+    const int64_t until_ms = utapi_monotonic_ms() + patience->wait_ms;
     for (bool waits = !is_whole(self);; waits = true) {
         bool is_answered = false;
         utapi_status status = waits ? utapi_journal_pending_wait(self, until_ms, err) : UTAPI_OK;
@@ -162,7 +164,7 @@ utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
             status = question_ask(self, storage, query, patience->read_ms, ret, &is_answered, err);
         if (status != UTAPI_OK || is_answered)
             return status;
-        if (waits && utapi_journal_monotonic_ms() >= until_ms)
+        if (waits && utapi_monotonic_ms() >= until_ms)
             return utapi_journal_pending_fail(self, err);
     }
 }

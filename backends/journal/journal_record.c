@@ -9,11 +9,12 @@
  * Varints are LEB128, signed ones zigzag; strings are a length and bytes. The decoder may be given any bytes. */
 #include "journal_record.h"
 
+#include "utapi/codec.h"
 #include "utapi/scoped.h"
 
 #include <string.h>
 
-enum { VERSION = 1, CRC_SIZE = 4, VARINT_MAX = 10, NUMBERS_MAX = 12 + UTAPI_FIRST_OPERATION };
+enum { VERSION = 1, NUMBERS_MAX = 12 + UTAPI_FIRST_OPERATION };
 
 /* The flags of an entry: bits, from the lowest. */
 enum {
@@ -30,39 +31,16 @@ enum {
 
 #define FLAG(bit) (UINT64_C(1) << (bit))
 
-uint32_t utapi_journal_crc(const unsigned char *data, size_t size)
-{
-    uint32_t crc = UINT32_MAX;
-    for (size_t i = 0; i < size; i++) {
-        static const uint32_t nibbles[16] = {
-            0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-            0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-        };
-        crc ^= data[i];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-    }
-    return ~crc;
-}
-
 /* ---- writing ------------------------------------------------------------------------------ */
-
-static unsigned char *put_number(unsigned char *at, uint64_t number)
-{
-    for (; number >= 0x80; number >>= 7)
-        *at++ = (unsigned char)(number | 0x80);
-    *at++ = (unsigned char)number;
-    return at;
-}
 
 static unsigned char *put_signed(unsigned char *at, int64_t number)
 {
-    return put_number(at, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+    return utapi_varint_put(at, utapi_zigzag(number));
 }
 
 static unsigned char *put_text(unsigned char *at, utapi_string text)
 {
-    at = put_number(at, text.size);
+    at = utapi_varint_put(at, text.size);
     if (text.size > 0)
         memcpy(at, text.data, text.size);
     return at + text.size;
@@ -89,7 +67,7 @@ static uint64_t entry_flags(const utapi_entry *entry)
 static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
 {
     const uint64_t flags = entry_flags(entry);
-    at = put_number(at, flags);
+    at = utapi_varint_put(at, flags);
     at = put_signed(at, entry->time_ms);
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (entry->resource[level].size > 0)
@@ -104,7 +82,7 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
     if ((flags & FLAG(HAS_KEYS)) != 0)
         at = put_text(at, entry->keys);
     if ((flags & FLAG(HAS_OPERATION)) != 0)
-        at = put_number(at, (uint64_t)entry->operation);
+        at = utapi_varint_put(at, (uint64_t)entry->operation);
     if ((flags & FLAG(FORGET_LATER)) != 0)
         at = put_signed(at, entry->forget_at_ms);
     return at;
@@ -112,10 +90,10 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
 
 size_t utapi_journal_record_max(const utapi_batch *batch)
 {
-    size_t size = 1 + 3 * VARINT_MAX + CRC_SIZE;
+    size_t size = 1 + 3 * UTAPI_VARINT_MAX + UTAPI_CHECKSUM_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
         const utapi_entry *entry = &batch->entries[i];
-        size += (NUMBERS_MAX + UTAPI_LEVEL_COUNT) * VARINT_MAX + entry->uuid.size + entry->action.size +
+        size += (NUMBERS_MAX + UTAPI_LEVEL_COUNT) * UTAPI_VARINT_MAX + entry->uuid.size + entry->action.size +
                 entry->keys.size;
         for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
             size += entry->resource[level].size;
@@ -130,15 +108,13 @@ size_t utapi_journal_record_encode(const utapi_batch *batch, const bool *skip, u
         count += skip == NULL || !skip[i];
     unsigned char *at = buffer;
     *at++ = VERSION;
-    at = put_number(at, count);
+    at = utapi_varint_put(at, count);
     at = put_signed(at, batch->now_ms);
     at = put_signed(at, batch->taken_ms);
     for (size_t i = 0; i < batch->count; i++)
         if (skip == NULL || !skip[i])
             at = put_entry(at, &batch->entries[i]);
-    const uint32_t crc = utapi_journal_crc(buffer, (size_t)(at - buffer));
-    for (unsigned i = 0; i < CRC_SIZE; i++)
-        *at++ = (unsigned char)(crc >> (8 * i));
+    at = utapi_checksum_put(buffer, at);
     return (size_t)(at - buffer);
 }
 
@@ -152,20 +128,15 @@ typedef struct reader {
 static uint64_t get_number(reader *in)
 {
     uint64_t number = 0;
-    for (unsigned shift = 0; shift < 64 && in->at < in->end; shift += 7) {
-        const unsigned char byte = *in->at++;
-        number |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0)
-            return number;
-    }
-    in->failed = true;
-    return 0;
+    const unsigned char *end = utapi_varint_get(in->at, in->end, &number);
+    in->failed |= end == NULL;
+    in->at = end != NULL ? end : in->end;
+    return number;
 }
 
 static int64_t get_signed(reader *in)
 {
-    const uint64_t number = get_number(in);
-    return (int64_t)(number >> 1 ^ (0 - (number & 1)));
+    return utapi_unzigzag(get_number(in));
 }
 
 static utapi_string get_text(reader *in, size_t max)
@@ -222,20 +193,12 @@ static utapi_status corrupt(utapi_error *err)
     return utapi_fail(err, UTAPI_CORRUPT, "the journal holds a group that cannot be read");
 }
 
-static bool crc_fits(const unsigned char *bytes, size_t size)
-{
-    uint32_t crc = 0;
-    for (unsigned i = 0; i < CRC_SIZE; i++)
-        crc |= (uint32_t)bytes[size - CRC_SIZE + i] << (8 * i);
-    return crc == utapi_journal_crc(bytes, size - CRC_SIZE);
-}
-
 bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
 {
     const unsigned char *bytes = data;
-    if (size < 1 + CRC_SIZE || bytes[0] != VERSION)
+    if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION)
         return false;
-    reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
+    reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     (void)get_number(&in);
     *ret_now_ms = get_signed(&in);
     return !in.failed;
@@ -244,9 +207,9 @@ bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_m
 utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_record *ret, utapi_error *err)
 {
     const unsigned char *bytes = data;
-    if (size < 1 + CRC_SIZE || bytes[0] != VERSION || !crc_fits(bytes, size))
+    if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION || !utapi_checksum_fits(bytes, size))
         return corrupt(err);
-    reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
+    reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     const uint64_t count = get_number(&in);
     *ret = (journal_record){.now_ms = get_signed(&in)};
     ret->accepted_ms = get_signed(&in);

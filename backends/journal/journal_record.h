@@ -35,7 +35,4 @@ UTAPI_MUST_USE utapi_status utapi_journal_record_decode(const void *data, size_t
 /** When a record was accepted, from its first bytes alone: nothing else is looked at. False: it cannot be read. */
 bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_ms);
 
-/** CRC-32C, as a record ends with. */
-uint32_t utapi_journal_crc(const unsigned char *data, size_t size);
-
 #endif

@@ -14,6 +14,7 @@ enum {
     ROOM_SLICE = 2000,
     DROP_SLICE = 1000,
     DUE_SLICE = 1000,
+    DEDUP_SLICE = 2000, /* short beside a sync of the disk */
     DROPS_MAX = 64,
     INCARNATIONS_KEPT =
         16 /* so many stay known after nothing is left of them: what is lost of them still counts */
@@ -69,8 +70,8 @@ static size_t drops_plan(journal_log *log, int64_t at_ms, bool at_once, drop ret
 
 /* ---- dropping groups ---------------------------------------------------------------------- */
 
-/* Where the first record of an incarnation ends: the next one's key tells. The cursor stands on the first one afterwards;
- * MDB_NOTFOUND: there is none. */
+/* Where the first record of an incarnation ends: the next one's key tells. The cursor stands on the first one
+ * afterwards; MDB_NOTFOUND: there is none. */
 static int first_end(MDB_cursor *cursor, const drop *todo, uint64_t *ret_end)
 {
     unsigned char bytes[JOURNAL_KEY_SIZE];
@@ -78,7 +79,7 @@ static int first_end(MDB_cursor *cursor, const drop *todo, uint64_t *ret_end)
     MDB_val value;
     uint64_t sequence;
     utapi_journal_key(number, todo->kept_from, bytes);
-    MDB_val key = utapi_env_val(bytes, sizeof bytes);
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc != 0 || !utapi_journal_key_is_of(key, number, &sequence))
         return rc != 0 ? rc : MDB_NOTFOUND;
@@ -89,7 +90,8 @@ static int first_end(MDB_cursor *cursor, const drop *todo, uint64_t *ret_end)
     return rc == MDB_NOTFOUND ? mdb_cursor_get(cursor, &key, &value, MDB_LAST) : rc;
 }
 
-/* Deletes records that end at or before todo->until, as long as fewer than `max` were, and notes how far events are stored. */
+/* Deletes records that end at or before todo->until, as long as fewer than `max` were, and notes how far events
+ * are stored. */
 static int drop_run(journal_log *log, MDB_txn *txn, drop *todo, size_t max, size_t *dropped)
 {
     MDB_cursor *cursor = NULL;
@@ -143,10 +145,10 @@ utapi_status utapi_journal_drop_stored(journal_log *log, size_t max, size_t *ret
         return status;
     const size_t count = drops_plan(log, 0, true, drops);
     const int rc = drops_run(log, txn, drops, count, max, ret_dropped);
-    status = utapi_journal_write_end(log, txn, rc, "making room", err);
+    status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "making room"), err);
     if (status == UTAPI_OK)
         drops_publish(log, drops, count);
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -155,17 +157,17 @@ utapi_status utapi_journal_drop_stored(journal_log *log, size_t max, size_t *ret
 /* Deletes slice by slice what is stored, until there is room, or nothing is left to delete. */
 static utapi_status room_search(journal_log *log, utapi_error *err)
 {
-    const uint64_t limit = utapi_env_room_pages(&log->env);
+    const uint64_t limit = utapi_lmdbenv_room_pages(&log->env);
     for (size_t dropped = ROOM_SLICE;;) {
         uint64_t used;
-        utapi_status status = utapi_env_used_pages(&log->env, limit, &used, err);
+        utapi_status status = utapi_lmdbenv_used_pages(&log->env, limit, &used, err);
         if (status != UTAPI_OK)
             return status;
         if (used <= limit || dropped == 0) {
             pthread_mutex_lock(&log->lock);
             log->full = used > limit;
             pthread_mutex_unlock(&log->lock);
-            return used <= limit ? UTAPI_OK : utapi_env_fail_full(&log->env, used, err);
+            return used <= limit ? UTAPI_OK : utapi_lmdbenv_fail_full(&log->env, used, err);
         }
         status = utapi_journal_drop_stored(log, ROOM_SLICE, &dropped, err);
         if (status != UTAPI_OK)
@@ -216,17 +218,18 @@ static utapi_status incarnations_end(journal_log *log, utapi_error *err)
         status = utapi_journal_write_begin(log, &txn, err);
         if (status != UTAPI_OK)
             break;
-        utapi_env_put_u32(number, one->number);
-        MDB_val key = utapi_env_val(number, sizeof number);
+        utapi_lmdbenv_put_u32(number, one->number);
+        MDB_val key = utapi_lmdbenv_val(number, sizeof number);
         const int rc = mdb_del(txn, log->env.tables[JOURNAL_WRITER], &key, NULL);
-        status = utapi_journal_write_end(log, txn, rc == MDB_NOTFOUND ? 0 : rc, "a writer", err);
+        status = utapi_journal_write_end(
+            log, txn, utapi_journal_code(err, rc == MDB_NOTFOUND ? 0 : rc, "a writer"), err);
         if (status == UTAPI_OK) {
             pthread_mutex_lock(&log->lock);
             log->oldest = one->next_one;
             pthread_mutex_unlock(&log->lock);
             free(one);
         }
-        utapi_env_write_leave(&log->env);
+        utapi_lmdbenv_write_leave(&log->env);
     }
     return status;
 }
@@ -241,7 +244,7 @@ static int dues_drop(journal_log *log, MDB_txn *txn, int64_t before_ms)
     int rc = mdb_cursor_open(txn, log->env.tables[JOURNAL_DUE], &cursor);
     for (size_t i = 0; rc == 0 && i < DUE_SLICE; i++) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-        if (rc != 0 || (key.mv_size == 8 && utapi_env_get_u64(key.mv_data) >= (uint64_t)before_ms))
+        if (rc != 0 || (key.mv_size == 8 && utapi_lmdbenv_get_u64(key.mv_data) >= (uint64_t)before_ms))
             break;
         rc = mdb_cursor_del(cursor, 0);
     }
@@ -256,9 +259,9 @@ utapi_status utapi_journal_log_maintain(journal_log *log, int64_t accepted_ms, u
     utapi_status status = utapi_journal_write_begin(log, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    const int rc = utapi_journal_dedup_expire(log, txn, accepted_ms, JOURNAL_DEDUP_SLICE);
-    status = utapi_journal_write_end(log, txn, rc, "dropping uuids", err);
-    utapi_env_write_leave(&log->env);
+    status = utapi_dedup_expire(&log->dedup, txn, accepted_ms, DEDUP_SLICE, err);
+    status = utapi_journal_write_end(log, txn, status, err);
+    utapi_lmdbenv_write_leave(&log->env);
     return status;
 }
 
@@ -279,7 +282,7 @@ utapi_status utapi_journal_log_retain(journal_log *log, int64_t accepted_ms, uta
     if (full) /* those who were refused may be long in coming back: it is not theirs to find room */
         (void)!utapi_journal_make_room(log, 0, NULL);
 
-    const bool uuids_are_done = log->sweep_size == 0 && log->expired_ms == accepted_ms;
+    const bool uuids_are_done = utapi_dedup_round_ended(&log->dedup) && log->expired_ms == accepted_ms;
     if (drops_plan(log, at_ms, false, drops) == 0 && uuids_are_done)
         return incarnations_end(log, err); /* without a write: nobody need wait for it */
     const int64_t kept_from_ms = utapi_journal_log_accepted_at(log, oldest, kept_from);
@@ -288,15 +291,16 @@ utapi_status utapi_journal_log_retain(journal_log *log, int64_t accepted_ms, uta
         return status;
     const size_t count = drops_plan(log, at_ms, false, drops); /* an append may have made room since */
     int rc = drops_run(log, txn, drops, count, DROP_SLICE, &dropped);
-    if (rc == 0)
-        rc = utapi_journal_dedup_expire(log, txn, accepted_ms, JOURNAL_DEDUP_SLICE);
     if (rc == 0 && kept_from_ms > 0)
         rc = dues_drop(log, txn, kept_from_ms);
-    status = utapi_journal_write_end(log, txn, rc, "retention", err);
+    status = utapi_journal_code(err, rc, "retention");
+    if (status == UTAPI_OK)
+        status = utapi_dedup_expire(&log->dedup, txn, accepted_ms, DEDUP_SLICE, err);
+    status = utapi_journal_write_end(log, txn, status, err);
     if (status == UTAPI_OK) {
         drops_publish(log, drops, count);
         log->expired_ms = accepted_ms;
     }
-    utapi_env_write_leave(&log->env);
+    utapi_lmdbenv_write_leave(&log->env);
     return status == UTAPI_OK ? incarnations_end(log, err) : status;
 }

@@ -2,14 +2,14 @@
 /*
  * journal_store.h - the LMDB environment of the journal, and what the log has in memory of it.
  *
- * For the files that store: journal_log.c, journal_append.c, journal_retention.c, journal_dedup.c and
+ * For the files that store: journal_log.c, journal_append.c, journal_retention.c and
  * journal_dead_letters.c. Two locks: the environment's `writing` is held through a write transaction, the log's `lock`
  * guards what is in memory and is never held while a disk works. Who needs both takes `writing` first.
  */
 #ifndef JOURNAL_JOURNAL_STORE_H
 #define JOURNAL_JOURNAL_STORE_H
 
-#include "env.h"
+#include "dedup.h"
 #include "journal_log.h"
 
 typedef enum journal_table {
@@ -51,19 +51,18 @@ typedef struct journal_incarnation {
 } journal_incarnation;
 
 struct journal_log {
-    utapi_env env;
-    int64_t retention_ms, window_ms;
+    utapi_lmdbenv env;
+    int64_t retention_ms;
     int64_t (*monotonic_ms)(void);
     journal_observer_fn *observer;
     void *ctx;
 
     /* What follows is guarded by env.writing. */
-    bool outcome_unknown;     /* of a commit: what was stored is looked up again */
-    uint64_t accepted_since;  /* bytes, since room was looked for */
-    int64_t now_ms;           /* of the newest batch */
-    int64_t expired_ms;       /* the accepted_ms of the last slice of uuids' expiry */
-    atomic_size_t sweep_size; /* where the next slice begins in JOURNAL_DEDUP; 0: at its beginning */
-    unsigned char sweep[8 + UTAPI_NAME_MAX + 1];
+    bool outcome_unknown;    /* of a commit: what was stored is looked up again */
+    uint64_t accepted_since; /* bytes, since room was looked for */
+    int64_t now_ms;          /* of the newest batch */
+    utapi_dedup dedup;
+    int64_t expired_ms; /* the accepted_ms of the last slice of its expiry */
 
     pthread_mutex_t lock; /* guards what follows */
     journal_incarnation *oldest, *newest;
@@ -74,17 +73,14 @@ struct journal_log {
 
 /* ---- journal_log.c ------------------------------------------------------------------------ */
 
-/** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
-utapi_status utapi_journal_fail(utapi_error *err, int rc, const char *doing);
+/** Maps a code of LMDB, or an errno, to a status, with a sentence. 0 is UTAPI_OK. */
+utapi_status utapi_journal_code(utapi_error *err, int rc, const char *doing);
 
-/** As utapi_env_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
+/** As utapi_lmdbenv_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_begin(journal_log *log, MDB_txn **ret, utapi_error *err);
 
-/**
- * As utapi_env_write_end(), for a write that went as an LMDB code says. Leave with utapi_env_write_leave() once what was
- * committed is known in memory too.
- */
-UTAPI_MUST_USE utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, int rc, const char *doing,
+/** As utapi_lmdbenv_write_end(). Others still wait: leave once what was committed is known in memory too. */
+UTAPI_MUST_USE utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, utapi_status status,
                                                     utapi_error *err);
 
 /** Tells the observer; with the lock held. */
@@ -129,20 +125,5 @@ UTAPI_MUST_USE utapi_status utapi_journal_make_room(journal_log *log, uint64_t s
 /** Deletes at most so many groups that are stored, the oldest first. */
 UTAPI_MUST_USE utapi_status utapi_journal_drop_stored(journal_log *log, size_t max, size_t *ret_dropped,
                                                       utapi_error *err);
-
-/* ---- journal_dedup.c ---------------------------------------------------------------------- */
-
-/** Forgets an entry's uuid, if it has one: it may be accepted again. An LMDB code. */
-int utapi_journal_dedup_drop(journal_log *log, MDB_txn *txn, const utapi_entry *entry);
-
-/** Remembers the uuids of a batch; skip[i] becomes true where one was known. LMDB's code, or ENOMEM. */
-int utapi_journal_dedup_batch(journal_log *log, MDB_txn *txn, const utapi_batch *batch, bool *skip,
-                              size_t *ret_repeated);
-
-/** A slice of expiry: looks at no more than `max` uuids. An LMDB code. */
-int utapi_journal_dedup_expire(journal_log *log, MDB_txn *txn, int64_t accepted_ms, size_t max);
-
-/* What a second's maintenance looks at: it is short beside a sync of the disk. */
-enum { JOURNAL_DEDUP_SLICE = 2000 };
 
 #endif

@@ -2,15 +2,14 @@
 /* journal_weights.c - see journal_weights.h. */
 #include "journal_weights.h"
 
+#include "utapi/hash.h"
+
 #include <stdlib.h>
 
 static uint64_t cell_hash(unsigned level, utapi_string name, utapi_interval interval)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)interval * UINT64_C(0x9e3779b97f4a7c15) ^ level;
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-    hash ^= hash >> 31;
-    return hash | 1;
+    const uint64_t hash = UTAPI_HASH_SEED ^ (uint64_t)interval * UINT64_C(0x9e3779b97f4a7c15) ^ level;
+    return utapi_hash_end(utapi_hash_add(hash, name.data, name.size)) | 1;
 }
 
 /* Adds it if it is new; returns whether it was. */
@@ -25,8 +24,8 @@ static bool cell_add(journal_weights *self, uint64_t hash)
     return true;
 }
 
-/* Counts a cell if it is new to the batch, or else an operation that is new to it. A cell that was delivered lately lies
- * where its hash says, until another one takes its place. */
+/* Counts a cell if it is new to the batch, or else an operation that is new to it. A cell that was delivered
+ * lately lies where its hash says, until another one takes its place. */
 static void cell_count(journal_weights *self, uint64_t hash, utapi_operation operation, size_t weight)
 {
     uint64_t *place = &self->lately[(hash >> 1) % JOURNAL_LATELY];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal_weights.h - how much of what waits a shared storage is given at once: entries are weighed as the contract has it
- * (largest_step of utapi/backend.h).
+ * journal_weights.h - how much of what waits a shared storage is given at once: entries are weighed as the contract
+ * has it (largest_step of utapi/backend.h).
  */
 #ifndef JOURNAL_JOURNAL_WEIGHTS_H
 #define JOURNAL_JOURNAL_WEIGHTS_H
@@ -11,8 +11,8 @@
 /** Cells that are known to have been delivered lately. */
 enum { JOURNAL_LATELY = 4096 };
 
-/* Distinct (resource, interval) of a batch so far, and operations in them, by hash: a collision makes a batch too large by
- * one. */
+/* Distinct (resource, interval) of a batch so far, and operations in them, by hash: a collision makes a batch
+ * too large by one. */
 typedef struct journal_weights {
     uint64_t *slots;  /* 0: free; owned */
     uint64_t *lately; /* JOURNAL_LATELY of the delivery's; borrowed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * utapi_journal.h - a backend that stands before another one: what it takes is durable here at once, and
- * handed over in order, exactly once, whenever the other can take it (DESIGN 5).
+ * handed over in order, exactly once, whenever the other can take it (docs/architecture.md#the-journal).
  *
  * README.md tells the layout and the rules; the contract is that of utapi/backend.h, but for one promise: a
  * total that leaves 64 bits is found out at the hand-over, when its sender was answered already. Such an event
@@ -56,9 +56,9 @@ typedef struct utapi_acknowledgement {
 } utapi_acknowledgement;
 
 /**
- * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so, and
- * an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped, so keep them
- * elsewhere first.
+ * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays
+ * so, and an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped,
+ * so keep them elsewhere first.
  *
  * @return UTAPI_INVALID for what cannot be an id, or more lost than there are, and then nothing is acknowledged;
  *         UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the first of them may be

@@ -41,7 +41,7 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     utapi_status status = utapi_lmdb_get(write, LMDB_META, &key, &value, &found, err);
     if (status != UTAPI_OK)
         return status;
-    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_env_get_u64(value.mv_data) : 0;
+    const uint64_t stands_at = found && value.mv_size == sizeof to ? utapi_lmdbenv_get_u64(value.mv_data) : 0;
     if (stands_at != fence->from) {
         ret->fence = stands_at;
         return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
@@ -49,7 +49,7 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     }
     if (fence->to == fence->from) /* nothing is written, so nothing has to be synced */
         return UTAPI_OK;
-    utapi_env_put_u64(to, fence->to);
+    utapi_lmdbenv_put_u64(to, fence->to);
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
@@ -89,9 +89,10 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_lmdb_seen_expire(write, batch->taken_ms, 2 * batch->count + APPLY_UUIDS_LEAST, err);
+        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->taken_ms,
+                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_seen_take(write, batch, skip, &applied.repeated, err);
+        status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
         status = runs_apply(write, batch, skip, err);
     if (status != UTAPI_OK)
@@ -171,7 +172,8 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
     status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_seen_expire(&write, taken_ms, bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
+        status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
+                                    bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -203,11 +205,11 @@ static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, v
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
-    utapi_env_reader *reader = NULL;
+    utapi_lmdbenv_reader *reader = NULL;
     uint64_t used_pages;
-    utapi_status status = utapi_env_used_pages(&self->env, 0, &used_pages, err);
+    utapi_status status = utapi_lmdbenv_used_pages(&self->env, 0, &used_pages, err);
     if (status == UTAPI_OK)
-        status = utapi_env_read_begin(&self->env, &reader, err);
+        status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     uint64_t entries[LMDB_TABLE_COUNT];
@@ -217,7 +219,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
         rc = mdb_stat(reader->txn, self->env.tables[i], &stat);
         entries[i] = stat.ms_entries;
     }
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "counting rows");
     *ret = (utapi_stats){
@@ -235,7 +237,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
 /* Takes half-built ones too. */
 static void lmdb_close(utapi_backend *base)
 {
-    utapi_env_close(&((lmdb_backend *)base)->env);
+    utapi_lmdbenv_close(&((lmdb_backend *)base)->env);
     free(base);
 }
 
@@ -263,8 +265,12 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
-    self->window_ms = options->dedup_window_ms;
-    status = utapi_env_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
+    self->dedup = (utapi_dedup){.env = &self->env,
+                                .table = LMDB_SEEN,
+                                .unit = UTAPI_DEDUP_INTERVALS,
+                                .window_ms = options->dedup_window_ms};
+    status =
+        utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
         *ret = &self->base;
     else

@@ -12,7 +12,7 @@ static const char *const table_names[LMDB_TABLE_COUNT] = {
     [LMDB_GONE] = "gone",         [LMDB_DUE] = "due",         [LMDB_META] = "meta",
 };
 
-const utapi_env_layout utapi_lmdb_layout = {
+const utapi_lmdbenv_layout utapi_lmdb_layout = {
     .tables = table_names,
     .table_count = LMDB_TABLE_COUNT,
     .reader_table = LMDB_HISTORY,
@@ -54,14 +54,14 @@ static utapi_status write_prepare(lmdb_write *write, utapi_error *err)
     write->any_gone = stat.ms_entries > 0;
     const utapi_status status = utapi_lmdb_get(write, LMDB_META, &next_id_key, &value, &found, err);
     if (status == UTAPI_OK && found && value.mv_size == 8)
-        write->next_id = write->stored_next_id = utapi_env_get_u64(value.mv_data);
+        write->next_id = write->stored_next_id = utapi_lmdbenv_get_u64(value.mv_data);
     return status;
 }
 
 utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err)
 {
     *ret = (lmdb_write){.self = self};
-    utapi_status status = utapi_env_write_begin(&self->env, &ret->txn, err);
+    utapi_status status = utapi_lmdbenv_write_begin(&self->env, &ret->txn, err);
     if (status != UTAPI_OK)
         return status;
     status = write_prepare(ret, err);
@@ -73,11 +73,11 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
     lmdb_backend *self = write->self;
     if (status == UTAPI_OK && write->next_id != write->stored_next_id) {
         unsigned char bytes[8];
-        utapi_env_put_u64(bytes, write->next_id);
+        utapi_lmdbenv_put_u64(bytes, write->next_id);
         status = utapi_lmdb_put(write, LMDB_META, &next_id_key, bytes, sizeof bytes, err);
     }
-    status = utapi_env_write_end(&self->env, write->txn, status, err);
-    utapi_env_write_leave(&self->env);
+    status = utapi_lmdbenv_write_end(&self->env, write->txn, status, err);
+    utapi_lmdbenv_write_leave(&self->env);
     return status;
 }
 
@@ -114,7 +114,7 @@ utapi_status utapi_lmdb_put(lmdb_write *write, lmdb_table table, const lmdb_key 
     if (status != UTAPI_OK)
         return status;
     MDB_val at = utapi_lmdb_key_val(key);
-    MDB_val data = utapi_env_val(value, size);
+    MDB_val data = utapi_lmdbenv_val(value, size);
     const int rc = mdb_cursor_put(cursor, &at, &data, 0);
     return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, "storing");
 }
@@ -130,10 +130,10 @@ utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, const lmdb_key 
 
 utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err)
 {
-    const uint64_t limit = utapi_env_room_pages(&self->env);
+    const uint64_t limit = utapi_lmdbenv_room_pages(&self->env);
     uint64_t used;
-    const utapi_status status = utapi_env_used_pages(&self->env, limit, &used, err);
+    const utapi_status status = utapi_lmdbenv_used_pages(&self->env, limit, &used, err);
     if (status != UTAPI_OK || used <= limit)
         return status;
-    return utapi_env_fail_full(&self->env, used, err);
+    return utapi_lmdbenv_fail_full(&self->env, used, err);
 }

@@ -20,12 +20,12 @@ typedef struct gone_row {
 /* Times that sort as bytes do, those before the epoch too. */
 static void put_time(unsigned char *at, int64_t time_ms)
 {
-    utapi_env_put_u64(at, (uint64_t)time_ms ^ UINT64_C(1) << 63);
+    utapi_lmdbenv_put_u64(at, (uint64_t)time_ms ^ UINT64_C(1) << 63);
 }
 
 static int64_t get_time(const unsigned char *at)
 {
-    return (int64_t)(utapi_env_get_u64(at) ^ UINT64_C(1) << 63);
+    return (int64_t)(utapi_lmdbenv_get_u64(at) ^ UINT64_C(1) << 63);
 }
 
 static utapi_status gone_load(lmdb_write *write, const lmdb_key *key, gone_row *ret, utapi_error *err)

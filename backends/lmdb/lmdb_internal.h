@@ -2,14 +2,16 @@
 /*
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
- * README.md tells the layout. The environment is one of env/; lmdb_env.c begins and ends what is written in it; lmdb_rows.c, lmdb_late.c, lmdb_seen.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers
- * questions; lmdb_backend.c is the contract's side.
+ * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends what is
+ * written in it; lmdb_rows.c, lmdb_late.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers questions;
+ * lmdb_backend.c is the contract's side.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
-#include "env.h"
+#include "dedup.h"
 #include "lmdb_backend.h"
+#include "lmdbenv.h"
 
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
@@ -23,8 +25,8 @@ typedef enum lmdb_table {
     LMDB_TABLE_COUNT
 } lmdb_table;
 
-/* The longest is of `seen`: a time, a uuid, a NUL. LMDB's own limit is 511. */
-enum { LMDB_KEY_MAX = 8 + UTAPI_NAME_MAX + 1 };
+/* The longest is of `due`. LMDB's own limit is 511. */
+enum { LMDB_KEY_MAX = 8 + 1 + UTAPI_NAME_MAX };
 
 typedef struct lmdb_key {
     size_t size;
@@ -33,7 +35,7 @@ typedef struct lmdb_key {
 
 static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
 {
-    return utapi_env_val(key->bytes, key->size);
+    return utapi_lmdbenv_val(key->bytes, key->size);
 }
 
 /** The key of a resource, in `resource` and `gone`. UTAPI_INVALID if the name is longer than a name may be. */
@@ -47,17 +49,16 @@ void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
 
 typedef struct lmdb_backend {
     utapi_backend base;
-    int64_t window_ms;
-    utapi_env env;  /* readers keep a cursor in `history` */
-    lmdb_key sweep; /* where the next slice of expiry begins in `seen`; guarded by env.writing */
+    utapi_lmdbenv env; /* readers keep a cursor in `history` */
+    utapi_dedup dedup; /* in `seen`; guarded by env.writing */
 } lmdb_backend;
 
-extern const utapi_env_layout utapi_lmdb_layout;
+extern const utapi_lmdbenv_layout utapi_lmdb_layout;
 
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. rc is not 0. */
 static inline utapi_status utapi_lmdb_fail(utapi_error *err, int rc, const char *doing)
 {
-    return utapi_env_fail(&utapi_lmdb_layout, err, rc, doing);
+    return utapi_lmdbenv_fail(&utapi_lmdb_layout, err, rc, doing);
 }
 
 /* ---- lmdb_env.c --------------------------------------------------------------------------- */
@@ -151,20 +152,6 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add_late(lmdb_write *write, const lm
 /** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key,
                                                    utapi_interval until, utapi_error *err);
-
-/* ---- lmdb_seen.c -------------------------------------------------------------------------- */
-
-/**
- * Remembers the uuids of a batch.
- *
- * @param skip  for each entry; becomes true where its uuid was known
- */
-UTAPI_MUST_USE utapi_status utapi_lmdb_seen_take(lmdb_write *write, const utapi_batch *batch, bool *skip,
-                                                 size_t *ret_repeated, utapi_error *err);
-
-/** A slice of expiry: looks at no more than `most` uuids. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_seen_expire(lmdb_write *write, int64_t taken_ms, size_t most,
-                                                   utapi_error *err);
 
 /* ---- lmdb_gone.c -------------------------------------------------------------------------- */
 

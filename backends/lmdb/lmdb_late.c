@@ -72,7 +72,7 @@ static utapi_status walk_put(late_walk *walk, utapi_interval interval, const uta
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     utapi_lmdb_history_key(walk->id, interval, &at);
     MDB_val key = utapi_lmdb_key_val(&at);
-    MDB_val data = utapi_env_val(row, utapi_snapshot_encode(totals, row));
+    MDB_val data = utapi_lmdbenv_val(row, utapi_snapshot_encode(totals, row));
     const int rc = mdb_cursor_put(walk->history, &key, &data, 0);
     return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, "storing a late event");
 }

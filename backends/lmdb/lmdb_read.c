@@ -11,8 +11,9 @@
 #include <string.h>
 
 /* Finds a resource in the reader's snapshot; a name that cannot be is unknown. */
-static utapi_status resource_find(const lmdb_backend *self, const utapi_env_reader *reader, utapi_level level,
-                                  utapi_string name, lmdb_resource *ret, bool *ret_found, utapi_error *err)
+static utapi_status resource_find(const lmdb_backend *self, const utapi_lmdbenv_reader *reader,
+                                  utapi_level level, utapi_string name, lmdb_resource *ret, bool *ret_found,
+                                  utapi_error *err)
 {
     lmdb_key key;
     MDB_val value;
@@ -33,7 +34,7 @@ typedef struct read_row {
     const utapi_amounts *totals; /* NULL: there is none */
 } read_row;
 
-static utapi_status row_find(const utapi_env_reader *reader, const lmdb_resource *resource,
+static utapi_status row_find(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
                              utapi_interval interval, read_row *ret, utapi_error *err)
 {
     MDB_val row;
@@ -49,7 +50,7 @@ static utapi_status row_find(const utapi_env_reader *reader, const lmdb_resource
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
  * row_find(): the cursor stands on that, unless there is none or it is not of history. */
-static utapi_status row_find_next(const utapi_env_reader *reader, const lmdb_resource *resource,
+static utapi_status row_find_next(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
                                   utapi_interval interval, const read_row *before, read_row *ret,
                                   utapi_error *err)
 {
@@ -66,7 +67,7 @@ static utapi_status row_find_next(const utapi_env_reader *reader, const lmdb_res
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking the next row up");
 }
 
-static utapi_status usage_find(const lmdb_backend *self, const utapi_env_reader *reader,
+static utapi_status usage_find(const lmdb_backend *self, const utapi_lmdbenv_reader *reader,
                                const utapi_query *query, utapi_string name, utapi_usage *ret,
                                utapi_error *err)
 {
@@ -88,7 +89,7 @@ static utapi_status usage_find(const lmdb_backend *self, const utapi_env_reader 
                               : status;
 }
 
-static utapi_status fence_find(const lmdb_backend *self, const utapi_env_reader *reader,
+static utapi_status fence_find(const lmdb_backend *self, const utapi_lmdbenv_reader *reader,
                                const unsigned char *writer, uint64_t *ret, utapi_error *err)
 {
     lmdb_key key;
@@ -96,22 +97,22 @@ static utapi_status fence_find(const lmdb_backend *self, const utapi_env_reader 
     utapi_lmdb_fence_key(writer, &key);
     MDB_val at = utapi_lmdb_key_val(&key);
     const int rc = mdb_get(reader->txn, self->env.tables[LMDB_META], &at, &value);
-    *ret = rc == 0 && value.mv_size == 8 ? utapi_env_get_u64(value.mv_data) : 0;
+    *ret = rc == 0 && value.mv_size == 8 ? utapi_lmdbenv_get_u64(value.mv_data) : 0;
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a fence up");
 }
 
 utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
                              uint64_t *ret_fence, utapi_error *err)
 {
-    utapi_env_reader *reader = NULL;
-    utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
+    utapi_lmdbenv_reader *reader = NULL;
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++)
         status = usage_find(self, reader, query, query->names[i], &ret[i], err);
     if (ret_fence != NULL && status == UTAPI_OK)
         status = fence_find(self, reader, query->writer, ret_fence, err);
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     return status;
 }
 
@@ -157,10 +158,10 @@ static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
 utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name, utapi_interval start,
                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
 {
-    utapi_env_reader *reader = NULL;
+    utapi_lmdbenv_reader *reader = NULL;
     lmdb_resource resource;
     bool found;
-    utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     status = resource_find(self, reader, level, name, &resource, &found, err);
@@ -171,7 +172,7 @@ utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string
         if (status == UTAPI_OK && !walk.stopped && resource.newest <= end)
             on_row(ctx, resource.newest, &resource.totals);
     }
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     return status;
 }
 
@@ -188,8 +189,8 @@ typedef struct visit_chunk {
 static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_key *after, size_t first,
                                visit_chunk *chunk, utapi_error *err)
 {
-    utapi_env_reader *reader = NULL;
-    const utapi_status status = utapi_env_read_begin(&self->env, &reader, err);
+    utapi_lmdbenv_reader *reader = NULL;
+    const utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     MDB_cursor *cursor = NULL;
@@ -209,7 +210,7 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
         }
         mdb_cursor_close(cursor);
     }
-    utapi_env_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through keys");
 }
 

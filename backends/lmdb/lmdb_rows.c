@@ -11,17 +11,17 @@ enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 
 void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret)
 {
-    utapi_env_put_u64(ret->bytes, id);
-    utapi_env_put_u32(ret->bytes + 8, utapi_interval_number(interval));
+    utapi_lmdbenv_put_u64(ret->bytes, id);
+    utapi_lmdbenv_put_u32(ret->bytes + 8, utapi_interval_number(interval));
     ret->size = 8 + 4;
 }
 
 bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval)
 {
     const unsigned char *bytes = key.mv_data;
-    if (key.mv_size != 8 + 4 || utapi_env_get_u64(bytes) != id)
+    if (key.mv_size != 8 + 4 || utapi_lmdbenv_get_u64(bytes) != id)
         return false;
-    *ret_interval = utapi_interval_at(utapi_env_get_u32(bytes + 8));
+    *ret_interval = utapi_interval_at(utapi_lmdbenv_get_u32(bytes + 8));
     return true;
 }
 
@@ -30,8 +30,8 @@ utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi
     if (value.mv_size < RESOURCE_HEAD)
         return utapi_fail(err, UTAPI_CORRUPT, "a stored resource of %zu bytes is too short", value.mv_size);
     const unsigned char *bytes = value.mv_data;
-    ret->id = utapi_env_get_u64(bytes);
-    ret->newest = utapi_interval_at(utapi_env_get_u32(bytes + 8));
+    ret->id = utapi_lmdbenv_get_u64(bytes);
+    ret->newest = utapi_interval_at(utapi_lmdbenv_get_u32(bytes + 8));
     return utapi_snapshot_decode(bytes + RESOURCE_HEAD, value.mv_size - RESOURCE_HEAD, &ret->totals, err);
 }
 
@@ -53,8 +53,8 @@ static utapi_status resource_store(lmdb_write *write, const lmdb_key *key, const
                                    utapi_error *err)
 {
     unsigned char value[RESOURCE_HEAD + UTAPI_SNAPSHOT_MAX];
-    utapi_env_put_u64(value, resource->id);
-    utapi_env_put_u32(value + 8, utapi_interval_number(resource->newest));
+    utapi_lmdbenv_put_u64(value, resource->id);
+    utapi_lmdbenv_put_u32(value + 8, utapi_interval_number(resource->newest));
     const size_t size = RESOURCE_HEAD + utapi_snapshot_encode(&resource->totals, value + RESOURCE_HEAD);
     return utapi_lmdb_put(write, LMDB_RESOURCE, key, value, size, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_keys.c - names of keys, put together on the caller's stack: a batch needs hundreds of them.
  *
- * Prefix and names are bounded (redis_uri.h, SPEC 2.3), so a key always fits. */
+ * Prefix and names are bounded (redis_uri.h, docs/specification.md#names), so a key always fits. */
 #include "redis_keys.h"
 
 #include <assert.h>

@@ -15,7 +15,7 @@ static void every_operation_is_kept(void **state)
         assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + o), 1);
 }
 
-/* SPEC 3: a change inside the first interval is in the first figure already. */
+/* A change inside the first interval is in the first figure already (docs/specification.md#reply). */
 static void states_are_those_of_the_newest_interval_until_a_bound(void **state)
 {
     edges *c = edges_of(state);

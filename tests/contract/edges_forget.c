@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* edges_forget.c - forgetting, by forget() and by entries: now, later, not at all (SPEC 2.4, expireMetrics). */
+/* edges_forget.c - forgetting, by forget() and by entries: now, later, not at all (docs/specification.md#expiry). */
 #include "edges.h"
 
 static void forget(edges *c, const char *bucket, int64_t time_ms)

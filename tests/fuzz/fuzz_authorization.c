@@ -65,14 +65,14 @@ static void parse_input(utapi_string input, parsed *ret)
 
 static void check_canonical_query(utapi_string query)
 {
-    sigv4_text once = {0};
-    sigv4_text twice = {0};
+    utapi_text once = {0};
+    utapi_text twice = {0};
     sigv4_canonical_query(query, &once);
-    sigv4_canonical_query(sigv4_text_view(&once), &twice);
+    sigv4_canonical_query(utapi_text_view(&once), &twice);
     FUZZ_CHECK(!once.failed && !twice.failed);
-    FUZZ_CHECK(utapi_string_equal(sigv4_text_view(&once), sigv4_text_view(&twice)));
-    sigv4_text_done(&once);
-    sigv4_text_done(&twice);
+    FUZZ_CHECK(utapi_string_equal(utapi_text_view(&once), utapi_text_view(&twice)));
+    utapi_text_done(&once);
+    utapi_text_done(&twice);
 }
 
 /* Both rules take any path. */
@@ -81,10 +81,10 @@ static void check_paths(const http_request *request)
     const sigv4_signed_headers names = {.count = 0};
     const sigv4_path_rule rules[] = {SIGV4_PATH_AS_IS, SIGV4_PATH_NORMALIZED};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        sigv4_text text = {0};
+        utapi_text text = {0};
         sigv4_canonical_request(request, &names, (utapi_string){"", 0}, rules[i], &text);
         FUZZ_CHECK(!text.failed);
-        sigv4_text_done(&text);
+        utapi_text_done(&text);
     }
 }
 

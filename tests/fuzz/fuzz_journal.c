@@ -8,11 +8,11 @@
 #include "fuzz_target.h"
 #include "journal_record.h"
 
+#include "utapi/codec.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CRC_SIZE = 4 };
 
 static void check_text(utapi_string text, const unsigned char *record, size_t size)
 {
@@ -79,16 +79,14 @@ static void read_record(const unsigned char *record, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned char *record = malloc(size + CRC_SIZE); /* of its own: a byte too far is seen */
+    unsigned char *record = malloc(size + UTAPI_CHECKSUM_SIZE); /* of its own: a byte too far is seen */
     FUZZ_CHECK(record != NULL);
     if (size > 0)
         memcpy(record, data, size);
-    const uint32_t crc = utapi_journal_crc(record, size);
-    for (unsigned i = 0; i < CRC_SIZE; i++)
-        record[size + i] = (unsigned char)(crc >> (8 * i));
-    read_record(record, size + CRC_SIZE);
+    (void)utapi_checksum_put(record, record + size);
+    read_record(record, size + UTAPI_CHECKSUM_SIZE);
     record[size] ^= 1;
-    read_record(record, size + CRC_SIZE);
+    read_record(record, size + UTAPI_CHECKSUM_SIZE);
     read_record(record, size);
     free(record);
     return 0;

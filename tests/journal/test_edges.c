@@ -95,12 +95,12 @@ static size_t incarnations_of(bench *b)
 
 static size_t groups_of(bench *b)
 {
-    utapi_env *env = &inside(b)->env;
-    utapi_env_reader *reader = NULL;
+    utapi_lmdbenv *env = &inside(b)->env;
+    utapi_lmdbenv_reader *reader = NULL;
     MDB_stat stat;
-    CHECK_OK(utapi_env_read_begin(env, &reader, &b->err), &b->err);
+    CHECK_OK(utapi_lmdbenv_read_begin(env, &reader, &b->err), &b->err);
     assert_int_equal(mdb_stat(reader->txn, env->tables[JOURNAL_ENTRY], &stat), 0);
-    utapi_env_read_end(env, reader);
+    utapi_lmdbenv_read_end(env, reader);
     return stat.ms_entries;
 }
 

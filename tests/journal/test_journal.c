@@ -307,8 +307,8 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     check_aside(b, 0, 3, 3);
 }
 
-/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an earlier event,
- * which was handed over again. */
+/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an
+ * earlier event, which was handed over again. */
 static void what_was_not_shown_is_not_acknowledged(void **state)
 {
     bench *b = *state;

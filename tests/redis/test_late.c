@@ -269,7 +269,7 @@ static void many_notes_share_the_way_through_the_members(void **state)
     expect_pile(r);
 }
 
-/* A delete marker of a Node client (SPEC 6). */
+/* A delete marker of a Node client (docs/specification.md#differences-from-utapi). */
 static void a_late_event_finds_the_counter_where_the_newest_state_is_none(void **state)
 {
     reading *r = *state;

@@ -27,10 +27,10 @@ static void format_timestamp(const sign_options *options, char *ret, size_t size
         abort();
 }
 
-static void add_lower(sigv4_text *list, utapi_string name)
+static void add_lower(utapi_text *list, utapi_string name)
 {
     for (size_t i = 0; i < name.size; i++)
-        sigv4_text_add_char(
+        utapi_text_add_char(
             list, (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] + 32 : name.data[i]));
 }
 
@@ -44,23 +44,23 @@ static bool came_before(const http_request *request, size_t index)
 }
 
 /* Every header's name once; sorting is the parser's. */
-static void list_headers(const http_request *request, sigv4_text *list)
+static void list_headers(const http_request *request, utapi_text *list)
 {
     for (size_t i = 0; i < request->header_count; i++) {
         if (came_before(request, i))
             continue;
         if (list->size > 0)
-            sigv4_text_add_char(list, ';');
+            utapi_text_add_char(list, ';');
         add_lower(list, request->headers[i].name);
     }
 }
 
-static void join_names(const sigv4_signed_headers *names, sigv4_text *text)
+static void join_names(const sigv4_signed_headers *names, utapi_text *text)
 {
     for (size_t i = 0; i < names->count; i++) {
         if (i > 0)
-            sigv4_text_add_char(text, ';');
-        sigv4_text_add(text, names->names[i]);
+            utapi_text_add_char(text, ';');
+        utapi_text_add_string(text, names->names[i]);
     }
 }
 
@@ -106,41 +106,41 @@ static void compute_signature(const http_request *request, const signing *with,
     const sign_options *options = &with->options;
     char hash[CRYPTO_HEX_BYTES + 1];
     unsigned char key[CRYPTO_HASH_BYTES];
-    sigv4_text canonical = {0};
-    sigv4_text to_sign = {0};
+    utapi_text canonical = {0};
+    utapi_text to_sign = {0};
     sigv4_canonical_request(request, &with->names, payload_hash_of(request, options, hash),
                             options->path_rule, &canonical);
     if (canonical.failed ||
         !sigv4_string_to_sign(utapi_string_of(with->timestamp), utapi_string_of(with->scope),
-                              sigv4_text_view(&canonical), &to_sign) ||
+                              utapi_text_view(&canonical), &to_sign) ||
         !sigv4_signing_key(utapi_string_of(options->secret), utapi_string_of(options->scope_date),
                            utapi_string_of(options->region), utapi_string_of(options->key_service), key) ||
-        !sigv4_signature(key, sigv4_text_view(&to_sign), ret))
+        !sigv4_signature(key, utapi_text_view(&to_sign), ret))
         abort();
-    sigv4_text_done(&canonical);
-    sigv4_text_done(&to_sign);
+    utapi_text_done(&canonical);
+    utapi_text_done(&to_sign);
 }
 
 /* Names every header of the request, sorted. */
-static void list_every_header(const http_request *request, sigv4_text *ret)
+static void list_every_header(const http_request *request, utapi_text *ret)
 {
-    sigv4_text unsorted = {0};
+    utapi_text unsorted = {0};
     sigv4_signed_headers sorted;
     list_headers(request, &unsorted);
-    if (!sigv4_parse_signed_headers(sigv4_text_view(&unsorted), &sorted))
+    if (!sigv4_parse_signed_headers(utapi_text_view(&unsorted), &sorted))
         abort();
     join_names(&sorted, ret);
-    sigv4_text_done(&unsorted);
+    utapi_text_done(&unsorted);
 }
 
 /* Writes the list as it is sent, and takes it apart again: the names borrow from *ret. */
-static void write_signed_headers(const http_request *request, signing *with, sigv4_text *ret)
+static void write_signed_headers(const http_request *request, signing *with, utapi_text *ret)
 {
     if (with->options.signed_headers != NULL)
-        sigv4_text_add_literal(ret, with->options.signed_headers);
+        utapi_text_add_literal(ret, with->options.signed_headers);
     else
         list_every_header(request, ret);
-    if (!sigv4_parse_signed_headers(sigv4_text_view(ret), &with->names))
+    if (!sigv4_parse_signed_headers(utapi_text_view(ret), &with->names))
         abort();
 }
 
@@ -148,22 +148,22 @@ char *sign_authorization(const http_request *request, const sign_options *option
 {
     signing with;
     char signature[CRYPTO_HEX_BYTES + 1];
-    sigv4_text signed_headers = {0};
-    sigv4_text value = {0};
+    utapi_text signed_headers = {0};
+    utapi_text value = {0};
     complete(&with, options);
     write_signed_headers(request, &with, &signed_headers);
     compute_signature(request, &with, signature);
 
-    sigv4_text_add_literal(&value, SIGV4_ALGORITHM " Credential=");
-    sigv4_text_add_literal(&value, options->access);
-    sigv4_text_add_char(&value, '/');
-    sigv4_text_add_literal(&value, with.scope);
-    sigv4_text_add_literal(&value, ", SignedHeaders=");
-    sigv4_text_add(&value, sigv4_text_view(&signed_headers));
-    sigv4_text_add_literal(&value, ", Signature=");
-    sigv4_text_add_literal(&value, signature);
-    sigv4_text_add_char(&value, '\0');
-    sigv4_text_done(&signed_headers);
+    utapi_text_add_literal(&value, SIGV4_ALGORITHM " Credential=");
+    utapi_text_add_literal(&value, options->access);
+    utapi_text_add_char(&value, '/');
+    utapi_text_add_literal(&value, with.scope);
+    utapi_text_add_literal(&value, ", SignedHeaders=");
+    utapi_text_add_string(&value, utapi_text_view(&signed_headers));
+    utapi_text_add_literal(&value, ", Signature=");
+    utapi_text_add_literal(&value, signature);
+    utapi_text_add_char(&value, '\0');
+    utapi_text_done(&signed_headers);
     if (value.failed)
         abort();
     return value.data;

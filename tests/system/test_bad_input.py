@@ -24,7 +24,7 @@ def v1(action="putObject", **params):
     return {"action": action, "timestamp": NOW, "params": {"bucket": "bad", **params}}
 
 
-# What breaks a rule of SPEC 2.1 to 2.3 -> what the message must name.
+# What breaks a rule of docs/specification.md#events -> what the message must name.
 BAD_V2_EVENTS = [
     (5, "events[0]"),
     ("putObject", "events[0]"),
@@ -83,6 +83,7 @@ BAD_V1_EVENTS = [
     (v1("deleteObject", byteLength=1), "numberOfObjects"),
     (v1("deleteObject", byteLength=-1, numberOfObjects=1), "byteLength"),
     (v1("deleteObject", byteLength=1, numberOfObjects=0.5), "numberOfObjects"),
+    (v1("deleteObject", byteLength=1, numberOfObjects=-(2**63)), "numberOfObjects"),
     (v1("multiObjectDelete", numberOfObjects=1), "byteLength"),
     (v1("putDeleteMarkerObject", byteLength="1"), "byteLength"),
     (v1("pushLocationMetric", location="here"), "updateSize"),

@@ -40,6 +40,17 @@ static void levels_are_found_by_their_exact_name(void **state)
     assert_int_equal(untouched, UTAPI_USERS);
 }
 
+static void a_metric_is_found_by_its_name(void **state)
+{
+    (void)state;
+    assert_string_equal(utapi_metric_name(UTAPI_STORAGE_UTILIZED), "storageUtilized");
+    assert_string_equal(utapi_metric_name(UTAPI_OUTGOING_BYTES), "outgoingBytes");
+    assert_string_equal(utapi_metric_name(UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT), "PutObject");
+    for (unsigned m = 0; m < UTAPI_METRIC_COUNT; m++)
+        assert_int_equal(utapi_metric_find(utapi_string_of(utapi_metric_name(m))), m);
+    assert_int_equal(utapi_metric_find(utapi_string_of("storageutilized")), UTAPI_METRIC_COUNT);
+}
+
 static void an_absent_amount_is_zero(void **state)
 {
     (void)state;
@@ -112,6 +123,7 @@ int main(void)
         cmocka_unit_test(operations_come_in_the_order_of_listmetrics),
         cmocka_unit_test(operations_are_found_without_regard_to_case),
         cmocka_unit_test(levels_are_found_by_their_exact_name),
+        cmocka_unit_test(a_metric_is_found_by_its_name),
         cmocka_unit_test(an_absent_amount_is_zero),
         cmocka_unit_test(a_total_reaches_the_edge_but_never_wraps),
         cmocka_unit_test(sums_go_beyond_64_bits_and_come_back),

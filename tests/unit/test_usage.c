@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_usage.c - state and flow from rows of totals (SPEC 3). */
+/* test_usage.c - state and flow from rows of totals (docs/specification.md#reply). */
 #include "check.h"
 #include "utapi/usage.h"
 

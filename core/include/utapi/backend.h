@@ -48,6 +48,13 @@ typedef struct utapi_query {
     utapi_interval end;       /* the last one; not before start */
     unsigned char writer[16]; /* whose fence to report; all zero: nobody's */
 
+    /**
+     * Only the states are wanted, as they are now. start and end are UTAPI_INTERVAL_MAX then, so that a storage whose newest
+     * row is the present need not look at this. One that keeps the present apart, as V1's counters in Redis, answers from
+     * there, the same for both bounds, and leaves the flows out.
+     */
+    bool current_only;
+
     /* Of whom asks name by name: what a storage may find out for all of them at once, and for how long. */
     const utapi_string *all; /* borrowed: names that are asked about, these among them */
     size_t all_count;        /* 0: names are all */
@@ -216,7 +223,7 @@ struct utapi_backend_ops {
     /**
      * Optional. Takes a resource's totals up to and including the interval of time_ms away: rows until
      * then go, later ones keep only what came after. Where nothing came after, the resource is unknown
-     * afterwards. Entries for it with a time before time_ms are never counted again (SPEC 2.4); a
+     * afterwards. Entries for it with a time before time_ms are never counted again (docs/specification.md#expiry); a
      * forgetting at an earlier time than one before it changes nothing. Durable; errors as in apply.
      */
     utapi_backend_forget_fn *forget;

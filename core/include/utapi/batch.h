@@ -23,17 +23,17 @@ typedef struct utapi_entry {
     utapi_operation operation;                /* UTAPI_OP_NONE: no operation is counted */
     int64_t delta[UTAPI_FIRST_OPERATION];     /* by metric: the two states and the two flows of bytes */
 
-    /* What a backend with subscribers tells those of the bucket (SPEC 5): the action, and the keys of the
-     * objects, joined by colons. An absent action: nothing. */
+    /* What a backend tells the bucket's subscribers (docs/specification.md#bucket-events): the action, and the
+     * keys of the objects, joined by colons. An absent action: nothing. */
     utapi_string action, keys;
 
-    /* SPEC 2.4, expireMetrics: this entry's bucket is to be forgotten once it is counted: at once, or
-     * when forget_at_ms is reached unless an entry for the bucket comes first. */
+    /* expireMetrics (docs/specification.md#expiry): this entry's bucket is to be forgotten once it is counted:
+     * at once, or when forget_at_ms is reached unless an entry for the bucket comes first. */
     enum { UTAPI_KEEP, UTAPI_FORGET_NOW, UTAPI_FORGET_LATER } forget;
     int64_t forget_at_ms; /* wall clock; with UTAPI_FORGET_LATER */
 } utapi_entry;
 
-/** Who hands a batch over, and which of its events: DESIGN 5, rule 1. */
+/** Who hands a batch over, and which of its events: docs/architecture.md#fences. */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
     uint64_t from;            /* stored only if the writer's fence equals this */

@@ -2,8 +2,8 @@
 /**
  * engine.h - turns events into deltas, and stored totals into usage.
  *
- * The engine knows the rules of SPEC 2 and 3 and nothing of Redis, LMDB, HTTP or JSON. It owns one
- * committer thread, which writes what all request threads hand in as groups (DESIGN 6).
+ * The engine knows the rules of docs/specification.md and nothing of Redis, LMDB, HTTP or JSON. It owns one
+ * committer thread, which writes what all request threads hand in as groups (docs/architecture.md#group-commit).
  * Thread-safe: one engine serves every request thread, and it holds no lock while storage works.
  */
 #ifndef UTAPI_ENGINE_H
@@ -24,7 +24,7 @@ typedef struct utapi_clock {
 /** The system's clocks. */
 extern const utapi_clock utapi_system_clock;
 
-/** What is recorded, and how much may wait (SPEC 2.4). */
+/** What is recorded, and how much may wait (docs/specification.md#recording). */
 typedef struct utapi_engine_settings {
     utapi_level_set levels;         /* recorded; questions for the others give zeros */
     utapi_operation_set operations; /* counted */
@@ -83,7 +83,7 @@ UTAPI_MUST_USE utapi_status utapi_engine_ingest(utapi_engine *engine, const utap
                                                 utapi_error *err);
 
 /**
- * The usage of each named resource over a range (SPEC 3). State figures are clamped at zero.
+ * The usage of each named resource over a range (docs/specification.md#reply). State figures are clamped at zero.
  *
  * @param range  from utapi_range_of() or utapi_range_recent()
  * @param ret    count of them, in the order of names

@@ -3,7 +3,7 @@
  * event.h - what a storage server reports of one S3 request, in one shape for both of its forms.
  *
  * A V2 event brings its deltas; a V1 event brings an action and parameters, which
- * utapi_event_of_action() turns into deltas by the table of SPEC 2.2 (core/actions.def).
+ * utapi_event_of_action() turns into deltas by the table of docs/specification.md#actions (core/actions.def).
  * All functions are pure; all strings are borrowed.
  */
 #ifndef UTAPI_EVENT_H
@@ -22,7 +22,7 @@ typedef struct utapi_event {
     utapi_string account;      /* canonical ID */
     utapi_string user;
     utapi_string location;
-    bool location_only;    /* pushLocationMetric: counts at level locations alone */
+    bool location_only;    /* pushLocationMetric: counts at level locations alone, recorded or not */
     int64_t storage_delta; /* bytes */
     int64_t object_delta;
     int64_t incoming_bytes; /* not negative */
@@ -37,7 +37,7 @@ typedef struct utapi_integer {
     int64_t value; /* when given */
 } utapi_integer;
 
-/** The parameters of a V1 event that decide its deltas (SPEC 2.2), as they came: only needed ones are judged. */
+/** What decides a V1 event's deltas (docs/specification.md#actions), as it came: only what is needed is judged. */
 typedef struct utapi_action_params {
     utapi_integer byte_length;
     utapi_integer new_byte_length;
@@ -56,21 +56,24 @@ bool utapi_action_find(utapi_string action, utapi_operation *ret);
 /** An action that is counted as an operation, or as none: utapi_action_find() finds that again. Static storage. */
 const char *utapi_action_of(utapi_operation operation);
 
-/** Whether an action changes data, so that a bucket's subscribers are told (SPEC 5); false for unknown ones. */
+/**
+ * Whether an action changes data, so that a bucket's subscribers are told (docs/specification.md#bucket-events).
+ * False for unknown ones.
+ */
 bool utapi_action_changes_data(utapi_string action);
 
 /**
- * Turns a V1 action and its parameters into deltas (SPEC 2.2).
+ * Turns a V1 action and its parameters into deltas (docs/specification.md#actions).
  *
  * @param event  in: names, uuid and timestamp; out: operation, deltas and location_only as well
  * @return UTAPI_INVALID, naming the field: "action: unknown action \"x\"", "newByteLength: expected an
- *         integer", "byteLength: must not be negative"
+ *         integer", "byteLength: must not be negative". numberOfObjects may be negative.
  */
 UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const utapi_action_params *params,
                                                   utapi_event *event, utapi_error *err);
 
 /**
- * Checks a name or uuid (SPEC 2.3): absent, or text of at most 255 bytes.
+ * Checks a name or uuid (docs/specification.md#names): absent, or text of at most 255 bytes.
  *
  * @param field  what to call it in the error
  * @return UTAPI_INVALID: "bucket: longer than 255 bytes"
@@ -78,7 +81,7 @@ UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const uta
 UTAPI_MUST_USE utapi_status utapi_name_check(const char *field, utapi_string name, utapi_error *err);
 
 /**
- * Checks the rules of SPEC 2.3 that concern an event alone: names and uuid are text of 1-255 bytes,
+ * Checks the rules for one event (docs/specification.md#event-rules): names and uuid are text of 1-255 bytes,
  * the timestamp is 0 or later and lies no more than one interval after the current one, amounts in and
  * out are not negative.
  *

@@ -2,7 +2,7 @@
 /**
  * interval.h - the 15 minutes of UTC that usage is kept by, and the ranges that questions ask for.
  *
- * An interval is named by its first millisecond since the epoch (SPEC 1). Pure functions.
+ * An interval is named by its first millisecond since the epoch (docs/specification.md#vocabulary). Pure functions.
  */
 #ifndef UTAPI_INTERVAL_H
 #define UTAPI_INTERVAL_H
@@ -45,8 +45,8 @@ typedef struct utapi_range {
 } utapi_range;
 
 /**
- * Makes the range that somebody asks for (SPEC 3): start on an interval's first millisecond, end on
- * one's last, start not after end.
+ * Makes the range that somebody asks for (docs/specification.md#time-ranges): start on an interval's first
+ * millisecond, end on one's last, start not after end.
  *
  * @param end_ms  NULL: until now, which need not be the end of an interval
  * @return UTAPI_INVALID with a sentence that names the bound
@@ -54,7 +54,7 @@ typedef struct utapi_range {
 UTAPI_MUST_USE utapi_status utapi_range_of(int64_t start_ms, const int64_t *end_ms, int64_t now_ms,
                                            utapi_range *ret, utapi_error *err);
 
-/** The range of ListRecentMetrics: from the interval before the current one until now (SPEC 3). */
+/** ListRecentMetrics: from the interval before the current one until now (docs/specification.md#queries). */
 utapi_range utapi_range_recent(int64_t now_ms);
 
 #endif

@@ -2,8 +2,8 @@
 /**
  * metric.h - what is measured: levels, operations, and amounts of each metric.
  *
- * The vocabulary of SPEC 1. A metric is one of the four byte and object figures or the count of one
- * operation; `utapi_amounts` holds a 64-bit amount for any set of them. Pure functions and plain
+ * The words of docs/specification.md#vocabulary. A metric is one of the four byte and object figures or the
+ * count of one operation; `utapi_amounts` holds a 64-bit amount for any set of them. Pure functions and plain
  * data: safe from any thread.
  */
 #ifndef UTAPI_METRIC_H
@@ -66,14 +66,27 @@ bool utapi_operation_find(utapi_string name, utapi_operation *ret);
 
 /* ---- amounts ------------------------------------------------------------------------------ */
 
+/* A row's position is its number in stored rows. The first two are states, the others flows.
+ *      name in code      name in answers, keys and messages */
+#define UTAPI_METRIC_MAP(X)                 \
+    X(STORAGE_UTILIZED, "storageUtilized")  \
+    X(NUMBER_OF_OBJECTS, "numberOfObjects") \
+    X(INCOMING_BYTES, "incomingBytes")      \
+    X(OUTGOING_BYTES, "outgoingBytes")
+
 typedef enum utapi_metric {
-    UTAPI_STORAGE_UTILIZED,  /* state: bytes stored */
-    UTAPI_NUMBER_OF_OBJECTS, /* state */
-    UTAPI_INCOMING_BYTES,    /* flow */
-    UTAPI_OUTGOING_BYTES,    /* flow */
-    UTAPI_FIRST_OPERATION,   /* flow: the count of operation o is metric UTAPI_FIRST_OPERATION + o */
+#define X(name, text) UTAPI_##name,
+    UTAPI_METRIC_MAP(X)
+#undef X
+        UTAPI_FIRST_OPERATION, /* flow: the count of operation o is metric UTAPI_FIRST_OPERATION + o */
     UTAPI_METRIC_COUNT = UTAPI_FIRST_OPERATION + UTAPI_OPERATION_COUNT
 } utapi_metric;
+
+/** "storageUtilized", ..., or an operation's name. Static storage. */
+const char *utapi_metric_name(unsigned metric);
+
+/** The metric of such a name, exactly; UTAPI_METRIC_COUNT: none has it. */
+unsigned utapi_metric_find(utapi_string name);
 
 /** Whether a metric tells how things stand, rather than what happened. */
 static inline bool utapi_metric_is_state(unsigned metric)
@@ -119,7 +132,7 @@ bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right);
 
 /**
  * Amounts that cannot overflow: sums of deltas, wide enough for 2^64 of them. A group's deltas are
- * summed here first, so that an overflow is judged on the totals after the group (SPEC 2.3).
+ * summed here first, so that an overflow is judged on the totals after the group (docs/specification.md#amounts).
  */
 __extension__ typedef __int128 utapi_wide;
 typedef struct utapi_sums {
@@ -134,9 +147,6 @@ static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amo
     sums->of[metric] = (sums->present & bit) != 0 ? sums->of[metric] + amount : amount;
     sums->present |= bit;
 }
-
-/** The metric of a name, as the detail of an overflow has it; UTAPI_METRIC_COUNT: none has it. */
-unsigned utapi_metric_find(utapi_string name);
 
 /** Adds each amount of more to sums. */
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more);

@@ -2,7 +2,7 @@
 /**
  * string.h - a borrowed run of bytes: the names that events and questions carry.
  *
- * SPEC 2.3: names are opaque, 1-255 bytes of UTF-8 with any character but NUL. A utapi_string with
+ * Names (docs/specification.md#names) are opaque, 1-255 bytes of UTF-8 with any character but NUL. A utapi_string with
  * size 0 stands for an absent name.
  */
 #ifndef UTAPI_STRING_H
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Longest name and longest uuid, in bytes (SPEC 2.3). */
+/** Longest name and longest uuid, in bytes (docs/specification.md#names). */
 #define UTAPI_NAME_MAX 255
 
 typedef struct utapi_string {

@@ -8,7 +8,7 @@
 #include "utapi/interval.h"
 #include "utapi/metric.h"
 
-/** Usage as SPEC 3 defines it; figures are exact and signed until the engine has clamped them. */
+/** Usage as docs/specification.md#reply defines it; figures are exact and signed until they are clamped. */
 typedef struct utapi_usage {
     int64_t storage_utilized[2];  /* bytes: at the newest interval <= start, and <= end */
     int64_t number_of_objects[2]; /* likewise */
@@ -20,7 +20,7 @@ typedef struct utapi_usage {
 void utapi_usage_clear(utapi_usage *usage);
 
 /**
- * Fills usage from three rows of running totals (DESIGN 3).
+ * Fills usage from three rows of running totals (docs/architecture.md#running-totals).
  *
  * @param before  the totals of the newest row before the range's first interval; NULL: there is none
  * @param first   of the newest row at or before that interval; NULL: none
@@ -31,7 +31,7 @@ UTAPI_MUST_USE utapi_status utapi_usage_of_rows(const utapi_amounts *before, con
                                                 const utapi_amounts *last, utapi_usage *ret,
                                                 utapi_error *err);
 
-/** SPEC 3: state figures are never below zero. */
+/** State figures are never below zero (docs/specification.md#reply). */
 void utapi_usage_clamp(utapi_usage *usage);
 
 #endif
