@@ -15,9 +15,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Which files may include a header of somebody else's library.
 LIBRARY_HOMES = {
     r"microhttpd\.h": r"api/http/(server|worker)[a-z_]*\.[ch]$|tests/|bench/",
-    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/cli/|tests/|bench/",
-    r"openssl/.*": r"api/auth/|api/cli/|tests/|bench/",
-    r"curl/.*": r"api/cli/|tests/|bench/",
+    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/(cli|ctl)/|tests/|bench/",
+    r"openssl/.*": r"api/auth/|tests/|bench/",
+    r"curl/.*": r"api/ctl/client\.c$|tests/|bench/",
     r"lmdb\.h": r"backends/(lmdbenv|lmdb|journal)/|tests/|bench/",
     r"hiredis/.*": r"backends/redis/|tests/|bench/",
     r"cmocka\.h": r"tests/",
@@ -28,11 +28,11 @@ CORE_PUBLIC = r"utapi/[a-z_]+\.(h|def)"
 ROOM_USES = {
     "core": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def)"],
     "backends": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def|inc)"],
-    "api": [CORE_PUBLIC, r"(auth|cli|config|http|json)/[a-z_0-9]+\.(h|def)", r"[a-z_0-9]+\.(h|def|inc)"],
+    "api": [CORE_PUBLIC, r"(auth|cli|config|ctl|http|json)/[a-z_0-9]+\.(h|def)", r"[a-z_0-9]+\.(h|def|inc)"],
 }
 
 REGISTRY = "backends/registry.h"
-REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/cli/|tests/|bench/")
+REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/cli/|api/ctl/migrate_storage\.c|tests/|bench/")
 
 # No backend, but what those share that keep an LMDB environment.
 SHARED = "lmdbenv"
