@@ -126,7 +126,7 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
         .keys = event->keys,
     };
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        if (records(engine, (utapi_level)level) && (!event->location_only || level == UTAPI_LOCATIONS))
+        if (event->location_only ? level == UTAPI_LOCATIONS : records(engine, (utapi_level)level))
             ret->resource[level] = named_by_event[level];
     if (event->operation != UTAPI_OP_NONE &&
         (engine->settings.operations & UTAPI_OPERATION_BIT(event->operation)) != 0)
@@ -238,13 +238,22 @@ utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events
 
 /* ---- questions ---------------------------------------------------------------------------- */
 
+static utapi_status engine_query(utapi_engine *engine, const utapi_query *query, utapi_usage *ret,
+                                 utapi_error *err)
+{
+    for (size_t i = 0; i < query->count; i++)
+        utapi_usage_clear(&ret[i]);
+    if (query->count == 0 || !records(engine, query->level))
+        return UTAPI_OK;
+    const utapi_status status = utapi_backend_read(engine->backend, query, ret, NULL, err);
+    for (size_t i = 0; status == UTAPI_OK && i < query->count; i++)
+        utapi_usage_clamp(&ret[i]);
+    return status;
+}
+
 utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const utapi_string *names,
                                size_t count, utapi_range range, utapi_usage *ret, utapi_error *err)
 {
-    for (size_t i = 0; i < count; i++)
-        utapi_usage_clear(&ret[i]);
-    if (count == 0 || !records(engine, level))
-        return UTAPI_OK;
     const utapi_query query = {
         .level = level,
         .names = names,
@@ -252,20 +261,22 @@ utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const ut
         .start = utapi_interval_of(range.start_ms),
         .end = utapi_interval_of(range.end_ms),
     };
-    const utapi_status status = utapi_backend_read(engine->backend, &query, ret, NULL, err);
-    for (size_t i = 0; status == UTAPI_OK && i < count; i++)
-        utapi_usage_clamp(&ret[i]);
-    return status;
+    return engine_query(engine, &query, ret, err);
 }
 
 utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
                                   int64_t *ret_bytes, utapi_error *err)
 {
-    /* An event may be one interval ahead of the clock (docs/specification.md#timestamps): it is stored now. */
-    const int64_t newest_ms = utapi_engine_now_ms(engine) + UTAPI_INTERVAL_MS;
+    const utapi_query query = {
+        .level = level,
+        .names = &name,
+        .count = 1,
+        .start = UTAPI_INTERVAL_MAX,
+        .end = UTAPI_INTERVAL_MAX,
+        .current_only = true,
+    };
     utapi_usage usage;
-    const utapi_status status = utapi_engine_list(
-        engine, level, &name, 1, (utapi_range){.start_ms = newest_ms, .end_ms = newest_ms}, &usage, err);
+    const utapi_status status = engine_query(engine, &query, &usage, err);
     if (status == UTAPI_OK)
         *ret_bytes = usage.storage_utilized[1];
     return status;

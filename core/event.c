@@ -81,19 +81,20 @@ bool utapi_action_changes_data(utapi_string action)
     return row != NULL && row->changes_data;
 }
 
-/* An integer that is there is not negative, unless its row says that it may be. */
+/* An integer that is there is not less than its row's minimum. Only -2^63 has no negation in 64 bits. */
 static const struct {
     const char *name;
     size_t offset;
     unsigned needed_by, allowed_by;
-    bool may_be_null, may_be_negative;
+    bool may_be_null;
+    int64_t min;
 } param_rules[] = {
 #define PARAM(member) offsetof(utapi_action_params, member)
-    {"newByteLength", PARAM(new_byte_length), NEEDS_NEW, 0, false, false},
-    {"oldByteLength", PARAM(old_byte_length), NEEDS_OLD, 0, true, false},
-    {"byteLength", PARAM(byte_length), NEEDS_LEN, MAY_LEN, false, false},
-    {"numberOfObjects", PARAM(number_of_objects), NEEDS_NUM, 0, false, false},
-    {"updateSize", PARAM(update_size), NEEDS_SIZE, 0, false, true},
+    {"newByteLength", PARAM(new_byte_length), NEEDS_NEW, 0, false, 0},
+    {"oldByteLength", PARAM(old_byte_length), NEEDS_OLD, 0, true, 0},
+    {"byteLength", PARAM(byte_length), NEEDS_LEN, MAY_LEN, false, 0},
+    {"numberOfObjects", PARAM(number_of_objects), NEEDS_NUM, 0, false, -INT64_MAX},
+    {"updateSize", PARAM(update_size), NEEDS_SIZE, 0, false, INT64_MIN},
 #undef PARAM
 };
 
@@ -110,8 +111,11 @@ static utapi_status params_check(const action_row *row, const utapi_action_param
              (param->is == UTAPI_ABSENT || (param->is == UTAPI_NULL && !param_rules[i].may_be_null))))
             return utapi_fail(err, UTAPI_INVALID, "%s: expected an integer%s", param_rules[i].name,
                               param_rules[i].may_be_null ? " or null" : "");
-        if (param->is == UTAPI_GIVEN && param->value < 0 && !param_rules[i].may_be_negative)
-            return utapi_fail(err, UTAPI_INVALID, "%s: must not be negative", param_rules[i].name);
+        if (param->is == UTAPI_GIVEN && param->value < param_rules[i].min)
+            return param_rules[i].min == 0
+                       ? utapi_fail(err, UTAPI_INVALID, "%s: must not be negative", param_rules[i].name)
+                       : utapi_fail(err, UTAPI_INVALID, "%s: %lld has no opposite that fits 64 bits",
+                                    param_rules[i].name, (long long)param->value);
     }
     return UTAPI_OK;
 }
@@ -121,7 +125,7 @@ static int64_t value_of(utapi_integer integer)
     return integer.is == UTAPI_GIVEN ? integer.value : 0;
 }
 
-/* Parameters are not negative, so no difference of two of them leaves 64 bits, and no negation does. */
+/* Lengths are not negative, so no difference of two of them leaves 64 bits; params_check() saw to the negations. */
 static int64_t delta_of(delta_rule rule, const utapi_action_params *params)
 {
     switch (rule) {

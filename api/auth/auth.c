@@ -20,6 +20,7 @@
 
 #define STREAMING_PAYLOAD "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 #define UNSIGNED_PAYLOAD  "UNSIGNED-PAYLOAD"
+#define EMPTY_HASH        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* of an empty body */
 
 struct auth {
     const identity *identity;
@@ -219,10 +220,11 @@ static http_error check_signature(auth *self, auth_attempt *attempt, http_failur
     return error;
 }
 
-/* Whether the client signed no body: it says so, or sent the hash of its query instead. */
+/* Whether the client signed no body: it says so, or sent the hash of nothing or of its query instead. */
 static bool is_bodiless(const auth_attempt *attempt)
 {
-    if (is_text(attempt->payload_hash, UNSIGNED_PAYLOAD))
+    if (is_text(attempt->payload_hash, UNSIGNED_PAYLOAD) ||
+        sigv4_name_equal(attempt->payload_hash, utapi_string_of(EMPTY_HASH)))
         return true;
     AUTO_TEXT query = {0};
     char hash[CRYPTO_HEX_BYTES + 1];

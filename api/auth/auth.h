@@ -9,7 +9,7 @@
 
 #include "auth/identity.h"
 #include "http/errors.h"
-#include "http/request.h"
+#include "http/message.h"
 
 #include <stdint.h>
 
@@ -18,7 +18,9 @@ typedef struct auth auth;
 /** What x-amz-content-sha256 may say (config auth.payloadHash). */
 typedef enum auth_payload_rule {
     AUTH_PAYLOAD_STRICT, /* the SHA-256 of the body, nothing else */
-    AUTH_PAYLOAD_COMPATIBLE /* or that of the sorted query string (CloudServer's bin/list_metrics), or UNSIGNED-PAYLOAD */
+    /* or that of the sorted query string (CloudServer's bin/list_metrics) or of the empty body (Utapi's own test clients),
+     * or UNSIGNED-PAYLOAD */
+    AUTH_PAYLOAD_COMPATIBLE
 } auth_payload_rule;
 
 /**

@@ -29,6 +29,12 @@ typedef struct config_redis {
     int64_t connect_timeout_ms, timeout_ms;
 } config_redis;
 
+/** enabledOperationCounters. All zero: an empty list, which is none. */
+typedef struct config_counters {
+    utapi_operation_set operations;
+    char *unknown; /* names that no operation bears, quoted: "\"PutObjects\", \"\""; NULL: none */
+} config_counters;
+
 /** Every setting, checked. Members are documented in docs/configuration.md under their keys. */
 typedef struct config {
     int64_t port;
@@ -63,7 +69,7 @@ typedef struct config {
     char *component;
     utapi_operation_set operations; /* counted: from the next two */
     bool disable_operations;
-    utapi_operation_set enabled_operations; /* 0: not given */
+    config_counters enabled_operations;
     bool expire_metrics;
     int64_t expire_ttl_s;
 

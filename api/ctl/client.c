@@ -215,7 +215,7 @@ utapi_status client_ask(client *self, const char *path, utapi_string body, clien
 
 json_t *client_ask_json(client *self, const char *path, const json_t *question, const char *busy_member)
 {
-    client_answer answer;
+    client_answer answer = {.body = NULL};
     utapi_error err = {0};
     UTAPI_AUTO_FREE char *text = question != NULL ? json_dumps(question, JSON_COMPACT) : NULL;
     if (question != NULL && text == NULL) {

@@ -26,8 +26,8 @@
  *                                        far as it is not forgotten: flows may lie before the first state
  *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
  *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
- *     P:utapid:fence:W                   where the writer's fence stands; goes ten years after its last hand-over. A journal
- *                                        that is started or restored later than that counts what it kept twice
+ *     P:utapid:fence:W                   where the writer's fence stands. It has no TTL, since a policy that evicts keys with a
+ *                                        TTL would have what its journal kept counted twice
  *     P:utapid:seen:T:S                  hash, field: "<time>:<uuid>", value: when it was taken. T: the day of the taking at
  *                                        Redis's clock (where the window is longer than a day: the window), S: the slice of
  *                                        REDIS_SEEN_MS that the uuid's own time lies in, both counted from 1970; <time>: from

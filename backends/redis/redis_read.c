@@ -291,6 +291,7 @@ static utapi_status query_answer(redis_backend *backend, redis_link *link, const
         .prefix = backend->uri.prefix,
         .level = query->level,
         .range = {query->start, query->end},
+        .current_only = query->current_only,
         .all = query->all_count > 0 ? query->all : query->names,
         .all_count = query->all_count > 0 ? query->all_count : query->count,
         .give_up_ms = query->until_ms != 0 ? query->until_ms : redis_monotonic_ms() + LONGEST_MS,

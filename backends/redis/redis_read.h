@@ -48,6 +48,7 @@ typedef struct redis_reading {
         *all; /* borrowed: the names of the question; those that no key can have are among them */
     size_t all_count;
     redis_span range;   /* as it was asked */
+    bool current_only;  /* counters instead of the sorted sets' members */
     int64_t give_up_ms; /* on the monotonic clock: no more summaries are made afterwards */
     redis_args args;    /* the command being put together */
     char *text;         /* owned: the keys in it */

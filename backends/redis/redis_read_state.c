@@ -46,10 +46,22 @@ static utapi_status newest_queue(redis_reading *reading, const char *state, utap
     return redis_read_queue(reading, err);
 }
 
+static utapi_status counter_queue(redis_reading *reading, const char *state, utapi_error *err)
+{
+    char what[32];
+    snprintf(what, sizeof what, "%s:counter", state);
+    return redis_read_queue_key(reading, "GET", what, NULL, NULL, err);
+}
+
 utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     utapi_status status = UTAPI_OK;
+    if (reading->current_only) {
+        for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++)
+            status = counter_queue(reading, state_names[s], err);
+        return status;
+    }
     for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
             status = floor_queue(reading, state_names[s], bounds[b], err);
@@ -58,12 +70,14 @@ utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
         status = newest_queue(reading, state_names[0], err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = redis_read_queue_key(reading, "GET", "storageUtilized:counter", NULL, NULL, err);
+        status = counter_queue(reading, state_names[0], err);
     return status;
 }
 
 size_t redis_states_replies(const redis_reading *reading)
 {
+    if (reading->current_only)
+        return STATE_COUNT;
     return STATE_COUNT * BOUND_COUNT + 1 + (reading->level == UTAPI_LOCATIONS ? 2 : 0);
 }
 
@@ -171,11 +185,19 @@ static utapi_status shifts_take(const redis_reading *reading, const redisReply *
     return UTAPI_OK;
 }
 
-/* A location's counter has a name of V1's own. */
-static utapi_status counter_corrupt(const redis_reading *reading, const redisReply *counter, utapi_error *err)
+/* A counter that is not there is 0. */
+static utapi_status counter_take(const redis_reading *reading, const char *state, const redisReply *counter,
+                                 int64_t *ret, utapi_error *err)
 {
+    char what[32];
     redis_key key;
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, "storageUtilized:counter");
+    *ret = 0;
+    if (counter->type == REDIS_REPLY_NIL ||
+        (counter->type == REDIS_REPLY_STRING && redis_read_integer(counter, ret)))
+        return UTAPI_OK;
+    snprintf(what, sizeof what, "%s:counter", state);
+    redis_key_resource(&key, reading->prefix, reading->level, reading->name,
+                       what); /* a location's is V1's own */
     return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
                       counter->type == REDIS_REPLY_ERROR ? counter->str : "holds what nobody puts there");
 }
@@ -188,12 +210,12 @@ static utapi_status location_take(const redis_reading *reading, const redisReply
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     state_floor last;
     int64_t value = 0;
-    const utapi_status status = floor_take(reading, state_names[0], newest, &last, err);
+    utapi_status status = floor_take(reading, state_names[0], newest, &last, err);
     if (status != UTAPI_OK || (counter->type == REDIS_REPLY_NIL && last.found))
         return status;
-    if (counter->type != REDIS_REPLY_NIL &&
-        (counter->type != REDIS_REPLY_STRING || !redis_read_integer(counter, &value)))
-        return counter_corrupt(reading, counter, err);
+    status = counter_take(reading, state_names[0], counter, &value, err);
+    if (status != UTAPI_OK)
+        return status;
     for (size_t b = 0; b < BOUND_COUNT; b++)
         if (!last.found || last.at <= bounds[b])
             floors[b].value = value;
@@ -215,8 +237,16 @@ static void states_blank(state_floor floors[STATE_COUNT][BOUND_COUNT])
 utapi_status redis_states_take(const redis_reading *reading, redisReply *const *replies, utapi_usage *ret,
                                utapi_error *err)
 {
+    int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     state_floor floors[STATE_COUNT][BOUND_COUNT];
     utapi_status status = UTAPI_OK;
+    if (reading->current_only) {
+        for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++) {
+            status = counter_take(reading, state_names[s], replies[s], &figures[s][0], err);
+            figures[s][1] = figures[s][0];
+        }
+        return status;
+    }
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
             status = floor_take(reading, state_names[s], *replies++, &floors[s][b], err);
@@ -228,8 +258,6 @@ utapi_status redis_states_take(const redis_reading *reading, redisReply *const *
         return status;
 
     states_blank(floors);
-
-    int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT; b++) {
             if (floors[s][b].value < INT64_MIN || floors[s][b].value > INT64_MAX)

@@ -24,6 +24,9 @@
 
 enum { RANDOM_BYTES = 8, RANDOM_DIGITS = 2 * RANDOM_BYTES, STEP_ELEMENTS = 100, STEP_BYTES = 1 << 20 };
 
+/* What replay_take.lua answers before the members: the origin, and how many were refused. */
+enum { HEAD_ELEMENTS = 2 };
+
 struct utapi_replay {
     redis_uri uri;
     redis_link *link;
@@ -33,6 +36,7 @@ struct utapi_replay {
     utapi_leftover leftovers[STEP_ELEMENTS];
     char uuids[STEP_ELEMENTS][UTAPI_NAME_MAX + 1];
     size_t count;
+    uint64_t refused; /* as of that taking */
 };
 
 /* ---- opening and closing ------------------------------------------------------------------ */
@@ -146,12 +150,14 @@ static bool leftover_read(const redisReply *origin, const redisReply *member, ch
 static utapi_status reply_read(utapi_replay *replay, utapi_error *err)
 {
     const redisReply *reply = replay->reply;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || reply->elements > STEP_ELEMENTS + 1 ||
-        reply->element[0]->type != REDIS_REPLY_STRING)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < HEAD_ELEMENTS ||
+        reply->elements > HEAD_ELEMENTS + STEP_ELEMENTS || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: a script's reply of another shape", TAKEN);
-    for (size_t i = 1; i < reply->elements; i++, replay->count++)
-        if (!leftover_read(reply->element[0], reply->element[i], replay->uuids[i - 1],
-                           &replay->leftovers[i - 1]))
+    replay->refused = (uint64_t)reply->element[1]->integer;
+    for (size_t i = 0; HEAD_ELEMENTS + i < reply->elements; i++, replay->count++)
+        if (!leftover_read(reply->element[0], reply->element[HEAD_ELEMENTS + i], replay->uuids[i],
+                           &replay->leftovers[i]))
             return utapi_fail(err, UTAPI_CORRUPT, "%s: a member that no utapid wrote", TAKEN);
     return UTAPI_OK;
 }
@@ -180,6 +186,11 @@ utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret,
     *ret = replay->leftovers;
     *ret_count = replay->count;
     return UTAPI_OK;
+}
+
+uint64_t utapi_replay_refused(const utapi_replay *replay)
+{
+    return replay->refused;
 }
 
 /* ---- what becomes of them ----------------------------------------------------------------- */

@@ -72,6 +72,7 @@ const redis_rights redis_rights_replay[] = {
     "EVALSHA 0 0",
     "GET s3:utapireplay:lock",
     "INCRBY s3:utapid:replay:last 0",
+    "LLEN s3:utapid:replay:refused",
     "LRANGE s3:utapireplay 0 0",
     "LTRIM s3:utapireplay 0 -1",
     "RPUSH s3:utapid:replay:refused 0",

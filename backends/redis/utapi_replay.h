@@ -67,6 +67,12 @@ UTAPI_MUST_USE utapi_status utapi_replay_unlock(utapi_replay *replay, utapi_erro
 UTAPI_MUST_USE utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret,
                                               size_t *ret_count, utapi_error *err);
 
+/**
+ * How many elements stand aside, since they can never be counted, as of the last successful utapi_replay_take(): whoever
+ * refused them. They stay until somebody removes them from s3:utapid:replay:refused.
+ */
+uint64_t utapi_replay_refused(const utapi_replay *replay);
+
 /** Ends the story of all that the last call of utapi_replay_take() gave: they count. */
 UTAPI_MUST_USE utapi_status utapi_replay_done(utapi_replay *replay, utapi_error *err);
 

@@ -30,6 +30,40 @@ static void read_answers_in_the_order_of_the_names(void **state)
     }
 }
 
+/* Late events, forgettings and levels all the same. */
+static void the_current_states_are_those_of_the_newest_interval(void **state)
+{
+    edges *c = edges_of(state);
+    put(c, "a", INTERVAL(9), 5);
+    put(c, "b", INTERVAL(9), 7);
+    apply(c);
+    put(c, "a", INTERVAL(0), 3);
+    put(c, "a", INTERVAL(4), -9);
+    delete_bucket(c, "b", INTERVAL(4));
+    apply(c);
+    const utapi_string names[] = {S("b"), S("unknown"), S("a")};
+    utapi_usage usages[3];
+    utapi_query query = {.level = UTAPI_BUCKETS,
+                         .names = names,
+                         .count = 3,
+                         .start = UTAPI_INTERVAL_MAX,
+                         .end = UTAPI_INTERVAL_MAX,
+                         .current_only = true};
+    static const int64_t bytes[] = {7, 0, -1}, objects[] = {1, 0, 3};
+    CHECK_OK(utapi_backend_read(c->backend, &query, usages, NULL, &c->err), &c->err);
+    for (size_t i = 0; i < 3; i++)
+        for (size_t bound = 0; bound < 2; bound++) {
+            assert_int_equal(usages[i].storage_utilized[bound], bytes[i]);
+            assert_int_equal(usages[i].number_of_objects[bound], objects[i]);
+        }
+    delete_bucket(c, "b", INTERVAL(9));
+    apply(c);
+    query.count = 1;
+    CHECK_OK(utapi_backend_read(c->backend, &query, usages, NULL, &c->err), &c->err);
+    assert_int_equal(usages[0].storage_utilized[1], 0);
+    assert_int_equal(usages[0].number_of_objects[1], 0);
+}
+
 static void a_question_about_nobody_is_answered(void **state)
 {
     edges *c = edges_of(state);
@@ -263,6 +297,7 @@ int cases_questions(void)
 {
     const struct CMUnitTest cases[] = {
         EDGES_CASE(read_answers_in_the_order_of_the_names),
+        EDGES_CASE(the_current_states_are_those_of_the_newest_interval),
         EDGES_CASE(a_question_about_nobody_is_answered),
         EDGES_CASE(rows_begin_with_the_newest_before_the_range),
         EDGES_CASE(visit_comes_by_every_resource_of_a_level_once),

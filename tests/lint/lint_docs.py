@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every folder has a README.md, every link in a document leads somewhere, and man pages are well formed.
+"""Every folder has a README.md and is listed in the one above, every link in a document leads somewhere, and man
+pages are well formed.
 
     python3 lint_docs.py ROOT [MANDOC]
 """
@@ -14,6 +15,9 @@ import tree
 # Explained by the README.md above: headers in their include path, plain data, pages for man.
 EXPLAINED_ABOVE = re.compile(r"(^|/)(include|vectors|corpus|man|examples)(/|$)|^\.")
 
+# Their README.md is a table of their folders.
+LISTING = ("api", "backends", "tests")
+
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 HEADING = re.compile(r"^#+ +(.*?)\s*$", re.M)
@@ -24,6 +28,16 @@ def folders_without_readme(root):
     for folder in sorted({os.path.dirname(path) for path in everything}):
         if not EXPLAINED_ABOVE.search(folder) and os.path.join(folder, "README.md") not in everything:
             yield f"{folder or '.'}: has no README.md"
+
+
+def unlisted_folders(root):
+    everything = tree.files(root)
+    for folder in LISTING:
+        path = f"{folder}/README.md"
+        listed = LINK.findall(tree.read(root, path)) if path in everything else []
+        for name in sorted({each.split("/")[1] for each in everything if re.match(rf"{folder}/[^/]+/", each)}):
+            if f"{folder}/{name}/README.md" in everything and f"{name}/README.md" not in listed:
+                yield f"{path}: does not list {name}/README.md"
 
 
 def anchor_of(heading):
@@ -58,7 +72,7 @@ def bad_man_pages(root, mandoc):
 
 
 def check(root, mandoc="mandoc"):
-    return [*folders_without_readme(root), *broken_links(root), *bad_man_pages(root, mandoc)]
+    return [*folders_without_readme(root), *unlisted_folders(root), *broken_links(root), *bad_man_pages(root, mandoc)]
 
 
 if __name__ == "__main__":

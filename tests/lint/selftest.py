@@ -15,6 +15,7 @@ import lint_docs
 import lint_format
 import lint_headers
 import lint_includes
+import lint_references
 import lint_symbols
 import lint_tidy
 import lint_words
@@ -49,7 +50,7 @@ class Lints(unittest.TestCase):
         os.remove(whole)
 
     def test_core_uses_nobody(self):
-        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"http/server.h"', '"backends/registry.h"'):
+        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"server/server.h"', '"backends/registry.h"'):
             self.finds(lint_includes, "core/x.c", f"#include {header}\n")
         self.allows(lint_includes, "core/x.c", '#include "utapi/status.h"\n#include "commit.h"\n#include <stdio.h>\n')
 
@@ -66,12 +67,22 @@ class Lints(unittest.TestCase):
         self.finds(lint_includes, "api/http/x.c", "void *p = &utapi_lmdb_backend;\n")
         self.finds(lint_includes, "api/http/x.c", "#include <lmdb.h>\n")
         self.finds(lint_includes, "api/http/x.c", '#include "backends/registry.h"\n')
-        self.allows(lint_includes, "api/cli/utapid.c", '#include "backends/registry.h"\n')
+        self.allows(lint_includes, "api/daemon/utapid.c", '#include "backends/registry.h"\n')
+
+    def test_a_layer_of_api_uses_none_above_it(self):
+        self.finds(lint_includes, "api/http/x.c", '#include "json/json_text.h"\n')
+        self.finds(lint_includes, "api/json/x.c", '#include "auth/auth.h"\n')
+        self.finds(lint_includes, "api/config/x.c", '#include "handlers/log.h"\n')
+        self.finds(lint_includes, "api/handlers/x.c", '#include "server/server.h"\n')
+        self.finds(lint_includes, "api/attic/x.c", '#include "http/errors.h"\n')
+        self.finds(lint_includes, "api/ctl/x.c", '#include "server/server.h"\n')
+        self.allows(lint_includes, "api/server/x.c", '#include "handlers/router.h"\n#include "http/errors.h"\n')
+        self.allows(lint_includes, "api/daemon/x.c", '#include "server/server.h"\n#include "config/config.h"\n')
 
     def test_each_library_has_its_home(self):
-        self.finds(lint_includes, "api/http/router.c", "#include <microhttpd.h>\n")
-        self.allows(lint_includes, "api/http/server.c", "#include <microhttpd.h>\n")
-        self.finds(lint_includes, "api/http/handle_list.c", "#include <jansson.h>\n")
+        self.finds(lint_includes, "api/handlers/router.c", "#include <microhttpd.h>\n")
+        self.allows(lint_includes, "api/server/request.c", "#include <microhttpd.h>\n")
+        self.finds(lint_includes, "api/handlers/handle_list.c", "#include <jansson.h>\n")
         self.allows(lint_includes, "api/json/json_event.c", "#include <jansson.h>\n")
 
     def test_banned_functions_are_found_in_code_alone(self):
@@ -91,7 +102,22 @@ class Lints(unittest.TestCase):
         self.finds(lint_docs, "docs/x.md", "[gone](README.md#nothing)\n")
         self.allows(lint_docs, "docs/x.md", "[there](README.md#a-heading-of-sorts) [far](https://example.org)\n")
         self.assertIn("core: has no README.md", self.problems_with(lint_docs, "core/x.c", ""))
+        self.write("tests/unit/README.md", "")
+        self.finds(lint_docs, "tests/README.md", "`unit`\n")
+        self.allows(lint_docs, "tests/README.md", "[unit](unit/README.md)\n")
         self.finds(lint_docs, "docs/x.1", ".Dd $Mdocdate$\n.Sh NAME\n.Bogus\n")
+
+    def test_references(self):
+        self.write("core/there.h", "")
+        self.write("docs/rules.md", "## Names\n")
+        for comment in ("/* see gone.h */", "/* see core/gone*.h */", "/* docs/rules" + ".md#gone */", "/* docs/no" + ".md#names */"):
+            self.finds(lint_references, "core/x.c", comment + "\n")
+        self.finds(lint_references, "core/x.lua", "-- see gone.h\n")
+        self.finds(lint_references, "tests/x.py", "# see gone.h\n")
+        self.finds(lint_references, "docs/x.md", "`core/gone.h`\n")
+        self.finds(lint_references, "core/x.h", "/* a rule of SPE" + "C 2.3 */\n")
+        self.allows(lint_references, "core/x.c", "/* core/there.h, th*.h, <gone.h>, docs/rules" + ".md#names */\nchar *s = \"gone.c\";\n")
+        self.allows(lint_references, "docs/x.md", "`core/there.h`\n\n```c\n#include \"gone.h\" /* `gone.h` */\n```\n")
 
     def problems_with(self, lint, path, text):
         self.write(path, text)

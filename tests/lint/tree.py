@@ -20,7 +20,7 @@ def files(root, *suffixes, under=""):
     for folder, folders, names in os.walk(os.path.join(root, under)):
         folders[:] = [name for name in folders if not SKIPPED_FOLDERS.match(name)]
         for name in names:
-            if name != ".git" and (not suffixes or name.endswith(suffixes)):  # a file, in a second work tree
+            if name != ".git" and (not suffixes or name.endswith(suffixes)):  # in a worktree it is a file
                 found.append(os.path.relpath(os.path.join(folder, name), root))
     return sorted(found)
 

@@ -56,6 +56,45 @@ static void a_node_client_s_state_below_zero_blanks_what_follows(void **state)
     assert_int_equal(usage.number_of_objects[1], 0);
 }
 
+static utapi_status ask_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
+{
+    const utapi_string names[] = {utapi_string_of(name)};
+    const utapi_query query = {.level = level,
+                               .names = names,
+                               .count = 1,
+                               .start = UTAPI_INTERVAL_MAX,
+                               .end = UTAPI_INTERVAL_MAX,
+                               .current_only = true};
+    utapi_error_clear(&r->err);
+    return utapi_redis_read(&r->backend.base, &query, ret, NULL, &r->err);
+}
+
+/* A Node client's NaN, or a race of two that wrote their members in the wrong order, does not reach the counter. */
+static void current_states_are_the_counters(void **state)
+{
+    reading *r = *state;
+    utapi_usage usage;
+    write_put(r, "b", r->now_ms);
+    raw(r, "INCRBY s3:buckets:b:storageUtilized:counter 41");
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)(interval_now(r) + INTERVAL));
+    raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 8:node", (long long)(interval_now(r) + INTERVAL));
+    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[0], 42);
+    assert_int_equal(usage.storage_utilized[1], 42);
+    assert_int_equal(usage.number_of_objects[1], 1);
+    raw(r, "SET s3:buckets:b:storageUtilized:counter -3");
+    raw(r, "DEL s3:buckets:b:numberOfObjects:counter");
+    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[1], -3);
+    assert_int_equal(usage.number_of_objects[1], 0);
+    raw(r, "INCRBY s3:location:l:locationStorage 17");
+    CHECK_OK(ask_current(r, UTAPI_LOCATIONS, "l", &usage), &r->err);
+    assert_int_equal(usage.storage_utilized[1], 17);
+    raw(r, "RPUSH s3:accounts:a:storageUtilized:counter x");
+    assert_int_equal(ask_current(r, UTAPI_ACCOUNTS, "a", &usage), UTAPI_CORRUPT);
+    assert_non_null(strstr(r->err.detail, "s3:accounts:a:storageUtilized:counter: WRONGTYPE"));
+}
+
 static void a_member_of_ours_tells_what_is_below_zero(void **state)
 {
     reading *r = *state;
@@ -260,6 +299,24 @@ static void the_fence_comes_with_the_first_snapshot(void **state)
     CHECK_STATUS(UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
 }
 
+static void a_fence_never_expires(void **state)
+{
+    reading *r = *state;
+    redis_key key;
+    utapi_applied applied;
+    utapi_batch batch = {.now_ms = r->now_ms, .fence = {.writer = {7}, .to = 2}};
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    redis_key_fence(&key, "s3", batch.fence.writer);
+    assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
+
+    raw(r, "PEXPIRE %b 315360000000", key.bytes, key.size); /* as older versions of utapid did */
+    batch.fence.from = 2;
+    batch.fence.to = 3;
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
+    assert_int_equal(raw_number(r, "GET %b", key.bytes, key.size), 3);
+}
+
 static void a_link_that_was_closed_meanwhile_is_made_again(void **state)
 {
     reading *r = *state;
@@ -393,6 +450,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         READING_CASE(states_are_those_of_the_newest_member_until_a_bound),
         READING_CASE(a_node_client_s_state_below_zero_blanks_what_follows),
+        READING_CASE(current_states_are_the_counters),
         READING_CASE(a_member_of_ours_tells_what_is_below_zero),
         READING_CASE(changes_noted_for_later_are_in_the_answer),
         READING_CASE(a_location_holds_what_its_counter_says_from_the_newest_member_on),
@@ -403,6 +461,7 @@ int main(void)
         READING_CASE(names_that_no_key_can_have_have_no_usage),
         READING_CASE(a_forgotten_time_does_not_count),
         READING_CASE(the_fence_comes_with_the_first_snapshot),
+        READING_CASE(a_fence_never_expires),
         READING_CASE(a_link_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),
         READING_CASE(each_resource_is_visited_once),

@@ -235,6 +235,7 @@ static void an_error_names_its_key(void **state)
          "ERR s3:utapid:replay:origin: no utapid wrote it"},
         {"SET s3:utapid:replay:origin a\xff", "ERR s3:utapid:replay:origin: no utapid wrote it"},
         {"SET s3:utapid:replay x", "WRONGTYPE s3:utapid:replay: "},
+        {"SET s3:utapid:replay:refused x", "WRONGTYPE s3:utapid:replay:refused: "},
     };
     cache *c = *state;
     leave(c, 0, 3);
@@ -244,7 +245,7 @@ static void an_error_names_its_key(void **state)
         assert_int_not_equal(utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), UTAPI_OK);
         if (strstr(c->err.detail, odd[i].told) == NULL)
             fail_msg("%s: %s", odd[i].set, c->err.detail);
-        raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin");
+        raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin s3:utapid:replay:refused");
         assert_int_equal(raw(c, "LLEN s3:utapireplay"), 3);
     }
     take(c);
@@ -282,10 +283,16 @@ static void a_refused_element_is_kept_with_its_reason(void **state)
     CHECK_OK(utapi_replay_refuse(c->replay, &c->leftovers[1], "again", &c->err), &c->err);
     assert_int_equal(raw(c, "LLEN s3:utapid:replay:refused"), 1);
     expect_text(c, "no: event\nelement-1", "LINDEX s3:utapid:replay:refused 0");
+    assert_int_equal(utapi_replay_refused(c->replay), 0);
     crash(c);
     take(c);
     assert_int_equal(c->count, 2);
     expect_element(c, 1, 2);
+    assert_int_equal(utapi_replay_refused(c->replay), 1);
+    CHECK_OK(utapi_replay_done(c->replay, &c->err), &c->err);
+    raw(c, "DEL s3:utapid:replay:refused");
+    take(c);
+    assert_int_equal(utapi_replay_refused(c->replay), 0);
 }
 
 /* ---- the lock ----------------------------------------------------------------------------- */

@@ -83,6 +83,7 @@ BAD_V1_EVENTS = [
     (v1("deleteObject", byteLength=1), "numberOfObjects"),
     (v1("deleteObject", byteLength=-1, numberOfObjects=1), "byteLength"),
     (v1("deleteObject", byteLength=1, numberOfObjects=0.5), "numberOfObjects"),
+    (v1("deleteObject", byteLength=1, numberOfObjects=-(2**63)), "numberOfObjects"),
     (v1("multiObjectDelete", numberOfObjects=1), "byteLength"),
     (v1("putDeleteMarkerObject", byteLength="1"), "byteLength"),
     (v1("pushLocationMetric", location="here"), "updateSize"),

@@ -127,6 +127,30 @@ class Faults(OnRedis):
 
         self.trouble(flush)
 
+    def test_a_flushed_database_is_filled_again(self):
+        """Nothing is left, the fences and uuids least of all: all that the journal keeps is sent again, and counts once."""
+
+        def flush(redis, flow, server):
+            for command in ("FLUSHDB", "FLUSHALL", "FLUSHDB"):
+                redis.command(command)
+                flow.wait_for_more(100)
+
+        self.trouble(flush)
+
+    def test_a_database_flushed_at_rest_is_filled_again(self):
+        """By two starts of a utapid: the journal asks where the fence of each stands."""
+        redis = self.redis().start()
+        since_ms = now_ms()
+        for events in (1, 2):
+            with self.server_on(redis) as server:
+                self.assertEqual(server.push([put_object("photos", SIZE)]), 200)
+                settle(server)
+                redis.command("FLUSHDB")
+                wait_for(lambda: redis.counter("buckets", "photos", "numberOfObjects") == events, "all of it again")
+                settle(server)
+                check_counts(server, {"photos": events}, since_ms)
+                check_keys(redis, {"photos": events})
+
     def test_client_kill(self):
         def kill_clients(redis, flow, server):
             for _ in range(10):

@@ -71,6 +71,16 @@ class Replay(harness.SystemTest):
             self.assertEqual(account["storageUtilized"], 30)
             wait_for(lambda: self.cache.command("EXISTS", LOCK) == 0, "the lock is given back")
 
+    def test_a_deletion_that_adds_delete_markers_counts(self):
+        """A DeleteObjects that makes more delete markers than it removes versions removes less than no object."""
+        self.leave([element(1, self.long_ago)])
+        for number, action in enumerate(("multiObjectDelete", "deleteObject"), 2):
+            self.leave([element(number, self.long_ago, action, byteLength=0, numberOfObjects=-1)])
+        with self.utapid() as server:
+            self.wait_until_empty()
+            self.assertEqual(self.figures(server, self.long_ago)["numberOfObjects"], 3)
+            self.assertEqual(self.cache.command("EXISTS", REFUSED), 0)
+
     def test_somebody_elses_lock_is_waited_for(self):
         self.cache.command("SET", LOCK, "true", "NX", "EX", 900)
         self.leave([element(1, self.long_ago)])
@@ -125,6 +135,16 @@ class Replay(harness.SystemTest):
             self.assertEqual(elements, {text if isinstance(text, str) else text.decode(errors="replace") for text in bad.values()})
             self.assertTrue(any(text.startswith("action: unknown action") for text in refused), refused)
             self.assertEqual(server.log().count("set aside"), len(bad))
+            told = f"local cache: {len(bad)} events can never be counted: see the list {REFUSED}"
+            wait_for(lambda: health(server).get("trouble") == told, "the healthcheck tells of them")
+            self.assertEqual(health(server)["status"], "degraded")
+        with self.utapid() as server:
+            wait_for(lambda: health(server).get("trouble") == told, "it does so after another start")
+        self.cache.command("DEL", REFUSED)
+        runs = self.scripts_run()
+        with self.utapid() as server:
+            wait_for(lambda: self.scripts_run() >= runs + 3, "it looked")  # and gave the lock back
+            self.assertNotIn("trouble", health(server))
 
     def test_a_key_of_ours_that_holds_something_else_is_told_of_until_it_is_mended(self):
         for number, key in enumerate(("s3:utapid:replay:last", "s3:utapid:replay:origin", TAKEN, LOCK)):

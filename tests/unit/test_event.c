@@ -163,6 +163,26 @@ static void parameters_at_the_edge_of_64_bits_give_exact_deltas(void **state)
     assert_true(event.storage_delta == -INT64_MAX);
 }
 
+/* CloudServer sends -1 for a DeleteObjects that makes more delete markers than it removes versions. */
+static void deletions_may_add_objects(void **state)
+{
+    (void)state;
+    static const char *const actions[] = {"deleteObject", "multiObjectDelete"};
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        utapi_event event = {.bucket = utapi_string_of("b")};
+        utapi_action_params params = {.byte_length = GIVEN(7), .number_of_objects = GIVEN(-1)};
+        CHECK_OK(utapi_event_of_action(utapi_string_of(actions[i]), &params, &event, &err), &err);
+        assert_int_equal(event.storage_delta, -7);
+        assert_int_equal(event.object_delta, 1);
+        params.number_of_objects.value = -INT64_MAX;
+        CHECK_OK(utapi_event_of_action(utapi_string_of(actions[i]), &params, &event, &err), &err);
+        assert_true(event.object_delta == INT64_MAX);
+        params.number_of_objects.value = INT64_MIN;
+        check_refused(actions[i], &params,
+                      "numberOfObjects: -9223372036854775808 has no opposite that fits 64 bits");
+    }
+}
+
 static utapi_status check_at(utapi_event event, int64_t now_ms)
 {
     return utapi_event_check(&event, now_ms, NULL);
@@ -213,6 +233,7 @@ int main(void)
         cmocka_unit_test(every_operation_but_none_has_an_action),
         cmocka_unit_test(what_an_action_needs_must_be_there),
         cmocka_unit_test(parameters_at_the_edge_of_64_bits_give_exact_deltas),
+        cmocka_unit_test(deletions_may_add_objects),
         cmocka_unit_test(an_event_may_be_one_interval_ahead_and_any_time_late),
         cmocka_unit_test(names_are_text_of_at_most_255_bytes),
         cmocka_unit_test(flows_are_not_negative),

@@ -368,6 +368,6 @@ if #over > 0 then
     call('ZREM', SEEN, unpack(over))
 end
 if KEYS[1] ~= '' and TO ~= FROM then
-    call('SET', KEYS[1], TO, 'PX', '315360000000') -- ten years: redis_keys.h
+    call('SET', KEYS[1], TO) -- it never expires, and loses the TTL that an older utapid gave it
 end
 return {'OK', tostring(noted)}

@@ -4,7 +4,7 @@
 --
 -- KEYS  s3:utapireplay; s3:utapid:replay, its :last, its :origin and its :refused
 -- ARGV  how many at most; how many bytes at most, the first one aside
--- Returns the origin, then the members "<N>-<digest>:<element>", ascending by N.
+-- Returns the origin, how many elements were set aside, then the members "<N>-<digest>:<element>", ascending by N.
 --
 -- A script is not rolled back: elements are stored in our set before they leave the list, so that a failure in between
 -- shows them twice rather than never. The digest keeps uuids apart where a Redis came back without its last writes, and
@@ -18,6 +18,7 @@ end
 
 return answer_of(function()
     local most = tonumber(ARGV[1])
+    local refused = call('LLEN', KEYS[5])
     local taken = {}
     local stored = call('ZRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
     for i = 1, #stored, 2 do
@@ -33,7 +34,7 @@ return answer_of(function()
     if #taken == 0 then
         fresh = call('LRANGE', KEYS[1], -most, -1)
         if #fresh == 0 then
-            return {''}
+            return {'', refused}
         end
     end
 
@@ -66,6 +67,7 @@ return answer_of(function()
         call('ZADD', KEYS[2], unpack(words))
         call('LTRIM', KEYS[1], 0, -(#taken + 1))
     end
+    table.insert(taken, 1, refused)
     table.insert(taken, 1, origin)
     return taken
 end)

@@ -48,6 +48,13 @@ typedef struct utapi_query {
     utapi_interval end;       /* the last one; not before start */
     unsigned char writer[16]; /* whose fence to report; all zero: nobody's */
 
+    /**
+     * Only the states are wanted, as they are now. start and end are UTAPI_INTERVAL_MAX then, so that a storage whose newest
+     * row is the present need not look at this. One that keeps the present apart, as V1's counters in Redis, answers from
+     * there, the same for both bounds, and leaves the flows out.
+     */
+    bool current_only;
+
     /* Of whom asks name by name: what a storage may find out for all of them at once, and for how long. */
     const utapi_string *all; /* borrowed: names that are asked about, these among them */
     size_t all_count;        /* 0: names are all */

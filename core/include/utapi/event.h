@@ -22,7 +22,7 @@ typedef struct utapi_event {
     utapi_string account;      /* canonical ID */
     utapi_string user;
     utapi_string location;
-    bool location_only;    /* pushLocationMetric: counts at level locations alone */
+    bool location_only;    /* pushLocationMetric: counts at level locations alone, recorded or not */
     int64_t storage_delta; /* bytes */
     int64_t object_delta;
     int64_t incoming_bytes; /* not negative */
@@ -67,7 +67,7 @@ bool utapi_action_changes_data(utapi_string action);
  *
  * @param event  in: names, uuid and timestamp; out: operation, deltas and location_only as well
  * @return UTAPI_INVALID, naming the field: "action: unknown action \"x\"", "newByteLength: expected an
- *         integer", "byteLength: must not be negative"
+ *         integer", "byteLength: must not be negative". numberOfObjects may be negative.
  */
 UTAPI_MUST_USE utapi_status utapi_event_of_action(utapi_string action, const utapi_action_params *params,
                                                   utapi_event *event, utapi_error *err);
