@@ -73,7 +73,7 @@ static bool journal_stats_read(const json_t *health, journal_stats *ret)
            read_number(of, "lostAcknowledged", &ret->lost_acknowledged);
 }
 
-/* ---- stats ------------------------------------------------------------------------------ */
+/* ---- stats -------------------------------------------------------------------------------- */
 
 /* "35 s", "2 min", "5 h", "3 d": the largest unit of which there is one. */
 static void format_age(int64_t age_ms, char ret[FORMAT_BYTES])
@@ -147,7 +147,7 @@ static void journal_print_stats(const journal_stats *stats, FILE *out)
     fputc('\n', out);
 }
 
-/* ---- dead letters ------------------------------------------------------------------------ */
+/* ---- dead letters ------------------------------------------------------------------------- */
 
 static const struct {
     const char *heading, *member;

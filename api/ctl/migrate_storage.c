@@ -14,7 +14,7 @@
 
 #define DEDUP_WINDOW_MS INT64_C(86400000)
 
-/* ---- opening ----------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------ */
 
 /* "lmdb:/var/lib/utapi" names the kind, and where; "redis+unix://..." is all of it a place, of the kind that it begins
  * with. */
@@ -51,7 +51,10 @@ utapi_status migrate_open(const char *option, const char *place, bool must_be_th
 /* ---- patience ----------------------------------------------------------------------------- */
 
 /* A Redis that writes its file anew is waited for by its backend no longer than ten minutes. */
-#define WAIT_MOST_MS INT64_C(660000)
+#define WAIT_MAX_MS INT64_C(660000)
+
+/* A question is about thousands of names, for years: a Redis may have to sum up each day of each. */
+#define ANSWER_MAX_MS INT64_C(86400000)
 
 /* A call that may have to be repeated. */
 typedef struct attempt {
@@ -70,13 +73,15 @@ static bool attempt_again(attempt *self, utapi_status status)
     if (status != UTAPI_UNAVAILABLE || utapi_backend_stats(self->storage, &stats, NULL) != UTAPI_OK)
         return false;
     if (self->until_ms == 0) {
-        self->until_ms = utapi_monotonic_ms() + WAIT_MOST_MS;
+        self->until_ms = utapi_monotonic_ms() + WAIT_MAX_MS;
         progress_clear(self->shown);
-        ctl_say("waiting, for at most %d minutes: %s", (int)(WAIT_MOST_MS / 60000), self->why.detail);
+        ctl_say("waiting, for at most %d minutes: %s", (int)(WAIT_MAX_MS / 60000), self->why.detail);
     }
     (void)nanosleep(&pause, NULL);
+    if (utapi_monotonic_ms() >= self->until_ms)
+        return false;
     utapi_error_clear(&self->why);
-    return utapi_monotonic_ms() < self->until_ms;
+    return true;
 }
 
 static utapi_status attempt_end(const attempt *self, utapi_status status, utapi_error *err)
@@ -227,7 +232,7 @@ utapi_status migrate_ask(utapi_backend *storage, const utapi_query *query, progr
     attempt call = {.storage = storage, .shown = shown};
     utapi_query patient = *query;
     utapi_status status;
-    patient.until_ms = utapi_monotonic_ms() + WAIT_MOST_MS;
+    patient.until_ms = utapi_monotonic_ms() + ANSWER_MAX_MS;
     do
         status = utapi_backend_read(storage, &patient, ret, NULL, &call.why);
     while (attempt_again(&call, status));

@@ -79,7 +79,7 @@ static void push_batch_cut(push_batch *self, size_t count)
     self->body.size = count == 0 ? 0 : self->events[count - 1].end;
 }
 
-/* ---- sending a batch ------------------------------------------------------------------------------ */
+/* ---- sending a batch ---------------------------------------------------------------------- */
 
 static void wait_s(int64_t seconds)
 {
@@ -183,7 +183,7 @@ static void say_failure(const push *self, utapi_status status, size_t refused, c
                 first == last ? "it is" : "these are");
 }
 
-/* ---- sending what is gathered ------------------------------------------------------------------------------ */
+/* ---- sending what is gathered ------------------------------------------------------------- */
 
 static utapi_status send_once(push *self, size_t *ret_refused, utapi_error *err)
 {
