@@ -104,7 +104,8 @@ static const char *const redis_uris[][2] = {
     {"{\"component\": \"a&b=c\", \"redis\": {\"password\": \"p@:/?#% \\u00e9\", \"username\": \"u:\", \"db\": 3}}",
      "redis://u%3A:p%40%3A%2F%3F%23%25%20%C3%A9@127.0.0.1:6379?database=3&connectTimeout=2000&timeout=5000"
      "&prefix=a%26b%3Dc"},
-    {"{\"redis\": {\"path\": \"/run/redis server.sock\", \"host\": \"elsewhere\", \"timeout\": 7, \"connectTimeout\": 8}}",
+    {"{\"redis\": {\"path\": \"/run/redis server.sock\", \"host\": \"elsewhere\", \"timeout\": 7, "
+     "\"connectTimeout\": 8}}",
      "redis+unix:///run/redis%20server.sock?connectTimeout=8&timeout=7&prefix=s3"},
     {"{\"redis\": {\"sentinels\": [{\"host\": \"a\", \"port\": 1}, {\"host\": \"::2\"}, \"c:3\"], \"name\": \"m/y\","
      " \"password\": \"p\", \"sentinelPassword\": \"s p\"}}",

@@ -321,7 +321,8 @@ static void an_answer_has_its_members_in_order(void **state)
         ask(*state, "POST", "/buckets?Action=ListMetrics", BUCKET_QUESTION("a\\\"\\u0001\\u00e9"));
     assert_int_equal(call.reply.status, 200);
     static const char begin[] =
-        "[{\"timeRange\":[1795440600000,1795442399999],\"storageUtilized\":[0,0],\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "[{\"timeRange\":[1795440600000,1795442399999],\"storageUtilized\":[0,0],\"incomingBytes\":0,"
+        "\"outgoingBytes\":0,"
         "\"numberOfObjects\":[0,0],\"operations\":{\"s3:DeleteBucket\":0,\"s3:DeleteBucketCors\":0,";
     static const char end[] = "\"s3:PutBucketTagging\":0},\"bucketName\":\"a\\\"\\u0001\xC3\xA9\"}]";
     assert_memory_equal(call.reply.body, begin, sizeof begin - 1);

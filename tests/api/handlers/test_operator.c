@@ -58,10 +58,10 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     http_world *world = *state;
     utapi_stats stats = {.journal = {.capacity_bytes = 4096, .used_bytes = 100}};
     world->trouble.shown = &stats;
-    check_answer(
-        ask(world, "GET", "/_/healthcheck", ""), 200,
-        "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
-        "\"capacityBytes\":4096,\"refused\":0,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
+                 "\"capacityBytes\":4096,\"refused\":0,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     (void)snprintf(stats.trouble, sizeof stats.trouble, "127.0.0.1:6379: \"refused\"");
     stats.journal.waiting = 7;
@@ -70,7 +70,8 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
-        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0,"
+        "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats =
         (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
@@ -78,14 +79,15 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"18446744073709551615 events were lost by the storage, "
         "and the journal no longer had them\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,"
-        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,"
+        "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
-    check_answer(
-        ask(world, "GET", "/_/healthcheck", ""), 200,
-        "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
-        "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
-        "\"capacityBytes\":1,\"refused\":2,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
+                 "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats.journal.refused_acknowledged = 1;
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
@@ -95,16 +97,16 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     stats = (utapi_stats){
         .journal = {
             .capacity_bytes = 1, .refused = 2, .lost = 3, .refused_acknowledged = 2, .lost_acknowledged = 3}};
-    check_answer(
-        ask(world, "GET", "/_/healthcheck", ""), 200,
-        "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
-        "\"capacityBytes\":1,\"refused\":2,\"lost\":3,\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":2,\"lost\":3,"
+                 "\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
 
     stats = (utapi_stats){.journal = {.capacity_bytes = 1}, .refuses = true, .trouble = "full"};
-    check_answer(
-        ask(world, "GET", "/_/healthcheck", ""), 503,
-        "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
-        "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
+                 "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
+                 "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
@@ -147,9 +149,11 @@ static void events_kept_aside_are_listed(void **state)
     world->service.storage = world;
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
-        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,\"bucket\":\"b\\\"1\",\"service\":\"s3\","
+        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
+        "\"bucket\":\"b\\\"1\",\"service\":\"s3\","
         "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
-        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,"
+        "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
         "\"reason\":\"an amount does not fit 64 bits\"}]");
 
     world->service.dead_letters = walk_in_vain;
