@@ -107,7 +107,7 @@ static bool group_send(raw_redis *self, unsigned events, uint64_t *units)
         }
         events_draw(self, request.item_count, &count);
         drawn += request.item_count;
-        is_well = !request.is_question || question_send(self);
+        is_well = !request.is_query || question_send(self);
         *units += bench_workload_counts_events(self->task->workload) ? request.item_count : 1;
     }
     for (size_t i = 0; i < count && is_well; i++) {

@@ -202,8 +202,8 @@ static utapi_status http_start(void *ctx, load *driver, unsigned number, const b
     http_client *client = &self->clients[number];
     client->head_size = 0;
     client->is_in_body = false;
-    const utapi_status status = request->is_question ? write_question(self, client, request->first_name, err)
-                                                     : write_events(self, client, request->item_count, err);
+    const utapi_status status = request->is_query ? write_question(self, client, request->first_name, err)
+                                                  : write_events(self, client, request->item_count, err);
     return status == UTAPI_OK ? client_send(self, client, err) : status;
 }
 

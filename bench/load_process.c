@@ -208,8 +208,8 @@ static utapi_status process_start(void *ctx, load *driver, unsigned client, cons
                                   utapi_error *err)
 {
     load_process *self = ctx;
-    return request->is_question ? question_ask(self, driver, client, request, err)
-                                : events_start(self, &self->clients[client], request->item_count, err);
+    return request->is_query ? question_ask(self, driver, client, request, err)
+                             : events_start(self, &self->clients[client], request->item_count, err);
 }
 
 static void wait_for_done(load_process *self, int64_t most_ns)

@@ -313,7 +313,7 @@ utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests, unsigned *ret
         if (!bench_source_next(&self->source, &request))
             break;
         requests++;
-        if (request.is_question)
+        if (request.is_query)
             rc = question_answer(self, request.first_name);
         for (unsigned i = 0; i < request.item_count; i++)
             event_draw(self);

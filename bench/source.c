@@ -92,11 +92,11 @@ bool bench_source_next(bench_source *source, bench_request *ret)
 {
     const bench_workload *workload = source->workload;
     const bool is_measuring = source->item_next != item_of_fill;
-    *ret = (bench_request){.is_question = is_measuring && (workload->kind == BENCH_LIST ||
-                                                           (workload->kind == BENCH_MIXED &&
-                                                            bench_random_below(&source->random, 100) <
-                                                                workload->question_percent))};
-    if (ret->is_question) {
+    *ret = (bench_request){.is_query = is_measuring && (workload->kind == BENCH_LIST ||
+                                                        (workload->kind == BENCH_MIXED &&
+                                                         bench_random_below(&source->random, 100) <
+                                                             workload->question_percent))};
+    if (ret->is_query) {
         ret->first_name = (uint32_t)bench_random_below(&source->random, workload->buckets);
         return true;
     }

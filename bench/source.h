@@ -37,7 +37,7 @@ struct bench_source {
 
 /** What a source has for a client next. */
 typedef struct bench_request {
-    bool is_question;
+    bool is_query;
     unsigned item_count; /* events; for a question 0 */
     uint32_t first_name; /* a number that the question's first bucket is taken by */
 } bench_request;

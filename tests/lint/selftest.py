@@ -52,7 +52,7 @@ class Lints(unittest.TestCase):
         os.remove(whole)
 
     def test_core_uses_nobody(self):
-        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"http/server.h"', '"backends/registry.h"'):
+        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"server/server.h"', '"backends/registry.h"'):
             self.finds(lint_includes, "core/x.c", f"#include {header}\n")
         self.allows(lint_includes, "core/x.c", '#include "utapi/status.h"\n#include "commit.h"\n#include <stdio.h>\n')
 
@@ -69,12 +69,22 @@ class Lints(unittest.TestCase):
         self.finds(lint_includes, "api/http/x.c", "void *p = &utapi_lmdb_backend;\n")
         self.finds(lint_includes, "api/http/x.c", "#include <lmdb.h>\n")
         self.finds(lint_includes, "api/http/x.c", '#include "backends/registry.h"\n')
-        self.allows(lint_includes, "api/cli/utapid.c", '#include "backends/registry.h"\n')
+        self.allows(lint_includes, "api/daemon/utapid.c", '#include "backends/registry.h"\n')
+
+    def test_a_layer_of_api_uses_none_above_it(self):
+        self.finds(lint_includes, "api/http/x.c", '#include "json/json_text.h"\n')
+        self.finds(lint_includes, "api/json/x.c", '#include "auth/auth.h"\n')
+        self.finds(lint_includes, "api/config/x.c", '#include "handlers/log.h"\n')
+        self.finds(lint_includes, "api/handlers/x.c", '#include "server/server.h"\n')
+        self.finds(lint_includes, "api/attic/x.c", '#include "http/errors.h"\n')
+        self.finds(lint_includes, "api/ctl/x.c", '#include "server/server.h"\n')
+        self.allows(lint_includes, "api/server/x.c", '#include "handlers/router.h"\n#include "http/errors.h"\n')
+        self.allows(lint_includes, "api/daemon/x.c", '#include "server/server.h"\n#include "config/config.h"\n')
 
     def test_each_library_has_its_home(self):
-        self.finds(lint_includes, "api/http/router.c", "#include <microhttpd.h>\n")
-        self.allows(lint_includes, "api/http/server.c", "#include <microhttpd.h>\n")
-        self.finds(lint_includes, "api/http/handle_list.c", "#include <jansson.h>\n")
+        self.finds(lint_includes, "api/handlers/router.c", "#include <microhttpd.h>\n")
+        self.allows(lint_includes, "api/server/request.c", "#include <microhttpd.h>\n")
+        self.finds(lint_includes, "api/handlers/handle_list.c", "#include <jansson.h>\n")
         self.allows(lint_includes, "api/json/json_event.c", "#include <jansson.h>\n")
 
     def test_banned_functions_are_found_in_code_alone(self):
