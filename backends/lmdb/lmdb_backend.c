@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Slices of upkeep: what one call may look at, so that it is short beside a sync of the disk. */
-enum { TEND_UUIDS = 4096, TEND_FORGETTINGS = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
+enum { MAINTAIN_UUIDS = 4096, MAINTAIN_EXPIRIES = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
 
 #define CAPACITY_LEAST (UINT64_C(1) << 20)
 
@@ -75,7 +75,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
+        status = utapi_lmdb_expire_due(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
         status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->taken_ms,
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
@@ -91,7 +91,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     return UTAPI_OK;
 }
 
-static utapi_backend_tend_fn lmdb_tend;
+static utapi_backend_tend_fn lmdb_maintain;
 
 static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
@@ -103,7 +103,7 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
     utapi_status status = utapi_lmdb_check_space(self, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!lmdb_tend(base, batch->now_ms, batch->taken_ms, NULL);
+        (void)!lmdb_maintain(base, batch->now_ms, batch->taken_ms, NULL);
         return status;
     }
     lmdb_write write;
@@ -119,12 +119,12 @@ static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *
 {
     utapi_cell cell = {.interval = adjustment->interval};
     utapi_sums_add_amounts(&cell.sums, adjustment->delta);
-    lmdb_intake intake = {.once = &cell};
+    lmdb_deltas deltas = {.once = &cell};
     lmdb_key key;
     if (cell.interval < 0 || cell.interval > UTAPI_INTERVAL_MAX)
         return utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)cell.interval);
     const utapi_status status = utapi_lmdb_resource_key(adjustment->level, adjustment->name, &key, err);
-    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, &key, &intake, err) : status;
+    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, &key, &deltas, err) : status;
 }
 
 static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
@@ -139,17 +139,17 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
     return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                 utapi_error *err)
 {
     lmdb_write write;
     const utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    return utapi_lmdb_write_end(&write, utapi_lmdb_forget(&write, level, name, time_ms, err), err);
+    return utapi_lmdb_write_end(&write, utapi_lmdb_expire(&write, level, name, time_ms, err), err);
 }
 
-static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     lmdb_write write;
@@ -158,10 +158,10 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
-    status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
+    status = utapi_lmdb_expire_due(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
-                                    bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
+                                    bearable < MAINTAIN_UUIDS ? bearable : MAINTAIN_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -179,10 +179,10 @@ static utapi_status lmdb_rows(utapi_backend *base, utapi_level level, utapi_stri
     return utapi_lmdb_rows((lmdb_backend *)base, level, name, start, end, on_row, ctx, err);
 }
 
-static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
-                               void *ctx, utapi_error *err)
+static utapi_status lmdb_list(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
+                              void *ctx, utapi_error *err)
 {
-    return utapi_lmdb_visit((lmdb_backend *)base, level, on_resource, ctx, err);
+    return utapi_lmdb_list((lmdb_backend *)base, level, on_resource, ctx, err);
 }
 
 static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
@@ -213,7 +213,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
     *ret = (utapi_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
-        .uuids = entries[LMDB_SEEN],
+        .uuids = entries[LMDB_DEDUP],
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
@@ -254,7 +254,7 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
     self->dedup = (utapi_dedup){.env = &self->env,
-                                .table = LMDB_SEEN,
+                                .table = LMDB_DEDUP,
                                 .unit = UTAPI_DEDUP_INTERVALS,
                                 .window_ms = options->dedup_window_ms};
     status =
@@ -272,11 +272,11 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = lmdb_read,
-    .visit = lmdb_visit,
+    .visit = lmdb_list,
     .rows = lmdb_rows,
     .adjust = lmdb_adjust,
-    .forget = lmdb_forget,
-    .tend = lmdb_tend,
+    .forget = lmdb_expire,
+    .tend = lmdb_maintain,
     .fences = lmdb_fences,
     .stats = lmdb_stats,
     .close = lmdb_close,

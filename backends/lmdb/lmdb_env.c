@@ -8,8 +8,8 @@
 #define GIB (UINT64_C(1) << 30)
 
 static const char *const table_names[LMDB_TABLE_COUNT] = {
-    [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_SEEN] = "seen",
-    [LMDB_GONE] = "gone",         [LMDB_DUE] = "due",         [LMDB_META] = "meta",
+    [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_DEDUP] = "seen",
+    [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_lmdb_layout = {
@@ -60,10 +60,10 @@ static utapi_status write_prepare(lmdb_write *write, utapi_error *err)
     MDB_stat stat;
     MDB_val value;
     bool found;
-    int rc = mdb_stat(write->txn, write->self->env.tables[LMDB_GONE], &stat);
+    int rc = mdb_stat(write->txn, write->self->env.tables[LMDB_TOMBSTONE], &stat);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "beginning to write");
-    write->any_gone = stat.ms_entries > 0;
+    write->any_tombstone = stat.ms_entries > 0;
     const utapi_status status = utapi_lmdb_get(write, LMDB_META, &next_id_key, &value, &found, err);
     if (status == UTAPI_OK && found && value.mv_size == 8)
         write->next_id = write->stored_next_id = utapi_lmdbenv_get_u64(value.mv_data);

@@ -3,7 +3,7 @@
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends what is
- * written in it; lmdb_rows.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers questions;
+ * written in it; lmdb_rows.c and lmdb_expiry.c change tables inside a write; lmdb_read.c answers questions;
  * lmdb_backend.c is the contract's side.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
@@ -16,12 +16,12 @@
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
 typedef enum lmdb_table {
-    LMDB_RESOURCE, /* level, name -> id, newest interval, its row */
-    LMDB_HISTORY,  /* id, interval -> row */
-    LMDB_SEEN,     /* time, uuid -> interval of the taking */
-    LMDB_GONE,     /* level, name -> forgotten until, appointment */
-    LMDB_DUE,      /* time, level, name of an appointment -> nothing */
-    LMDB_META,     /* name -> format, next id, fences */
+    LMDB_RESOURCE,  /* level, name -> id, newest interval, its row */
+    LMDB_HISTORY,   /* id, interval -> row */
+    LMDB_DEDUP,     /* time, uuid -> interval of the taking */
+    LMDB_TOMBSTONE, /* level, name -> forgotten until, appointment */
+    LMDB_SCHEDULE,  /* time, level, name of an appointment -> nothing */
+    LMDB_META,      /* name -> format, next id, fences */
     LMDB_TABLE_COUNT
 } lmdb_table;
 
@@ -69,7 +69,7 @@ typedef struct lmdb_write {
     MDB_txn *txn;
     MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
     uint64_t next_id, stored_next_id;
-    bool any_gone; /* something stands in `gone` */
+    bool any_tombstone; /* something stands in `gone` */
 } lmdb_write;
 
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err);
@@ -125,7 +125,7 @@ bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_inte
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row);
 
 /* What a resource takes: a run of a fold, or one cell. */
-typedef struct lmdb_intake {
+typedef struct lmdb_deltas {
     const utapi_fold *fold; /* NULL: only `once`, if that is not NULL */
     utapi_run run;
     int64_t not_before_ms;
@@ -134,26 +134,26 @@ typedef struct lmdb_intake {
     bool counted; /* an entry counted, even if nothing is left of it */
 
     bool more; /* `cell` is the next one */
-    utapi_cell cell;
+    utapi_cell next;
     utapi_sums sums; /* of the cells so far that the next row does not hold yet */
-} lmdb_intake;
+} lmdb_deltas;
 
-/** Adds each cell to its own row and to every later one. The intake's members up to `counted` are set. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+/** Adds each cell to its own row and to every later one. The deltas's members up to `counted` are set. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                                 utapi_error *err);
 
 /** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key,
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key,
                                                    utapi_interval until, utapi_error *err);
 
-/* ---- lmdb_gone.c -------------------------------------------------------------------------- */
+/* ---- lmdb_expiry.c -------------------------------------------------------------------------- */
 
 /** forget() of the contract. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_forget(lmdb_write *write, utapi_level level, utapi_string name,
+UTAPI_MUST_USE utapi_status utapi_lmdb_expire(lmdb_write *write, utapi_level level, utapi_string name,
                                               int64_t time_ms, utapi_error *err);
 
 /** Carries out forgettings that are due, no more than `most`. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_forget_due(lmdb_write *write, int64_t now_ms, size_t most,
+UTAPI_MUST_USE utapi_status utapi_lmdb_expire_due(lmdb_write *write, int64_t now_ms, size_t most,
                                                   utapi_error *err);
 
 /** Counts one run of a fold, and forgets its bucket or makes the appointment for that. */
@@ -168,8 +168,8 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_quer
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name,
                                             utapi_interval start, utapi_interval end, utapi_row_cb *on_row,
                                             void *ctx, utapi_error *err);
-UTAPI_MUST_USE utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level,
-                                             utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_list(lmdb_backend *self, utapi_level level,
+                                            utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
 UTAPI_MUST_USE utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx,
                                               utapi_error *err);
 

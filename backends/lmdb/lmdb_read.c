@@ -178,16 +178,16 @@ utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string
 
 /* ---- visiting ----------------------------------------------------------------------------- */
 
-enum { VISIT_CHUNK = 128 };
+enum { CHUNK_KEYS = 128 };
 
-typedef struct visit_chunk {
+typedef struct key_chunk {
     size_t count;
-    lmdb_key keys[VISIT_CHUNK];
-} visit_chunk;
+    lmdb_key keys[CHUNK_KEYS];
+} key_chunk;
 
 /* Collects keys of a table that begin as `after` does, in its first bytes, and are greater. */
 static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_key *after, size_t first,
-                               visit_chunk *chunk, utapi_error *err)
+                               key_chunk *chunk, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader = NULL;
     const utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
@@ -202,7 +202,7 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
         if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
             rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
         while (rc == 0 && key.mv_size >= first && memcmp(key.mv_data, after->bytes, first) == 0 &&
-               chunk->count < VISIT_CHUNK) {
+               chunk->count < CHUNK_KEYS) {
             lmdb_key *copy = &chunk->keys[chunk->count++];
             copy->size = key.mv_size;
             memcpy(copy->bytes, key.mv_data, key.mv_size);
@@ -214,10 +214,10 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through keys");
 }
 
-utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resource_cb *on_resource,
-                              void *ctx, utapi_error *err)
+utapi_status utapi_lmdb_list(lmdb_backend *self, utapi_level level, utapi_resource_cb *on_resource, void *ctx,
+                             utapi_error *err)
 {
-    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
     lmdb_key after = {.size = 1, .bytes = {(unsigned char)level}}; /* less than every name of the level */
@@ -233,13 +233,13 @@ utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resou
         }
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (chunk->count == VISIT_CHUNK);
+    } while (chunk->count == CHUNK_KEYS);
     return UTAPI_OK;
 }
 
 /* One of a chunk. */
-static utapi_status fence_tell(lmdb_backend *self, const unsigned char *writer, utapi_fence_cb *on_fence,
-                               void *ctx, bool *ret_more, utapi_error *err)
+static utapi_status fence_report(lmdb_backend *self, const unsigned char *writer, utapi_fence_cb *on_fence,
+                                 void *ctx, bool *ret_more, utapi_error *err)
 {
     utapi_query query = {.level = UTAPI_SERVICE};
     uint64_t fence = 0;
@@ -252,7 +252,7 @@ static utapi_status fence_tell(lmdb_backend *self, const unsigned char *writer, 
 
 utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
-    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
     lmdb_key after;
@@ -262,11 +262,11 @@ utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, voi
     do {
         utapi_status status = chunk_fill(self, LMDB_META, &after, first, chunk, err);
         for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++)
-            status = fence_tell(self, chunk->keys[i].bytes + first, on_fence, ctx, &more, err);
+            status = fence_report(self, chunk->keys[i].bytes + first, on_fence, ctx, &more, err);
         if (status != UTAPI_OK)
             return status;
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (more && chunk->count == VISIT_CHUNK);
+    } while (more && chunk->count == CHUNK_KEYS);
     return UTAPI_OK;
 }

@@ -88,20 +88,20 @@ static utapi_status history_store(lmdb_write *write, const lmdb_resource *resour
 
 /* ---- what a resource takes ------------------------------------------------------------------- */
 
-static void intake_next(lmdb_intake *intake)
+static void deltas_next(lmdb_deltas *deltas)
 {
-    intake->more = false;
-    if (intake->fold == NULL) {
-        if (intake->once != NULL)
-            intake->cell = *intake->once;
-        intake->more = intake->once != NULL;
-        intake->once = NULL;
+    deltas->more = false;
+    if (deltas->fold == NULL) {
+        if (deltas->once != NULL)
+            deltas->next = *deltas->once;
+        deltas->more = deltas->once != NULL;
+        deltas->once = NULL;
         return;
     }
-    while (!intake->more &&
-           utapi_fold_sum(intake->fold, &intake->run, intake->not_before_ms, &intake->cell)) {
-        intake->counted = true;
-        intake->more = intake->cell.interval > intake->after;
+    while (!deltas->more &&
+           utapi_fold_sum(deltas->fold, &deltas->run, deltas->not_before_ms, &deltas->next)) {
+        deltas->counted = true;
+        deltas->more = deltas->next.interval > deltas->after;
     }
 }
 
@@ -164,47 +164,47 @@ static utapi_status walk_put(late_walk *walk, utapi_interval interval, const uta
 }
 
 /* Takes the next cell; makes its row if there is none. */
-static utapi_status walk_take_cell(late_walk *walk, lmdb_intake *intake, utapi_error *err)
+static utapi_status walk_add_delta(late_walk *walk, lmdb_deltas *deltas, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    const utapi_interval interval = intake->cell.interval;
-    utapi_sums_merge(&intake->sums, &intake->cell.sums);
+    const utapi_interval interval = deltas->next.interval;
+    utapi_sums_merge(&deltas->sums, &deltas->next.sums);
     if (!walk->at_row || interval != walk->interval) {
         MDB_val key;
-        status = utapi_amounts_add(&walk->before, &intake->cell.sums, err);
+        status = utapi_amounts_add(&walk->before, &deltas->next.sums, err);
         if (status == UTAPI_OK)
             status = walk_put(walk, interval, &walk->before, err);
         if (status == UTAPI_OK)
             status = walk_to(walk, &key, MDB_NEXT, err);
     }
-    intake_next(intake);
+    deltas_next(deltas);
     return status;
 }
 
 /* Adds the sum so far to the row, and moves on. */
-static utapi_status walk_change_row(late_walk *walk, const lmdb_intake *intake, utapi_error *err)
+static utapi_status walk_change_row(late_walk *walk, const lmdb_deltas *deltas, utapi_error *err)
 {
     MDB_val key;
-    utapi_status status = utapi_amounts_add(&walk->totals, &intake->sums, err);
+    utapi_status status = utapi_amounts_add(&walk->totals, &deltas->sums, err);
     if (status == UTAPI_OK)
         status = walk_put(walk, walk->interval, &walk->totals, err);
     utapi_amounts_copy(&walk->totals, &walk->before);
     return status == UTAPI_OK ? walk_to(walk, &key, MDB_NEXT, err) : status;
 }
 
-static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resource, lmdb_intake *intake,
+static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resource, lmdb_deltas *deltas,
                                   utapi_error *err)
 {
     late_walk walk = {.id = resource->id};
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &walk.history, err);
     if (status == UTAPI_OK)
-        status = walk_begin(&walk, intake->cell.interval, err);
+        status = walk_begin(&walk, deltas->next.interval, err);
     while (status == UTAPI_OK) {
-        const bool late = intake->more && intake->cell.interval < resource->newest;
-        if (late && (!walk.at_row || intake->cell.interval <= walk.interval))
-            status = walk_take_cell(&walk, intake, err);
+        const bool late = deltas->more && deltas->next.interval < resource->newest;
+        if (late && (!walk.at_row || deltas->next.interval <= walk.interval))
+            status = walk_add_delta(&walk, deltas, err);
         else if (walk.at_row)
-            status = walk_change_row(&walk, intake, err);
+            status = walk_change_row(&walk, deltas, err);
         else
             break;
     }
@@ -214,42 +214,42 @@ static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resour
 /* ---- adding at the newest ----------------------------------------------------------------- */
 
 /* Begins a row for the next cell's interval: the newest so far takes what it is still owed, and is history. */
-static utapi_status newest_move_on(lmdb_write *write, lmdb_resource *resource, lmdb_intake *intake,
+static utapi_status newest_move_on(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
                                    utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     if (resource->newest == LMDB_NO_ROWS)
         resource->id = write->next_id++;
     else {
-        status = utapi_amounts_add(&resource->totals, &intake->sums, err);
+        status = utapi_amounts_add(&resource->totals, &deltas->sums, err);
         if (status == UTAPI_OK)
             status = history_store(write, resource, err);
-        intake->sums.present = 0;
+        deltas->sums.present = 0;
     }
-    resource->newest = intake->cell.interval;
+    resource->newest = deltas->next.interval;
     return status;
 }
 
 /* Each row is changed once, by the sum of all cells up to it: a total that leaves 64 bits between two cells
  * and comes back is no overflow. */
-utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                  utapi_error *err)
 {
-    intake_next(intake);
-    if (!intake->more)
+    deltas_next(deltas);
+    if (!deltas->more)
         return UTAPI_OK;
     lmdb_resource resource = {.newest = LMDB_NO_ROWS};
     utapi_status status = resource_load(write, key, &resource, err);
-    intake->sums.present = 0;
-    if (status == UTAPI_OK && intake->cell.interval < resource.newest)
-        status = rows_add_late(write, &resource, intake, err);
-    for (; intake->more && status == UTAPI_OK; intake_next(intake)) {
-        if (intake->cell.interval != resource.newest)
-            status = newest_move_on(write, &resource, intake, err);
-        utapi_sums_merge(&intake->sums, &intake->cell.sums);
+    deltas->sums.present = 0;
+    if (status == UTAPI_OK && deltas->next.interval < resource.newest)
+        status = rows_add_late(write, &resource, deltas, err);
+    for (; deltas->more && status == UTAPI_OK; deltas_next(deltas)) {
+        if (deltas->next.interval != resource.newest)
+            status = newest_move_on(write, &resource, deltas, err);
+        utapi_sums_merge(&deltas->sums, &deltas->next.sums);
     }
     if (status == UTAPI_OK)
-        status = utapi_amounts_add(&resource.totals, &intake->sums, err);
+        status = utapi_amounts_add(&resource.totals, &deltas->sums, err);
     return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
 }
 
@@ -320,7 +320,7 @@ static utapi_status history_base(lmdb_write *write, uint64_t id, utapi_interval 
     return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "the row of a forgetting");
 }
 
-utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key, utapi_interval until,
+utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utapi_interval until,
                                     utapi_error *err)
 {
     lmdb_resource resource = {.newest = LMDB_NO_ROWS};
