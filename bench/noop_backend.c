@@ -22,22 +22,22 @@ static utapi_status noop_apply(utapi_backend *self, const utapi_batch *batch, ut
 }
 
 static utapi_status noop_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
+                              uint64_t *ret_fences, utapi_error *err)
 {
     (void)self;
     (void)err;
     for (size_t i = 0; i < query->count; i++)
         utapi_usage_clear(&ret[i]);
-    if (ret_fence != NULL)
-        *ret_fence = 0;
+    for (size_t i = 0; ret_fences != NULL && i < (query->count > 0 ? query->count : 1); i++)
+        ret_fences[i] = 0;
     return UTAPI_OK;
 }
 
-static utapi_status noop_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)
+static utapi_status noop_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     (void)self;
     (void)err;
-    *ret = (utapi_stats){.rows = 0};
+    *ret = (utapi_storage_stats){.rows = 0};
     return UTAPI_OK;
 }
 

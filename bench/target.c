@@ -91,10 +91,10 @@ static utapi_status count_waiting(bench_target *self, uint64_t *ret, utapi_error
 {
     if (self->transport == BENCH_HTTP)
         return http_health_waiting(&self->storage.endpoint, ret, err);
-    utapi_stats stats;
-    const utapi_status status = utapi_engine_stats(self->storage.engine, &stats, err);
+    utapi_health health;
+    const utapi_status status = utapi_engine_health(self->storage.engine, &health, err);
     if (status == UTAPI_OK)
-        *ret = stats.journal.waiting;
+        *ret = health.journal.waiting;
     return status;
 }
 

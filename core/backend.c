@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* backend.c - the callers' side of the contract: the table is checked once, optional slots have one home. */
-#include "utapi/backend.h"
+/* backend.c - the callers' side of the contract: the tables are checked once, optional ones have one home. */
+#include "utapi/backend_admin.h"
+#include "utapi/backend_journal.h"
 
 static utapi_status ops_check(const utapi_backend_ops *ops, utapi_error *err)
 {
+    const utapi_admin_ops *admin = ops->admin;
+    const utapi_journal_ops *journal = ops->journal;
     const struct {
         const char *name;
         bool there;
     } required[] = {
-        {"name", ops->name != NULL}, {"open", ops->open != NULL},   {"apply", ops->apply != NULL},
-        {"read", ops->read != NULL}, {"stats", ops->stats != NULL}, {"close", ops->close != NULL},
+        {"name", ops->name != NULL},
+        {"open", ops->open != NULL},
+        {"apply", ops->apply != NULL},
+        {"read", ops->read != NULL},
+        {"stats", ops->stats != NULL},
+        {"close", ops->close != NULL},
+        {"admin.list", admin == NULL || admin->list != NULL},
+        {"admin.export", admin == NULL || admin->export != NULL},
+        {"admin.adjust", admin == NULL || admin->adjust != NULL},
+        {"admin.expire", admin == NULL || admin->expire != NULL},
+        {"admin.fences", admin == NULL || admin->fences != NULL},
+        {"journal.stats", journal == NULL || journal->stats != NULL},
+        {"journal.dead_letters", journal == NULL || journal->dead_letters != NULL},
+        {"journal.acknowledge", journal == NULL || journal->acknowledge != NULL},
     };
     if (ops->version != UTAPI_BACKEND_VERSION)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "a backend of version %u, expected %u", ops->version,
@@ -28,83 +43,115 @@ utapi_status utapi_backend_open(const utapi_backend_ops *ops, const utapi_backen
     return status == UTAPI_OK ? ops->open(options, ret, err) : status;
 }
 
-static utapi_status not_supported(const utapi_backend *self, const char *slot, utapi_error *err)
+/* ---- what every storage does -------------------------------------------------------------- */
+
+/* Whether an entry of the batch is to blame, however often it is tried. */
+static bool status_lasts(utapi_status status)
 {
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, slot);
+    return status == UTAPI_OVERFLOW || status == UTAPI_INVALID || status == UTAPI_CORRUPT;
 }
 
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
-    return self->ops->apply(self, batch, ret, err);
+    utapi_status status = self->ops->apply(self, batch, ret, err);
+    if (!utapi_fence_is_set(&batch->fence))
+        return status;
+    for (size_t count = batch->count / 2; count > 0 && status_lasts(status); count /= 2) {
+        const utapi_batch prefix = utapi_batch_prefix(batch, count);
+        utapi_error_clear(err);
+        status = self->ops->apply(self, &prefix, ret, err);
+    }
+    return status;
 }
 
 utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                                uint64_t *ret_fence, utapi_error *err)
+                                uint64_t *ret_fences, utapi_error *err)
 {
-    return self->ops->read(self, query, ret, ret_fence, err);
+    return self->ops->read(self, query, ret, ret_fences, err);
 }
 
-utapi_status utapi_backend_visit(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
-                                 void *ctx, utapi_error *err)
-{
-    if (self->ops->visit == NULL)
-        return not_supported(self, "visit", err);
-    return self->ops->visit(self, level, on_resource, ctx, err);
-}
-
-utapi_status utapi_backend_rows(utapi_backend *self, utapi_level level, utapi_string name,
-                                utapi_interval start, utapi_interval end, utapi_row_cb *on_row, void *ctx,
-                                utapi_error *err)
-{
-    if (self->ops->rows == NULL)
-        return not_supported(self, "rows", err);
-    return self->ops->rows(self, level, name, start, end, on_row, ctx, err);
-}
-
-utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *adjustments, size_t count,
-                                  utapi_error *err)
-{
-    if (self->ops->adjust == NULL)
-        return not_supported(self, "adjust", err);
-    return self->ops->adjust(self, adjustments, count, err);
-}
-
-utapi_status utapi_backend_forget(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,
-                                  utapi_error *err)
-{
-    if (self->ops->forget == NULL)
-        return not_supported(self, "forget", err);
-    return self->ops->forget(self, level, name, time_ms, err);
-}
-
-utapi_status utapi_backend_tend(utapi_backend *self, int64_t now_ms, int64_t taken_ms, utapi_error *err)
-{
-    return self->ops->tend != NULL ? self->ops->tend(self, now_ms, taken_ms, err) : UTAPI_OK;
-}
-
-utapi_status utapi_backend_changes(utapi_backend *self, utapi_change_cb *on_change,
-                                   utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
-{
-    if (self->ops->changes == NULL)
-        return not_supported(self, "changes", err);
-    return self->ops->changes(self, on_change, on_unreadable, ctx, err);
-}
-
-utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
-{
-    if (self->ops->fences == NULL)
-        return not_supported(self, "fences", err);
-    return self->ops->fences(self, on_fence, ctx, err);
-}
-
-utapi_status utapi_backend_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)
+utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     return self->ops->stats(self, ret, err);
+}
+
+utapi_status utapi_backend_maintain(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
+                                    utapi_error *err)
+{
+    return self->ops->maintain != NULL ? self->ops->maintain(self, now_ms, accepted_ms, err) : UTAPI_OK;
 }
 
 void utapi_backend_close(utapi_backend *backend)
 {
     if (backend != NULL)
         backend->ops->close(backend);
+}
+
+/* ---- administration ----------------------------------------------------------------------- */
+
+static utapi_status without(const utapi_backend *self, const char *what, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
+}
+
+utapi_status utapi_backend_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
+                                void *ctx, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL ? admin->list(self, level, on_resource, ctx, err)
+                         : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_export(utapi_backend *self, const utapi_export *what, utapi_export_cb *on_row,
+                                  utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL ? admin->export(self, what, on_row, on_unreadable, ctx, err)
+                         : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *adjustments, size_t count,
+                                  size_t *ret_count, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL ? admin->adjust(self, adjustments, count, ret_count, err)
+                         : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_expire(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,
+                                  utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL ? admin->expire(self, level, name, time_ms, err)
+                         : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
+}
+
+/* ---- journal ------------------------------------------------------------------------------ */
+
+void utapi_backend_journal_stats(utapi_backend *self, utapi_journal_stats *ret)
+{
+    *ret = (utapi_journal_stats){0};
+    if (self->ops->journal != NULL)
+        self->ops->journal->stats(self, ret);
+}
+
+utapi_status utapi_backend_dead_letters(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,
+                                        utapi_error *err)
+{
+    const utapi_journal_ops *journal = self->ops->journal;
+    return journal != NULL ? journal->dead_letters(self, on_letter, ctx, err) : without(self, "journal", err);
+}
+
+utapi_status utapi_backend_acknowledge(utapi_backend *self, const utapi_acknowledgement *what,
+                                       utapi_error *err)
+{
+    const utapi_journal_ops *journal = self->ops->journal;
+    return journal != NULL ? journal->acknowledge(self, what, err) : without(self, "journal", err);
 }

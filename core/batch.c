@@ -23,17 +23,36 @@ typedef struct fold_ref {
     uint32_t level;
 } fold_ref;
 
-struct utapi_fold {
+struct utapi_aggregation {
     size_t count, next;
     fold_ref refs[];
 };
 
-UTAPI_AUTO_DEFINE(utapi_fold, utapi_fold_free)
+UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
 
 bool utapi_fence_is_set(const utapi_fence *fence)
 {
     static const unsigned char nobody[sizeof fence->writer];
     return memcmp(fence->writer, nobody, sizeof nobody) != 0;
+}
+
+utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count)
+{
+    utapi_batch prefix = *batch;
+    if (count < batch->count) {
+        prefix.count = count;
+        prefix.fence.to = count > 0 ? batch->entries[count - 1].sequence + 1 : batch->fence.from;
+    }
+    return prefix;
+}
+
+int64_t utapi_batch_accepted_ms(const utapi_batch *batch)
+{
+    int64_t latest_ms = INT64_MIN;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].accepted_ms > latest_ms)
+            latest_ms = batch->entries[i].accepted_ms;
+    return latest_ms;
 }
 
 static utapi_string ref_name(const fold_ref *ref)
@@ -139,7 +158,7 @@ static void equal_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
     refs_sort(self, refs, count, next);
 }
 
-static void fold_sort(utapi_fold *fold, place_fn *place)
+static void fold_sort(utapi_aggregation *fold, place_fn *place)
 {
     sorter self = {.place = place, .draw = (uint64_t)(uintptr_t)fold};
     for (size_t first = 0, end; first < fold->count; first = end) { /* they were added level by level */
@@ -162,18 +181,19 @@ static uint64_t place_in_storage(const fold_ref *ref)
 /* ---- folding ------------------------------------------------------------------------------ */
 
 /* Numbers the segments of each bucket: a forgetting ends one, of its own bucket alone. */
-static void fold_part(utapi_fold *fold)
+static void fold_part(utapi_aggregation *fold)
 {
     fold_sort(fold, place_in_batch);
     for (size_t i = 1; i < fold->count && fold->refs[i].level == UTAPI_BUCKETS; i++) {
         const fold_ref *before = &fold->refs[i - 1];
         if (ref_same_resource(before, &fold->refs[i]))
-            fold->refs[i].segment = before->segment + (before->entry->forget != UTAPI_KEEP);
+            fold->refs[i].segment = before->segment + (before->entry->expiry != UTAPI_EXPIRE_NEVER);
     }
 }
 
 /* Adds what a batch brings to one level; returns whether any of it forgets. */
-static bool fold_add_level(utapi_fold *fold, const utapi_batch *batch, const bool *skip, uint32_t level)
+static bool fold_add_level(utapi_aggregation *fold, const utapi_batch *batch, const bool *skip,
+                           uint32_t level)
 {
     bool forgets = false;
     for (size_t i = 0; i < batch->count; i++) {
@@ -181,15 +201,16 @@ static bool fold_add_level(utapi_fold *fold, const utapi_batch *batch, const boo
         if (entry->resource[level].size == 0 || (skip != NULL && skip[i]))
             continue;
         fold->refs[fold->count++] = (fold_ref){.entry = entry, .level = level};
-        forgets = forgets || entry->forget != UTAPI_KEEP;
+        forgets = forgets || entry->expiry != UTAPI_EXPIRE_NEVER;
     }
     return forgets;
 }
 
-utapi_status utapi_fold_new(const utapi_batch *batch, const bool *skip, utapi_fold **ret, utapi_error *err)
+utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip, utapi_aggregation **ret,
+                                   utapi_error *err)
 {
     const size_t most = batch->count * UTAPI_LEVEL_COUNT;
-    UTAPI_AUTO(utapi_fold) *fold = malloc(sizeof *fold + most * sizeof *fold->refs);
+    UTAPI_AUTO(utapi_aggregation) *fold = malloc(sizeof *fold + most * sizeof *fold->refs);
     if (fold == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "folding %zu events", batch->count);
     fold->count = 0;
@@ -205,22 +226,23 @@ utapi_status utapi_fold_new(const utapi_batch *batch, const bool *skip, utapi_fo
     return UTAPI_OK;
 }
 
-void utapi_fold_free(utapi_fold *fold)
+void utapi_aggregation_free(utapi_aggregation *fold)
 {
     free(fold);
 }
 
-bool utapi_fold_next(utapi_fold *fold, utapi_run *ret)
+bool utapi_aggregation_next(utapi_aggregation *fold, utapi_resource_run *ret)
 {
     if (fold->next == fold->count)
         return false;
     const fold_ref *first = &fold->refs[fold->next];
-    *ret = (utapi_run){.level = (utapi_level)first->level, .name = ref_name(first), .first = fold->next};
+    *ret = (utapi_resource_run){
+        .level = (utapi_level)first->level, .name = ref_name(first), .first = fold->next};
     for (const fold_ref *ref = first; fold->next < fold->count; ref = &fold->refs[fold->next]) {
         if (ref->segment != first->segment || !ref_same_resource(first, ref))
             break;
-        if (first->level == UTAPI_BUCKETS && ref->entry->forget != UTAPI_KEEP)
-            ret->forget = ref->entry; /* at most one: it ends its segment */
+        if (first->level == UTAPI_BUCKETS && ref->entry->expiry != UTAPI_EXPIRE_NEVER)
+            ret->expiry = ref->entry; /* at most one: it ends its segment */
         fold->next++;
     }
     ret->end = fold->next;
@@ -236,7 +258,8 @@ static void sums_add_entry(utapi_sums *sums, const utapi_entry *entry)
         utapi_sums_add(sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
 }
 
-bool utapi_fold_sum(const utapi_fold *fold, utapi_run *run, int64_t not_before_ms, utapi_cell *ret)
+bool utapi_aggregation_sum(const utapi_aggregation *fold, utapi_resource_run *run, int64_t not_before_ms,
+                           utapi_interval_delta *ret)
 {
     while (run->first < run->end && fold->refs[run->first].entry->time_ms < not_before_ms)
         run->first++;
@@ -261,7 +284,8 @@ static int64_t entry_amount(const utapi_entry *entry, unsigned metric)
 }
 
 /* The entry of a run that moves a metric furthest in the direction in which all of them move it. */
-static const utapi_entry *run_furthest(const utapi_fold *fold, const utapi_run *run, unsigned metric)
+static const utapi_entry *run_furthest(const utapi_aggregation *fold, const utapi_resource_run *run,
+                                       unsigned metric)
 {
     utapi_wide sum = 0;
     for (size_t i = run->first; i < run->end; i++)
@@ -276,8 +300,8 @@ static const utapi_entry *run_furthest(const utapi_fold *fold, const utapi_run *
     return furthest;
 }
 
-utapi_status utapi_fold_blame(const utapi_batch *batch, const utapi_fold *fold, const utapi_run *run,
-                              utapi_error *err)
+utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *fold,
+                                         const utapi_resource_run *run, utapi_error *err)
 {
     enum { SHOWN_MOST = 60 };
     if (err == NULL)

@@ -18,12 +18,12 @@ enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_MS = 1000 };
 
 /* A load balancer that sends no more events would never learn that they can be stored again: so a failure
  * counts only for so long. */
-enum { TROUBLE_MS = 10000 };
+enum { WARNING_MS = 10000 };
 
 struct utapi_committer {
     utapi_backend *backend;
     utapi_clock clock;
-    int64_t steady_to_wall_ms; /* what steady lacked to wall time when it started */
+    int64_t monotonic_to_wall_ms; /* what the monotonic clock lacked to wall time when it started */
     size_t queue_events;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -32,8 +32,8 @@ struct utapi_committer {
     size_t waiting; /* entries in the queue */
     bool idle;      /* the thread waits for work */
     bool stopping;
-    char trouble[sizeof((utapi_stats *)0)->trouble]; /* why the last group was not stored; "": it was */
-    int64_t trouble_ms;                              /* when that was, on the steady clock */
+    char warning[sizeof((utapi_health *)0)->warning]; /* why the last group was not stored; "": it was */
+    int64_t warned_ms;                                /* when that was, on the monotonic clock */
 
     pthread_t thread;
 };
@@ -69,17 +69,23 @@ static void group_answer(commit_group group, utapi_status status, utapi_error *e
     }
 }
 
+/* The moment at which a group is accepted is that of all its entries. An appointment lies after it, so that none falls due
+ * within its own group, however the group is cut later on. */
+static void entries_accept(utapi_entry *entries, size_t count, int64_t now_ms, int64_t accepted_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        entries[i].accepted_ms = accepted_ms;
+        if (entries[i].expiry == UTAPI_EXPIRE_LATER && entries[i].expire_at_ms <= now_ms)
+            entries[i].expire_at_ms = now_ms + 1;
+    }
+}
+
 static utapi_status group_apply(utapi_committer *self, commit_group group, utapi_error *err)
 {
     UTAPI_AUTO_FREE utapi_entry *joined = NULL;
-    utapi_batch batch = {
-        .entries = group.head->entries,
-        .count = group.entries,
-        .now_ms = self->clock.wall_ms(self->clock.ctx),
-        .taken_ms = self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms,
-    };
+    utapi_entry *entries = group.head->entries;
     if (group.requests > 1) {
-        joined = malloc(group.entries * sizeof *joined);
+        entries = joined = malloc(group.entries * sizeof *joined);
         if (joined == NULL)
             return utapi_fail(err, UTAPI_NO_MEMORY, "joining %zu requests", group.requests);
         size_t count = 0;
@@ -87,8 +93,14 @@ static utapi_status group_apply(utapi_committer *self, commit_group group, utapi
             memcpy(&joined[count], request->entries, request->count * sizeof *joined);
             count += request->count;
         }
-        batch.entries = joined;
     }
+    const utapi_batch batch = {
+        .entries = entries,
+        .count = group.entries,
+        .now_ms = self->clock.wall_ms(self->clock.ctx),
+    };
+    entries_accept(entries, group.entries, batch.now_ms,
+                   self->clock.monotonic_ms(self->clock.ctx) + self->monotonic_to_wall_ms);
     utapi_applied applied;
     return utapi_backend_apply(self->backend, &batch, &applied, err);
 }
@@ -99,12 +111,12 @@ static void outcome_note(utapi_committer *self, utapi_status status, const utapi
     const bool failed = status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN;
     if (!failed && status != UTAPI_OK)
         return;
-    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    const int64_t now_ms = self->clock.monotonic_ms(self->clock.ctx);
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     pthread_mutex_lock(&self->lock);
-    (void)snprintf(self->trouble, sizeof self->trouble, "%.*s", (int)sizeof self->trouble - 1,
+    (void)snprintf(self->warning, sizeof self->warning, "%.*s", (int)sizeof self->warning - 1,
                    failed ? why : "");
-    self->trouble_ms = now_ms;
+    self->warned_ms = now_ms;
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -177,8 +189,9 @@ static void tend(utapi_committer *self)
     /* A failure is not ours to report: the next apply or healthcheck meets it and says so. */
     utapi_error err;
     utapi_error_clear(&err);
-    (void)!utapi_backend_tend(self->backend, self->clock.wall_ms(self->clock.ctx),
-                              self->clock.steady_ms(self->clock.ctx) + self->steady_to_wall_ms, &err);
+    (void)!utapi_backend_maintain(self->backend, self->clock.wall_ms(self->clock.ctx),
+                                  self->clock.monotonic_ms(self->clock.ctx) + self->monotonic_to_wall_ms,
+                                  &err);
 }
 
 static void *committer_main(void *arg)
@@ -216,7 +229,7 @@ utapi_status utapi_committer_new(utapi_backend *backend, const utapi_clock *cloc
         return utapi_fail(err, UTAPI_NO_MEMORY, "the committer");
     self->backend = backend;
     self->clock = *clock;
-    self->steady_to_wall_ms = clock->wall_ms(clock->ctx) - clock->steady_ms(clock->ctx);
+    self->monotonic_to_wall_ms = clock->wall_ms(clock->ctx) - clock->monotonic_ms(clock->ctx);
     self->queue_events = queue_events;
     self->tail = &self->head;
 
@@ -264,14 +277,14 @@ utapi_status utapi_committer_submit(utapi_committer *self, utapi_request *reques
     return status;
 }
 
-void utapi_committer_stats(utapi_committer *self, utapi_stats *ret)
+void utapi_committer_health(utapi_committer *self, utapi_health *ret)
 {
-    const int64_t now_ms = self->clock.steady_ms(self->clock.ctx);
+    const int64_t now_ms = self->clock.monotonic_ms(self->clock.ctx);
     pthread_mutex_lock(&self->lock);
-    ret->unproven = *self->trouble != '\0';
-    if (!ret->refuses && *self->trouble != '\0' && now_ms - self->trouble_ms < TROUBLE_MS) {
+    ret->recovering = *self->warning != '\0';
+    if (!ret->refuses && *self->warning != '\0' && now_ms - self->warned_ms < WARNING_MS) {
         ret->refuses = true;
-        memcpy(ret->trouble, self->trouble, sizeof ret->trouble);
+        memcpy(ret->warning, self->warning, sizeof ret->warning);
     }
     pthread_mutex_unlock(&self->lock);
 }

@@ -8,8 +8,8 @@
 #ifndef UTAPI_COMMIT_H
 #define UTAPI_COMMIT_H
 
-#include "utapi/backend.h"
 #include "utapi/clock.h"
+#include "utapi/health.h"
 
 typedef struct utapi_committer utapi_committer;
 
@@ -53,11 +53,11 @@ UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, u
                                                    utapi_error *err);
 
 /**
- * Adds to a backend's figures what the committer knows: while the last group could not be stored, and for not more than
- * ten seconds after it, no event is taken; nor is it proven after that, until others are stored, that one can be. Thread-safe.
+ * Adds what the committer knows: while the last group could not be stored, and for not more than ten seconds after it,
+ * no event is accepted. Until others are stored it is not certain after that either. Thread-safe.
  *
- * @param ret  in and out: refuses, trouble and unproven
+ * @param ret  in and out: refuses, warning and recovering
  */
-void utapi_committer_stats(utapi_committer *committer, utapi_stats *ret);
+void utapi_committer_health(utapi_committer *committer, utapi_health *ret);
 
 #endif

@@ -16,8 +16,8 @@ struct utapi_engine {
     utapi_engine_settings settings;
     char component[UTAPI_NAME_MAX + 1];
     utapi_committer *committer;
-    pthread_mutex_t lock;                        /* guards aside */
-    char aside[sizeof((utapi_stats *)0)->aside]; /* of utapi_engine_note() */
+    pthread_mutex_t lock; /* guards other_warning */
+    char other_warning[sizeof((utapi_health *)0)->other_warning];
 };
 
 UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
@@ -28,7 +28,7 @@ static int64_t system_wall_ms(void *ctx)
     return utapi_wall_ms();
 }
 
-static int64_t system_steady_ms(void *ctx)
+static int64_t system_monotonic_ms(void *ctx)
 {
     (void)ctx;
     return utapi_boottime_ms();
@@ -39,7 +39,7 @@ const utapi_engine_settings utapi_engine_defaults = {
     .operations = UTAPI_ALL_OPERATIONS,
     .component = "s3",
     .queue_events = 200000,
-    .clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms},
+    .clock = {.wall_ms = system_wall_ms, .monotonic_ms = system_monotonic_ms},
 };
 
 int64_t utapi_engine_now_ms(const utapi_engine *engine)
@@ -96,8 +96,8 @@ static void entry_set_forgetting(const utapi_engine *engine, const utapi_event *
         entry->resource[UTAPI_BUCKETS].size == 0)
         return;
     const int64_t ttl_ms = engine->settings.expire_ttl_ms;
-    entry->forget = ttl_ms > 0 ? UTAPI_FORGET_LATER : UTAPI_FORGET_NOW;
-    entry->forget_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
+    entry->expiry = ttl_ms > 0 ? UTAPI_EXPIRE_LATER : UTAPI_EXPIRE_NOW;
+    entry->expire_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
 }
 
 static void entry_of_event(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
@@ -145,7 +145,7 @@ static utapi_status request_sort(utapi_request *request, utapi_error *err)
 {
     bool forgets = false;
     for (size_t i = 0; i < request->count; i++)
-        forgets = forgets || request->entries[i].forget != UTAPI_KEEP;
+        forgets = forgets || request->entries[i].expiry != UTAPI_EXPIRE_NEVER;
     if (!forgets || request->count < 2)
         return UTAPI_OK;
 
@@ -269,7 +269,6 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
         .count = 1,
         .start = UTAPI_INTERVAL_MAX,
         .end = UTAPI_INTERVAL_MAX,
-        .current_only = true,
     };
     utapi_usage usage;
     const utapi_status status = engine_query(engine, &query, &usage, err);
@@ -278,20 +277,36 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
     return status;
 }
 
-utapi_status utapi_engine_stats(utapi_engine *engine, utapi_stats *ret, utapi_error *err)
+utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
 {
-    const utapi_status status = utapi_backend_stats(engine->backend, ret, err);
-    if (status == UTAPI_OK)
-        utapi_committer_stats(engine->committer, ret);
+    *ret = (utapi_health){.refuses = false};
+    const utapi_status status = utapi_backend_stats(engine->backend, &ret->storage, err);
+    utapi_backend_journal_stats(engine->backend, &ret->journal);
+    ret->refuses = ret->storage.refuses;
+    memcpy(ret->warning, ret->storage.warning, sizeof ret->warning);
+    utapi_committer_health(engine->committer, ret);
     pthread_mutex_lock(&engine->lock);
-    memcpy(ret->aside, engine->aside, sizeof ret->aside);
+    memcpy(ret->other_warning, engine->other_warning, sizeof ret->other_warning);
     pthread_mutex_unlock(&engine->lock);
     return status;
 }
 
-void utapi_engine_note(utapi_engine *engine, const char *trouble)
+void utapi_engine_note(utapi_engine *engine, const char *warning)
 {
+    const int most = sizeof engine->other_warning - 1;
     pthread_mutex_lock(&engine->lock);
-    (void)snprintf(engine->aside, sizeof engine->aside, "%.*s", (int)sizeof engine->aside - 1, trouble);
+    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", most, warning);
     pthread_mutex_unlock(&engine->lock);
+}
+
+utapi_status utapi_engine_dead_letters(utapi_engine *engine, utapi_dead_letter_cb *on_letter, void *ctx,
+                                       utapi_error *err)
+{
+    return utapi_backend_dead_letters(engine->backend, on_letter, ctx, err);
+}
+
+utapi_status utapi_engine_acknowledge(utapi_engine *engine, const utapi_acknowledgement *what,
+                                      utapi_error *err)
+{
+    return utapi_backend_acknowledge(engine->backend, what, err);
 }

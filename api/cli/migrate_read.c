@@ -103,7 +103,7 @@ static bool on_row(void *ctx, utapi_interval interval, const utapi_amounts *tota
 static utapi_status level_read(reading *self, utapi_level level)
 {
     name_list names = {.bytes = NULL};
-    utapi_status status = utapi_backend_visit(self->storage, level, on_resource, &names, self->err);
+    utapi_status status = utapi_backend_list(self->storage, level, on_resource, &names, self->err);
     if (status == UTAPI_OK && names.failed)
         status = utapi_fail(self->err, UTAPI_NO_MEMORY, "the names of all resources");
     for (size_t at = 0; at < names.size && status == UTAPI_OK;) {

@@ -210,7 +210,7 @@ static utapi_status step(replay *self, size_t *counted, progress *ret, utapi_err
 
 static void trouble_tell(replay *self, utapi_status status, const utapi_error *err)
 {
-    char told[sizeof((utapi_stats *)0)->aside];
+    char told[sizeof((utapi_health *)0)->other_warning];
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     if (status != UTAPI_OK && !self->is_troubled)
         log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s", why, RETRY_S);

@@ -117,19 +117,6 @@ static utapi_status open_storage(utapid *self, utapi_error *err)
                                &self->backend, err);
 }
 
-static utapi_status walk_dead_letters(void *storage, http_dead_letter_cb *on_letter, void *ctx,
-                                      utapi_error *err)
-{
-    return utapi_journal_refused(storage, on_letter, ctx, err);
-}
-
-static utapi_status acknowledge(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
-                                utapi_error *err)
-{
-    const utapi_acknowledgement what = {.refused = refused, .count = count, .lost = lost};
-    return utapi_journal_acknowledge(storage, &what, err);
-}
-
 static utapi_status start_engine(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
@@ -202,9 +189,6 @@ static utapi_status start_server(utapid *self, utapi_error *err)
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
         .list_max_bytes = (size_t)settings->max_list_bytes,
         .list_max_names = (size_t)settings->max_names,
-        .dead_letters = settings->journal_enabled ? walk_dead_letters : NULL,
-        .acknowledge = settings->journal_enabled ? acknowledge : NULL,
-        .storage = self->backend,
     };
     const server_options options = {
         .bind = settings->bind,
@@ -267,54 +251,53 @@ static void block_signals(sigset_t *ret)
 
 /* What the log was told of. */
 typedef struct watch {
-    bool is_troubled;
-    uint64_t refused, lost; /* events, ever */
+    bool is_warned;
+    uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
-static void watch_losses(watch *seen, const utapi_stats *stats)
+static void watch_losses(watch *seen, const utapi_journal_stats *journal)
 {
-    if (stats->journal.refused > seen->refused)
+    if (journal->dead_letters > seen->dead_letters)
         log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl journal --refused",
-                  (unsigned long long)(stats->journal.refused - seen->refused));
-    if (stats->journal.lost > seen->lost)
+                  (unsigned long long)(journal->dead_letters - seen->dead_letters));
+    if (journal->lost > seen->lost)
         log_write(LOG_LEVEL_WARN, NULL,
                   "journal: %llu more were lost by the storage, and it no longer had them",
-                  (unsigned long long)(stats->journal.lost - seen->lost));
-    seen->refused = stats->journal.refused;
-    seen->lost = stats->journal.lost;
+                  (unsigned long long)(journal->lost - seen->lost));
+    seen->dead_letters = journal->dead_letters;
+    seen->lost = journal->lost;
 }
 
-/* Says when trouble begins, and when it is over; what it is may change meanwhile. Events that could not be stored are
- * trouble until others were: that none were sent since proves nothing. */
+/* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could not be stored,
+ * it is not over until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, watch *seen)
 {
-    utapi_stats stats = {0};
+    utapi_health health;
     utapi_error err = {0};
-    const char *trouble = stats.trouble;
-    if (utapi_engine_stats(self->engine, &stats, &err) != UTAPI_OK)
-        trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
-    else
-        watch_losses(seen, &stats);
-    if (*trouble != '\0' && !seen->is_troubled)
-        log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
-                  self->config.journal_enabled && !stats.refuses
+    const char *warning = health.warning;
+    if (utapi_engine_health(self->engine, &health, &err) != UTAPI_OK)
+        warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
+    watch_losses(seen, &health.journal);
+    if (*warning != '\0' && !seen->is_warned)
+        log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
+                  self->config.journal_enabled && !health.refuses
                       ? "; events are taken all the same, until the journal is full"
                       : "");
-    const bool lasts = *trouble != '\0' || (stats.unproven && seen->is_troubled);
-    if (!lasts && seen->is_troubled)
+    const bool lasts = *warning != '\0' || (health.recovering && seen->is_warned);
+    if (!lasts && seen->is_warned)
         log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
-    seen->is_troubled = lasts;
+    seen->is_warned = lasts;
 }
 
 /* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
 static void wait_for_signal(const utapid *self, sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = WATCH_S};
-    utapi_stats at_first = {0};
+    utapi_health at_start;
     int received;
-    (void)!utapi_engine_stats(self->engine, &at_first,
-                              NULL); /* what was told at an earlier start is not told again */
-    watch seen = {.refused = at_first.journal.refused, .lost = at_first.journal.lost};
+    (void)!utapi_engine_health(self->engine, &at_start,
+                               NULL); /* what was told at an earlier start is not told again */
+    watch seen = {.dead_letters = at_start.journal.dead_letters, .lost = at_start.journal.lost};
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
         if (received == SIGHUP)
             log_write(LOG_LEVEL_WARN, NULL,

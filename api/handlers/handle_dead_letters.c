@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * handle_dead_letters.c - GET /_/journal/refused: the events that were taken and can never be counted; POST
+ * handle_dead_letters.c - GET /_/journal/refused: the events that were accepted and can never be counted; POST
  * /_/journal/acknowledge: an operator has taken note of them.
  */
 #include "handlers/routes.h"
@@ -17,13 +17,12 @@ typedef struct listing {
     size_t count;
 } listing;
 
-static bool list_event(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
-                       const char *reason)
+static bool list_letter(void *ctx, const utapi_dead_letter *letter)
 {
     listing *self = ctx;
     if (self->count++ > 0)
         JSON_TEXT_LITERAL(&self->text, ",");
-    json_dead_letter(&self->text, id, entry, *reason != '\0' ? reason : utapi_status_text(status));
+    json_dead_letter(&self->text, letter);
     return self->count < LISTED_MAX && !self->text.failed;
 }
 
@@ -34,11 +33,11 @@ void handle_dead_letters(const http_service *service, http_call *call)
     http_failure failure;
     listing list = {0};
     size_t size = 0;
-    utapi_status status = UTAPI_OK;
 
     JSON_TEXT_LITERAL(&list.text, "[");
-    if (service->dead_letters != NULL)
-        status = service->dead_letters(service->storage, list_event, &list, &err);
+    utapi_status status = utapi_engine_dead_letters(service->engine, list_letter, &list, &err);
+    if (status == UTAPI_NOT_SUPPORTED)
+        status = UTAPI_OK; /* without a journal there never are any */
     JSON_TEXT_LITERAL(&list.text, "]");
     char *body = utapi_text_take(&list.text, &size);
     if (status == UTAPI_OK && body != NULL) {
@@ -46,7 +45,7 @@ void handle_dead_letters(const http_service *service, http_call *call)
         return;
     }
     free(body);
-    (void)http_fail_query(&failure, call, "events kept aside", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
+    (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
                           &err);
     http_call_refuse(call, &failure);
 }
@@ -56,20 +55,18 @@ void handle_acknowledge(const http_service *service, http_call *call)
     utapi_error err;
     utapi_error_clear(&err);
     http_failure failure;
-    json_acknowledgement what = {0};
-    if (service->acknowledge == NULL) {
-        (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
-        http_call_refuse(call, &failure);
-        return;
-    }
-    utapi_status status = json_acknowledgement_read(call->request.body, &what, &err);
+    json_acknowledgement read = {0};
+    utapi_status status = json_acknowledgement_read(call->request.body, &read, &err);
     if (status == UTAPI_OK)
-        status = service->acknowledge(service->storage, what.refused, what.count, what.lost, &err);
-    json_acknowledgement_done(&what);
+        status = utapi_engine_acknowledge(service->engine, &read.what, &err);
+    json_acknowledgement_done(&read);
     if (status == UTAPI_OK) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
     }
-    (void)http_fail_status(&failure, call, status, &err);
+    if (status == UTAPI_NOT_SUPPORTED)
+        (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
+    else
+        (void)http_fail_status(&failure, call, status, &err);
     http_call_refuse(call, &failure);
 }

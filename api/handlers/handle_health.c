@@ -15,8 +15,8 @@ void handle_health(const http_service *service, http_call *call)
     utapi_error err;
     utapi_error_clear(&err);
     http_failure failure;
-    utapi_stats stats;
-    const utapi_status status = utapi_engine_stats(service->engine, &stats, &err);
+    utapi_health health;
+    const utapi_status status = utapi_engine_health(service->engine, &health, &err);
     if (status != UTAPI_OK) {
         log_write(LOG_LEVEL_ERROR, call->request_id, "healthcheck: %s: %s", utapi_status_text(status),
                   err.detail);
@@ -26,9 +26,9 @@ void handle_health(const http_service *service, http_call *call)
     }
 
     size_t size;
-    char *body = json_health(&stats, utapi_engine_now_ms(service->engine), &size);
+    char *body = json_health(&health, utapi_engine_now_ms(service->engine), &size);
     if (body != NULL) {
-        const http_error error = stats.refuses ? HTTP_SERVICE_UNAVAILABLE : HTTP_OK;
+        const http_error error = health.refuses ? HTTP_SERVICE_UNAVAILABLE : HTTP_OK;
         http_call_answer(call, http_error_status(error), body, size);
         return;
     }

@@ -13,18 +13,6 @@
 #include "http/message.h"
 #include "utapi/engine.h"
 
-/** Called for each dead letter: an event that was accepted and can never be counted. Borrowed for the call. False stops. */
-typedef bool http_dead_letter_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
-                                 const char *reason);
-
-/** Calls back for each dead letter, the oldest first. */
-typedef utapi_status http_dead_letters_fn(void *storage, http_dead_letter_cb *on_letter, void *ctx,
-                                          utapi_error *err);
-
-/** Acknowledges dead letters by their ids, and so many of the events that were ever lost. */
-typedef utapi_status http_acknowledge_fn(void *storage, const utapi_string *ids, size_t count, uint64_t lost,
-                                         utapi_error *err);
-
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
     utapi_engine *engine;
@@ -38,9 +26,6 @@ typedef struct http_service {
     size_t ingest_max_bytes;
     size_t list_max_bytes; /* docs/specification.md#queries */
     size_t list_max_names;
-    http_dead_letters_fn *dead_letters; /* NULL: there never are any */
-    http_acknowledge_fn *acknowledge;   /* NULL: likewise */
-    void *storage;                      /* for these two */
 } http_service;
 
 /** Room for the events of requests, from their reading until they are answered. A worker has one of its own. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_health.c - healthcheck and events kept aside, written straight into a buffer; an acknowledgement, read.
+ * json_health.c - healthcheck and dead letters, written straight into a buffer; an acknowledgement, read.
  */
 #include "json/json_health.h"
 
@@ -48,60 +48,65 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
 }
 
 /* What is wrong now or, if nothing is, what the figures lack for good and no operator has taken note of. */
-static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
+static void warning_write(const utapi_health *health, size_t size, char *ret)
 {
-    const uint64_t refused = stats->journal.refused - stats->journal.refused_acknowledged;
-    const uint64_t lost = stats->journal.lost - stats->journal.lost_acknowledged;
-    if (*stats->trouble == '\0' && *stats->aside != '\0')
-        (void)snprintf(ret, size, "%s", stats->aside);
-    else if (*stats->trouble == '\0' && refused > 0)
+    const uint64_t dead = health->journal.dead_letters - health->journal.dead_letters_acknowledged;
+    const uint64_t lost = health->journal.lost - health->journal.lost_acknowledged;
+    if (*health->warning != '\0')
+        (void)snprintf(ret, size, "%s", health->warning);
+    else if (*health->other_warning != '\0')
+        (void)snprintf(ret, size, "%s", health->other_warning);
+    else if (dead > 0)
         (void)snprintf(ret, size, "%llu event%s taken that can never be counted: utapictl journal --refused",
-                       (unsigned long long)refused, refused == 1 ? " was" : "s were");
-    else if (*stats->trouble == '\0' && lost > 0)
+                       (unsigned long long)dead, dead == 1 ? " was" : "s were");
+    else if (lost > 0)
         (void)snprintf(ret, size, "%llu event%s lost by the storage, and the journal no longer had them",
                        (unsigned long long)lost, lost == 1 ? " was" : "s were");
     else
-        (void)snprintf(ret, size, "%s", stats->trouble);
+        *ret = '\0';
 }
 
-static const char *status_of(const utapi_stats *stats, const char *trouble)
+static const char *status_of(const utapi_health *health, const char *warning)
 {
-    if (stats->refuses)
+    if (health->refuses)
         return "unavailable";
-    return *trouble != '\0' ? "degraded" : "ok";
+    return *warning != '\0' ? "degraded" : "ok";
 }
 
-char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
+char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
 {
+    const utapi_journal_stats *journal = &health->journal;
     utapi_text text = {0};
-    char trouble[sizeof stats->trouble];
-    trouble_tell(stats, sizeof trouble, trouble);
+    char warning[sizeof health->warning];
+    warning_write(health, sizeof warning, warning);
     JSON_TEXT_LITERAL(&text, "{");
-    if (*trouble != '\0' || stats->journal.capacity_bytes > 0)
-        add_string(&text, "status", utapi_string_of(status_of(stats, trouble)));
-    add_string(&text, "trouble", utapi_string_of(trouble));
-    if (stats->journal.capacity_bytes > 0) {
+    if (*warning != '\0' || journal->capacity_bytes > 0)
+        add_string(&text, "status", utapi_string_of(status_of(health, warning)));
+    add_string(&text, "trouble", utapi_string_of(warning));
+    if (journal->capacity_bytes > 0) {
         add_name(&text, "journal");
         JSON_TEXT_LITERAL(&text, "{");
-        add_count(&text, "waiting", stats->journal.waiting);
-        add_integer(&text, "oldestAgeMs", waiting_ms(stats->journal.oldest_ms, now_ms));
-        add_count(&text, "usedBytes", stats->journal.used_bytes);
-        add_count(&text, "capacityBytes", stats->journal.capacity_bytes);
-        add_count(&text, "refused", stats->journal.refused);
-        add_count(&text, "lost", stats->journal.lost);
-        add_count(&text, "refusedAcknowledged", stats->journal.refused_acknowledged);
-        add_count(&text, "lostAcknowledged", stats->journal.lost_acknowledged);
+        add_count(&text, "waiting", journal->waiting);
+        add_integer(&text, "oldestAgeMs", waiting_ms(journal->oldest_ms, now_ms));
+        add_count(&text, "usedBytes", journal->used_bytes);
+        add_count(&text, "capacityBytes", journal->capacity_bytes);
+        add_count(&text, "refused", journal->dead_letters);
+        add_count(&text, "lost", journal->lost);
+        add_count(&text, "refusedAcknowledged", journal->dead_letters_acknowledged);
+        add_count(&text, "lostAcknowledged", journal->lost_acknowledged);
         JSON_TEXT_LITERAL(&text, "}");
     }
     JSON_TEXT_LITERAL(&text, "}");
     return utapi_text_take(&text, ret_size);
 }
 
-/* ---- events kept aside --------------------------------------------------------------------- */
+/* ---- dead letters -------------------------------------------------------------------------- */
 
 /* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
-void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason)
+void json_dead_letter(utapi_text *text, const utapi_dead_letter *letter)
 {
+    const utapi_entry *entry = letter->entry;
+    const char *reason = *letter->reason != '\0' ? letter->reason : utapi_status_text(letter->status);
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
         [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",
         [UTAPI_SERVICE] = "service", [UTAPI_LOCATIONS] = "location",
@@ -113,7 +118,7 @@ void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry
         [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
     };
     JSON_TEXT_LITERAL(text, "{");
-    add_string(text, "id", utapi_string_of(id));
+    add_string(text, "id", utapi_string_of(letter->id));
     add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
     add_string(text, "uuid", entry->uuid);
     add_integer(text, "timestamp", entry->time_ms);
@@ -142,13 +147,13 @@ static utapi_status read_ids(const json_t *list, json_acknowledgement *ret, utap
     json_t *id;
     if (list != NULL && !json_is_array(list))
         return utapi_fail(err, UTAPI_INVALID, "refused: expected a list of ids");
-    ret->refused = calloc(json_array_size(list) + 1, sizeof *ret->refused);
-    if (ret->refused == NULL)
+    ret->what.ids = ret->ids = calloc(json_array_size(list) + 1, sizeof *ret->ids);
+    if (ret->ids == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu ids", json_array_size(list));
     json_array_foreach (list, index, id) {
         if (!json_is_string(id))
             return utapi_fail(err, UTAPI_INVALID, "refused[%zu]: expected a string", index);
-        ret->refused[ret->count++] = json_string_of(id);
+        ret->ids[ret->what.count++] = json_string_of(id);
     }
     return UTAPI_OK;
 }
@@ -162,12 +167,12 @@ utapi_status json_acknowledgement_read(utapi_string body, json_acknowledgement *
         status = utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
     if (status == UTAPI_OK)
         status = read_ids(json_object_get(ret->document, "refused"), ret, err);
-    return status == UTAPI_OK ? read_count(ret->document, "lost", &ret->lost, err) : status;
+    return status == UTAPI_OK ? read_count(ret->document, "lost", &ret->what.lost, err) : status;
 }
 
 void json_acknowledgement_done(json_acknowledgement *what)
 {
-    free(what->refused);
+    free(what->ids);
     json_decref(what->document);
     *what = (json_acknowledgement){0};
 }

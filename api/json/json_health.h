@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_health.h - what the healthcheck says, events that were kept aside, and their acknowledgement. Pure.
+ * json_health.h - what the healthcheck says, dead letters, and their acknowledgement. Pure.
  */
 #ifndef JSON_HEALTH_H
 #define JSON_HEALTH_H
 
-#include "utapi/backend.h"
+#include "utapi/health.h"
 #include "json/json_text.h"
 
 /**
  * Writes the body of a healthcheck: "{}", which is Utapi's, where there is no journal and nothing is wrong.
  *
- * @param now_ms    the clock that stats->journal.oldest_ms was taken from
+ * @param now_ms    the clock that health->journal.oldest_ms was taken from
  * @param ret_size  bytes
  * @return owned: free(). NULL if out of memory
  */
-char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size);
+char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size);
 
-/** Adds an event that was kept aside, as an object. */
-void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason);
+/** Adds a dead letter, as an object. */
+void json_dead_letter(utapi_text *text, const utapi_dead_letter *letter);
 
 struct json_t;
 
-/** What an operator has taken note of. */
+/** An acknowledgement as it was read. */
 typedef struct json_acknowledgement {
-    utapi_string *refused; /* ids of events; owned, as what they point to: json_acknowledgement_done() */
-    size_t count;          /* of ids */
-    uint64_t lost;         /* how many, ever */
-    struct json_t *document;
+    utapi_acknowledgement what; /* borrows the next ones */
+    utapi_string *ids;          /* owned: json_acknowledgement_done() */
+    struct json_t *document;    /* owned likewise */
 } json_acknowledgement;
 
 /**

@@ -11,7 +11,7 @@
 enum { KEEP_LEAST_MS = 60000 };
 
 const journal_tuning utapi_journal_tuning = {
-    .steady_ms = utapi_journal_monotonic_ms,
+    .monotonic_ms = utapi_journal_monotonic_ms,
     .tick_ms = 1000,
     .wait_ms = 5000,
     .read_ms = 30000,
@@ -31,7 +31,7 @@ static utapi_status journal_visit(utapi_backend *base, utapi_level level, utapi_
 {
     journal *self = (journal *)base;
     const utapi_status status = utapi_journal_wait_drained(self, err);
-    return status == UTAPI_OK ? utapi_backend_visit(self->storage, level, on_resource, ctx, err) : status;
+    return status == UTAPI_OK ? utapi_backend_list(self->storage, level, on_resource, ctx, err) : status;
 }
 
 static utapi_status journal_rows(utapi_backend *base, utapi_level level, utapi_string name,
@@ -85,20 +85,20 @@ static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi
     utapi_status status = utapi_journal_wait_drained(self, err);
     if (status == UTAPI_OK)
         status = forgetting_note(self, level, time_ms, err);
-    return status == UTAPI_OK ? utapi_backend_forget(self->storage, level, name, time_ms, err) : status;
+    return status == UTAPI_OK ? utapi_backend_expire(self->storage, level, name, time_ms, err) : status;
 }
 
 /* The storage's upkeep is the drain thread's: it must not run ahead of what was taken earlier. The caller waits
  * for it only while that takes no longer than a hand-over. */
-static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     enum { AT_ONCE = 10000, TEND_WAIT_MS = 1000 };
     journal *self = (journal *)base;
-    const utapi_status status = utapi_journal_seen_tend(self, taken_ms, err);
+    const utapi_status status = utapi_journal_seen_tend(self, accepted_ms, err);
     const int64_t until_ms = utapi_journal_monotonic_ms() + TEND_WAIT_MS;
     pthread_mutex_lock(&self->lock);
     self->now_ms = now_ms;
-    self->taken_ms = taken_ms > self->taken_ms ? taken_ms : self->taken_ms;
+    self->accepted_ms = accepted_ms > self->accepted_ms ? accepted_ms : self->accepted_ms;
     self->tend_wanted = true;
     utapi_journal_hurry(self);
     while (self->tend_wanted && *self->trouble == '\0' && utapi_journal_waiting(self) <= AT_ONCE &&
@@ -203,11 +203,11 @@ static const utapi_backend_ops journal_ops = {
     .name = "journal",
     .apply = utapi_journal_apply,
     .read = utapi_journal_read,
-    .visit = journal_visit,
+    .list = journal_visit,
     .rows = journal_rows,
     .adjust = journal_adjust,
-    .forget = journal_forget,
-    .tend = journal_tend,
+    .expire = journal_forget,
+    .maintain = journal_tend,
     .stats = journal_stats,
     .close = journal_close,
 };

@@ -2,7 +2,7 @@
 /* journal_code.c - the stored form of a group of entries.
  *
  *     byte 0    1, the version
- *     varints   count, now_ms, taken_ms
+ *     varints   count, now_ms, accepted_ms
  *     entries   a varint of flags, then what the flags say is there
  *     4 bytes   CRC-32C of all before it, little-endian
  *
@@ -81,8 +81,8 @@ static uint64_t entry_flags(const utapi_entry *entry)
     flags |= entry->action.size > 0 ? FLAG(HAS_ACTION) : 0;
     flags |= entry->keys.size > 0 ? FLAG(HAS_KEYS) : 0;
     flags |= entry->operation != UTAPI_OP_NONE ? FLAG(HAS_OPERATION) : 0;
-    flags |= entry->forget == UTAPI_FORGET_NOW ? FLAG(FORGET_NOW) : 0;
-    flags |= entry->forget == UTAPI_FORGET_LATER ? FLAG(FORGET_LATER) : 0;
+    flags |= entry->expiry == UTAPI_EXPIRE_NOW ? FLAG(FORGET_NOW) : 0;
+    flags |= entry->expiry == UTAPI_EXPIRE_LATER ? FLAG(FORGET_LATER) : 0;
     return flags;
 }
 
@@ -106,7 +106,7 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         at = put_number(at, (uint64_t)entry->operation);
     if ((flags & FLAG(FORGET_LATER)) != 0)
-        at = put_signed(at, entry->forget_at_ms);
+        at = put_signed(at, entry->expire_at_ms);
     return at;
 }
 
@@ -132,7 +132,7 @@ size_t utapi_journal_encode(const utapi_batch *batch, const bool *skip, unsigned
     *at++ = VERSION;
     at = put_number(at, count);
     at = put_signed(at, batch->now_ms);
-    at = put_signed(at, batch->taken_ms);
+    at = put_signed(at, batch->accepted_ms);
     for (size_t i = 0; i < batch->count; i++)
         if (skip == NULL || !skip[i])
             at = put_entry(at, &batch->entries[i]);
@@ -210,10 +210,10 @@ static void get_entry(reader *in, utapi_entry *ret)
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         ret->operation = get_operation(in);
     if ((flags & FLAG(FORGET_NOW)) != 0)
-        ret->forget = UTAPI_FORGET_NOW;
+        ret->expiry = UTAPI_EXPIRE_NOW;
     if ((flags & FLAG(FORGET_LATER)) != 0) {
-        ret->forget = UTAPI_FORGET_LATER;
-        ret->forget_at_ms = get_signed(in);
+        ret->expiry = UTAPI_EXPIRE_LATER;
+        ret->expire_at_ms = get_signed(in);
     }
 }
 
@@ -249,7 +249,7 @@ utapi_status utapi_journal_decode(const void *data, size_t size, journal_group *
     reader in = {.at = bytes + 1, .end = bytes + size - CRC_SIZE};
     const uint64_t count = get_number(&in);
     *ret = (journal_group){.now_ms = get_signed(&in)};
-    ret->taken_ms = get_signed(&in);
+    ret->accepted_ms = get_signed(&in);
     if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
         return corrupt(err);
     UTAPI_AUTO_FREE utapi_entry *entries = malloc((size_t)count * sizeof *entries);

@@ -183,10 +183,10 @@ static utapi_status step_hand_over(journal *self, journal_epoch *epoch, journal_
 }
 
 /* The storage's own upkeep, as of a time that it has reached. */
-static utapi_status storage_tend(drain *d, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status storage_tend(drain *d, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     d->tend_at_ms = utapi_journal_monotonic_ms() + d->self->tuning.tick_ms;
-    return utapi_backend_tend(d->self->storage, now_ms, taken_ms, err);
+    return utapi_backend_maintain(d->self->storage, now_ms, accepted_ms, err);
 }
 
 static void step_taken(drain *d, journal_epoch *epoch, const journal_step *step)
@@ -201,7 +201,7 @@ static void step_taken(drain *d, journal_epoch *epoch, const journal_step *step)
         d->most *= 2;
     /* While events keep coming nobody finds it idle. */
     if (utapi_journal_monotonic_ms() >= d->tend_at_ms &&
-        storage_tend(d, step->batch.now_ms, step->batch.taken_ms, &err) != UTAPI_OK)
+        storage_tend(d, step->batch.now_ms, step->batch.accepted_ms, &err) != UTAPI_OK)
         back_off(d, &err);
 }
 
@@ -317,7 +317,7 @@ static void upkeep_run(drain *d, int64_t at_ms)
 
 /* Forgettings that are due go with a fence, as all else does: the storage may have lost what came before them, and what
  * is sent again must come first. *ret_behind: that is so. */
-static utapi_status due_hand_over(drain *d, int64_t now_ms, int64_t taken_ms, bool *ret_behind,
+static utapi_status due_hand_over(drain *d, int64_t now_ms, int64_t accepted_ms, bool *ret_behind,
                                   utapi_error *err)
 {
     journal *self = d->self;
@@ -325,7 +325,7 @@ static utapi_status due_hand_over(drain *d, int64_t now_ms, int64_t taken_ms, bo
     journal_epoch *epoch = self->newest;
     const bool foreign = epoch->foreign;
     journal_step nothing = {.kind = STEP_EVENTS,
-                            .batch = {.now_ms = now_ms, .taken_ms = taken_ms},
+                            .batch = {.now_ms = now_ms, .accepted_ms = accepted_ms},
                             .from = epoch->applied,
                             .to = epoch->applied};
     *ret_behind = utapi_journal_waiting_epoch(self) != NULL;
@@ -342,18 +342,18 @@ static utapi_status due_hand_over(drain *d, int64_t now_ms, int64_t taken_ms, bo
 }
 
 /* With everything applied, the storage may see to what is due now. */
-static void tend_run(drain *d, int64_t now_ms, int64_t taken_ms)
+static void tend_run(drain *d, int64_t now_ms, int64_t accepted_ms)
 {
     utapi_error err;
     bool behind = false;
     utapi_error_clear(&err);
     if (!fences_ask(d))
         return;
-    utapi_status status = due_hand_over(d, now_ms, taken_ms, &behind, &err);
+    utapi_status status = due_hand_over(d, now_ms, accepted_ms, &behind, &err);
     if (behind)
         return;
     if (status == UTAPI_OK)
-        status = storage_tend(d, now_ms, taken_ms, &err);
+        status = storage_tend(d, now_ms, accepted_ms, &err);
     figures_look(d); /* who waits for the upkeep finds its outcome there */
     pthread_mutex_lock(&d->self->lock);
     d->self->tend_wanted = false;
@@ -399,7 +399,7 @@ static bool drain_round(drain *d)
     const bool check = self->check_wanted || (idle && at_ms >= d->check_at_ms);
     const bool upkeep = at_ms >= d->upkeep_at_ms;
     const bool tend = idle && self->tend_wanted;
-    const int64_t now_ms = self->now_ms, taken_ms = self->taken_ms;
+    const int64_t now_ms = self->now_ms, accepted_ms = self->accepted_ms;
     if (epoch == NULL && !check && !upkeep && !tend)
         return false;
     pthread_mutex_unlock(&self->lock);
@@ -408,7 +408,7 @@ static bool drain_round(drain *d)
     if ((!check || fences_ask(d)) && !check && !upkeep && epoch != NULL)
         step_run(d, epoch, from, until);
     else if (tend && !check && !upkeep)
-        tend_run(d, now_ms, taken_ms);
+        tend_run(d, now_ms, accepted_ms);
     pthread_mutex_lock(&self->lock);
     return true;
 }

@@ -30,7 +30,7 @@ enum { WRITER_SIZE = 16, ENTRY_KEY_SIZE = 12 };
 
 /* A group as it was taken: the entries of one apply(). */
 typedef struct journal_group {
-    int64_t now_ms, taken_ms;
+    int64_t now_ms, accepted_ms;
     size_t count;
     utapi_entry *entries; /* owned; their strings are borrowed from the bytes that were decoded */
 } journal_group;
@@ -133,7 +133,7 @@ typedef struct journal_acknowledged {
 
 /* What tests set otherwise. */
 typedef struct journal_tuning {
-    int64_t (*steady_ms)(void);
+    int64_t (*monotonic_ms)(void);
     int64_t tick_ms;       /* between two looks at the storage's fence while nothing happens */
     int64_t wait_ms;       /* the most that a question waits for the storage to catch up */
     int64_t read_ms;       /* the most that the storage may take over it, all names together */
@@ -166,7 +166,7 @@ typedef struct journal {
     /* What follows is guarded by env.writing. */
     bool outcome_unknown;     /* of a commit: what was stored is looked up again */
     uint64_t taken_since;     /* bytes, since room was looked for */
-    int64_t expired_ms;       /* the taken_ms of the last slice of expiry */
+    int64_t expired_ms;       /* the accepted_ms of the last slice of expiry */
     atomic_size_t sweep_size; /* where the next slice of expiry begins in `seen`; 0: at its beginning */
     unsigned char sweep[8 + UTAPI_NAME_MAX + 1];
 
@@ -179,7 +179,7 @@ typedef struct journal {
     uint64_t settle; /* of the newest epoch: what is earlier changes more than sums: it is waited for */
     int64_t gone_newest_ms[UTAPI_LEVEL_COUNT]; /* no forgetting was at a later time */
     int64_t oldest_ms;                         /* when the oldest that waits was taken */
-    int64_t now_ms, taken_ms;                  /* the newest that we were told */
+    int64_t now_ms, accepted_ms;               /* the newest that we were told */
     bool gathering; /* the drain thread wakes when its time comes, or there is enough, */
     bool hurried;   /* or somebody waits */
     bool tend_wanted, check_wanted, stopping, started;
@@ -275,10 +275,10 @@ UTAPI_MUST_USE utapi_status utapi_journal_seen_take(journal *self, MDB_txn *txn,
 enum { JOURNAL_SEEN_SLICE = 2000 };
 
 /** A slice of expiry in a transaction of its own; errors as those of a write. */
-UTAPI_MUST_USE utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_journal_seen_tend(journal *self, int64_t accepted_ms, utapi_error *err);
 
 /** A slice of expiry: looks at no more than `most` uuids. */
-UTAPI_MUST_USE utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t taken_ms,
+UTAPI_MUST_USE utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t accepted_ms,
                                                       size_t most, utapi_error *err);
 
 /* ---- journal_take.c ----------------------------------------------------------------------- */

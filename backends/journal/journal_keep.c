@@ -224,13 +224,13 @@ static utapi_status epochs_end(journal *self, utapi_error *err)
 
 /* ---- each second -------------------------------------------------------------------------- */
 
-static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, int64_t taken_ms)
+static int upkeep_run(journal *self, MDB_txn *txn, drop *drops, size_t count, int64_t accepted_ms)
 {
     size_t dropped = 0;
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = drop_run(self, txn, &drops[i], DROP_SLICE, &dropped);
-    if (rc == 0 && utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, NULL) != UTAPI_OK)
+    if (rc == 0 && utapi_journal_seen_expire(self, txn, accepted_ms, JOURNAL_SEEN_SLICE, NULL) != UTAPI_OK)
         rc = MDB_BAD_TXN;
     return rc;
 }
@@ -239,13 +239,13 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     drop drops[DROPS_MOST];
-    const int64_t at_ms = self->tuning.steady_ms();
+    const int64_t at_ms = self->tuning.monotonic_ms();
     pthread_mutex_lock(&self->lock);
     const bool full = self->full;
     for (journal_epoch *epoch = self->oldest; epoch != NULL; epoch = epoch->next_epoch)
         mark_set(self, epoch, at_ms);
     assert(self->oldest != NULL); /* there is always the epoch that takes */
-    const int64_t taken_ms = self->taken_ms;
+    const int64_t accepted_ms = self->accepted_ms;
     const uint32_t oldest = self->oldest->number;
     const uint64_t deleted = self->oldest->deleted;
     pthread_mutex_unlock(&self->lock);
@@ -253,7 +253,7 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
         (void)!utapi_journal_make_room(self, NULL);
 
     const bool expired =
-        self->sweep_size == 0 && self->expired_ms == taken_ms; /* takers need not be waited for */
+        self->sweep_size == 0 && self->expired_ms == accepted_ms; /* takers need not be waited for */
     if (drops_plan(self, at_ms, false, drops) == 0 && expired)
         return epochs_end(self, err);
     const int64_t kept_from_ms = utapi_journal_taken_at(self, oldest, deleted);
@@ -261,14 +261,14 @@ utapi_status utapi_journal_upkeep(journal *self, utapi_error *err)
     if (status != UTAPI_OK)
         return status;
     const size_t count = drops_plan(self, at_ms, false, drops);
-    int rc = upkeep_run(self, txn, drops, count, taken_ms);
+    int rc = upkeep_run(self, txn, drops, count, accepted_ms);
     if (rc == 0 && kept_from_ms > 0)
         rc = due_drop(self, txn, kept_from_ms);
     status = rc == 0 ? UTAPI_OK : utapi_journal_fail(err, rc, "upkeep");
     status = utapi_journal_write_end(self, txn, status, err);
     if (status == UTAPI_OK) {
         drops_publish(self, drops, count);
-        self->expired_ms = taken_ms;
+        self->expired_ms = accepted_ms;
     }
     utapi_lmdbenv_write_leave(&self->env);
     return status == UTAPI_OK ? epochs_end(self, err) : status;

@@ -133,7 +133,7 @@ static bool usage_settle(const journal *self, const question *q, utapi_string na
     for (; event != NULL && event->sequence < high; event = event->links[q->query->level].next) {
         if (event->sequence < low)
             continue;
-        if (event->time_ms < self->gone_newest_ms[q->query->level] || event->time_ms < usage->forgotten_ms)
+        if (event->time_ms < self->gone_newest_ms[q->query->level] || event->time_ms < usage->expired_ms)
             return false; /* it may count nowhere: its resource may have been forgotten since */
         difference_add(&sums, event, q->query, fence < q->upper ? 1 : -1);
     }

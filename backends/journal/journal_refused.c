@@ -68,7 +68,7 @@ utapi_status utapi_journal_refuse(journal *self, uint32_t epoch, const journal_s
         const utapi_batch one = {.entries = &step->entries[i],
                                  .count = 1,
                                  .now_ms = step->batch.now_ms,
-                                 .taken_ms = step->batch.taken_ms};
+                                 .accepted_ms = step->batch.accepted_ms};
         utapi_journal_entry_key(epoch, step->from + i, bytes);
         rc = refused_put(self, txn, utapi_lmdbenv_val(bytes, sizeof bytes), &one, why, reason);
     }

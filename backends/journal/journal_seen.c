@@ -44,21 +44,21 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
     return left->index < right->index ? -1 : 1;
 }
 
-static bool taking_is_over(const journal *self, MDB_val value, int64_t taken_ms)
+static bool taking_is_over(const journal *self, MDB_val value, int64_t accepted_ms)
 {
     return value.mv_size != TAKEN_SIZE ||
-           (int64_t)utapi_lmdbenv_get_u64(value.mv_data) < taken_ms - self->window_ms;
+           (int64_t)utapi_lmdbenv_get_u64(value.mv_data) < accepted_ms - self->window_ms;
 }
 
-static int uuid_take(const journal *self, MDB_cursor *seen, const seen_uuid *uuid, int64_t taken_ms,
+static int uuid_take(const journal *self, MDB_cursor *seen, const seen_uuid *uuid, int64_t accepted_ms,
                      bool *ret_known)
 {
     unsigned char taken[TAKEN_SIZE];
-    utapi_lmdbenv_put_u64(taken, (uint64_t)taken_ms);
+    utapi_lmdbenv_put_u64(taken, (uint64_t)accepted_ms);
     MDB_val key = utapi_lmdbenv_val(uuid->key, uuid->size);
     MDB_val value = utapi_lmdbenv_val(taken, sizeof taken);
     const int rc = mdb_cursor_put(seen, &key, &value, MDB_NOOVERWRITE);
-    *ret_known = rc == MDB_KEYEXIST && !taking_is_over(self, value, taken_ms);
+    *ret_known = rc == MDB_KEYEXIST && !taking_is_over(self, value, accepted_ms);
     if (rc != MDB_KEYEXIST || *ret_known)
         return rc == MDB_KEYEXIST ? 0 : rc;
     value = utapi_lmdbenv_val(taken, sizeof taken); /* expiry has not come to it yet */
@@ -72,7 +72,7 @@ static int uuids_take(const journal *self, MDB_txn *txn, const utapi_batch *batc
     MDB_cursor *seen = NULL;
     int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = uuid_take(self, seen, sorted[i], batch->taken_ms, &skip[sorted[i]->index]);
+        rc = uuid_take(self, seen, sorted[i], batch->accepted_ms, &skip[sorted[i]->index]);
         *ret_repeated += skip[sorted[i]->index];
     }
     if (seen != NULL)
@@ -117,9 +117,9 @@ int utapi_journal_seen_drop(journal *self, MDB_txn *txn, const utapi_entry *entr
 /* ---- expiry ------------------------------------------------------------------------------- */
 
 /* Walks on from the sweep; returns 0 with the sweep moved on, MDB_NOTFOUND at the end of a round. */
-static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t most)
+static int sweep_run(journal *self, MDB_cursor *seen, int64_t accepted_ms, size_t most)
 {
-    const int64_t oldest_ms = taken_ms - self->window_ms;
+    const int64_t oldest_ms = accepted_ms - self->window_ms;
     MDB_val value;
     if (self->sweep_size == 0) { /* where a round begins; LMDB takes no key of no bytes */
         memset(self->sweep, 0, TIME_SIZE);
@@ -133,7 +133,7 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
             return MDB_NOTFOUND;
         memcpy(self->sweep, key.mv_data, key.mv_size);
         self->sweep_size = key.mv_size;
-        if (taking_is_over(self, value, taken_ms)) {
+        if (taking_is_over(self, value, accepted_ms)) {
             rc = mdb_cursor_del(seen, 0);
             key = utapi_lmdbenv_val(self->sweep, self->sweep_size);
             if (rc == 0)
@@ -144,13 +144,13 @@ static int sweep_run(journal *self, MDB_cursor *seen, int64_t taken_ms, size_t m
     return rc;
 }
 
-utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t taken_ms, size_t most,
+utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t accepted_ms, size_t most,
                                        utapi_error *err)
 {
     MDB_cursor *seen = NULL;
     int rc = mdb_cursor_open(txn, self->env.tables[JOURNAL_SEEN], &seen);
     if (rc == 0)
-        rc = sweep_run(self, seen, taken_ms, most);
+        rc = sweep_run(self, seen, accepted_ms, most);
     if (rc != 0)
         self->sweep_size = 0;
     if (seen != NULL)
@@ -158,13 +158,13 @@ utapi_status utapi_journal_seen_expire(journal *self, MDB_txn *txn, int64_t take
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_journal_fail(err, rc, "dropping uuids");
 }
 
-utapi_status utapi_journal_seen_tend(journal *self, int64_t taken_ms, utapi_error *err)
+utapi_status utapi_journal_seen_tend(journal *self, int64_t accepted_ms, utapi_error *err)
 {
     MDB_txn *txn = NULL;
     utapi_status status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)
         return status;
-    status = utapi_journal_seen_expire(self, txn, taken_ms, JOURNAL_SEEN_SLICE, err);
+    status = utapi_journal_seen_expire(self, txn, accepted_ms, JOURNAL_SEEN_SLICE, err);
     status = utapi_journal_write_end(self, txn, status, err);
     utapi_lmdbenv_write_leave(&self->env);
     return status;

@@ -63,7 +63,7 @@ static void cell_count(cells *known, uint64_t hash, utapi_operation operation, s
 /* What an entry weighs for the beginning or the end of its bucket. */
 static size_t life_weight(const utapi_entry *entry, bool late)
 {
-    if (entry->forget == UTAPI_FORGET_NOW)
+    if (entry->expiry == UTAPI_EXPIRE_NOW)
         return late ? UTAPI_STEP_LATE_FORGETTING : UTAPI_STEP_BUCKET_LIFE;
     return entry->operation == UTAPI_OP_CREATE_BUCKET ? UTAPI_STEP_BUCKET_LIFE : 0;
 }
@@ -187,7 +187,7 @@ static int due_between(const look *at, int64_t after_ms, int64_t until_ms, bool 
 static bool carries_appointment(const journal_step *step)
 {
     for (size_t i = 0; i < step->batch.count; i++)
-        if (step->entries[i].forget == UTAPI_FORGET_LATER)
+        if (step->entries[i].expiry == UTAPI_EXPIRE_LATER)
             return true;
     return false;
 }
@@ -238,7 +238,8 @@ static utapi_status group_join(look *at, const journal_group *group, uint64_t fi
     if (step->oldest_ms == 0)
         step->oldest_ms = group->now_ms;
     step->batch.now_ms = group->now_ms;
-    step->batch.taken_ms = group->taken_ms > step->batch.taken_ms ? group->taken_ms : step->batch.taken_ms;
+    step->batch.accepted_ms =
+        group->accepted_ms > step->batch.accepted_ms ? group->accepted_ms : step->batch.accepted_ms;
     return UTAPI_OK;
 }
 

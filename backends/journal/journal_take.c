@@ -49,15 +49,15 @@ static int forgettings_put(const journal *self, MDB_txn *txn, intake *take)
     int rc = 0;
     for (size_t i = 0; i < take->batch->count && rc == 0; i++) {
         const utapi_entry *entry = &take->batch->entries[i];
-        if (take->skip[i] || entry->forget == UTAPI_KEEP)
+        if (take->skip[i] || entry->expiry == UTAPI_EXPIRE_NEVER)
             continue;
         take->settles = true;
-        const bool later = entry->forget == UTAPI_FORGET_LATER;
-        const int64_t at_ms = later ? entry->forget_at_ms : entry->time_ms;
+        const bool later = entry->expiry == UTAPI_EXPIRE_LATER;
+        const int64_t at_ms = later ? entry->expire_at_ms : entry->time_ms;
         if (at_ms > take->gone_newest_ms)
             rc = utapi_journal_gone_put(self, txn, UTAPI_BUCKETS, take->gone_newest_ms = at_ms);
         if (rc == 0 && later)
-            rc = due_put(self, txn, entry->forget_at_ms);
+            rc = due_put(self, txn, entry->expire_at_ms);
     }
     return rc;
 }
@@ -117,7 +117,7 @@ static utapi_status intake_store(journal *self, MDB_txn *txn, intake *take, unsi
     enum { EXPIRE_LEAST = 64 };
     /* More than comes, so that expiry keeps up with taking. */
     const size_t expired = 2 * take->batch->count + EXPIRE_LEAST;
-    utapi_status status = utapi_journal_seen_expire(self, txn, take->batch->taken_ms, expired, err);
+    utapi_status status = utapi_journal_seen_expire(self, txn, take->batch->accepted_ms, expired, err);
     if (status == UTAPI_OK)
         status = utapi_journal_seen_take(self, txn, take->batch, take->skip, &applied->repeated, err);
     if (status != UTAPI_OK)
@@ -150,14 +150,14 @@ static void intake_publish(journal *self, const intake *take)
         self->settle = self->newest->next;
     self->gone_newest_ms[UTAPI_BUCKETS] = take->gone_newest_ms;
     self->now_ms = batch->now_ms;
-    self->taken_ms = batch->taken_ms > self->taken_ms ? batch->taken_ms : self->taken_ms;
+    self->accepted_ms = batch->accepted_ms > self->accepted_ms ? batch->accepted_ms : self->accepted_ms;
     if (!self->gathering || utapi_journal_waiting(self) >= self->tuning.step_events)
         pthread_cond_signal(&self->wake);
     pthread_mutex_unlock(&self->lock);
 }
 
 /* Free pages are counted again only when enough was taken since to make a difference. */
-static utapi_status room_check(journal *self, size_t size, int64_t taken_ms, utapi_error *err)
+static utapi_status room_check(journal *self, size_t size, int64_t accepted_ms, utapi_error *err)
 {
     pthread_mutex_lock(&self->env.writing);
     const bool due = self->taken_since > self->env.reserve_pages * self->env.page_size / 16;
@@ -171,7 +171,7 @@ static utapi_status room_check(journal *self, size_t size, int64_t taken_ms, uta
         self->taken_since = UINT64_MAX / 2; /* the next one looks again */
         pthread_mutex_unlock(&self->env.writing);
         /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!utapi_journal_seen_tend(self, taken_ms, NULL);
+        (void)!utapi_journal_seen_tend(self, accepted_ms, NULL);
     }
     return status;
 }
@@ -189,7 +189,7 @@ utapi_status utapi_journal_apply(utapi_backend *base, const utapi_batch *batch, 
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     if (buffer == NULL || skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    status = room_check(self, size, batch->taken_ms, err);
+    status = room_check(self, size, batch->accepted_ms, err);
     if (status == UTAPI_OK)
         status = utapi_journal_write_begin(self, &txn, err);
     if (status != UTAPI_OK)

@@ -161,8 +161,8 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
 }
 
 /* Counts what a resource takes, and expires it or schedules that. */
-static utapi_status run_apply(lmdb_write *write, const utapi_fold *fold, const utapi_run *run,
-                              utapi_error *err)
+static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggregation,
+                              const utapi_resource_run *run, utapi_error *err)
 {
     lmdb_key key;
     tombstone before;
@@ -172,12 +172,13 @@ static utapi_status run_apply(lmdb_write *write, const utapi_fold *fold, const u
     if (status != UTAPI_OK)
         return status;
     tombstone after = before;
-    const utapi_entry *expiring = run->forget;
+    const utapi_entry *expiring = run->expiry;
     if (expiring != NULL && expiring->time_ms < before.expired_ms)
         expiring = NULL; /* it expired since */
 
-    lmdb_deltas deltas = {.fold = fold, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
-    if (expiring != NULL && expiring->forget == UTAPI_FORGET_NOW) {
+    lmdb_deltas deltas = {
+        .aggregation = aggregation, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
+    if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_NOW) {
         /* First, so that what is counted only to be taken away cannot overflow. */
         status = resource_expire(write, &key, expiring->time_ms, &after, err);
         deltas.after = utapi_interval_of(expiring->time_ms);
@@ -186,8 +187,8 @@ static utapi_status run_apply(lmdb_write *write, const utapi_fold *fold, const u
         status = utapi_lmdb_rows_add(write, &key, &deltas, err);
     if (deltas.counted)
         after.due_ms = NOT_SCHEDULED;
-    if (expiring != NULL && expiring->forget == UTAPI_FORGET_LATER)
-        after.due_ms = expiring->forget_at_ms;
+    if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_LATER)
+        after.due_ms = expiring->expire_at_ms;
     return status == UTAPI_OK ? tombstone_store(write, &key, &before, &after, err) : status;
 }
 
@@ -196,7 +197,7 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
 {
     lmdb_backend *self = write->self;
     utapi_applied applied = {.fence = utapi_fence_is_set(&batch->fence) ? batch->fence.to : 0};
-    utapi_fold *fold = NULL;
+    utapi_aggregation *aggregation = NULL;
     for (size_t i = 0; i < batch->count; i++)
         if (batch->entries[i].time_ms < 0 ||
             utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
@@ -206,24 +207,24 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     if (status == UTAPI_OK)
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up */
-        status = utapi_dedup_expire(&self->dedup, write->txn, batch->taken_ms,
+        status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
-        status = utapi_fold_new(batch, skip, &fold, err);
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
-        status = run_apply(write, fold, &run, err);
+        status = utapi_aggregation_new(batch, skip, &aggregation, err);
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {
+        status = run_apply(write, aggregation, &run, err);
         if (status == UTAPI_OVERFLOW)
-            status = utapi_fold_blame(batch, fold, &run, err);
+            status = utapi_aggregation_attribute(batch, aggregation, &run, err);
     }
-    utapi_fold_free(fold);
+    utapi_aggregation_free(aggregation);
     if (status == UTAPI_OK)
         *ret = applied;
     return status;
 }
 
-static utapi_backend_tend_fn lmdb_maintain;
+static utapi_backend_maintain_fn lmdb_maintain;
 
 static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
@@ -239,7 +240,7 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
         status = utapi_lmdbenv_fail_full(&self->env, used, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody else maintains it, and without expiry there would never be room. */
-        (void)!lmdb_maintain(base, batch->now_ms, batch->taken_ms, NULL);
+        (void)!lmdb_maintain(base, batch->now_ms, utapi_batch_accepted_ms(batch), NULL);
         return status;
     }
     lmdb_write write;
@@ -252,7 +253,7 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
 /* ---- the other writes --------------------------------------------------------------------- */
 
 static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
-                                utapi_error *err)
+                                size_t *ret_count, utapi_error *err)
 {
     lmdb_write write;
     utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
@@ -260,7 +261,7 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         return status;
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &adjustments[i];
-        utapi_cell delta = {.interval = one->interval};
+        utapi_interval_delta delta = {.interval = one->interval};
         lmdb_deltas deltas = {.once = &delta};
         lmdb_key key;
         utapi_sums_add_amounts(&delta.sums, one->delta);
@@ -271,6 +272,7 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         if (status == UTAPI_OK)
             status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
     }
+    *ret_count = count;
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -295,7 +297,7 @@ static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_st
     return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     lmdb_write write;
@@ -306,12 +308,12 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t t
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
     status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
+        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms,
                                     bearable < MAINTAIN_UUIDS ? bearable : MAINTAIN_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
@@ -331,7 +333,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
     utapi_lmdbenv_read_end(&self->env, reader);
     if (rc != 0)
         return utapi_lmdb_fail(err, rc, "counting rows");
-    *ret = (utapi_stats){
+    *ret = (utapi_storage_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
         .uuids = entries[LMDB_DEDUP],
@@ -387,18 +389,22 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
     return status;
 }
 
+static const utapi_admin_ops lmdb_admin = {
+    .list = utapi_lmdb_list,
+    .export = utapi_lmdb_export,
+    .adjust = lmdb_adjust,
+    .expire = lmdb_expire,
+    .fences = utapi_lmdb_fences,
+};
+
 const utapi_backend_ops utapi_lmdb_backend = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "lmdb",
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
-    .visit = utapi_lmdb_list,
-    .rows = utapi_lmdb_rows,
-    .adjust = lmdb_adjust,
-    .forget = lmdb_expire,
-    .tend = lmdb_maintain,
-    .fences = utapi_lmdb_fences,
     .stats = lmdb_stats,
+    .maintain = lmdb_maintain,
     .close = lmdb_close,
+    .admin = &lmdb_admin,
 };

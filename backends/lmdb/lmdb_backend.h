@@ -5,7 +5,7 @@
 #ifndef LMDB_LMDB_BACKEND_H
 #define LMDB_LMDB_BACKEND_H
 
-#include "utapi/backend.h"
+#include "utapi/backend_admin.h"
 
 extern const utapi_backend_ops utapi_lmdb_backend;
 

@@ -125,17 +125,17 @@ int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval in
 UTAPI_MUST_USE utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_interval interval,
                                                   utapi_amounts *ret, bool *ret_found, utapi_error *err);
 
-/* What a resource takes: a run of a fold, or one delta. */
+/* What a resource takes: a run of a aggregation, or one delta. */
 typedef struct lmdb_deltas {
-    const utapi_fold *fold; /* NULL: only `once`, if that is not NULL */
-    utapi_run run;
+    const utapi_aggregation *aggregation; /* NULL: only `once`, if that is not NULL */
+    utapi_resource_run run;
     int64_t not_before_ms;
     utapi_interval after; /* deltas up to here are left out: they expire at once */
-    const utapi_cell *once;
+    const utapi_interval_delta *once;
     bool counted; /* an entry counted, even if nothing is left of it */
 
     bool more; /* `next` is the next one */
-    utapi_cell next;
+    utapi_interval_delta next;
     utapi_sums sums; /* of the deltas so far that the next row does not hold yet */
 } lmdb_deltas;
 
@@ -150,8 +150,8 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 
 UTAPI_MUST_USE utapi_backend_read_fn utapi_lmdb_read;
-UTAPI_MUST_USE utapi_backend_rows_fn utapi_lmdb_rows;
-UTAPI_MUST_USE utapi_backend_visit_fn utapi_lmdb_list;
+UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
+UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;
 
 #endif

@@ -101,7 +101,7 @@ static utapi_status fence_find(const lmdb_backend *self, const utapi_lmdbenv_rea
 }
 
 utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                             uint64_t *ret_fence, utapi_error *err)
+                             uint64_t *ret_fences, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
@@ -110,85 +110,137 @@ utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utap
         return status;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++)
         status = usage_find(self, reader, query, query->names[i], &ret[i], err);
-    if (ret_fence != NULL && status == UTAPI_OK)
-        status = fence_find(self, reader, query->writer, ret_fence, err);
+    if (ret_fences != NULL && status == UTAPI_OK)
+        status = fence_find(self, reader, query->writer, ret_fences, err);
+    for (size_t i = 1; ret_fences != NULL && i < query->count; i++)
+        ret_fences[i] = ret_fences[0];
     utapi_lmdbenv_read_end(&self->env, reader);
     return status;
 }
 
-/* ---- rows --------------------------------------------------------------------------------- */
+/* ---- export ------------------------------------------------------------------------------- */
 
-/* What is asked for, and of whom. */
-typedef struct rows_walk {
-    MDB_cursor *history;
-    const lmdb_resource *resource;
-    utapi_interval start, end;
-    utapi_row_cb *on_row;
+/* An export under way, at one resource. */
+typedef struct export_walk {
+    lmdb_backend *self;
+    const utapi_export *what;
+    utapi_export_cb *on_row;
     void *ctx;
+    utapi_level level;
+    utapi_string name;
+    utapi_amounts before; /* the totals of the row before; what deltas are taken from */
     bool stopped;
-} rows_walk;
+    utapi_status status; /* of the first resource that could not be exported */
+    utapi_error *err;
+} export_walk;
 
-/* Hands out the rows of history from the newest before start on. */
-static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
+/* Hands a row out, as totals or as the difference to the row before it. */
+static utapi_status row_export(export_walk *walk, utapi_interval interval, const utapi_amounts *totals)
+{
+    utapi_amounts delta;
+    utapi_export_row row = {walk->level, walk->name, interval, totals};
+    if (walk->what->form == UTAPI_EXPORT_DELTAS) {
+        utapi_amounts_copy(totals, &delta);
+        row.amounts = &delta;
+        const utapi_status status = utapi_amounts_subtract(&delta, &walk->before, walk->err);
+        if (status != UTAPI_OK)
+            return status;
+        utapi_amounts_copy(totals, &walk->before);
+    }
+    if (interval >= walk->what->start || walk->what->form == UTAPI_EXPORT_TOTALS)
+        walk->stopped = !walk->on_row(walk->ctx, &row);
+    return UTAPI_OK;
+}
+
+/* From the newest row of history before start on. */
+static utapi_status history_export(export_walk *walk, MDB_cursor *history, uint64_t id)
 {
     MDB_val key, row;
     utapi_interval interval;
     utapi_amounts totals;
-    const uint64_t id = walk->resource->id;
-    int rc = utapi_lmdb_history_floor(walk->history, id, walk->start - 1, &row);
+    int rc = utapi_lmdb_history_floor(history, id, walk->what->start - 1, &row);
     if (rc == 0)
-        rc = mdb_cursor_get(walk->history, &key, &row, MDB_GET_CURRENT);
+        rc = mdb_cursor_get(history, &key, &row, MDB_GET_CURRENT);
     else if (rc == MDB_NOTFOUND) {
         lmdb_key first;
         utapi_lmdb_history_key(id, 0, &first); /* no row is before start: the first is the one to begin at */
         key = utapi_lmdb_key_val(&first);
-        rc = mdb_cursor_get(walk->history, &key, &row, MDB_SET_RANGE);
+        rc = mdb_cursor_get(history, &key, &row, MDB_SET_RANGE);
     }
     while (rc == 0 && !walk->stopped && utapi_lmdb_history_is_of(key, id, &interval) &&
-           interval <= walk->end) {
-        const utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &totals, err);
+           interval <= walk->what->end) {
+        utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &totals, walk->err);
+        if (status == UTAPI_OK)
+            status = row_export(walk, interval, &totals);
         if (status != UTAPI_OK)
             return status;
-        walk->stopped = !walk->on_row(walk->ctx, interval, &totals);
-        rc = mdb_cursor_get(walk->history, &key, &row, MDB_NEXT);
+        rc = mdb_cursor_get(history, &key, &row, MDB_NEXT);
     }
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK
+                                         : utapi_lmdb_fail(walk->err, rc, "walking through history");
 }
 
-utapi_status utapi_lmdb_rows(utapi_backend *base, utapi_level level, utapi_string name, utapi_interval start,
-                             utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
+static utapi_status resource_export(export_walk *walk, utapi_level level, utapi_string name)
 {
-    lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
     lmdb_resource resource;
     bool found;
-    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
+    walk->level = level;
+    walk->name = name;
+    utapi_amounts_clear(&walk->before);
+    utapi_status status = utapi_lmdbenv_read_begin(&walk->self->env, &reader, walk->err);
     if (status != UTAPI_OK)
         return status;
-    status = resource_find(self, reader, level, name, &resource, &found, err);
+    status = resource_find(walk->self, reader, level, name, &resource, &found, walk->err);
     if (status == UTAPI_OK && found) {
-        rows_walk walk = {reader->cursor, &resource, start, end, on_row, ctx, false};
-        if (resource.newest >= start) /* else it is itself the newest row before start */
-            status = rows_of_history(&walk, err);
-        if (status == UTAPI_OK && !walk.stopped && resource.newest <= end)
-            on_row(ctx, resource.newest, &resource.totals);
+        if (resource.newest >= walk->what->start) /* else it is itself the newest row before start */
+            status = history_export(walk, reader->cursor, resource.id);
+        if (status == UTAPI_OK && !walk->stopped && resource.newest <= walk->what->end)
+            status = row_export(walk, resource.newest, &resource.totals);
     }
-    utapi_lmdbenv_read_end(&self->env, reader);
+    utapi_lmdbenv_read_end(&walk->self->env, reader);
     return status;
 }
 
-/* ---- listing ------------------------------------------------------------------------------ */
+static bool on_listed(void *ctx, utapi_string name)
+{
+    export_walk *walk = ctx;
+    walk->status = resource_export(walk, walk->level, name);
+    return walk->status == UTAPI_OK && !walk->stopped;
+}
 
-enum { CHUNK_KEYS = 128 };
+utapi_status utapi_lmdb_export(utapi_backend *base, const utapi_export *what, utapi_export_cb *on_row,
+                               utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
+{
+    (void)on_unreadable; /* a row that cannot be read is an error: nobody else writes here */
+    export_walk walk = {.self = (lmdb_backend *)base, .what = what, .on_row = on_row, .ctx = ctx, .err = err};
+    const bool all = what->level == UTAPI_LEVEL_COUNT;
+    const unsigned first = all ? 0 : what->level, end = all ? UTAPI_LEVEL_COUNT : first + 1;
+    utapi_status status = UTAPI_OK;
+    for (unsigned level = first; level < end && status == UTAPI_OK && !walk.stopped; level++) {
+        walk.level = (utapi_level)level;
+        if (what->name.size > 0)
+            status = resource_export(&walk, walk.level, what->name);
+        else
+            status = utapi_lmdb_list(base, walk.level, on_listed, &walk, err);
+        if (walk.status != UTAPI_OK)
+            status = walk.status;
+    }
+    return status;
+}
 
-typedef struct key_chunk {
+/* ---- listing ----------------------------------------------------------------------------- */
+
+enum { LIST_CHUNK = 128 };
+
+typedef struct list_chunk {
     size_t count;
-    lmdb_key keys[CHUNK_KEYS];
-} key_chunk;
+    lmdb_key keys[LIST_CHUNK];
+} list_chunk;
 
 /* Collects keys of a table that begin as `after` does, in its first bytes, and are greater. */
 static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_key *after, size_t first,
-                               key_chunk *chunk, utapi_error *err)
+                               list_chunk *chunk, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader = NULL;
     const utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
@@ -203,7 +255,7 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
         if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
             rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
         while (rc == 0 && key.mv_size >= first && memcmp(key.mv_data, after->bytes, first) == 0 &&
-               chunk->count < CHUNK_KEYS) {
+               chunk->count < LIST_CHUNK) {
             lmdb_key *copy = &chunk->keys[chunk->count++];
             copy->size = key.mv_size;
             memcpy(copy->bytes, key.mv_data, key.mv_size);
@@ -219,7 +271,7 @@ utapi_status utapi_lmdb_list(utapi_backend *base, utapi_level level, utapi_resou
                              void *ctx, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
-    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
+    UTAPI_AUTO_FREE list_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "listing resources");
     lmdb_key after = {.size = 1, .bytes = {(unsigned char)level}}; /* less than every name of the level */
@@ -235,14 +287,13 @@ utapi_status utapi_lmdb_list(utapi_backend *base, utapi_level level, utapi_resou
         }
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (chunk->count == CHUNK_KEYS);
+    } while (chunk->count == LIST_CHUNK);
     return UTAPI_OK;
 }
 
 utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
-    lmdb_backend *self = (lmdb_backend *)base;
-    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
+    UTAPI_AUTO_FREE list_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
     lmdb_key after;
@@ -250,7 +301,7 @@ utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, vo
     utapi_lmdb_fence_key(NULL, &after);
     const size_t first = after.size;
     do {
-        utapi_status status = chunk_fill(self, LMDB_META, &after, first, chunk, err);
+        utapi_status status = chunk_fill((lmdb_backend *)base, LMDB_META, &after, first, chunk, err);
         for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++) {
             utapi_query query = {.level = UTAPI_SERVICE};
             uint64_t fence = 0;
@@ -263,6 +314,6 @@ utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, vo
             return status;
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (more && chunk->count == CHUNK_KEYS);
+    } while (more && chunk->count == LIST_CHUNK);
     return UTAPI_OK;
 }

@@ -102,7 +102,7 @@ static utapi_status history_store(lmdb_write *write, const lmdb_resource *resour
 static void deltas_next(lmdb_deltas *deltas)
 {
     deltas->more = false;
-    if (deltas->fold == NULL) {
+    if (deltas->aggregation == NULL) {
         if (deltas->once != NULL)
             deltas->next = *deltas->once;
         deltas->more = deltas->once != NULL;
@@ -110,7 +110,7 @@ static void deltas_next(lmdb_deltas *deltas)
         return;
     }
     while (!deltas->more &&
-           utapi_fold_sum(deltas->fold, &deltas->run, deltas->not_before_ms, &deltas->next)) {
+           utapi_aggregation_sum(deltas->aggregation, &deltas->run, deltas->not_before_ms, &deltas->next)) {
         deltas->counted = true;
         deltas->more = deltas->next.interval > deltas->after;
     }

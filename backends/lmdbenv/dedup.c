@@ -132,7 +132,7 @@ utapi_status utapi_dedup_add(const utapi_dedup *self, MDB_txn *txn, const utapi_
     int rc = mdb_cursor_open(txn, self->env->tables[self->table], &cursor);
     for (size_t i = 0; i < count && rc == 0; i++) {
         bool *known = &skip[uuids[i].index];
-        rc = uuid_add(self, cursor, &uuids[i], batch->taken_ms, known);
+        rc = uuid_add(self, cursor, &uuids[i], batch->entries[uuids[i].index].accepted_ms, known);
         *ret_repeated += *known;
     }
     if (cursor != NULL)

@@ -94,20 +94,20 @@ static utapi_status fence_check(memory_backend *self, const utapi_fence *fence, 
                       (unsigned long long)(*ret)->fence.to, (unsigned long long)fence->from);
 }
 
-static utapi_status run_apply(memory_backend *self, const utapi_fold *fold, const utapi_run *run,
-                              utapi_error *err)
+static utapi_status run_apply(memory_backend *self, const utapi_aggregation *fold,
+                              const utapi_resource_run *run, utapi_error *err)
 {
     memory_resource *resource = NULL;
     utapi_status status = utapi_memory_get(self, run->level, run->name, &resource, err);
     if (status != UTAPI_OK)
         return status;
-    const utapi_entry *forget = run->forget;
+    const utapi_entry *forget = run->expiry;
     if (forget != NULL && forget->time_ms < resource->gone_ms)
         forget = NULL; /* it was forgotten since */
 
     memory_intake intake = {
         .fold = fold, .run = *run, .not_before_ms = resource->gone_ms, .after = INT64_MIN};
-    if (forget != NULL && forget->forget == UTAPI_FORGET_NOW) {
+    if (forget != NULL && forget->expiry == UTAPI_EXPIRE_NOW) {
         /* First, so that what is counted only to be taken away cannot overflow. */
         status = utapi_memory_forget(self, resource, forget->time_ms, err);
         intake.after = utapi_interval_of(forget->time_ms);
@@ -120,8 +120,8 @@ static utapi_status run_apply(memory_backend *self, const utapi_fold *fold, cons
         return status;
     if (intake.counted)
         resource->due_ms = NO_APPOINTMENT;
-    if (forget != NULL && forget->forget == UTAPI_FORGET_LATER)
-        appoint(self, resource, forget->forget_at_ms);
+    if (forget != NULL && forget->expiry == UTAPI_EXPIRE_LATER)
+        appoint(self, resource, forget->expire_at_ms);
     return UTAPI_OK;
 }
 
@@ -129,7 +129,7 @@ static utapi_status batch_apply(memory_backend *self, const utapi_batch *batch, 
                                 utapi_applied *ret, utapi_error *err)
 {
     memory_writer *writer;
-    utapi_fold *fold = NULL;
+    utapi_aggregation *fold = NULL;
     utapi_applied applied = {.repeated = 0};
     utapi_status status = fence_check(self, &batch->fence, &writer, ret, err);
     if (status == UTAPI_OK)
@@ -137,13 +137,13 @@ static utapi_status batch_apply(memory_backend *self, const utapi_batch *batch, 
     if (status == UTAPI_OK)
         status = utapi_memory_uuids_take(self, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
-        status = utapi_fold_new(batch, skip, &fold, err);
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
+        status = utapi_aggregation_new(batch, skip, &fold, err);
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(fold, &run);) {
         status = run_apply(self, fold, &run, err);
         if (status == UTAPI_OVERFLOW)
-            status = utapi_fold_blame(batch, fold, &run, err);
+            status = utapi_aggregation_attribute(batch, fold, &run, err);
     }
-    utapi_fold_free(fold);
+    utapi_aggregation_free(fold);
     if (status != UTAPI_OK)
         return status;
     if (writer != NULL)
@@ -173,7 +173,7 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
     if (skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     pthread_rwlock_wrlock(&self->lock);
-    utapi_memory_uuids_expire(self, batch->taken_ms);
+    utapi_memory_uuids_expire(self, batch->accepted_ms);
     memory_uuid **const newest = self->newest;
     const utapi_status status = batch_apply(self, batch, skip, ret, err);
     if (status != UTAPI_OK)
@@ -186,7 +186,7 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
 static utapi_status adjustment_apply(memory_backend *self, const utapi_adjustment *adjustment,
                                      utapi_error *err)
 {
-    utapi_cell cell = {.interval = adjustment->interval};
+    utapi_interval_delta cell = {.interval = adjustment->interval};
     utapi_sums_add_amounts(&cell.sums, adjustment->delta);
     memory_intake intake = {.once = &cell};
     memory_resource *resource = NULL;
@@ -217,11 +217,11 @@ static utapi_status memory_forget(utapi_backend *base, utapi_level level, utapi_
     return write_end(self, status);
 }
 
-static utapi_status memory_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status memory_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
     pthread_rwlock_wrlock(&self->lock);
-    utapi_memory_uuids_expire(self, taken_ms);
+    utapi_memory_uuids_expire(self, accepted_ms);
     return write_end(self, forget_due(self, now_ms, err));
 }
 
@@ -238,7 +238,7 @@ static utapi_status memory_read(utapi_backend *base, const utapi_query *query, u
         utapi_usage_clear(&ret[i]);
         if (resource == NULL)
             continue;
-        ret[i].forgotten_ms = resource->gone_ms > 0 ? resource->gone_ms : 0;
+        ret[i].expired_ms = resource->gone_ms > 0 ? resource->gone_ms : 0;
         status = utapi_usage_of_rows(utapi_memory_totals_at(resource, query->start - 1),
                                      utapi_memory_totals_at(resource, query->start),
                                      utapi_memory_totals_at(resource, query->end), &ret[i], err);
@@ -378,11 +378,11 @@ const utapi_backend_ops utapi_memory_backend = {
     .open = memory_open,
     .apply = memory_apply,
     .read = memory_read,
-    .visit = memory_visit_all,
+    .list = memory_visit_all,
     .rows = memory_rows,
     .adjust = memory_adjust,
-    .forget = memory_forget,
-    .tend = memory_tend,
+    .expire = memory_forget,
+    .maintain = memory_tend,
     .fences = memory_fences,
     .stats = memory_stats,
     .close = memory_close,

@@ -45,7 +45,7 @@ typedef struct memory_uuid {
     struct memory_uuid *next; /* taken after this one */
     utapi_string uuid;
     int64_t time_ms;
-    int64_t taken_ms;
+    int64_t accepted_ms;
     char bytes[]; /* of the uuid */
 } memory_uuid;
 
@@ -69,11 +69,11 @@ typedef struct memory_backend {
 
 /* What a resource takes: a run of a fold, or one cell. */
 typedef struct memory_intake {
-    const utapi_fold *fold; /* NULL: only `once`, if that is not NULL */
-    utapi_run run;
+    const utapi_aggregation *fold; /* NULL: only `once`, if that is not NULL */
+    utapi_resource_run run;
     int64_t not_before_ms;
     utapi_interval after; /* cells up to here are left out: they are forgotten at once */
-    const utapi_cell *once;
+    const utapi_interval_delta *once;
     bool counted; /* an entry counted, even if nothing is left of it */
 } memory_intake;
 
@@ -113,7 +113,7 @@ UTAPI_MUST_USE utapi_status utapi_memory_forget(memory_backend *self, memory_res
 /* ---- memory_uuids.c ----------------------------------------------------------------------- */
 
 /** Drops the uuids whose taking is older than the window. */
-void utapi_memory_uuids_expire(memory_backend *self, int64_t taken_ms);
+void utapi_memory_uuids_expire(memory_backend *self, int64_t accepted_ms);
 
 /**
  * Remembers the uuids of a batch.

@@ -135,7 +135,7 @@ utapi_status utapi_memory_get(memory_backend *self, utapi_level level, utapi_str
 
 /* ---- adding ------------------------------------------------------------------------------- */
 
-static bool intake_next(memory_intake *intake, utapi_cell *ret)
+static bool intake_next(memory_intake *intake, utapi_interval_delta *ret)
 {
     if (intake->fold == NULL) {
         if (intake->once == NULL)
@@ -144,7 +144,7 @@ static bool intake_next(memory_intake *intake, utapi_cell *ret)
         intake->once = NULL;
         return true;
     }
-    while (utapi_fold_sum(intake->fold, &intake->run, intake->not_before_ms, ret)) {
+    while (utapi_aggregation_sum(intake->fold, &intake->run, intake->not_before_ms, ret)) {
         intake->counted = true;
         if (ret->interval > intake->after)
             return true;
@@ -167,7 +167,7 @@ static utapi_status rows_add_before(memory_resource *resource, utapi_interval in
 utapi_status utapi_memory_add(memory_backend *self, memory_resource *resource, memory_intake *intake,
                               utapi_error *err)
 {
-    utapi_cell cell;
+    utapi_interval_delta cell;
     if (!intake_next(intake, &cell))
         return UTAPI_OK;
     size_t at = utapi_memory_rows_until(resource, cell.interval - 1);

@@ -16,10 +16,10 @@ static int uuid_order(const void *left_uuid, const void *right_uuid)
     return utapi_string_compare(left->uuid, right->uuid);
 }
 
-void utapi_memory_uuids_expire(memory_backend *self, int64_t taken_ms)
+void utapi_memory_uuids_expire(memory_backend *self, int64_t accepted_ms)
 {
     for (memory_uuid *uuid; (uuid = self->oldest) != NULL; free(uuid)) {
-        if (uuid->taken_ms >= taken_ms - self->window_ms)
+        if (uuid->accepted_ms >= accepted_ms - self->window_ms)
             return;
         self->oldest = uuid->next;
         if (self->oldest == NULL)
@@ -43,13 +43,13 @@ void utapi_memory_uuids_undo(memory_backend *self, memory_uuid **end)
     self->newest = end;
 }
 
-static utapi_status uuid_take(memory_backend *self, const utapi_entry *entry, int64_t taken_ms, bool *known,
-                              utapi_error *err)
+static utapi_status uuid_take(memory_backend *self, const utapi_entry *entry, int64_t accepted_ms,
+                              bool *known, utapi_error *err)
 {
     UTAPI_AUTO_FREE memory_uuid *uuid = malloc(sizeof *uuid + entry->uuid.size);
     if (uuid == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a uuid");
-    *uuid = (memory_uuid){.time_ms = entry->uuid_time_ms, .taken_ms = taken_ms};
+    *uuid = (memory_uuid){.time_ms = entry->uuid_time_ms, .accepted_ms = accepted_ms};
     memcpy(uuid->bytes, entry->uuid.data, entry->uuid.size);
     uuid->uuid = (utapi_string){.data = uuid->bytes, .size = entry->uuid.size};
     memory_uuid *const *found = tsearch(uuid, &self->uuids, uuid_order);
@@ -72,7 +72,7 @@ utapi_status utapi_memory_uuids_take(memory_backend *self, const utapi_batch *ba
     *ret_repeated = 0;
     for (size_t i = 0; i < batch->count && self->window_ms > 0 && status == UTAPI_OK; i++) {
         if (batch->entries[i].uuid.size > 0)
-            status = uuid_take(self, &batch->entries[i], batch->taken_ms, &skip[i], err);
+            status = uuid_take(self, &batch->entries[i], batch->accepted_ms, &skip[i], err);
         *ret_repeated += skip[i];
     }
     return status;

@@ -57,21 +57,21 @@ static void uuids_list(redis_writing *writing)
 /* The batch's resources, each once, in the order of the fold. */
 static utapi_status marks_list(redis_writing *writing, utapi_error *err)
 {
-    utapi_fold *fold;
+    utapi_aggregation *fold;
     redis_mark *marks = calloc(writing->batch->count * UTAPI_LEVEL_COUNT + 1, sizeof *marks);
     size_t count = 0;
     if (marks == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", writing->batch->count);
     free(writing->marks);
     writing->marks = marks;
-    const utapi_status status = utapi_fold_new(writing->batch, NULL, &fold, err);
+    const utapi_status status = utapi_aggregation_new(writing->batch, NULL, &fold, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_run run; utapi_fold_next(fold, &run);)
+    for (utapi_resource_run run; utapi_aggregation_next(fold, &run);)
         if (count == 0 || marks[count - 1].level != run.level ||
             !utapi_string_equal(marks[count - 1].name, run.name))
             marks[count++] = (redis_mark){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
-    utapi_fold_free(fold);
+    utapi_aggregation_free(fold);
     writing->mark_count = count;
     return UTAPI_OK;
 }

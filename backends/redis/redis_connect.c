@@ -17,7 +17,7 @@
 
 enum { DELAY_FIRST_MS = 50, DELAY_MOST_MS = 5000 };
 
-static int64_t steady_ms(void)
+static int64_t monotonic_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -264,7 +264,7 @@ static void back_off(redis_link *link)
     if (link->delay_ms > DELAY_MOST_MS)
         link->delay_ms = DELAY_MOST_MS;
     link->random = link->random * 1103515245U + 12345U;
-    link->retry_at_ms = steady_ms() + link->delay_ms / 2 + (link->random >> 8) % (link->delay_ms / 2 + 1);
+    link->retry_at_ms = monotonic_ms() + link->delay_ms / 2 + (link->random >> 8) % (link->delay_ms / 2 + 1);
 }
 
 utapi_status redis_link_connect(redis_link *link, utapi_error *err)
@@ -272,7 +272,7 @@ utapi_status redis_link_connect(redis_link *link, utapi_error *err)
     utapi_error why;
     if (link->context != NULL)
         return UTAPI_OK;
-    if (link->delay_ms != 0 && steady_ms() < link->retry_at_ms)
+    if (link->delay_ms != 0 && monotonic_ms() < link->retry_at_ms)
         return utapi_fail(err, link->why, "%s", link->reason);
     utapi_error_clear(&why);
     const utapi_status status = endpoints_try(link, &why);

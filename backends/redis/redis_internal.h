@@ -31,10 +31,10 @@ typedef struct redis_backend {
 /* The slots of the contract (utapi/backend.h), by file. */
 utapi_backend_apply_fn utapi_redis_apply;     /* redis_apply.c */
 utapi_backend_adjust_fn utapi_redis_adjust;   /* redis_apply.c */
-utapi_backend_forget_fn utapi_redis_forget;   /* redis_tend.c */
-utapi_backend_tend_fn utapi_redis_tend;       /* redis_tend.c */
+utapi_backend_expire_fn utapi_redis_forget;   /* redis_tend.c */
+utapi_backend_maintain_fn utapi_redis_tend;   /* redis_tend.c */
 utapi_backend_read_fn utapi_redis_read;       /* redis_read.c */
-utapi_backend_visit_fn utapi_redis_visit;     /* redis_visit.c */
+utapi_backend_list_fn utapi_redis_visit;      /* redis_visit.c */
 utapi_backend_fences_fn utapi_redis_fences;   /* redis_visit.c */
 utapi_backend_changes_fn utapi_redis_changes; /* redis_history.c */
 utapi_backend_stats_fn utapi_redis_stats;     /* redis_backend.c */

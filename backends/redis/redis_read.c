@@ -228,7 +228,7 @@ static void raw_choose(const redis_plan *plan, redis_raw *ret)
 static utapi_status usage_of(const redis_plan *plan, redis_snapshot *of, utapi_usage *ret, utapi_error *err)
 {
     *ret = of->states;
-    ret->forgotten_ms = of->marks.gone_ms;
+    ret->expired_ms = of->marks.gone_ms;
     utapi_sums_merge(&of->flows, &plan->summed);
     utapi_amounts_clear(&ret->flows);
     return utapi_amounts_add(&ret->flows, &of->flows, err);

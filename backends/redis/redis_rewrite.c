@@ -52,7 +52,7 @@ static bool is_under_way(utapi_string info)
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-static int64_t steady_ms(void)
+static int64_t monotonic_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -74,8 +74,8 @@ static utapi_status rewrite_begin(redis_link *link, bool *ret_begun, utapi_error
 static bool is_too_long(redis_link *link)
 {
     if (link->rewrite_since_ms == 0)
-        link->rewrite_since_ms = steady_ms();
-    return steady_ms() - link->rewrite_since_ms > WAIT_MOST_MS;
+        link->rewrite_since_ms = monotonic_ms();
+    return monotonic_ms() - link->rewrite_since_ms > WAIT_MOST_MS;
 }
 
 static utapi_status rewrite_ask(redis_link *link, bool under_way, utapi_error *err)

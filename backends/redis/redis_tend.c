@@ -206,10 +206,10 @@ static utapi_status sweeps_tend(redis_backend *self, unsigned most, utapi_error 
     return each_do(self, "HRANDFIELD", "sweeping", most, sweep_step, err);
 }
 
-utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
-    (void)taken_ms; /* Redis drops uuids by itself */
+    (void)accepted_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
     utapi_status status = UTAPI_OK;
     if (!self->is_fenced) /* else a hand-over does it: Redis may have lost what came before them */

@@ -48,8 +48,8 @@ static utapi_status amount_add(redis_args *args, const utapi_sums *sums, unsigne
     return UTAPI_OK;
 }
 
-static utapi_status cell_add(redis_writing *writing, const utapi_run *run, const utapi_cell *cell,
-                             utapi_error *err)
+static utapi_status cell_add(redis_writing *writing, const utapi_resource_run *run,
+                             const utapi_interval_delta *cell, utapi_error *err)
 {
     redis_args *args = &writing->args;
     const uint64_t metrics = metrics_of(run->level, &cell->sums);
@@ -85,19 +85,19 @@ static void adjustment_add(redis_args *args, const utapi_adjustment *adjustment)
 
 /* ---- one run ------------------------------------------------------------------------------ */
 
-static void forgetting_add(redis_args *args, const utapi_run *run)
+static void forgetting_add(redis_args *args, const utapi_resource_run *run)
 {
-    const utapi_entry *forget = run->forget;
-    const bool now = forget->forget == UTAPI_FORGET_NOW;
+    const utapi_entry *forget = run->expiry;
+    const bool now = forget->expiry == UTAPI_EXPIRE_NOW;
     redis_args_add(args, now ? "F" : "A");
     if (now)
         redis_args_add(args, utapi_level_name(run->level));
     redis_args_bytes(args, run->name.data, run->name.size);
-    redis_args_number(args, now ? forget->time_ms : forget->forget_at_ms);
+    redis_args_number(args, now ? forget->time_ms : forget->expire_at_ms);
 }
 
 /* Marks stand in the order of the fold: the next run's is this one or the next. */
-static int64_t mark_add(redis_writing *writing, const utapi_run *run, size_t *at, bool *is_new)
+static int64_t mark_add(redis_writing *writing, const utapi_resource_run *run, size_t *at, bool *is_new)
 {
     if (writing->marks == NULL)
         return INT64_MIN;
@@ -120,41 +120,41 @@ static int64_t mark_add(redis_writing *writing, const utapi_run *run, size_t *at
 }
 
 /* *not_before_ms is raised by a forgetting: what the rest of the batch brings of an earlier time does not count. */
-static utapi_status run_add(redis_writing *writing, const utapi_fold *fold, utapi_run *run,
+static utapi_status run_add(redis_writing *writing, const utapi_aggregation *fold, utapi_resource_run *run,
                             int64_t *not_before_ms, utapi_error *err)
 {
-    utapi_cell cell;
-    while (utapi_fold_sum(fold, run, *not_before_ms, &cell)) {
+    utapi_interval_delta cell;
+    while (utapi_aggregation_sum(fold, run, *not_before_ms, &cell)) {
         const utapi_status status = cell_add(writing, run, &cell, err);
         if (status != UTAPI_OK)
             return status;
     }
-    const utapi_entry *forget = run->forget;
+    const utapi_entry *forget = run->expiry;
     if (forget == NULL || forget->time_ms < *not_before_ms)
         return UTAPI_OK;
     forgetting_add(&writing->args, run);
-    if (forget->forget == UTAPI_FORGET_NOW)
+    if (forget->expiry == UTAPI_EXPIRE_NOW)
         *not_before_ms = forget->time_ms;
     return UTAPI_OK;
 }
 
 static utapi_status runs_add(redis_writing *writing, utapi_error *err)
 {
-    utapi_fold *fold;
-    utapi_status status = utapi_fold_new(writing->batch, writing->skip, &fold, err);
+    utapi_aggregation *fold;
+    utapi_status status = utapi_aggregation_new(writing->batch, writing->skip, &fold, err);
     if (status != UTAPI_OK)
         return status;
     size_t at = 0;
     bool is_new = true;
-    utapi_run last = {.name = {NULL, 0}};
+    utapi_resource_run last = {.name = {NULL, 0}};
     int64_t not_before_ms = INT64_MIN;
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(fold, &run);) {
         if (run.level != last.level || !utapi_string_equal(run.name, last.name))
             not_before_ms = mark_add(writing, &run, &at, &is_new);
         last = run;
         status = run_add(writing, fold, &run, &not_before_ms, err);
     }
-    utapi_fold_free(fold);
+    utapi_aggregation_free(fold);
     return status;
 }
 
@@ -243,7 +243,7 @@ utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
     redis_words_number(args, batch->fence.from);
     redis_words_number(args, batch->fence.to);
     redis_args_number(args, batch->now_ms);
-    redis_args_number(args, batch->taken_ms);
+    redis_args_number(args, batch->accepted_ms);
     redis_args_number(args, writing->self->window_ms);
     redis_args_copy(args, unique, strlen(unique));
     redis_args_add(args, writing->marks != NULL || writing->adjustments != NULL ? "1" : "0");

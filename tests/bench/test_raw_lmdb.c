@@ -243,13 +243,14 @@ static void uuids_that_are_added_are_known_to_the_meter(void **state)
     char folder[256], path[PATH_BYTES];
     utapi_error err;
     utapi_error_clear(&err);
-    utapi_stats stats;
+    utapi_storage_stats stats;
     utapi_applied applied;
     const int64_t end_ms = generator_of(&workloads[0]).origin_ms;
     const utapi_entry again = {.time_ms = end_ms - WINDOW_MS,
+                               .accepted_ms = end_ms,
                                .uuid_time_ms = end_ms - WINDOW_MS,
                                .uuid = {UUID_OF_NOTHING, sizeof UUID_OF_NOTHING - 1}};
-    const utapi_batch batch = {.entries = &again, .count = 1, .now_ms = end_ms, .taken_ms = end_ms};
+    const utapi_batch batch = {.entries = &again, .count = 1, .now_ms = end_ms};
     support_folder_make(folder);
     utapi_backend_close(meter_storage(folder));
     path_in(folder, METER, path);

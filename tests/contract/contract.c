@@ -18,7 +18,7 @@ int contract_setup(void **state)
     c->kind = kind;
     support_folder_make(c->folder);
     c->options = (utapi_backend_options){.location = c->folder, .dedup_window_ms = DAY};
-    c->now_ms = c->taken_ms = T0 + DAY;
+    c->now_ms = c->accepted_ms = T0 + DAY;
     CHECK_OK(utapi_backend_open(kind, &c->options, &c->backend, &c->err), &c->err);
     *state = c;
     return 0;
@@ -70,14 +70,14 @@ utapi_entry forget_bucket(const char *bucket, int64_t time_ms)
     utapi_entry entry = put(bucket, time_ms, 0);
     entry.operation = UTAPI_OP_DELETE_BUCKET;
     entry.delta[UTAPI_NUMBER_OF_OBJECTS] = 0;
-    entry.forget = UTAPI_FORGET_NOW;
+    entry.expiry = UTAPI_EXPIRE_NOW;
     return entry;
 }
 
 utapi_status apply(contract *c, const utapi_entry *entries, size_t count)
 {
     const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = c->now_ms, .taken_ms = c->taken_ms};
+        .entries = entries, .count = count, .now_ms = c->now_ms, .accepted_ms = c->accepted_ms};
     utapi_applied applied;
     return utapi_backend_apply(c->backend, &batch, &applied, &c->err);
 }

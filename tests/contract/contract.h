@@ -22,7 +22,7 @@ typedef struct contract {
     utapi_backend_options options;
     utapi_backend *backend;
     utapi_error err;
-    int64_t now_ms, taken_ms; /* of the next batch */
+    int64_t now_ms, accepted_ms; /* of the next batch */
 } contract;
 
 /** cmocka's setup and teardown: an open, empty store with a window of a day. */

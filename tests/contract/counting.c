@@ -211,7 +211,7 @@ static utapi_status apply_fenced(contract *c, unsigned char writer, uint64_t fro
                                  uint64_t *ret_fence)
 {
     const utapi_entry entry = put("b", T0, 1);
-    utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = c->now_ms, .taken_ms = c->taken_ms};
+    utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = c->now_ms, .accepted_ms = c->accepted_ms};
     batch.fence = (utapi_fence){.writer = {writer}, .from = from, .to = to};
     utapi_applied applied = {.fence = 0};
     const utapi_status status = utapi_backend_apply(c->backend, &batch, &applied, &c->err);
@@ -356,17 +356,17 @@ static void visiting_names_each_resource_of_a_level_once(void **state)
                                    put("ccc", T0, 0)};
     CHECK_OK(apply(c, entries, 4), &c->err);
     visited seen = {.stop_after = 0};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 3);
     unsigned sizes = 0;
     for (size_t i = 0; i < seen.count; i++)
         sizes |= 1U << strlen(seen.names[i]);
     assert_int_equal(sizes, 1U << 1 | 1U << 2 | 1U << 3);
     seen = (visited){.stop_after = 2};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 2);
     seen = (visited){.stop_after = 0};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_USERS, note_resource, &seen, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_USERS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 0);
 }
 

@@ -41,7 +41,7 @@ int edges_setup(void **state)
         .capacity_bytes = UINT64_C(256) << 20,
         .dedup_window_ms = WINDOW_MS,
     };
-    c->now_ms = c->taken_ms = INTERVAL(1000);
+    c->now_ms = c->accepted_ms = INTERVAL(1000);
     utapi_error_clear(&c->err);
     edges_open(c);
     *state = c;
@@ -86,7 +86,7 @@ utapi_entry *delete_bucket(edges *c, const char *bucket, int64_t time_ms)
     utapi_entry *entry = put(c, bucket, time_ms, 0);
     entry->operation = UTAPI_OP_DELETE_BUCKET;
     entry->delta[UTAPI_NUMBER_OF_OBJECTS] = 0;
-    entry->forget = UTAPI_FORGET_NOW;
+    entry->expiry = UTAPI_EXPIRE_NOW;
     return entry;
 }
 
@@ -96,7 +96,7 @@ utapi_status apply_try(edges *c)
         .entries = c->entries,
         .count = c->count,
         .now_ms = c->now_ms,
-        .taken_ms = c->taken_ms,
+        .accepted_ms = c->accepted_ms,
         .fence = c->fence,
     };
     c->count = 0;
@@ -151,7 +151,7 @@ static bool search_one(void *ctx, utapi_string name)
 bool is_known(edges *c, utapi_level level, const char *name)
 {
     search wanted = {.name = S(name)};
-    CHECK_OK(utapi_backend_visit(c->backend, level, search_one, &wanted, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, level, search_one, &wanted, &c->err), &c->err);
     assert_in_range(wanted.found, 0, 1);
     return wanted.found == 1;
 }

@@ -43,7 +43,7 @@ typedef struct edges {
     utapi_entry entries[ENTRIES_MAX];
     size_t count;
     utapi_fence fence;
-    int64_t now_ms, taken_ms;
+    int64_t now_ms, accepted_ms;
     utapi_applied applied; /* of the last one */
     utapi_error err;
 } edges;

@@ -4,13 +4,13 @@
 
 static void forget(edges *c, const char *bucket, int64_t time_ms)
 {
-    CHECK_OK(utapi_backend_forget(c->backend, UTAPI_BUCKETS, S(bucket), time_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_expire(c->backend, UTAPI_BUCKETS, S(bucket), time_ms, &c->err), &c->err);
 }
 
 static void tend(edges *c, int64_t now_ms)
 {
     c->now_ms = now_ms;
-    CHECK_OK(utapi_backend_tend(c->backend, now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, now_ms, c->accepted_ms, &c->err), &c->err);
 }
 
 /* Rows at 0, 10, 20 and 30: 1, 2, 3, 4 bytes. */
@@ -23,11 +23,11 @@ static void put_rows(edges *c)
     }
 }
 
-static utapi_entry *delete_later(edges *c, const char *bucket, int64_t time_ms, int64_t forget_at_ms)
+static utapi_entry *delete_later(edges *c, const char *bucket, int64_t time_ms, int64_t expire_at_ms)
 {
     utapi_entry *entry = delete_bucket(c, bucket, time_ms);
-    entry->forget = UTAPI_FORGET_LATER;
-    entry->forget_at_ms = forget_at_ms;
+    entry->expiry = UTAPI_EXPIRE_LATER;
+    entry->expire_at_ms = expire_at_ms;
     return entry;
 }
 
@@ -94,7 +94,7 @@ static void a_forgetting_that_cannot_be_kept_changes_nothing(void **state)
     put(c, "b", INTERVAL(3), -20);
     apply(c);
     CHECK_STATUS(UTAPI_OVERFLOW,
-                 utapi_backend_forget(c->backend, UTAPI_BUCKETS, S("b"), INTERVAL(0), &c->err), &c->err);
+                 utapi_backend_expire(c->backend, UTAPI_BUCKETS, S("b"), INTERVAL(0), &c->err), &c->err);
     expect_rows(c, "b", "0:-10 1:0 2:9223372036854775807 3:9223372036854775787 ");
     put(c, "b", INTERVAL(-1), -1);
     apply(c);

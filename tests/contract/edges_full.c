@@ -35,7 +35,7 @@ static bool fill(edges *c, filling *filled)
     utapi_stats stats;
     c->options.capacity_bytes = UINT64_C(4) << 20;
     edges_begin_anew(c);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return false;
@@ -80,7 +80,7 @@ static void forgetting_makes_room(void **state)
     char name[16];
     for (int i = 0; i < BATCH / 4; i++) {
         snprintf(name, sizeof name, "b%d", i);
-        CHECK_OK(utapi_backend_forget(c->backend, UTAPI_BUCKETS, S(name), INTERVAL(filled.batches), &c->err),
+        CHECK_OK(utapi_backend_expire(c->backend, UTAPI_BUCKETS, S(name), INTERVAL(filled.batches), &c->err),
                  &c->err);
     }
     CHECK_OK(fill_once(c, &filled), &c->err);
@@ -93,9 +93,9 @@ static void tending_makes_room(void **state)
     filling filled = {.with_uuids = true};
     if (!fill(c, &filled))
         skip();
-    c->taken_ms += 2 * WINDOW_MS;
+    c->accepted_ms += 2 * WINDOW_MS;
     for (int i = 0; i < filled.batches; i++)
-        CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+        CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(fill_once(c, &filled), &c->err);
     assert_int_equal(c->applied.repeated, 0);
     assert_int_equal(service_bytes(c), (filled.batches + 1) * BATCH);
@@ -108,7 +108,7 @@ static void refusing_makes_room_too(void **state)
     filling filled = {.with_uuids = true};
     if (!fill(c, &filled))
         skip();
-    c->taken_ms += 2 * WINDOW_MS;
+    c->accepted_ms += 2 * WINDOW_MS;
     int refused = 0;
     while (refused < filled.batches && fill_once(c, &filled) != UTAPI_OK) {
         utapi_error_clear(&c->err);
@@ -126,9 +126,9 @@ static void a_full_storage_lives_on_round_after_round(void **state)
         skip();
     const int first = filled.batches;
     for (int round = 0; round < 5; round++) {
-        c->taken_ms += 2 * WINDOW_MS;
+        c->accepted_ms += 2 * WINDOW_MS;
         for (int i = 0; i < 100; i++) {
-            CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+            CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
             const utapi_status status = fill_once(c, &filled);
             filled.batches += status == UTAPI_OK;
             assert_true(status == UTAPI_OK || status == UTAPI_UNAVAILABLE);

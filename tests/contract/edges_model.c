@@ -76,10 +76,10 @@ static void some_entry(model *m, utapi_entry *entry, char *uuid, size_t uuid_siz
         entry->operation = (utapi_operation)below(m, UTAPI_OPERATION_COUNT);
     const int64_t fate = below(m, 60);
     if (fate == 0)
-        entry->forget = UTAPI_FORGET_NOW;
+        entry->expiry = UTAPI_EXPIRE_NOW;
     if (fate == 1 || fate == 2) {
-        entry->forget = UTAPI_FORGET_LATER;
-        entry->forget_at_ms = m->now_ms + below(m, 10 * UTAPI_INTERVAL_MS);
+        entry->expiry = UTAPI_EXPIRE_LATER;
+        entry->expire_at_ms = m->now_ms + below(m, 10 * UTAPI_INTERVAL_MS);
     }
 }
 
@@ -100,7 +100,7 @@ static void step_apply(model *m)
     for (size_t i = 0; i < count; i++)
         some_entry(m, &c->entries[i], m->uuids[i], sizeof m->uuids[i]);
     utapi_batch batch = {.entries = c->entries, .count = count, .now_ms = m->now_ms};
-    batch.taken_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
+    batch.accepted_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
     if (below(m, 3) == 0) {
         memset(batch.fence.writer, 7, sizeof batch.fence.writer);
         batch.fence.from = m->fence + (below(m, 6) == 0);
@@ -120,8 +120,8 @@ static void step_forget(model *m)
     const utapi_level level = (utapi_level)below(m, UTAPI_LEVEL_COUNT);
     const utapi_string name = some_name(m);
     const int64_t time_ms = some_time(m);
-    const utapi_status expected = utapi_backend_forget(m->oracle, level, name, time_ms, NULL);
-    expect_status(m, expected, utapi_backend_forget(m->c->backend, level, name, time_ms, NULL));
+    const utapi_status expected = utapi_backend_expire(m->oracle, level, name, time_ms, NULL);
+    expect_status(m, expected, utapi_backend_expire(m->c->backend, level, name, time_ms, NULL));
 }
 
 static void step_adjust(model *m)
@@ -142,9 +142,9 @@ static void step_adjust(model *m)
 
 static void step_tend(model *m)
 {
-    const int64_t taken_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
-    CHECK_OK(utapi_backend_tend(m->oracle, m->now_ms, taken_ms, NULL), &m->c->err);
-    CHECK_OK(utapi_backend_tend(m->c->backend, m->now_ms, taken_ms, NULL), &m->c->err);
+    const int64_t accepted_ms = utapi_interval_of(m->now_ms) + UTAPI_INTERVAL_MS - 1;
+    CHECK_OK(utapi_backend_maintain(m->oracle, m->now_ms, accepted_ms, NULL), &m->c->err);
+    CHECK_OK(utapi_backend_maintain(m->c->backend, m->now_ms, accepted_ms, NULL), &m->c->err);
 }
 
 static void step_reopen(model *m)
@@ -234,9 +234,9 @@ static void compare_all(model *m)
     }
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
         digest my_names = {0, 0}, their_names = {0, 0};
-        CHECK_OK(utapi_backend_visit(m->oracle, (utapi_level)level, digest_name, &their_names, NULL),
+        CHECK_OK(utapi_backend_list(m->oracle, (utapi_level)level, digest_name, &their_names, NULL),
                  &m->c->err);
-        CHECK_OK(utapi_backend_visit(m->c->backend, (utapi_level)level, digest_name, &my_names, NULL),
+        CHECK_OK(utapi_backend_list(m->c->backend, (utapi_level)level, digest_name, &my_names, NULL),
                  &m->c->err);
         assert_int_equal(my_names.rows, their_names.rows);
         assert_int_equal(my_names.sum, their_names.sum);
@@ -288,7 +288,7 @@ static void both_apply(model *m)
 {
     edges *c = m->c;
     const utapi_batch batch = {
-        .entries = c->entries, .count = c->count, .now_ms = c->now_ms, .taken_ms = c->taken_ms};
+        .entries = c->entries, .count = c->count, .now_ms = c->now_ms, .accepted_ms = c->accepted_ms};
     c->count = 0;
     CHECK_OK(utapi_backend_apply(m->oracle, &batch, &c->applied, &c->err), &c->err);
     CHECK_OK(utapi_backend_apply(c->backend, &batch, &c->applied, &c->err), &c->err);
@@ -330,7 +330,7 @@ static void late_events_and_forgettings_meet_in_a_batch(void **state)
         late_events_meet_forgettings(&m, bucket);
         compare_states(&m, bucket);
         for (int i = 0; i < 3; i++)
-            CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+            CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
         compare_states(&m, bucket);
     }
     utapi_backend_close(m.oracle);

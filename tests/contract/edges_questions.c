@@ -152,21 +152,21 @@ static void visit_comes_by_every_resource_of_a_level_once(void **state)
         apply(c);
     }
     visited all = {.most = 5000};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_BUCKETS, visit_one, &all, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, visit_one, &all, &c->err), &c->err);
     assert_int_equal(all.count, 1024);
     for (int i = 0; i < 16; i++)
         assert_true(all.seen[i] == UINT64_MAX);
     visited none = {.most = 5000};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_ACCOUNTS, visit_one, &none, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_ACCOUNTS, visit_one, &none, &c->err), &c->err);
     assert_int_equal(none.count, 0);
     visited some = {.most = 300};
-    CHECK_OK(utapi_backend_visit(c->backend, UTAPI_BUCKETS, visit_one, &some, &c->err), &c->err);
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, visit_one, &some, &c->err), &c->err);
     assert_int_equal(some.count, 300);
 
     if (edges_kind.ops->rows == NULL)
         return; /* nor does it count resources */
     utapi_stats stats;
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 1026);
     assert_int_equal(stats.rows, 1026);

@@ -16,7 +16,7 @@ static void an_empty_backend_knows_nothing(void **state)
     assert_int_equal(stats.resources, 0);
     assert_int_equal(stats.rows, 0);
     assert_int_equal(stats.uuids, 0);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     assert_int_equal(service_bytes(c), 0);
 }
 

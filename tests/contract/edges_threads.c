@@ -86,7 +86,7 @@ static void *walk_on(void *arg)
         utapi_stats stats;
         if (utapi_backend_rows(on->c->backend, UTAPI_BUCKETS, S("middle"), FIRST, LAST, row_climbs, &rows,
                                &err) != UTAPI_OK ||
-            utapi_backend_visit(on->c->backend, UTAPI_BUCKETS, any_name, NULL, &err) != UTAPI_OK ||
+            utapi_backend_list(on->c->backend, UTAPI_BUCKETS, any_name, NULL, &err) != UTAPI_OK ||
             utapi_backend_stats(on->c->backend, &stats, &err) != UTAPI_OK) {
             atomic_fetch_add(&on->failed, 1);
             break;
@@ -122,11 +122,11 @@ static void *write_on(void *arg)
     edges mine; /* a batch of its own, for the same backend */
     memset(&mine, 0, sizeof mine);
     mine.backend = on->c->backend;
-    mine.now_ms = mine.taken_ms = on->c->now_ms;
+    mine.now_ms = mine.accepted_ms = on->c->now_ms;
     for (int round = 0; round < WRITER_BATCHES; round++) {
         put_round(&mine, round);
         if (apply_try(&mine) != UTAPI_OK ||
-            utapi_backend_tend(mine.backend, mine.now_ms, mine.taken_ms, &mine.err) != UTAPI_OK)
+            utapi_backend_maintain(mine.backend, mine.now_ms, mine.accepted_ms, &mine.err) != UTAPI_OK)
             atomic_fetch_add(&on->failed, 1);
     }
     return NULL;

@@ -80,9 +80,9 @@ static void a_repetition_counts_nowhere_and_forgets_nothing(void **state)
     assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + UTAPI_OP_DELETE_BUCKET), 1);
 }
 
-static void take(edges *c, const char *uuid, int64_t taken_ms, size_t repeated)
+static void take(edges *c, const char *uuid, int64_t accepted_ms, size_t repeated)
 {
-    c->taken_ms = taken_ms;
+    c->accepted_ms = accepted_ms;
     put_uuid(c, uuid, "b", INTERVAL(0), 1);
     apply(c);
     assert_int_equal(c->applied.repeated, repeated);
@@ -91,25 +91,25 @@ static void take(edges *c, const char *uuid, int64_t taken_ms, size_t repeated)
 static void a_uuid_is_known_for_the_window_from_its_taking(void **state)
 {
     edges *c = edges_of(state);
-    const int64_t taken_ms = INTERVAL(2000) + 7;
-    take(c, "u", taken_ms, 0);
-    take(c, "u", taken_ms + WINDOW_MS / 2, 1);
-    take(c, "u", taken_ms + WINDOW_MS, 1);
+    const int64_t accepted_ms = INTERVAL(2000) + 7;
+    take(c, "u", accepted_ms, 0);
+    take(c, "u", accepted_ms + WINDOW_MS / 2, 1);
+    take(c, "u", accepted_ms + WINDOW_MS, 1);
     /* A backend may know it for an interval longer. */
-    take(c, "u", taken_ms + WINDOW_MS + 2 * UTAPI_INTERVAL_MS, 0);
-    take(c, "u", taken_ms + WINDOW_MS + 3 * UTAPI_INTERVAL_MS, 1); /* and from then on again */
+    take(c, "u", accepted_ms + WINDOW_MS + 2 * UTAPI_INTERVAL_MS, 0);
+    take(c, "u", accepted_ms + WINDOW_MS + 3 * UTAPI_INTERVAL_MS, 1); /* and from then on again */
 }
 
 static void the_window_counts_from_the_taking_not_from_the_event(void **state)
 {
     edges *c = edges_of(state);
-    c->taken_ms = INTERVAL(2000);
+    c->accepted_ms = INTERVAL(2000);
     for (int i = 0; i < 3; i++) {
         put_uuid(c, "old", "b", INTERVAL(-50000), 1);
         put_uuid(c, "none", "b", INTERVAL(-50000), 1)->uuid_time_ms = 0;
         apply(c);
-        CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
-        c->taken_ms += WINDOW_MS / 4;
+        CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
+        c->accepted_ms += WINDOW_MS / 4;
     }
     assert_int_equal(bucket_bytes(c, "b"), 2);
 }
@@ -122,10 +122,10 @@ static void applying_drops_more_than_it_takes(void **state)
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 100; i++) {
             snprintf(uuids[i], sizeof uuids[i], "%d.%d", round, i);
-            put_uuid(c, uuids[i], "b", c->taken_ms, 1);
+            put_uuid(c, uuids[i], "b", c->accepted_ms, 1);
         }
         apply(c);
-        c->taken_ms += WINDOW_MS / 8;
+        c->accepted_ms += WINDOW_MS / 8;
         CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
         assert_in_range(stats.uuids, 100, 100 * 20);
     }

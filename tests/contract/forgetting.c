@@ -28,7 +28,7 @@ static void a_forgotten_bucket_is_unknown_and_the_others_are_not(void **state)
     if (c->kind->rows == NULL)
         return; /* nor does it count resources */
     utapi_stats stats;
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     assert_int_equal(stats.resources, 3);
 }
@@ -113,8 +113,8 @@ static void a_forgetting_of_an_earlier_time_changes_nothing(void **state)
 static utapi_entry forget_later(const char *bucket, int64_t time_ms, int64_t at_ms)
 {
     utapi_entry entry = forget_bucket(bucket, time_ms);
-    entry.forget = UTAPI_FORGET_LATER;
-    entry.forget_at_ms = at_ms;
+    entry.expiry = UTAPI_EXPIRE_LATER;
+    entry.expire_at_ms = at_ms;
     return entry;
 }
 
@@ -123,13 +123,13 @@ static void an_appointed_forgetting_comes_when_it_is_due(void **state)
     contract *c = *state;
     CHECK_OK(apply_one(c, put("b", c->now_ms, 5)), &c->err);
     CHECK_OK(apply_one(c, forget_later("b", c->now_ms, c->now_ms + HOUR)), &c->err);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + HOUR - 1, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + HOUR - 1, c->accepted_ms, &c->err), &c->err);
     assert_true(is_known(c, "b"));
     if (contract_is_durable(c))
         contract_reopen(c);
     else
-        CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + HOUR - 1, c->taken_ms, &c->err), &c->err);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + HOUR, c->taken_ms, &c->err), &c->err);
+        CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + HOUR - 1, c->accepted_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + HOUR, c->accepted_ms, &c->err), &c->err);
     assert_false(is_known(c, "b"));
 }
 
@@ -151,7 +151,7 @@ static void an_event_for_the_bucket_cancels_the_appointment(void **state)
                                    put("other", c->now_ms, 1)};
     CHECK_OK(apply(c, entries, 4), &c->err); /* other's is cancelled in the same batch */
     CHECK_OK(apply_one(c, put("b", c->now_ms + 1, 2)), &c->err);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + DAY, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + DAY, c->accepted_ms, &c->err), &c->err);
     assert_int_equal(bytes_at(c, "b", c->now_ms), 7);
     assert_int_equal(bytes_at(c, "other", c->now_ms), 1);
 }
@@ -162,9 +162,9 @@ static void a_later_appointment_replaces_an_earlier_one(void **state)
     CHECK_OK(apply_one(c, put("b", c->now_ms, 5)), &c->err);
     CHECK_OK(apply_one(c, forget_later("b", c->now_ms, c->now_ms + HOUR)), &c->err);
     CHECK_OK(apply_one(c, forget_later("b", c->now_ms, c->now_ms + 3 * HOUR)), &c->err);
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + 2 * HOUR, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + 2 * HOUR, c->accepted_ms, &c->err), &c->err);
     assert_true(is_known(c, "b"));
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms + 3 * HOUR, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms + 3 * HOUR, c->accepted_ms, &c->err), &c->err);
     assert_false(is_known(c, "b"));
 }
 
@@ -173,10 +173,10 @@ static void any_resource_can_be_forgotten_by_hand(void **state)
     contract *c = *state;
     CHECK_OK(apply_one(c, put("b", T0, 5)), &c->err);
     const utapi_string service = utapi_string_of("s3");
-    CHECK_OK(utapi_backend_forget(c->backend, UTAPI_SERVICE, service, T0 + HOUR, &c->err), &c->err);
+    CHECK_OK(utapi_backend_expire(c->backend, UTAPI_SERVICE, service, T0 + HOUR, &c->err), &c->err);
     assert_int_equal(service_puts(c), 0);
     assert_int_equal(bytes_at(c, "b", T0), 5);
-    CHECK_OK(utapi_backend_forget(c->backend, UTAPI_USERS, utapi_string_of("nobody"), T0, &c->err), &c->err);
+    CHECK_OK(utapi_backend_expire(c->backend, UTAPI_USERS, utapi_string_of("nobody"), T0, &c->err), &c->err);
     CHECK_OK(apply_one(c, put("b", T0, 5)), &c->err);
     assert_int_equal(service_puts(c), 0); /* it is of an earlier time */
     CHECK_OK(apply_one(c, put("b", T0 + HOUR, 5)), &c->err);

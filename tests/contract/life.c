@@ -78,7 +78,7 @@ static void a_full_store_says_so_goes_on_reading_and_recovers(void **state)
     c->options.capacity_bytes = 8 << 20;
     contract_reopen(c);
     utapi_stats stats;
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return; /* it knows no limit */
@@ -95,10 +95,10 @@ static void a_full_store_says_so_goes_on_reading_and_recovers(void **state)
         memset(name, 'f', UTAPI_NAME_MAX);
         snprintf(name, 32, "%020zu", i);
         name[20] = 'f';
-        CHECK_OK(utapi_backend_forget(c->backend, UTAPI_BUCKETS, utapi_string_of(name), T0 - 1, &c->err),
+        CHECK_OK(utapi_backend_expire(c->backend, UTAPI_BUCKETS, utapi_string_of(name), T0 - 1, &c->err),
                  &c->err);
         if (i % 500 == 0)
-            CHECK_OK(utapi_backend_forget(c->backend, UTAPI_BUCKETS, utapi_string_of(name), T0, &c->err),
+            CHECK_OK(utapi_backend_expire(c->backend, UTAPI_BUCKETS, utapi_string_of(name), T0, &c->err),
                      &c->err);
         if (i > 1000)
             break;
@@ -114,7 +114,7 @@ static void room_that_expiry_makes_is_used_again(void **state)
     c->options.capacity_bytes = 8 << 20;
     contract_reopen(c);
     utapi_stats stats;
-    CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+    CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     if (stats.capacity_bytes == 0)
         return;
@@ -132,9 +132,9 @@ static void room_that_expiry_makes_is_used_again(void **state)
         status = apply(c, entries, 100);
     }
     CHECK_STATUS(UTAPI_UNAVAILABLE, status, &c->err);
-    c->taken_ms += 2 * DAY;
+    c->accepted_ms += 2 * DAY;
     for (int slice = 0; slice < 100; slice++)
-        CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+        CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
     CHECK_OK(apply(c, entries, 100), &c->err);
 }
 

@@ -42,8 +42,8 @@ static utapi_entry random_entry(model *m)
         return forget_bucket(bucket, time_ms);
     case 1: {
         utapi_entry entry = forget_bucket(bucket, time_ms);
-        entry.forget = UTAPI_FORGET_LATER;
-        entry.forget_at_ms = m->c->now_ms + (int64_t)next_random(m, (uint64_t)(2 * HOUR));
+        entry.expiry = UTAPI_EXPIRE_LATER;
+        entry.expire_at_ms = m->c->now_ms + (int64_t)next_random(m, (uint64_t)(2 * HOUR));
         return entry;
     }
     case 2: {
@@ -77,7 +77,7 @@ static void step_batch(model *m)
     for (size_t i = 0; i < count; i++)
         entries[i] = random_entry(m);
     const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = m->c->now_ms, .taken_ms = m->c->taken_ms};
+        .entries = entries, .count = count, .now_ms = m->c->now_ms, .accepted_ms = m->c->accepted_ms};
     utapi_applied applied = {.repeated = 0}, expected = {.repeated = 0};
     const utapi_status status = utapi_backend_apply(m->oracle, &batch, &expected, NULL);
     same_status(m, utapi_backend_apply(m->c->backend, &batch, &applied, &m->c->err), status);
@@ -102,17 +102,17 @@ static void step_forget(model *m)
 {
     const utapi_string name = utapi_string_of(m->names[next_random(m, BUCKETS)]);
     const int64_t time_ms = random_time(m);
-    const utapi_status status = utapi_backend_forget(m->oracle, UTAPI_BUCKETS, name, time_ms, NULL);
-    same_status(m, utapi_backend_forget(m->c->backend, UTAPI_BUCKETS, name, time_ms, &m->c->err), status);
+    const utapi_status status = utapi_backend_expire(m->oracle, UTAPI_BUCKETS, name, time_ms, NULL);
+    same_status(m, utapi_backend_expire(m->c->backend, UTAPI_BUCKETS, name, time_ms, &m->c->err), status);
 }
 
 static void step_time(model *m)
 {
     const int64_t passed_ms = (int64_t)next_random(m, (uint64_t)(2 * HOUR));
     m->c->now_ms += passed_ms;
-    m->c->taken_ms += passed_ms;
-    CHECK_OK(utapi_backend_tend(m->oracle, m->c->now_ms, m->c->taken_ms, &m->c->err), &m->c->err);
-    CHECK_OK(utapi_backend_tend(m->c->backend, m->c->now_ms, m->c->taken_ms, &m->c->err), &m->c->err);
+    m->c->accepted_ms += passed_ms;
+    CHECK_OK(utapi_backend_maintain(m->oracle, m->c->now_ms, m->c->accepted_ms, &m->c->err), &m->c->err);
+    CHECK_OK(utapi_backend_maintain(m->c->backend, m->c->now_ms, m->c->accepted_ms, &m->c->err), &m->c->err);
 }
 
 static void compare_range(model *m, utapi_level level, const utapi_string *names, size_t count,

@@ -9,7 +9,7 @@
 static size_t repeated_in(contract *c, const utapi_entry *entries, size_t count)
 {
     const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = c->now_ms, .taken_ms = c->taken_ms};
+        .entries = entries, .count = count, .now_ms = c->now_ms, .accepted_ms = c->accepted_ms};
     utapi_applied applied;
     CHECK_OK(utapi_backend_apply(c->backend, &batch, &applied, &c->err), &c->err);
     return applied.repeated;
@@ -96,9 +96,9 @@ static void a_uuid_is_forgotten_after_the_window_and_not_before(void **state)
     contract *c = *state;
     const utapi_entry entry = put_with_uuid(CANONICAL, "b", T0, 1);
     assert_int_equal(repeated_in(c, &entry, 1), 0);
-    c->taken_ms += DAY - MINUTE;
+    c->accepted_ms += DAY - MINUTE;
     assert_int_equal(repeated_in(c, &entry, 1), 1);
-    c->taken_ms += HOUR;
+    c->accepted_ms += HOUR;
     assert_int_equal(repeated_in(c, &entry, 1), 0);
     assert_int_equal(bytes_at(c, "b", T0), 2);
 }
@@ -108,13 +108,13 @@ static void tending_drops_old_uuids_alone(void **state)
     contract *c = *state;
     const utapi_entry old = put_with_uuid("old", "b", T0, 1);
     CHECK_OK(apply_one(c, old), &c->err);
-    c->taken_ms += 23 * HOUR;
+    c->accepted_ms += 23 * HOUR;
     const utapi_entry newer = put_with_uuid("newer", "b", T0 - DAY, 1); /* of an older time */
     CHECK_OK(apply_one(c, newer), &c->err);
-    c->taken_ms += 2 * HOUR;
+    c->accepted_ms += 2 * HOUR;
     utapi_stats stats = {.uuids = 2};
     for (int slice = 0; slice < 100 && stats.uuids > 1; slice++) {
-        CHECK_OK(utapi_backend_tend(c->backend, c->now_ms, c->taken_ms, &c->err), &c->err);
+        CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
         CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
     }
     assert_int_equal(stats.uuids, 1);

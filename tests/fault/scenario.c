@@ -178,7 +178,7 @@ static void batch_send(utapi_backend *storage, unsigned number)
     utapi_error err;
     batch_fill(entries, uuids, number);
     const utapi_batch batch = {
-        .entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY, .taken_ms = FIRST + DAY};
+        .entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY, .accepted_ms = FIRST + DAY};
     const int64_t before = batches_stored(storage);
     bool is_uncertain = false;
     for (int i = 0; i < ATTEMPTS; i++) {

@@ -38,7 +38,7 @@ static unsigned char *write_group(const journal_group *group, size_t *ret_size)
     const utapi_batch batch = {.entries = group->entries,
                                .count = group->count,
                                .now_ms = group->now_ms,
-                               .taken_ms = group->taken_ms};
+                               .accepted_ms = group->accepted_ms};
     const size_t most = utapi_journal_encoded_most(&batch);
     unsigned char *bytes = malloc(most);
     FUZZ_CHECK(bytes != NULL);
@@ -55,7 +55,7 @@ static void check_group(const journal_group *group)
     unsigned char *bytes = write_group(group, &size);
     FUZZ_CHECK(utapi_journal_decode(bytes, size, &read, NULL) == UTAPI_OK);
     FUZZ_CHECK(read.count == group->count && read.now_ms == group->now_ms &&
-               read.taken_ms == group->taken_ms);
+               read.accepted_ms == group->accepted_ms);
     unsigned char *again = write_group(&read, &again_size);
     FUZZ_CHECK(again_size == size && memcmp(again, bytes, size) == 0);
     free(again);

@@ -85,7 +85,7 @@ static utapi_engine_settings settings_of(const json_t *config, vector_play *play
     settings.component = component != NULL ? component : settings.component;
     settings.expire_metrics = json_is_true(json_object_get(config, "expireMetrics"));
     settings.expire_ttl_ms = json_integer_value(json_object_get(config, "expireMetricsTTL")) * 1000;
-    settings.clock = (utapi_clock){.wall_ms = play_now_ms, .steady_ms = play_now_ms, .ctx = play};
+    settings.clock = (utapi_clock){.wall_ms = play_now_ms, .monotonic_ms = play_now_ms, .ctx = play};
     return settings;
 }
 
@@ -301,7 +301,7 @@ static void compare_redis(vector_play *play, const json_t *vector)
     utapi_error err;
     utapi_error_clear(&err);
     for (int i = 0; i < SWEEPS_MOST && redis_dump_sweeps_left() > 0; i++)
-        CHECK_OK(utapi_backend_tend(play->backend, play->now_ms, play->now_ms, &err), &err);
+        CHECK_OK(utapi_backend_maintain(play->backend, play->now_ms, play->now_ms, &err), &err);
     play->differences += redis_dump_compare(play->name, vector);
 }
 

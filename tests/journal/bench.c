@@ -15,7 +15,7 @@
 
 static _Atomic int64_t passed_ms;
 
-static int64_t steady_ms(void)
+static int64_t monotonic_ms(void)
 {
     return atomic_load(&passed_ms);
 }
@@ -50,7 +50,7 @@ int bench_setup(void **state)
                                          .keep_ms = KEEP_MS,
                                          .dedup_window_ms = 1000000000};
     b->tuning = utapi_journal_tuning;
-    b->tuning.steady_ms = steady_ms;
+    b->tuning.monotonic_ms = monotonic_ms;
     b->tuning.tick_ms = 2;
     b->tuning.back_off_ms = 1;
     b->tuning.wait_ms = 60000;
@@ -81,7 +81,7 @@ utapi_status bench_take(bench *b, const char *bucket, size_t count, int64_t byte
             .operation = UTAPI_OP_PUT_OBJECT,
             .delta = {[UTAPI_STORAGE_UTILIZED] = bytes, [UTAPI_NUMBER_OF_OBJECTS] = 1},
         };
-    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = T0, .taken_ms = T0};
+    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = T0, .accepted_ms = T0};
     return utapi_backend_apply(b->journal, &batch, &applied, &b->err);
 }
 

@@ -64,7 +64,7 @@ static void batch_replay(server *s, const server_batch *kept)
     const utapi_batch batch = {.entries = group.entries,
                                .count = group.count,
                                .now_ms = group.now_ms,
-                               .taken_ms = group.taken_ms,
+                               .accepted_ms = group.accepted_ms,
                                .fence = kept->fence};
     CHECK_OK(utapi_backend_apply(s->memory, &batch, &applied, &err), &err);
     free(group.entries);
@@ -213,16 +213,16 @@ static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_
                                   utapi_error *err)
 {
     server *s = reach(base);
-    const utapi_status status = utapi_backend_forget(s->memory, level, name, time_ms, err);
+    const utapi_status status = utapi_backend_expire(s->memory, level, name, time_ms, err);
     pthread_mutex_unlock(&s->lock);
     return status;
 }
 
-static utapi_status server_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status server_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     server *s = reach(base);
     atomic_fetch_add(&s->tended, 1);
-    const utapi_status status = utapi_backend_tend(s->memory, now_ms, taken_ms, err);
+    const utapi_status status = utapi_backend_maintain(s->memory, now_ms, accepted_ms, err);
     pthread_mutex_unlock(&s->lock);
     return status;
 }
@@ -234,7 +234,7 @@ static void server_close(utapi_backend *base)
 
 #define SLOTS                                                                                       \
     .version = UTAPI_BACKEND_VERSION, .name = "server", .apply = server_apply, .read = server_read, \
-    .forget = server_forget, .tend = server_tend, .stats = server_stats, .close = server_close
+    .expire = server_forget, .maintain = server_tend, .stats = server_stats, .close = server_close
 
 static const utapi_backend_ops server_ops = {SLOTS, .largest_step = 24};
 static const utapi_backend_ops alone_ops = {SLOTS};

@@ -59,7 +59,7 @@ static void a_uuid_is_known_after_a_restart(void **state)
     utapi_entry entry = put_at("b", T0);
     entry.uuid = utapi_string_of("0b3f7a1e-6f0c-4a53-9a57-1f1f5b6f0d11");
     entry.uuid_time_ms = T0;
-    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = T0, .taken_ms = T0};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = T0, .accepted_ms = T0};
     for (size_t i = 0; i < 3; i++) {
         CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
         assert_int_equal(applied.repeated, i > 0);
@@ -250,7 +250,7 @@ static void a_fence_beyond_ours_keeps_what_is_left_aside(void **state)
     bench_drained(b);
     server_fill(&b->server, true);
     CHECK_OK(bench_take(b, "b", 4, 1), &b->err);
-    utapi_batch theirs = {.now_ms = T0, .taken_ms = T0, .fence = {.from = 3, .to = 50}};
+    utapi_batch theirs = {.now_ms = T0, .accepted_ms = T0, .fence = {.from = 3, .to = 50}};
     memcpy(theirs.fence.writer, inside(b)->newest->writer, sizeof theirs.fence.writer);
     pthread_mutex_lock(&b->server.lock);
     CHECK_OK(utapi_backend_apply(b->server.memory, &theirs, &applied, &b->err), &b->err);
@@ -288,11 +288,11 @@ static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
     const utapi_string name = utapi_string_of("b");
     const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
     const utapi_entry older = put_at("b", T0 + 5);
-    const utapi_batch batch = {.entries = &older, .count = 1, .now_ms = T0 + 20, .taken_ms = T0 + 20};
+    const utapi_batch batch = {.entries = &older, .count = 1, .now_ms = T0 + 20, .accepted_ms = T0 + 20};
     utapi_usage usage;
     utapi_applied applied;
     CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
-    CHECK_OK(utapi_backend_forget(b->journal, UTAPI_BUCKETS, name, T0 + 10, &b->err), &b->err);
+    CHECK_OK(utapi_backend_expire(b->journal, UTAPI_BUCKETS, name, T0 + 10, &b->err), &b->err);
     b->tuning.wait_ms = 50;
     reopen(b);
     while (bench_objects(b, "b") != 0)
@@ -317,7 +317,7 @@ static void a_forgetting_by_somebody_else_is_heeded(void **state)
     server_fill(&b->server, true);
     CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
     assert_int_equal(bench_objects(b, "b"), 3);
-    CHECK_OK(utapi_backend_forget(b->server.memory, UTAPI_BUCKETS, name, UTAPI_INTERVAL_MAX, &b->err),
+    CHECK_OK(utapi_backend_expire(b->server.memory, UTAPI_BUCKETS, name, UTAPI_INTERVAL_MAX, &b->err),
              &b->err);
     CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
     server_fill(&b->server, false);
@@ -333,18 +333,18 @@ static void what_is_due_is_forgotten_only_behind_what_the_storage_lost(void **st
     utapi_entry entries[] = {put_at("b", T0), put_at("b", T0 + 20)};
     b->tuning.tick_ms = 60000; /* nobody else looks at the fences */
     reopen(b);
-    entries[0].forget = UTAPI_FORGET_LATER;
-    entries[0].forget_at_ms = T0 + 1000;
+    entries[0].expiry = UTAPI_EXPIRE_LATER;
+    entries[0].expire_at_ms = T0 + 1000;
     for (size_t i = 0; i < 2; i++) {
         const utapi_batch batch = {
-            .entries = &entries[i], .count = 1, .now_ms = T0 + 20, .taken_ms = T0 + 20};
+            .entries = &entries[i], .count = 1, .now_ms = T0 + 20, .accepted_ms = T0 + 20};
         CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
         bench_drained(b);
     }
     server_lose(&b->server, 1);
-    CHECK_OK(utapi_backend_tend(b->journal, T0 + 2000, T0 + 2000, &b->err), &b->err);
+    CHECK_OK(utapi_backend_maintain(b->journal, T0 + 2000, T0 + 2000, &b->err), &b->err);
     bench_drained(b);
-    CHECK_OK(utapi_backend_tend(b->journal, T0 + 3000, T0 + 3000, &b->err), &b->err);
+    CHECK_OK(utapi_backend_maintain(b->journal, T0 + 3000, T0 + 3000, &b->err), &b->err);
     assert_int_equal(bench_objects(b, "b"), 2);
 }
 
@@ -360,10 +360,10 @@ static utapi_entry any_entry(uint64_t *random, int64_t now_ms)
     utapi_entry entry = put_at(names[below(random, 3)], now_ms - (int64_t)below(random, 3000));
     entry.resource[UTAPI_SERVICE] = utapi_string_of("s3");
     if (below(random, 6) == 0)
-        entry.forget = UTAPI_FORGET_NOW;
+        entry.expiry = UTAPI_EXPIRE_NOW;
     else if (below(random, 4) == 0) {
-        entry.forget = UTAPI_FORGET_LATER;
-        entry.forget_at_ms = now_ms + (int64_t)below(random, 1500);
+        entry.expiry = UTAPI_EXPIRE_LATER;
+        entry.expire_at_ms = now_ms + (int64_t)below(random, 1500);
     }
     return entry;
 }
@@ -373,7 +373,7 @@ static void apply_to_both(bench *b, utapi_backend *oracle, uint64_t *random, int
     utapi_entry entries[6];
     utapi_applied applied;
     const utapi_batch batch = {
-        .entries = entries, .count = 1 + (size_t)below(random, 6), .now_ms = now_ms, .taken_ms = now_ms};
+        .entries = entries, .count = 1 + (size_t)below(random, 6), .now_ms = now_ms, .accepted_ms = now_ms};
     for (size_t i = 0; i < batch.count; i++)
         entries[i] = any_entry(random, now_ms);
     CHECK_OK(utapi_backend_apply(oracle, &batch, &applied, &b->err), &b->err);

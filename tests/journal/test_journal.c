@@ -51,7 +51,7 @@ static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
     }
     assert_int_equal(bench_stats(b).journal.waiting, 200);
     assert_int_equal(server_asked(&b->server), asked);
-    CHECK_OK(utapi_backend_forget(b->journal, UTAPI_BUCKETS, utapi_string_of("x"), 1, &b->err), &b->err);
+    CHECK_OK(utapi_backend_expire(b->journal, UTAPI_BUCKETS, utapi_string_of("x"), 1, &b->err), &b->err);
     assert_int_equal(bench_stats(b).journal.waiting, 0); /* who needs the storage hurries it */
     assert_int_equal(stored(b, "b"), 200);
     assert_in_range(server_asked(&b->server), asked + 1, asked + 3);

@@ -16,7 +16,7 @@ static utapi_entry entry_of(utapi_operation operation, int64_t time_ms)
 static void count(reading *r, utapi_entry entry)
 {
     utapi_applied applied;
-    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .taken_ms = r->now_ms};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
 }
 
@@ -57,7 +57,7 @@ static void nothing_stays_of_a_bucket_that_was_empty_for_long(void **state)
         utapi_entry gone = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, first_ms) + HOUR);
         assert_int_equal(keys_like(r, FLOWS), 8);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:created"), 1);
-        gone.forget = UTAPI_FORGET_NOW;
+        gone.expiry = UTAPI_EXPIRE_NOW;
         count(r, gone);
         tend(r, r->now_ms);
         assert_int_equal(keys_like(r, FLOWS), 0);
@@ -69,8 +69,8 @@ static void nothing_stays_when_an_appointment_is_due(void **state)
 {
     reading *r = *state;
     utapi_entry gone = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, r->now_ms - 6 * HOUR) + HOUR);
-    gone.forget = UTAPI_FORGET_LATER;
-    gone.forget_at_ms = r->now_ms + HOUR;
+    gone.expiry = UTAPI_EXPIRE_LATER;
+    gone.expire_at_ms = r->now_ms + HOUR;
     count(r, gone);
     tend(r, r->now_ms);
     assert_int_equal(keys_like(r, FLOWS), 9);

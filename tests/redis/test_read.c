@@ -264,11 +264,11 @@ static void a_forgotten_time_does_not_count(void **state)
         raw_flow(r, "b", T0 + i * INTERVAL, "PutObject", 1);
     utapi_usage usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 4 * 96);
-    assert_int_equal(usage.forgotten_ms, 0);
+    assert_int_equal(usage.expired_ms, 0);
     raw(r, "SET s3:buckets:b:+utapid:gone %lld", T0 + 2 * DAY + 5 * INTERVAL + 7);
     usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL); /* its own interval was cleared, if it is gone */
     assert_int_equal(puts_of(&usage), 2 * 96 - 5);
-    assert_int_equal(usage.forgotten_ms, T0 + 2 * DAY + 5 * INTERVAL + 7);
+    assert_int_equal(usage.expired_ms, T0 + 2 * DAY + 5 * INTERVAL + 7);
 }
 
 /* ---- fences, and a Redis that is away ----------------------------------------------------- */

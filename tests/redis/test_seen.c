@@ -27,7 +27,7 @@ static int seen_setup(void **state)
 #define SEEN_CASE(name) cmocka_unit_test_setup_teardown(name, seen_setup, reading_teardown)
 
 /* Takes so many uuids, their own times `apart_ms` from each other; returns how many were known. */
-static size_t take_many(reading *r, size_t count, int64_t first_ms, int64_t apart_ms, int64_t taken_ms)
+static size_t take_many(reading *r, size_t count, int64_t first_ms, int64_t apart_ms, int64_t accepted_ms)
 {
     uuids *all = calloc(1, sizeof *all);
     assert_non_null(all);
@@ -41,15 +41,15 @@ static size_t take_many(reading *r, size_t count, int64_t first_ms, int64_t apar
     }
     utapi_applied applied;
     const utapi_batch batch = {
-        .entries = all->entries, .count = count, .now_ms = r->now_ms, .taken_ms = taken_ms};
+        .entries = all->entries, .count = count, .now_ms = r->now_ms, .accepted_ms = accepted_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
     free(all);
     return applied.repeated;
 }
 
-static size_t take(reading *r, int64_t uuid_time_ms, int64_t taken_ms)
+static size_t take(reading *r, int64_t uuid_time_ms, int64_t accepted_ms)
 {
-    return take_many(r, 1, uuid_time_ms, 0, taken_ms);
+    return take_many(r, 1, uuid_time_ms, 0, accepted_ms);
 }
 
 static void uuids_of_many_hours_are_each_found_again(void **state)

@@ -26,7 +26,7 @@ static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
 {
     utapi_applied applied;
     const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = r->now_ms, .taken_ms = r->now_ms};
+        .entries = entries, .count = count, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
     return utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err);
 }
 
@@ -56,9 +56,9 @@ static void a_key_of_ours_of_another_type_lets_a_hand_over_count_once(void **sta
             entry_of("b", UTAPI_OP_DELETE_BUCKET, r->now_ms),
             entry_of("b", UTAPI_OP_DELETE_BUCKET, r->now_ms),
         };
-        entries[3].forget = UTAPI_FORGET_NOW;
-        entries[4].forget = UTAPI_FORGET_LATER;
-        entries[4].forget_at_ms = r->now_ms + HOUR;
+        entries[3].expiry = UTAPI_EXPIRE_NOW;
+        entries[4].expiry = UTAPI_EXPIRE_LATER;
+        entries[4].expire_at_ms = r->now_ms + HOUR;
         raw(r, "DEL %s", keys[i / 2]);
         raw(r, writings[i % 2], keys[i / 2]);
         CHECK_OK(hand_over(r, entries, sizeof entries / sizeof *entries), &r->err);
@@ -123,7 +123,7 @@ static void a_state_of_another_type_is_forgotten_with_its_bucket(void **state)
     reading *r = *state;
     for (int i = 0; i < 2; i++) {
         utapi_entry entries[] = {put_into("a", r->now_ms), entry_of("b", UTAPI_OP_DELETE_BUCKET, r->now_ms)};
-        entries[1].forget = UTAPI_FORGET_NOW;
+        entries[1].expiry = UTAPI_EXPIRE_NOW;
         raw(r, "SET s3:buckets:b:%s junk", states[i]);
         raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", "s 0 1 900000", (size_t)12);
         CHECK_OK(hand_over(r, entries, 2), &r->err);
@@ -257,7 +257,7 @@ static void what_comes_behind_a_forgetting_is_refused_before_anything_is_written
                                  put_into("b", r->now_ms)};
         first.delta[UTAPI_STORAGE_UTILIZED] = before[i];
         second.delta[UTAPI_STORAGE_UTILIZED] = after[i];
-        entries[1].forget = UTAPI_FORGET_NOW;
+        entries[1].expiry = UTAPI_EXPIRE_NOW;
         entries[2].delta[UTAPI_STORAGE_UTILIZED] = i == 2 ? INT64_MAX - 6 : INT64_C(1) << 62;
         raw(r, "FLUSHALL");
         CHECK_OK(hand_over(r, &first, 1), &r->err);
@@ -325,7 +325,7 @@ static void a_fence_that_is_none_lets_events_wait(void **state)
     const utapi_batch batch = {.entries = &entry,
                                .count = 1,
                                .now_ms = r->now_ms,
-                               .taken_ms = r->now_ms,
+                               .accepted_ms = r->now_ms,
                                .fence = {.writer = {7}, .from = 0, .to = 1}};
     redis_key key = {0};
     redis_key_fence(&key, "s3", batch.fence.writer);

@@ -22,7 +22,7 @@ static utapi_status fake_apply(utapi_backend *self, const utapi_batch *batch, ut
         fake->storage = (int64_t)storage;
         fake->entries += batch->count;
         fake->last = batch->entries[batch->count - 1];
-        fake->last_taken_ms = batch->taken_ms;
+        fake->last_accepted_ms = utapi_batch_accepted_ms(batch);
         if (batch->count > fake->largest_batch)
             fake->largest_batch = batch->count;
     }
@@ -34,7 +34,7 @@ static utapi_status fake_apply(utapi_backend *self, const utapi_batch *batch, ut
 }
 
 static utapi_status fake_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
+                              uint64_t *ret_fences, utapi_error *err)
 {
     fake_backend *fake = (fake_backend *)self;
     (void)err;
@@ -43,28 +43,28 @@ static utapi_status fake_read(utapi_backend *self, const utapi_query *query, uta
         utapi_usage_clear(&ret[i]);
         ret[i].storage_utilized[0] = ret[i].storage_utilized[1] = fake->read_storage;
     }
-    if (ret_fence != NULL)
-        *ret_fence = 0;
+    if (ret_fences != NULL)
+        *ret_fences = 0;
     return UTAPI_OK;
 }
 
-static utapi_status fake_tend(utapi_backend *self, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status fake_maintain(utapi_backend *self, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
 {
     fake_backend *fake = (fake_backend *)self;
     (void)now_ms;
-    (void)taken_ms;
+    (void)accepted_ms;
     (void)err;
     pthread_mutex_lock(&fake->lock);
-    fake->tends++;
+    fake->maintained++;
     pthread_cond_broadcast(&fake->changed);
     pthread_mutex_unlock(&fake->lock);
     return UTAPI_OK;
 }
 
-static utapi_status fake_stats(utapi_backend *self, utapi_stats *ret, utapi_error *err)
+static utapi_status fake_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     const fake_backend *fake = (const fake_backend *)self;
-    *ret = (utapi_stats){.resources = 0};
+    *ret = (utapi_storage_stats){.resources = 0};
     return fake->is_well ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "as told");
 }
 
@@ -86,7 +86,7 @@ static const utapi_backend_ops fake_ops = {
     .open = fake_open,
     .apply = fake_apply,
     .read = fake_read,
-    .tend = fake_tend,
+    .maintain = fake_maintain,
     .stats = fake_stats,
     .close = fake_close,
 };

@@ -19,10 +19,10 @@ typedef struct fake_backend {
     utapi_status answer; /* of apply, unless it overflows */
     bool is_well;        /* stats succeeds */
     int64_t storage;     /* the one total */
-    size_t applies, tends, entries;
+    size_t applies, maintained, entries;
     size_t largest_batch;
     utapi_entry last; /* the last entry applied; its strings may be gone */
-    int64_t last_taken_ms;
+    int64_t last_accepted_ms;
     utapi_query last_query;
     int64_t read_storage; /* what read answers for storage_utilized[0] and [1] */
 } fake_backend;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_backend.c - a table that breaks the contract is refused by the slot's name; optional slots are optional. */
+/* test_backend.c - a table that breaks the contract is refused by the slot's name; optional tables are optional; of a
+ * fenced batch that cannot be stored whole, a prefix is. */
 #include "check.h"
-#include "utapi/backend.h"
+#include "utapi/backend_admin.h"
+#include "utapi/backend_journal.h"
 
 #include <string.h>
 
@@ -34,30 +36,38 @@ static utapi_status bare_open(const utapi_backend_options *options, utapi_backen
     return UTAPI_OK;
 }
 
+/* The sequence of the one entry that can never be stored, and why. */
+static uint64_t poison = UINT64_MAX;
+static utapi_status poison_status = UTAPI_OVERFLOW;
+static unsigned applies;
+
 static utapi_status bare_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *apply_err)
 {
     (void)self;
-    *ret = (utapi_applied){.repeated = batch->count};
-    (void)apply_err;
+    applies++;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].sequence == poison)
+            return utapi_fail_at(apply_err, poison_status, i, "poison in %zu", batch->count);
+    *ret = (utapi_applied){.repeated = batch->count, .fence = batch->fence.to};
     return UTAPI_OK;
 }
 
 static utapi_status bare_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *read_err)
+                              uint64_t *ret_fences, utapi_error *read_err)
 {
     (void)self;
     (void)query;
     (void)ret;
-    (void)ret_fence;
+    (void)ret_fences;
     return utapi_fail(read_err, UTAPI_UNAVAILABLE, "never there");
 }
 
-static utapi_status bare_stats(utapi_backend *self, utapi_stats *ret, utapi_error *stats_err)
+static utapi_status bare_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *stats_err)
 {
     (void)self;
     (void)stats_err;
-    *ret = (utapi_stats){.resources = 1};
+    *ret = (utapi_storage_stats){.resources = 1};
     return UTAPI_OK;
 }
 
@@ -90,15 +100,29 @@ static bool no_resource(void *ctx, utapi_string name)
     return true;
 }
 
-static bool no_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
+static bool no_row(void *ctx, const utapi_export_row *row)
 {
     (void)ctx;
-    (void)interval;
-    (void)totals;
+    (void)row;
     return true;
 }
 
-static void a_missing_optional_slot_answers_not_supported(void **state)
+static bool no_fence(void *ctx, const unsigned char writer[16], uint64_t fence)
+{
+    (void)ctx;
+    (void)writer;
+    (void)fence;
+    return true;
+}
+
+static bool no_letter(void *ctx, const utapi_dead_letter *letter)
+{
+    (void)ctx;
+    (void)letter;
+    return true;
+}
+
+static void a_missing_table_answers_not_supported(void **state)
 {
     (void)state;
     const utapi_backend_options options = {.location = NULL};
@@ -106,15 +130,27 @@ static void a_missing_optional_slot_answers_not_supported(void **state)
     CHECK_OK(utapi_backend_open(&bare_ops, &options, &backend, &err), &err);
     const utapi_string name = utapi_string_of("n");
     const utapi_adjustment adjustment = {.name = name};
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_visit(backend, UTAPI_BUCKETS, no_resource, NULL, &err),
-                 &err);
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED,
-                 utapi_backend_rows(backend, UTAPI_BUCKETS, name, 0, 0, no_row, NULL, &err), &err);
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_adjust(backend, &adjustment, 1, &err), &err);
-    CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_forget(backend, UTAPI_BUCKETS, name, 0, &err), &err);
-    CHECK_OK(utapi_backend_tend(backend, 0, 0, &err), &err);
+    const utapi_export everything = {.level = UTAPI_LEVEL_COUNT};
+    const utapi_acknowledgement nothing = {.count = 0};
+    size_t adjusted;
+    const utapi_status answers[] = {
+        utapi_backend_list(backend, UTAPI_BUCKETS, no_resource, NULL, &err),
+        utapi_backend_export(backend, &everything, no_row, NULL, NULL, &err),
+        utapi_backend_adjust(backend, &adjustment, 1, &adjusted, &err),
+        utapi_backend_expire(backend, UTAPI_BUCKETS, name, 0, &err),
+        utapi_backend_fences(backend, no_fence, NULL, &err),
+        utapi_backend_dead_letters(backend, no_letter, NULL, &err),
+        utapi_backend_acknowledge(backend, &nothing, &err),
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        assert_int_equal(answers[i], UTAPI_NOT_SUPPORTED);
+    utapi_error_clear(&err);
+    utapi_journal_stats journal = {.waiting = 7};
+    utapi_backend_journal_stats(backend, &journal);
+    assert_int_equal(journal.waiting, 0);
+    CHECK_OK(utapi_backend_maintain(backend, 0, 0, &err), &err);
     CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(backend, NULL, NULL, NULL, &err), &err);
-    utapi_stats stats;
+    utapi_storage_stats stats;
     CHECK_OK(utapi_backend_stats(backend, &stats, &err), &err);
     assert_int_equal(stats.resources, 1);
     utapi_backend_close(backend);
@@ -122,11 +158,108 @@ static void a_missing_optional_slot_answers_not_supported(void **state)
     assert_int_equal(closed, 1);
 }
 
+static void a_second_table_is_complete_or_refused(void **state)
+{
+    (void)state;
+    const utapi_backend_options options = {.location = NULL};
+    const utapi_admin_ops no_admin = {.list = NULL};
+    const utapi_journal_ops no_journal = {.stats = NULL};
+    utapi_backend *backend = NULL;
+    utapi_backend_ops ops = bare_ops;
+    ops.admin = &no_admin;
+    assert_int_equal(utapi_backend_open(&ops, &options, &backend, &err), UTAPI_NOT_SUPPORTED);
+    assert_non_null(strstr(err.detail, "\"admin.list\""));
+    utapi_error_clear(&err);
+    ops = bare_ops;
+    ops.journal = &no_journal;
+    assert_int_equal(utapi_backend_open(&ops, &options, &backend, &err), UTAPI_NOT_SUPPORTED);
+    assert_non_null(strstr(err.detail, "\"journal.stats\""));
+    utapi_error_clear(&err);
+}
+
+/* ---- a part of a batch -------------------------------------------------------------------- */
+
+enum { ENTRIES = 10 };
+
+/* Sequences with a hole: 100, 101, 102, 103, 104, 115, 116, ... */
+static utapi_batch fenced_batch(utapi_entry entries[static ENTRIES])
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        entries[i] = (utapi_entry){.sequence = 100 + i + (i >= 5 ? 10 : 0), .accepted_ms = (int64_t)(50 - i)};
+    return (utapi_batch){
+        .entries = entries, .count = ENTRIES, .fence = {.writer = {1}, .from = 90, .to = 200}};
+}
+
+static void a_prefix_ends_behind_its_last_entry(void **state)
+{
+    (void)state;
+    utapi_entry entries[ENTRIES];
+    const utapi_batch batch = fenced_batch(entries);
+    assert_int_equal(utapi_batch_prefix(&batch, ENTRIES).fence.to, 200);
+    const utapi_batch half = utapi_batch_prefix(&batch, 5);
+    assert_int_equal(half.count, 5);
+    assert_int_equal(half.fence.to, 105);
+    assert_int_equal(half.fence.from, 90);
+    assert_int_equal(utapi_batch_prefix(&batch, 0).fence.to, 90);
+    assert_int_equal(utapi_batch_accepted_ms(&batch), 50);
+}
+
+static void what_precedes_an_entry_that_cannot_be_stored_is_stored(void **state)
+{
+    static const utapi_status lasting[] = {UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT};
+    (void)state;
+    utapi_entry entries[ENTRIES];
+    const utapi_batch batch = fenced_batch(entries);
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
+        utapi_applied applied = {.fence = 0};
+        poison_status = lasting[i];
+        poison = 115; /* the sixth */
+        CHECK_OK(utapi_backend_apply(&bare, &batch, &applied, &err), &err);
+        assert_int_equal(applied.fence, 105);
+        assert_int_equal(applied.repeated, 5);
+        poison = 100;
+        assert_int_equal(utapi_backend_apply(&bare, &batch, &applied, &err), lasting[i]);
+        assert_string_equal(err.detail, "poison in 1");
+        assert_int_equal(err.index, 0);
+        utapi_error_clear(&err);
+    }
+    poison = UINT64_MAX;
+}
+
+static void only_what_lasts_and_is_fenced_is_tried_in_part(void **state)
+{
+    static const utapi_status passing[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN, UTAPI_FENCED, UTAPI_NO_MEMORY};
+    (void)state;
+    utapi_entry entries[ENTRIES];
+    utapi_batch batch = fenced_batch(entries);
+    utapi_applied applied;
+    poison = 102;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        poison_status = passing[i];
+        applies = 0;
+        assert_int_equal(utapi_backend_apply(&bare, &batch, &applied, &err), passing[i]);
+        assert_int_equal(applies, 1);
+        utapi_error_clear(&err);
+    }
+    poison_status = UTAPI_OVERFLOW;
+    batch.fence = (utapi_fence){.from = 0};
+    applies = 0;
+    assert_int_equal(utapi_backend_apply(&bare, &batch, &applied, &err), UTAPI_OVERFLOW);
+    assert_int_equal(applies, 1);
+    assert_int_equal(err.index, 2);
+    utapi_error_clear(&err);
+    poison = UINT64_MAX;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_without_a_required_slot_is_refused_by_its_name),
-        cmocka_unit_test(a_missing_optional_slot_answers_not_supported),
+        cmocka_unit_test(a_missing_table_answers_not_supported),
+        cmocka_unit_test(a_second_table_is_complete_or_refused),
+        cmocka_unit_test(a_prefix_ends_behind_its_last_entry),
+        cmocka_unit_test(what_precedes_an_entry_that_cannot_be_stored_is_stored),
+        cmocka_unit_test(only_what_lasts_and_is_fenced_is_tried_in_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

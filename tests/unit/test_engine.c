@@ -15,7 +15,7 @@ typedef struct fixture {
     fake_backend fake;
     utapi_engine_settings settings;
     utapi_engine *engine;
-    int64_t wall_ms, steady_ms;
+    int64_t wall_ms, monotonic_ms;
 } fixture;
 
 static int64_t test_wall_ms(void *ctx)
@@ -25,7 +25,7 @@ static int64_t test_wall_ms(void *ctx)
 
 static int64_t test_steady_ms(void *ctx)
 {
-    return ((fixture *)ctx)->steady_ms;
+    return ((fixture *)ctx)->monotonic_ms;
 }
 
 static int setup(void **state)
@@ -34,9 +34,9 @@ static int setup(void **state)
     assert_non_null(f);
     fake_backend_init(&f->fake);
     f->wall_ms = now_ms;
-    f->steady_ms = 1000;
+    f->monotonic_ms = 1000;
     f->settings = utapi_engine_defaults;
-    f->settings.clock = (utapi_clock){.wall_ms = test_wall_ms, .steady_ms = test_steady_ms, .ctx = f};
+    f->settings.clock = (utapi_clock){.wall_ms = test_wall_ms, .monotonic_ms = test_steady_ms, .ctx = f};
     *state = f;
     return 0;
 }
@@ -139,19 +139,46 @@ static void a_deleted_bucket_is_forgotten_as_configured(void **state)
     utapi_event event = put(0);
     event.operation = UTAPI_OP_DELETE_BUCKET;
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_KEEP);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_NEVER);
     utapi_engine_free(f->engine);
 
     f->settings.expire_metrics = true;
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_FORGET_NOW);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_NOW);
     utapi_engine_free(f->engine);
 
     f->settings.expire_ttl_ms = 3600000;
     f->settings.operations = 0; /* a forgetting needs no counter */
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last.forget, UTAPI_FORGET_LATER);
-    assert_int_equal(f->fake.last.forget_at_ms, now_ms + 3600000);
+    assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_LATER);
+    assert_int_equal(f->fake.last.expire_at_ms, now_ms + 3600000);
+}
+
+static void ignore_outcome(void *ctx, utapi_status status, const utapi_error *outcome_err)
+{
+    (void)ctx;
+    (void)status;
+    (void)outcome_err;
+}
+
+static void an_appointment_is_never_due_within_its_own_group(void **state)
+{
+    fixture *f = *state;
+    f->settings.expire_metrics = true;
+    f->settings.expire_ttl_ms = 1000;
+    utapi_event events[2] = {put(0), put(0)};
+    events[1].operation = UTAPI_OP_DELETE_BUCKET;
+    start(f);
+    fake_backend_hold(&f->fake, true);
+    CHECK_OK(utapi_engine_submit(f->engine, &events[0], 1, ignore_outcome, NULL, &err), &err);
+    fake_backend_wait_applies(&f->fake, 1);
+    CHECK_OK(utapi_engine_submit(f->engine, &events[1], 1, ignore_outcome, NULL, &err), &err);
+    f->wall_ms += 5000;
+    f->monotonic_ms += 5000;
+    fake_backend_hold(&f->fake, false);
+    utapi_engine_free(f->engine);
+    f->engine = NULL;
+    assert_int_equal(f->fake.last.expire_at_ms, now_ms + 5001);
 }
 
 static void what_forgets_a_bucket_is_put_in_the_order_of_time(void **state)
@@ -343,19 +370,19 @@ static void a_stepped_wall_clock_does_not_move_the_window(void **state)
     fixture *f = *state;
     const utapi_event event = put(1);
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
-    assert_int_equal(f->fake.last_taken_ms, now_ms);
+    assert_int_equal(f->fake.last_accepted_ms, now_ms);
     f->wall_ms += 86400000;
-    f->steady_ms += 10;
+    f->monotonic_ms += 10;
     CHECK_OK(utapi_engine_ingest(f->engine, &event, 1, &err), &err);
-    assert_int_equal(f->fake.last_taken_ms, now_ms + 10);
+    assert_int_equal(f->fake.last_accepted_ms, now_ms + 10);
 }
 
-static void an_idle_engine_tends_its_storage(void **state)
+static void an_idle_engine_maintains_its_storage(void **state)
 {
     fixture *f = *state;
     start(f);
     pthread_mutex_lock(&f->fake.lock);
-    while (f->fake.tends == 0)
+    while (f->fake.maintained == 0)
         pthread_cond_wait(&f->fake.changed, &f->fake.lock);
     pthread_mutex_unlock(&f->fake.lock);
 }
@@ -363,13 +390,13 @@ static void an_idle_engine_tends_its_storage(void **state)
 /* ---- health ------------------------------------------------------------------------------- */
 
 /* Takes an event, and returns what is told afterwards. */
-static utapi_stats stats_after(fixture *f, int64_t bytes, utapi_status outcome)
+static utapi_health health_after(fixture *f, int64_t bytes, utapi_status outcome)
 {
     const utapi_event event = put(bytes);
-    utapi_stats stats;
+    utapi_health health;
     CHECK_STATUS(outcome, utapi_engine_ingest(f->engine, &event, 1, &err), &err);
-    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
-    return stats;
+    CHECK_OK(utapi_engine_health(f->engine, &health, &err), &err);
+    return health;
 }
 
 static void what_cannot_be_stored_is_told_until_something_is(void **state)
@@ -380,49 +407,49 @@ static void what_cannot_be_stored_is_told_until_something_is(void **state)
     start(f);
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         f->fake.answer = failures[i];
-        const utapi_stats failed = stats_after(f, 1, failures[i]);
+        const utapi_health failed = health_after(f, 1, failures[i]);
         assert_true(failed.refuses);
-        assert_string_equal(failed.trouble, "as told");
+        assert_string_equal(failed.warning, "as told");
         f->fake.answer = UTAPI_OK;
-        const utapi_stats stored = stats_after(f, 1, UTAPI_OK);
+        const utapi_health stored = health_after(f, 1, UTAPI_OK);
         assert_false(stored.refuses);
-        assert_string_equal(stored.trouble, "");
+        assert_string_equal(stored.warning, "");
     }
 }
 
-static void trouble_is_told_for_ten_seconds(void **state)
+static void a_failure_is_reported_for_ten_seconds(void **state)
 {
     fixture *f = *state;
-    utapi_stats stats;
+    utapi_health health;
     f->fake.is_well = true;
     f->fake.answer = UTAPI_UNAVAILABLE;
     start(f);
-    assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
-    f->steady_ms += 9999;
-    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
-    assert_true(stats.refuses);
-    f->steady_ms += 1;
-    CHECK_OK(utapi_engine_stats(f->engine, &stats, &err), &err);
-    assert_false(stats.refuses);
-    assert_string_equal(stats.trouble, "");
-    assert_true(stats.unproven); /* whatever the time, nothing shows that events can be stored again */
-    assert_true(stats_after(f, 1, UTAPI_UNAVAILABLE).refuses);
+    assert_true(health_after(f, 1, UTAPI_UNAVAILABLE).refuses);
+    f->monotonic_ms += 9999;
+    CHECK_OK(utapi_engine_health(f->engine, &health, &err), &err);
+    assert_true(health.refuses);
+    f->monotonic_ms += 1;
+    CHECK_OK(utapi_engine_health(f->engine, &health, &err), &err);
+    assert_false(health.refuses);
+    assert_string_equal(health.warning, "");
+    assert_true(health.recovering); /* whatever the time, nothing shows that events can be stored again */
+    assert_true(health_after(f, 1, UTAPI_UNAVAILABLE).refuses);
     f->fake.answer = UTAPI_OK;
-    assert_false(stats_after(f, 1, UTAPI_OK).unproven);
+    assert_false(health_after(f, 1, UTAPI_OK).recovering);
 }
 
-static void a_request_that_is_wrong_itself_is_no_trouble(void **state)
+static void a_request_that_is_wrong_itself_is_no_failure(void **state)
 {
     fixture *f = *state;
     f->fake.is_well = true;
     start(f);
-    assert_false(stats_after(f, INT64_MAX, UTAPI_OK).refuses);
-    assert_false(stats_after(f, 1, UTAPI_OVERFLOW).refuses);
+    assert_false(health_after(f, INT64_MAX, UTAPI_OK).refuses);
+    assert_false(health_after(f, 1, UTAPI_OVERFLOW).refuses);
     f->fake.answer = UTAPI_INVALID;
-    assert_false(stats_after(f, 0, UTAPI_INVALID).refuses);
+    assert_false(health_after(f, 0, UTAPI_INVALID).refuses);
     f->fake.answer = UTAPI_UNAVAILABLE;
-    assert_true(stats_after(f, 0, UTAPI_UNAVAILABLE).refuses);
-    assert_true(stats_after(f, 1, UTAPI_OVERFLOW).refuses); /* nor does it show that there is none */
+    assert_true(health_after(f, 0, UTAPI_UNAVAILABLE).refuses);
+    assert_true(health_after(f, 1, UTAPI_OVERFLOW).refuses); /* nor does it show that there is none */
 }
 
 /* ---- questions ---------------------------------------------------------------------------- */
@@ -449,7 +476,6 @@ static void storage_asks_for_the_current_states(void **state)
     int64_t bytes = 0;
     CHECK_OK(utapi_engine_storage(f->engine, UTAPI_BUCKETS, utapi_string_of("a"), &bytes, &err), &err);
     assert_int_equal(bytes, 12);
-    assert_true(f->fake.last_query.current_only); /* an event may be one interval ahead of the clock */
     assert_int_equal(f->fake.last_query.start, UTAPI_INTERVAL_MAX);
     assert_int_equal(f->fake.last_query.end, UTAPI_INTERVAL_MAX);
 }
@@ -463,8 +489,8 @@ static void settings_that_cannot_work_are_refused(void **state)
     f->settings.queue_events = 0;
     CHECK_STATUS(UTAPI_INVALID, utapi_engine_new(&f->fake.base, &f->settings, &f->engine, &err), &err);
     f->settings.queue_events = 1;
-    utapi_stats stats;
-    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_engine_stats(start(f), &stats, &err), &err);
+    utapi_health health;
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_engine_health(start(f), &health, &err), &err);
 }
 
 int main(void)
@@ -476,6 +502,7 @@ int main(void)
         CASE(a_location_metric_counts_at_its_location_alone),
         CASE(only_configured_levels_and_operations_are_recorded),
         CASE(a_deleted_bucket_is_forgotten_as_configured),
+        CASE(an_appointment_is_never_due_within_its_own_group),
         CASE(what_forgets_a_bucket_is_put_in_the_order_of_time),
         CASE(the_place_of_a_guilty_event_is_told_only_in_the_order_of_its_sender),
         CASE(one_invalid_event_refuses_the_request_and_is_blamed),
@@ -486,10 +513,10 @@ int main(void)
         CASE(a_full_queue_is_answered_at_once),
         CASE(nothing_waits_behind_a_request_that_is_larger_than_the_queue),
         CASE(a_stepped_wall_clock_does_not_move_the_window),
-        CASE(an_idle_engine_tends_its_storage),
+        CASE(an_idle_engine_maintains_its_storage),
         CASE(what_cannot_be_stored_is_told_until_something_is),
-        CASE(trouble_is_told_for_ten_seconds),
-        CASE(a_request_that_is_wrong_itself_is_no_trouble),
+        CASE(a_failure_is_reported_for_ten_seconds),
+        CASE(a_request_that_is_wrong_itself_is_no_failure),
         CASE(a_question_is_asked_by_intervals_and_clamped),
         CASE(storage_asks_for_the_current_states),
         CASE(settings_that_cannot_work_are_refused),

@@ -3,7 +3,7 @@
  * batch.h - what a backend stores in one step: entries, and their deltas in the order of storage.
  *
  * An entry is an event after the rules were applied: whom it counts for, at which interval, and how
- * much. A backend first finds out which entries it has seen before, then walks a utapi_fold of the
+ * much. A backend first finds out which entries it has seen before, then walks a utapi_aggregation of the
  * others: that sorts every (resource, interval) that they touch and sums the deltas of each, so that a
  * row is read and written once however many events it takes. Plain data and pure functions; a fold
  * belongs to one thread.
@@ -27,29 +27,39 @@ typedef struct utapi_entry {
      * keys of the objects, joined by colons. An absent action: nothing. */
     utapi_string action, keys;
 
-    /* expireMetrics (docs/specification.md#expiry): this entry's bucket is to be forgotten once it is counted:
-     * at once, or when forget_at_ms is reached unless an entry for the bucket comes first. */
-    enum { UTAPI_KEEP, UTAPI_FORGET_NOW, UTAPI_FORGET_LATER } forget;
-    int64_t forget_at_ms; /* wall clock; with UTAPI_FORGET_LATER */
+    /* expireMetrics (docs/specification.md#expiry): the entry's bucket expires once the entry is counted: at once,
+     * or when expire_at_ms is reached unless an entry for the bucket comes first. */
+    enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
+    int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER; after the batch's now_ms */
+
+    int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
+    uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
 } utapi_entry;
 
-/** Who hands a batch over, and which of its events: docs/architecture.md#fences. */
+/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
-    uint64_t from;            /* stored only if the writer's fence equals this */
-    uint64_t to;              /* the writer's fence afterwards */
+    uint64_t from;            /* the writer's fence must stand here; no entry's sequence is lower */
+    uint64_t to;              /* the writer's fence once all is stored; every entry's sequence is lower */
 } utapi_fence;
 
 typedef struct utapi_batch {
-    const utapi_entry *entries; /* borrowed; in the order of their taking */
+    const utapi_entry
+        *entries; /* borrowed; in the order in which they were accepted; sequences ascend, with holes */
     size_t count;
-    int64_t now_ms;   /* wall clock at the taking: forgettings that are due by then come first */
-    int64_t taken_ms; /* the clock that the de-duplication window is measured on */
+    int64_t
+        now_ms; /* wall clock as the newest entry was accepted: expiries that are due by then come first */
     utapi_fence fence;
 } utapi_batch;
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);
+
+/** The first `count` entries of a batch, not more than it has, with the fence where it stands once they are stored. */
+utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count);
+
+/** The latest accepted_ms of a batch's entries; INT64_MIN if it has none. */
+int64_t utapi_batch_accepted_ms(const utapi_batch *batch);
 
 /**
  * The deltas of a batch, sorted by level, name, segment and interval.
@@ -58,36 +68,36 @@ bool utapi_fence_is_set(const utapi_fence *fence);
  * next entry begins another, so that what came before a forgetting and what came after it stay apart. Other
  * levels have one segment.
  */
-typedef struct utapi_fold utapi_fold;
+typedef struct utapi_aggregation utapi_aggregation;
 
 /** All that one resource takes in one segment. */
-typedef struct utapi_run {
+typedef struct utapi_resource_run {
     utapi_level level;
     utapi_string name;         /* borrowed from the entries */
-    const utapi_entry *forget; /* the entry that forgets this bucket, now or later, after this run; or NULL */
-    size_t first, end;         /* for utapi_fold_sum() */
-} utapi_run;
+    const utapi_entry *expiry; /* the entry that forgets this bucket, now or later, after this run; or NULL */
+    size_t first, end;         /* for utapi_aggregation_sum() */
+} utapi_resource_run;
 
 /** The sum of a run's deltas in one interval. */
-typedef struct utapi_cell {
+typedef struct utapi_interval_delta {
     utapi_interval interval;
     utapi_sums sums;
-} utapi_cell;
+} utapi_interval_delta;
 
 /**
  * Sorts a batch's deltas.
  *
  * @param skip  for each entry: true if it is a repetition and counts nowhere. NULL: none is. Borrowed
  *              for the call.
- * @param ret   owned: free with utapi_fold_free(). Borrows the batch's entries.
+ * @param ret   owned: free with utapi_aggregation_free(). Borrows the batch's entries.
  * @return UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status utapi_fold_new(const utapi_batch *batch, const bool *skip, utapi_fold **ret,
-                                           utapi_error *err);
-void utapi_fold_free(utapi_fold *fold);
+UTAPI_MUST_USE utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip,
+                                                  utapi_aggregation **ret, utapi_error *err);
+void utapi_aggregation_free(utapi_aggregation *fold);
 
 /** The next run, in ascending order of level, name and segment; false after the last. */
-bool utapi_fold_next(utapi_fold *fold, utapi_run *ret);
+bool utapi_aggregation_next(utapi_aggregation *fold, utapi_resource_run *ret);
 
 /**
  * Sums the deltas of the earliest interval that is left in a run, and moves on; intervals ascend.
@@ -96,18 +106,19 @@ bool utapi_fold_next(utapi_fold *fold, utapi_run *ret);
  *                       (INT64_MIN: none is)
  * @return false when nothing is left in the run
  */
-bool utapi_fold_sum(const utapi_fold *fold, utapi_run *run, int64_t not_before_ms, utapi_cell *ret);
+bool utapi_aggregation_sum(const utapi_aggregation *fold, utapi_resource_run *run, int64_t not_before_ms,
+                           utapi_interval_delta *ret);
 
 /**
  * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that moves the
  * metric furthest.
  *
  * @param batch  that the fold was made of
- * @param run    as utapi_fold_next() gave it
+ * @param run    as utapi_aggregation_next() gave it
  * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if it has one
  * @return UTAPI_OVERFLOW
  */
-utapi_status utapi_fold_blame(const utapi_batch *batch, const utapi_fold *fold, const utapi_run *run,
-                              utapi_error *err);
+utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *fold,
+                                         const utapi_resource_run *run, utapi_error *err);
 
 #endif

@@ -2,9 +2,9 @@
 /**
  * scoped.h - cleanup at every return: for use inside .c files, never in another header.
  *
- *     UTAPI_AUTO_DEFINE(utapi_fold, utapi_fold_free)
+ *     UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
  *     ...
- *     UTAPI_AUTO(utapi_fold) *fold = NULL;     freed at every return
+ *     UTAPI_AUTO(utapi_aggregation) *fold = NULL;     freed at every return
  *     *ret = UTAPI_TAKE(fold);                 unless it is handed over
  */
 #ifndef UTAPI_SCOPED_H

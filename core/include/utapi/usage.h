@@ -13,7 +13,7 @@ typedef struct utapi_usage {
     int64_t storage_utilized[2];  /* bytes: at the newest interval <= start, and <= end */
     int64_t number_of_objects[2]; /* likewise */
     utapi_amounts flows;          /* bytes in and out and operations, over the intervals in the range */
-    int64_t forgotten_ms;         /* what is earlier does not count any more; 0: nobody else forgot it */
+    int64_t expired_ms;           /* what is earlier does not count any more; 0: nobody else forgot it */
 } utapi_usage;
 
 /** Makes it say that there is no usage. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_operator.c - what an operator asks for: health, and events that were kept aside.
+ * test_operator.c - what an operator asks for: health, and dead letters.
  */
 #include "asking.h"
 
@@ -23,6 +23,55 @@ static int close_world(void **state)
     free(*state);
     return 0;
 }
+
+/* ---- a journal ----------------------------------------------------------------------------- */
+
+static utapi_status walk_two(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,
+                             utapi_error *err)
+{
+    (void)self;
+    (void)err;
+    const utapi_entry whole = {
+        .uuid = utapi_string_of("u-1"),
+        .time_ms = 5,
+        .resource = {[UTAPI_BUCKETS] = utapi_string_of("b\"1"), [UTAPI_SERVICE] = utapi_string_of("s3")},
+        .operation = UTAPI_OP_PUT_OBJECT,
+        .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
+    };
+    const utapi_entry bare = {.operation = UTAPI_OP_NONE};
+    const utapi_dead_letter letters[] = {{"id-1", &whole, UTAPI_OVERFLOW, "too much"},
+                                         {"id-2", &bare, UTAPI_OVERFLOW, ""}};
+    for (size_t i = 0; i < 2 && on_letter(ctx, &letters[i]); i++)
+        continue;
+    return UTAPI_OK;
+}
+
+static utapi_status walk_in_vain(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,
+                                 utapi_error *err)
+{
+    (void)self;
+    (void)on_letter;
+    (void)ctx;
+    return utapi_fail(err, UTAPI_CORRUPT, "trouble");
+}
+
+/* Takes two certain ids, and none. */
+static utapi_status acknowledge_two(utapi_backend *self, const utapi_acknowledgement *what, utapi_error *err)
+{
+    (void)self;
+    if (what->count == 2) {
+        assert_true(utapi_string_equal(what->ids[0], utapi_string_of("id-1")));
+        assert_true(utapi_string_equal(what->ids[1], utapi_string_of("id-2")));
+        return UTAPI_OK;
+    }
+    return what->count == 0 && what->lost == 3 ? UTAPI_OK
+                                               : utapi_fail(err, UTAPI_INVALID, "refused: no more");
+}
+
+static const utapi_journal_ops two_letters = {
+    .stats = trouble_journal_stats, .dead_letters = walk_two, .acknowledge = acknowledge_two};
+static const utapi_journal_ops unreadable_letters = {
+    .stats = trouble_journal_stats, .dead_letters = walk_in_vain, .acknowledge = acknowledge_two};
 
 /* ---- health -------------------------------------------------------------------------------- */
 
@@ -56,25 +105,28 @@ static void health_is_503_while_events_cannot_be_stored(void **state)
 static void health_tells_of_the_journal_and_of_trouble(void **state)
 {
     http_world *world = *state;
-    utapi_stats stats = {.journal = {.capacity_bytes = 4096, .used_bytes = 100}};
-    world->trouble.shown = &stats;
+    utapi_storage_stats storage = {.refuses = false};
+    utapi_journal_stats *journal = &world->trouble.journal;
+    world->trouble.shown = &storage;
+    world->trouble.ops.journal = &two_letters;
+    *journal = (utapi_journal_stats){.capacity_bytes = 4096, .used_bytes = 100};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
                  "\"capacityBytes\":4096,\"refused\":0,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    (void)snprintf(stats.trouble, sizeof stats.trouble, "127.0.0.1:6379: \"refused\"");
-    stats.journal.waiting = 7;
-    stats.journal.oldest_ms = WORLD_NOW_MS - 1500;
-    stats.journal.refused = 2;
+    (void)snprintf(storage.warning, sizeof storage.warning, "127.0.0.1:6379: \"refused\"");
+    journal->waiting = 7;
+    journal->oldest_ms = WORLD_NOW_MS - 1500;
+    journal->dead_letters = 2;
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
         "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0,"
         "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    stats =
-        (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
+    *storage.warning = '\0';
+    *journal = (utapi_journal_stats){.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX};
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"18446744073709551615 events were lost by the storage, "
@@ -82,71 +134,49 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
         "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,"
         "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
+    *journal = (utapi_journal_stats){.capacity_bytes = 1, .dead_letters = 2};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
                  "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    stats.journal.refused_acknowledged = 1;
+    journal->dead_letters_acknowledged = 1;
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
     assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was taken that can never"));
     http_call_done(&one_left);
 
-    stats = (utapi_stats){
-        .journal = {
-            .capacity_bytes = 1, .refused = 2, .lost = 3, .refused_acknowledged = 2, .lost_acknowledged = 3}};
+    *journal = (utapi_journal_stats){.capacity_bytes = 1,
+                                     .dead_letters = 2,
+                                     .lost = 3,
+                                     .dead_letters_acknowledged = 2,
+                                     .lost_acknowledged = 3};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":3,"
                  "\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
 
-    stats = (utapi_stats){.journal = {.capacity_bytes = 1}, .refuses = true, .trouble = "full"};
+    *journal = (utapi_journal_stats){.capacity_bytes = 1};
+    storage = (utapi_storage_stats){.refuses = true, .warning = "full"};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
                  "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
                  "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
+    storage = (utapi_storage_stats){.warning = "slow"};
+    world->trouble.ops.journal = NULL;
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
 }
 
-/* ---- events kept aside --------------------------------------------------------------------- */
+/* ---- dead letters --------------------------------------------------------------------------- */
 
-static utapi_status walk_two(void *storage, http_dead_letter_cb *on_letter, void *ctx, utapi_error *err)
-{
-    (void)err;
-    assert_non_null(storage);
-    const utapi_entry whole = {
-        .uuid = utapi_string_of("u-1"),
-        .time_ms = 5,
-        .resource = {[UTAPI_BUCKETS] = utapi_string_of("b\"1"), [UTAPI_SERVICE] = utapi_string_of("s3")},
-        .operation = UTAPI_OP_PUT_OBJECT,
-        .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
-    };
-    const utapi_entry bare = {.operation = UTAPI_OP_NONE};
-    if (on_letter(ctx, "id-1", &whole, UTAPI_OVERFLOW, "too much"))
-        (void)on_letter(ctx, "id-2", &bare, UTAPI_OVERFLOW, "");
-    return UTAPI_OK;
-}
-
-static utapi_status walk_in_vain(void *storage, http_dead_letter_cb *on_letter, void *ctx, utapi_error *err)
-{
-    (void)storage;
-    (void)on_letter;
-    (void)ctx;
-    return utapi_fail(err, UTAPI_CORRUPT, "trouble");
-}
-
-static void events_kept_aside_are_listed(void **state)
+static void dead_letters_are_listed(void **state)
 {
     http_world *world = *state;
     check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
 
-    world->service.dead_letters = walk_two;
-    world->service.storage = world;
+    world->trouble.ops.journal = &two_letters;
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
         "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
@@ -156,25 +186,12 @@ static void events_kept_aside_are_listed(void **state)
         "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
         "\"reason\":\"an amount does not fit 64 bits\"}]");
 
-    world->service.dead_letters = walk_in_vain;
+    world->trouble.ops.journal = &unreadable_letters;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
                   "What is stored has to be mended before it can be read: trouble");
 }
 
-/* Takes two certain ids, and none. */
-static utapi_status acknowledge_two(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
-                                    utapi_error *err)
-{
-    (void)storage;
-    if (count == 2) {
-        assert_true(utapi_string_equal(refused[0], utapi_string_of("id-1")));
-        assert_true(utapi_string_equal(refused[1], utapi_string_of("id-2")));
-        return UTAPI_OK;
-    }
-    return count == 0 && lost == 3 ? UTAPI_OK : utapi_fail(err, UTAPI_INVALID, "refused: no more");
-}
-
-static void events_kept_aside_are_acknowledged(void **state)
+static void dead_letters_are_acknowledged(void **state)
 {
     static const struct {
         const char *body, *message;
@@ -188,7 +205,7 @@ static void events_kept_aside_are_acknowledged(void **state)
     http_world *world = *state;
     check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{}"), 501, "NotImplemented",
                   "there is no journal before the storage");
-    world->service.acknowledge = acknowledge_two;
+    world->trouble.ops.journal = &two_letters;
     check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":[\"id-1\",\"id-2\"]}"), 200, "");
     check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":3}"), 200, "");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -204,8 +221,8 @@ int main(void)
         IN_WORLD(health_is_what_storage_says),
         IN_WORLD(health_is_503_while_events_cannot_be_stored),
         IN_WORLD(health_tells_of_the_journal_and_of_trouble),
-        IN_WORLD(events_kept_aside_are_listed),
-        IN_WORLD(events_kept_aside_are_acknowledged),
+        IN_WORLD(dead_letters_are_listed),
+        IN_WORLD(dead_letters_are_acknowledged),
     };
     return cmocka_run_group_tests_name("http.operator", tests, NULL, NULL);
 }

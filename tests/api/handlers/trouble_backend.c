@@ -60,17 +60,17 @@ static utapi_status trouble_apply(utapi_backend *base, const utapi_batch *batch,
 }
 
 static utapi_status trouble_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                                 uint64_t *ret_fence, utapi_error *err)
+                                 uint64_t *ret_fences, utapi_error *err)
 {
     trouble_backend *self = trouble_of(base);
     atomic_fetch_add(&self->reads, 1);
     wait_while(self, &self->reads_held);
     if (self->read_says != UTAPI_OK)
         return utapi_fail(err, self->read_says, "trouble while reading");
-    return utapi_backend_read(self->inner, query, ret, ret_fence, err);
+    return utapi_backend_read(self->inner, query, ret, ret_fences, err);
 }
 
-static utapi_status trouble_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+static utapi_status trouble_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     trouble_backend *self = trouble_of(base);
     if (self->stats_says != UTAPI_OK)
@@ -82,6 +82,11 @@ static utapi_status trouble_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     return utapi_backend_stats(self->inner, ret, err);
 }
 
+void trouble_journal_stats(utapi_backend *base, utapi_journal_stats *ret)
+{
+    *ret = trouble_of(base)->journal;
+}
+
 static void trouble_close(utapi_backend *base)
 {
     (void)base;
@@ -89,7 +94,8 @@ static void trouble_close(utapi_backend *base)
 
 void trouble_backend_init(trouble_backend *self, utapi_backend *inner)
 {
-    *self = (trouble_backend){.base = {.ops = &trouble_ops}, .inner = inner};
+    *self = (trouble_backend){.ops = trouble_ops, .inner = inner};
+    self->base.ops = &self->ops;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)pthread_cond_init(&self->released, NULL);
 }

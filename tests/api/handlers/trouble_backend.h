@@ -5,20 +5,22 @@
 #ifndef TROUBLE_BACKEND_H
 #define TROUBLE_BACKEND_H
 
-#include "utapi/backend.h"
+#include "utapi/backend_journal.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 typedef struct trouble_backend {
     utapi_backend base;
-    utapi_backend *inner;            /* borrowed */
-    atomic_uint apply_ms;            /* how long each apply sleeps first */
-    _Atomic utapi_status apply_says; /* not UTAPI_OK: apply fails so, and stores nothing */
-    _Atomic utapi_status read_says;  /* likewise, for questions */
-    _Atomic utapi_status stats_says; /* likewise */
-    const utapi_stats *shown;        /* what stats tells; NULL: what the storage inside does. Borrowed */
-    atomic_uint applies, reads;      /* calls of apply and read, those that are held included */
+    utapi_backend_ops ops;            /* its own: a test may give it a journal */
+    utapi_backend *inner;             /* borrowed */
+    atomic_uint apply_ms;             /* how long each apply sleeps first */
+    _Atomic utapi_status apply_says;  /* not UTAPI_OK: apply fails so, and stores nothing */
+    _Atomic utapi_status read_says;   /* likewise, for questions */
+    _Atomic utapi_status stats_says;  /* likewise */
+    const utapi_storage_stats *shown; /* what stats tells; NULL: what the storage inside does. Borrowed */
+    utapi_journal_stats journal;      /* what trouble_journal_stats() tells */
+    atomic_uint applies, reads;       /* calls of apply and read, those that are held included */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t released;
@@ -28,6 +30,9 @@ typedef struct trouble_backend {
 
 /** Makes one without trouble, round inner. */
 void trouble_backend_init(trouble_backend *self, utapi_backend *inner);
+
+/** The slot of a journal's table that tells what `journal` says. */
+utapi_journal_stats_fn trouble_journal_stats;
 
 void trouble_backend_done(trouble_backend *self);
 

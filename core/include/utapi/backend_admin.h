@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * backend_admin.h - what operators need of a storage beyond counting: names, export, corrections, expiry, fences.
+ *
+ * A second table of the contract, behind utapi_backend_ops.admin: optional as a whole. A storage that has it fills
+ * every slot. Threads as in backend.h. A journal answers for the storage behind it, once that has all that was
+ * accepted before the call.
+ */
+#ifndef UTAPI_BACKEND_ADMIN_H
+#define UTAPI_BACKEND_ADMIN_H
+
+#include "utapi/backend.h"
+
+/* None of these callbacks may call the backend, which may hold a lock meanwhile. What they are given is borrowed for the call. */
+
+/** Called for each resource of a level. False stops. */
+typedef bool utapi_resource_cb(void *ctx, utapi_string name);
+
+/** What to export. */
+typedef struct utapi_export {
+    enum {
+        UTAPI_EXPORT_TOTALS, /* running totals as of the end of each stored interval, ascending for each resource */
+        UTAPI_EXPORT_DELTAS /* what changed in an interval, in no certain order, perhaps in parts; a metric of an
+                                interval may be told twice, with the same amount then */
+    } form;
+    utapi_level level;         /* UTAPI_LEVEL_COUNT: every level */
+    utapi_string name;         /* absent: every resource */
+    utapi_interval start, end; /* the first and the last interval */
+} utapi_export;
+
+/** A row of an export. */
+typedef struct utapi_export_row {
+    utapi_level level;
+    utapi_string name;
+    utapi_interval interval;
+    const utapi_amounts *amounts; /* totals or deltas, as was asked for */
+} utapi_export_row;
+
+/** Called for each row. False stops. */
+typedef bool utapi_export_cb(void *ctx, const utapi_export_row *row);
+
+/** Called for a part of the storage that cannot be read: which one, and why. */
+typedef void utapi_unreadable_cb(void *ctx, const char *what);
+
+/** Corrects totals: from this interval on they are higher by delta (negative: lower). */
+typedef struct utapi_adjustment {
+    utapi_level level;
+    utapi_string name;
+    utapi_interval interval;
+    const utapi_amounts *delta; /* borrowed */
+} utapi_adjustment;
+
+/** Called for a writer whose fence is not 0. False stops. */
+typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
+
+typedef utapi_status utapi_backend_list_fn(utapi_backend *self, utapi_level level,
+                                           utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
+typedef utapi_status utapi_backend_export_fn(utapi_backend *self, const utapi_export *what,
+                                             utapi_export_cb *on_row, utapi_unreadable_cb *on_unreadable,
+                                             void *ctx, utapi_error *err);
+typedef utapi_status utapi_backend_adjust_fn(utapi_backend *self, const utapi_adjustment *adjustments,
+                                             size_t count, size_t *ret_count, utapi_error *err);
+typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level level, utapi_string name,
+                                             int64_t time_ms, utapi_error *err);
+typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
+                                             utapi_error *err);
+
+/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot is required. */
+typedef struct utapi_admin_ops {
+    /** Calls on_resource once for each known resource of the level, in no certain order. */
+    utapi_backend_list_fn *list;
+
+    /**
+     * Calls on_row for what is asked for, each resource from one snapshot. Totals begin with the newest row before
+     * start, if there is one. The sums of all deltas are the totals that read answers with, if nobody writes meanwhile.
+     * Where a part cannot be read, on_unreadable is called, perhaps twice for the same one, and the export goes on
+     * without it; if that is NULL, the answer is UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the
+     * storage keeps none.
+     */
+    utapi_backend_export_fn *export;
+
+    /**
+     * Adds each delta at its interval and to every later row, one after the other. UTAPI_OK: the first *ret_count of
+     * them, at least one, are durable, in one step; the caller goes on from there. Errors as in apply: none is stored,
+     * and an overflow, judged after each of them, is the first one's.
+     */
+    utapi_backend_adjust_fn *adjust;
+
+    /**
+     * Takes a resource's totals up to and including the interval of time_ms away: rows until then go, later ones keep
+     * only what came after. Where nothing came after, the resource is unknown afterwards. Entries for it with a time
+     * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. Durable;
+     * errors as in apply.
+     */
+    utapi_backend_expire_fn *expire;
+
+    /**
+     * Calls on_fence for each writer that has one, in no certain order, perhaps twice. Whoever takes a storage's figures
+     * to another one takes its fences along: else its writers would send again what those hold.
+     */
+    utapi_backend_fences_fn *fences;
+} utapi_admin_ops;
+
+/* Each of these calls its slot; UTAPI_NOT_SUPPORTED where the storage has no administration. */
+UTAPI_MUST_USE utapi_backend_list_fn utapi_backend_list;
+UTAPI_MUST_USE utapi_backend_export_fn utapi_backend_export;
+UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
+UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
+UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
+
+#endif

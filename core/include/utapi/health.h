@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * health.h - whether events can be accepted, and what storage, journal and engine tell of themselves. Plain data.
+ */
+#ifndef UTAPI_HEALTH_H
+#define UTAPI_HEALTH_H
+
+#include "utapi/backend_journal.h"
+
+/** What the engine knows of its health. */
+typedef struct utapi_health {
+    utapi_storage_stats storage;
+    utapi_journal_stats journal; /* all zero without one */
+    bool refuses;                /* no event is accepted now: warning tells why */
+    bool recovering;             /* events could not be stored, and since then none were */
+    char warning[160];           /* what is not well with storing; "": all is well */
+    char other_warning[160];     /* what is not well beside it: utapi_engine_note(); "": nothing */
+} utapi_health;
+
+#endif
