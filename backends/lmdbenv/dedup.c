@@ -155,7 +155,7 @@ int utapi_dedup_remove(const utapi_dedup *self, MDB_txn *txn, const utapi_entry 
 /* Goes on from the sweep. MDB_NOTFOUND: the round is at its end. */
 static int sweep_on(utapi_dedup *self, MDB_cursor *cursor, int64_t now_ms, size_t max)
 {
-    const int64_t oldest_ms = now_ms - self->window_ms;
+    const int64_t oldest_ms = now_ms > 0 ? now_ms - self->window_ms : 0; /* a batch may hold no entry */
     MDB_val value;
     size_t size = self->sweep_size;
     if (size == 0) { /* LMDB takes no key of no bytes */

@@ -1,130 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory_internal.h - what the files of this backend share.
+ * memory_internal.h - what the files of this backend share: what is stored, and how a write drafts it.
  *
- * Resources stand in a search tree, each with an array of rows of running totals, ascending by interval.
- * uuids stand in another tree and in a list in the order of their taking. Every function is called with the
- * backend's lock held: shared for what only looks, exclusive for what changes.
+ * One lock guards everything; readers share it. Each function but the last two is called with it held.
  */
 #ifndef MEMORY_INTERNAL_H
 #define MEMORY_INTERNAL_H
 
 #include "memory.h"
 
+#include "utapi/backend_admin.h"
+
 #include <pthread.h>
+#include <sys/queue.h>
 
-#define NEVER_FORGOTTEN INT64_MIN
-#define NO_APPOINTMENT  INT64_MAX
+#define NEVER_EXPIRED INT64_MIN
+#define NOT_SCHEDULED INT64_MAX
 
-typedef struct memory_row {
+/* What is found by a number and a text: resources by level and name, uuids by their time, writers. */
+typedef struct memory_node {
+    TAILQ_ENTRY(memory_node) link; /* in the order of their making */
+    int64_t number;
+    utapi_string text;
+    int64_t accepted_ms; /* of a uuid */
+    uint64_t fence;      /* of a writer */
+} memory_node;
+
+typedef struct memory_table {
+    void *tree;
+    TAILQ_HEAD(memory_nodes, memory_node) nodes;
+    uint64_t count;
+} memory_table;
+
+/* What changed of a resource in one interval. */
+typedef struct memory_delta {
+    TAILQ_ENTRY(memory_delta) link;
     utapi_interval interval;
-    utapi_amounts totals; /* at the end of the interval */
-} memory_row;
+    utapi_sums sums;
+} memory_delta;
 
-/* Known while it has rows; without rows it only remembers when it was forgotten. */
+typedef TAILQ_HEAD(memory_deltas, memory_delta) memory_deltas;
+
+typedef struct memory_facts {
+    int64_t expired_ms;   /* entries of an earlier time count no more */
+    int64_t scheduled_ms; /* it expires then */
+    utapi_wide volume;    /* no total of any metric was ever further from zero */
+} memory_facts;
+
+/* Known while it has deltas. Without any it only remembers when it expired. */
 typedef struct memory_resource {
-    utapi_level level;
-    utapi_string name;
-    int64_t gone_ms; /* forgotten up to this time */
-    int64_t due_ms;  /* to be forgotten then */
-    memory_row *rows;
-    size_t count, room;
-    char bytes[]; /* of the name */
+    memory_node node;
+    memory_deltas deltas;
+    memory_facts facts;
+
+    /* What the write that runs makes of it. */
+    SLIST_ENTRY(memory_resource) drafted;
+    bool is_drafted;
+    utapi_interval dropped; /* the stored deltas up to here go */
+    memory_deltas added;
+    memory_facts then;
 } memory_resource;
 
-/* How a resource was before a change. Rows before `from` stay as they are. */
-typedef struct memory_undo {
-    struct memory_undo *next;
-    memory_resource *resource;
-    int64_t gone_ms, due_ms;
-    size_t from, count;
-    memory_row rows[];
-} memory_undo;
-
-typedef struct memory_uuid {
-    struct memory_uuid *next; /* taken after this one */
-    utapi_string uuid;
-    int64_t time_ms;
-    int64_t accepted_ms;
-    char bytes[]; /* of the uuid */
-} memory_uuid;
-
-typedef struct memory_writer {
-    struct memory_writer *next;
-    utapi_fence fence; /* stands at fence.to */
-} memory_writer;
-
+/* The base comes first: a utapi_backend * given to us is our own memory_backend *. */
 typedef struct memory_backend {
     utapi_backend base;
     int64_t window_ms;
     pthread_rwlock_t lock; /* guards what follows */
-    void *resources;       /* tree of memory_resource */
-    void *uuids;           /* tree of memory_uuid */
-    memory_uuid *oldest, **newest;
-    uint64_t uuid_count;
-    memory_writer *writers;
-    memory_undo *undo;   /* changes of the write that runs */
-    int64_t next_due_ms; /* no appointment is earlier */
+    memory_table resources, uuids, writers;
+    SLIST_HEAD(, memory_resource) drafts;
+    int64_t next_scheduled_ms; /* nothing expires earlier */
+    uint64_t known, deltas;    /* resources that have deltas, and how many those are */
 } memory_backend;
 
-/* What a resource takes: a run of a fold, or one cell. */
-typedef struct memory_intake {
-    const utapi_aggregation *fold; /* NULL: only `once`, if that is not NULL */
-    utapi_resource_run run;
-    int64_t not_before_ms;
-    utapi_interval after; /* cells up to here are left out: they are forgotten at once */
-    const utapi_interval_delta *once;
-    bool counted; /* an entry counted, even if nothing is left of it */
-} memory_intake;
+/** Finds a node, or makes one of a size, all zeros behind its key. NULL: there is none (size 0), or no memory. */
+void *utapi_memory_get(memory_table *table, int64_t number, utapi_string text, size_t size);
 
-/* ---- memory_rows.c ------------------------------------------------------------------------ */
+/** Removes a node from its table and frees it. */
+void utapi_memory_drop(memory_table *table, memory_node *node);
 
-/** The resource, or NULL if it was never heard of. */
-memory_resource *utapi_memory_find(const memory_backend *self, utapi_level level, utapi_string name);
+/** Drops the deltas up to an interval. Returns how many. */
+size_t utapi_memory_deltas_drop(memory_deltas *deltas, utapi_interval until);
 
-/** Finds the resource, or makes it without rows. */
-UTAPI_MUST_USE utapi_status utapi_memory_get(memory_backend *self, utapi_level level, utapi_string name,
-                                             memory_resource **ret, utapi_error *err);
+/** Finds a resource, or makes it, and begins its draft unless the write has done so. UTAPI_NO_MEMORY. */
+UTAPI_MUST_USE utapi_status utapi_memory_draft(memory_backend *self, utapi_level level, utapi_string name,
+                                               memory_resource **ret, utapi_error *err);
 
-/** How many rows are of this interval or an earlier one. */
-size_t utapi_memory_rows_until(const memory_resource *resource, utapi_interval interval);
+/** Adds to a draft what changes in an interval. UTAPI_NO_MEMORY. */
+UTAPI_MUST_USE utapi_status utapi_memory_draft_add(memory_resource *resource,
+                                                   const utapi_interval_delta *delta, utapi_error *err);
 
-/** The totals at the end of an interval; NULL if there is no row until then. Valid until the lock is left. */
-const utapi_amounts *utapi_memory_totals_at(const memory_resource *resource, utapi_interval interval);
+/** Drops everything up to and including the interval of a time, unless the resource expired at a later one. */
+void utapi_memory_draft_expire(memory_resource *resource, int64_t time_ms);
 
-/** Notes how a resource is, before its rows from a place on, or its times, are changed. */
-UTAPI_MUST_USE utapi_status utapi_memory_change(memory_backend *self, memory_resource *resource, size_t from,
-                                                utapi_error *err);
+/** Judges the totals at the end of each interval. UTAPI_OVERFLOW, naming the metric, if one does not fit 64 bits. */
+UTAPI_MUST_USE utapi_status utapi_memory_draft_judge(const memory_resource *resource, utapi_error *err);
 
-/** Takes back every change after `mark`, the newest first; NULL: all of this write. */
-void utapi_memory_undo_to(memory_backend *self, const memory_undo *mark);
+/** Begins a write: nobody else reads or writes until its end. */
+memory_backend *utapi_memory_write_begin(utapi_backend *base);
 
-/** Keeps the changes of this write. */
-void utapi_memory_keep(memory_backend *self);
+/** Ends it: commits every draft, or discards them all if the status is not UTAPI_OK. Returns the status. */
+utapi_status utapi_memory_write_end(memory_backend *self, utapi_status status);
 
-/** Adds each cell to its own row and to every later one. UTAPI_OVERFLOW, UTAPI_NO_MEMORY. */
-UTAPI_MUST_USE utapi_status utapi_memory_add(memory_backend *self, memory_resource *resource,
-                                             memory_intake *intake, utapi_error *err);
-
-/** forget() of the contract, but for finding the resource. UTAPI_OVERFLOW, UTAPI_NO_MEMORY. */
-UTAPI_MUST_USE utapi_status utapi_memory_forget(memory_backend *self, memory_resource *resource,
-                                                int64_t time_ms, utapi_error *err);
-
-/* ---- memory_uuids.c ----------------------------------------------------------------------- */
-
-/** Drops the uuids whose taking is older than the window. */
-void utapi_memory_uuids_expire(memory_backend *self, int64_t accepted_ms);
-
-/**
- * Remembers the uuids of a batch.
- *
- * @param skip  for each entry; becomes true where its uuid was known
- * @return UTAPI_NO_MEMORY: some may be remembered, so take them back
- */
-UTAPI_MUST_USE utapi_status utapi_memory_uuids_take(memory_backend *self, const utapi_batch *batch,
-                                                    bool *skip, size_t *ret_repeated, utapi_error *err);
-
-/** Takes back the uuids that were taken since self->newest was `end`. */
-void utapi_memory_uuids_undo(memory_backend *self, memory_uuid **end);
+extern const utapi_admin_ops utapi_memory_admin;
 
 #endif

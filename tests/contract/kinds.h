@@ -9,16 +9,23 @@
 #include "utapi/backend.h"
 
 /**
- * Finds a kind: "memory", "lmdb", "journal+lmdb", ... and makes ready what it needs.
+ * Chooses the kind that the suite runs on: "memory", "lmdb", "journal+lmdb", ...; makes ready what it needs, or ends
+ * the program with 77 if that is not on this machine.
  *
- * @return NULL if there is none. Static storage.
+ * @return false: there is no such kind
  */
-const utapi_backend_ops *kind_find(const char *name);
+bool kind_choose(const char *name);
 
-/** Ends what kind_find() started. */
+/** The kind that was chosen. */
+const utapi_backend_ops *kind_chosen(void);
+
+/** Ends what kind_choose() started. */
 void kind_done(void);
 
-/** Runs those of the cases whose promise the kind can hold; says which it left out, and why. Returns how many failed. */
-int kind_run(const char *kind, const char *topic, const struct CMUnitTest *cases, size_t count);
+/**
+ * Runs those of the cases whose promise the kind can hold; says which it left out, and why. Returns how many
+ * failed.
+ */
+int kind_run(const char *topic, const struct CMUnitTest *cases, size_t count);
 
 #endif

@@ -103,8 +103,9 @@ struct utapi_backend_ops {
      * stored; the writer goes on from there, and what of the rest is stored already is skipped when it comes again.
      * Where a batch is cut changes no answer. A batch of no entries carries out what is due, and moves the fence.
      *
-     * UTAPI_OVERFLOW if, after all that would be stored, a total of a row that it touches would leave 64 bits: the
-     * detail names the resource and the metric and, where the storage can tell, err->index an entry that led there.
+     * UTAPI_OVERFLOW if, after all that would be stored, a total of a row that it touches would leave 64 bits; of a
+     * bucket that an entry expires, now or later, after that entry too. The detail names the resource and the metric
+     * and, where the storage can tell, err->index an entry that led there.
      * UTAPI_INVALID or UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. (Of a fenced batch
      * utapi_backend_apply() then tries shorter prefixes: a slot need not.) UTAPI_FENCED, with ret->fence filled, if
      * the fence stands elsewhere. UTAPI_UNAVAILABLE if there is no room or no connection. After each of these
