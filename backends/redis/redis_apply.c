@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_WAITED_FOR = 2000 };
+enum { ROUNDS_MAX = 200, CORRECTIONS_AT_ONCE = 8, CORRECTIONS_WAITED_FOR = 2000 };
 
 /* ---- before it is sent -------------------------------------------------------------------- */
 
@@ -55,51 +55,52 @@ static void uuids_list(redis_writing *writing)
 /* ---- marks of forgotten resources --------------------------------------------------------- */
 
 /* The batch's resources, each once, in the order of the fold. */
-static utapi_status marks_list(redis_writing *writing, utapi_error *err)
+static utapi_status tombstones_list(redis_writing *writing, utapi_error *err)
 {
     utapi_fold *fold;
-    redis_mark *marks = calloc(writing->batch->count * UTAPI_LEVEL_COUNT + 1, sizeof *marks);
+    redis_tombstone *tombstones = calloc(writing->batch->count * UTAPI_LEVEL_COUNT + 1, sizeof *tombstones);
     size_t count = 0;
-    if (marks == NULL)
+    if (tombstones == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", writing->batch->count);
-    free(writing->marks);
-    writing->marks = marks;
+    free(writing->tombstones);
+    writing->tombstones = tombstones;
     const utapi_status status = utapi_fold_new(writing->batch, NULL, &fold, err);
     if (status != UTAPI_OK)
         return status;
     for (utapi_run run; utapi_fold_next(fold, &run);)
-        if (count == 0 || marks[count - 1].level != run.level ||
-            !utapi_string_equal(marks[count - 1].name, run.name))
-            marks[count++] = (redis_mark){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
+        if (count == 0 || tombstones[count - 1].level != run.level ||
+            !utapi_string_equal(tombstones[count - 1].name, run.name))
+            tombstones[count++] =
+                (redis_tombstone){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
     utapi_fold_free(fold);
-    writing->mark_count = count;
+    writing->tombstone_count = count;
     return UTAPI_OK;
 }
 
-static utapi_status marks_look_up(redis_writing *writing, utapi_error *err)
+static utapi_status tombstones_read(redis_writing *writing, utapi_error *err)
 {
     redisReply *reply = NULL;
-    utapi_status status = marks_list(writing, err);
-    if (status != UTAPI_OK || writing->mark_count == 0)
+    utapi_status status = tombstones_list(writing, err);
+    if (status != UTAPI_OK || writing->tombstone_count == 0)
         return status;
-    redis_args_clear(&writing->args);
-    redis_args_add(&writing->args, "MGET");
-    for (size_t i = 0; i < writing->mark_count; i++) {
+    utapi_redis_args_clear(&writing->args);
+    utapi_redis_args_add(&writing->args, "MGET");
+    for (size_t i = 0; i < writing->tombstone_count; i++) {
         redis_key key;
-        redis_key_resource(&key, writing->self->uri.prefix, writing->marks[i].level, writing->marks[i].name,
-                           REDIS_OWN "gone");
-        redis_args_key(&writing->args, &key);
+        utapi_redis_key_resource(&key, writing->self->uri.prefix, writing->tombstones[i].level,
+                                 writing->tombstones[i].name, REDIS_OWN "gone");
+        utapi_redis_args_key(&writing->args, &key);
     }
-    status = redis_link_ask(writing->self->writer, &writing->args, &reply, err);
+    status = utapi_redis_connection_call(writing->self->writer, &writing->args, &reply, err);
     if (status != UTAPI_OK)
         return status;
-    for (size_t i = 0; i < writing->mark_count && i < reply->elements; i++) {
+    for (size_t i = 0; i < writing->tombstone_count && i < reply->elements; i++) {
         const utapi_string text = redis_text_of(reply->element[i]);
-        redis_mark *mark = &writing->marks[i];
-        if (text.size == 0 || text.size >= sizeof mark->text)
+        redis_tombstone *tombstone = &writing->tombstones[i];
+        if (text.size == 0 || text.size >= sizeof tombstone->text)
             continue;
-        memcpy(mark->text, text.data, text.size);
-        mark->time_ms = strtoll(mark->text, NULL, 10);
+        memcpy(tombstone->text, text.data, text.size);
+        tombstone->time_ms = strtoll(tombstone->text, NULL, 10);
     }
     freeReplyObject(reply);
     return UTAPI_OK;
@@ -125,7 +126,7 @@ static utapi_status on_ok(redis_writing *writing, const redisReply *reply, utapi
     const utapi_string noted =
         reply->elements > 1 ? redis_text_of(reply->element[1]) : (utapi_string){"0", 1};
     if (!utapi_string_equal(noted, utapi_string_of("0"))) /* it is stored: what is left is upkeep's too */
-        (void)!redis_shifts_tend(writing->self, SHIFTS_AT_ONCE, NULL);
+        (void)!utapi_redis_corrections_maintain(writing->self, CORRECTIONS_AT_ONCE, NULL);
     return UTAPI_OK;
 }
 
@@ -155,13 +156,13 @@ static utapi_status on_known(redis_writing *writing, const redisReply *reply, ut
     return UTAPI_OK;
 }
 
-static utapi_status on_marks(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                             round_end *ret_end, utapi_error *err)
+static utapi_status on_tombstones(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
+                                  round_end *ret_end, utapi_error *err)
 {
     (void)reply;
     (void)ret;
     *ret_end = ROUND_AGAIN;
-    return marks_look_up(writing, err);
+    return tombstones_read(writing, err);
 }
 
 static utapi_status on_due(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
@@ -171,20 +172,21 @@ static utapi_status on_due(redis_writing *writing, const redisReply *reply, utap
     utapi_status status = UTAPI_OK;
     *ret_end = ROUND_AGAIN;
     for (size_t i = 1; i < reply->elements && status == UTAPI_OK; i++)
-        status = redis_forget_one(writing->self, utapi_level_name(UTAPI_BUCKETS),
-                                  redis_text_of(reply->element[i]), INT64_MIN, &writing->batch->fence, err);
+        status =
+            utapi_redis_expire_one(writing->self, utapi_level_name(UTAPI_BUCKETS),
+                                   redis_text_of(reply->element[i]), INT64_MIN, &writing->batch->fence, err);
     return status;
 }
 
-static utapi_status on_shifts(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                              round_end *ret_end, utapi_error *err)
+static utapi_status on_corrections(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
+                                   round_end *ret_end, utapi_error *err)
 {
     (void)ret;
     *ret_end = ROUND_AGAIN;
     if (reply->elements < 3)
         return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
-    return redis_shifts_work(writing->self, redis_text_of(reply->element[1]),
-                             redis_text_of(reply->element[2]), SHIFTS_WAITED_FOR, err);
+    return utapi_redis_corrections_work(writing->self, redis_text_of(reply->element[1]),
+                                        redis_text_of(reply->element[2]), CORRECTIONS_WAITED_FOR, err);
 }
 
 static utapi_status fail_at_key(const redisReply *reply, utapi_status status, const char *what,
@@ -226,9 +228,15 @@ static const struct {
     const char *word;
     answer_fn *act;
 } answers[] = {
-    {"OK", on_ok},         {"FENCED", on_fenced},     {"UNFENCED", on_unfenced},
-    {"KNOWN", on_known},   {"MARKS", on_marks},       {"DUE", on_due},
-    {"SHIFTS", on_shifts}, {"OVERFLOW", on_overflow}, {"CORRUPT", on_corrupt},
+    {"OK", on_ok},
+    {"FENCED", on_fenced},
+    {"UNFENCED", on_unfenced},
+    {"KNOWN", on_known},
+    {"TOMBSTONES", on_tombstones},
+    {"DUE", on_due},
+    {"CORRECTIONS", on_corrections},
+    {"OVERFLOW", on_overflow},
+    {"CORRUPT", on_corrupt},
 };
 
 static utapi_status answer_act(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
@@ -249,9 +257,10 @@ static utapi_status round_run(redis_writing *writing, utapi_applied *ret, round_
                               utapi_error *err)
 {
     redisReply *reply = NULL;
-    utapi_status status = redis_words_make(writing, err);
+    utapi_status status = utapi_redis_encode(writing, err);
     if (status == UTAPI_OK)
-        status = redis_link_run(writing->self->writer, REDIS_SCRIPT_APPLY, &writing->args, &reply, err);
+        status = utapi_redis_connection_run(writing->self->writer, REDIS_SCRIPT_APPLY, &writing->args, &reply,
+                                            err);
     if (status != UTAPI_OK)
         return status;
     assert(reply != NULL);
@@ -262,7 +271,7 @@ static utapi_status round_run(redis_writing *writing, utapi_applied *ret, round_
 
 static utapi_status rounds_run(redis_writing *writing, utapi_applied *ret, utapi_error *err)
 {
-    for (unsigned i = 0; i < ROUNDS_MOST; i++) {
+    for (unsigned i = 0; i < ROUNDS_MAX; i++) {
         round_end end = ROUND_DONE;
         const utapi_status status = round_run(writing, ret, &end, err);
         if (status != UTAPI_OK || end == ROUND_DONE)
@@ -277,8 +286,8 @@ static utapi_status writing_send(redis_writing *writing, utapi_applied *ret, uta
     pthread_mutex_lock(&writing->self->writing);
     const utapi_status status = rounds_run(writing, ret, err);
     pthread_mutex_unlock(&writing->self->writing);
-    redis_args_done(&writing->args);
-    free(writing->marks);
+    utapi_redis_args_done(&writing->args);
+    free(writing->tombstones);
     return status;
 }
 

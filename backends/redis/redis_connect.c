@@ -7,22 +7,16 @@
 #include "redis_rewrite.h"
 #include "redis_rights.h"
 
+#include "utapi/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <time.h>
 
 enum { DELAY_FIRST_MS = 50, DELAY_MOST_MS = 5000 };
-
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct timeval time_of(unsigned ms)
 {
@@ -181,9 +175,10 @@ static utapi_status context_begin(redisContext *context, const redis_uri *uri, u
 }
 
 /* Opens what a Sentinel names, or the one server. *ret_answers is false where that Sentinel does not answer. */
-static utapi_status master_open(redis_link *link, size_t endpoint, bool *ret_answers, utapi_error *err)
+static utapi_status master_open(redis_connection *connection, size_t endpoint, bool *ret_answers,
+                                utapi_error *err)
 {
-    const redis_uri *uri = link->uri;
+    const redis_uri *uri = connection->uri;
     const redis_endpoint *named = uri->endpoint_count > 0 ? &uri->endpoints[endpoint] : NULL;
     char *found = NULL;
     const char *host = named != NULL ? named->host : NULL;
@@ -196,34 +191,34 @@ static utapi_status master_open(redis_link *link, size_t endpoint, bool *ret_ans
         host = found;
     }
     if (status == UTAPI_OK)
-        status = server_open(uri, "Redis", host, port, &link->context, err);
+        status = server_open(uri, "Redis", host, port, &connection->context, err);
     if (status == UTAPI_OK)
-        status = context_begin(link->context, uri, err);
+        status = context_begin(connection->context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
-        status = role_check(link->context, host, port, err);
-    if (status == UTAPI_OK && link->rights != NULL)
-        status = redis_rights_see(link, err);
-    if (status == UTAPI_OK && link->writes)
-        status = redis_rewrite_see(link, err);
+        status = role_check(connection->context, host, port, err);
+    if (status == UTAPI_OK && connection->acl != NULL)
+        status = utapi_redis_acl_check(connection, err);
+    if (status == UTAPI_OK && connection->checks_aof)
+        status = utapi_redis_aof_check(connection, err);
     if (status != UTAPI_OK)
-        redis_link_drop(link);
+        utapi_redis_connection_drop(connection);
     free(found);
     return status;
 }
 
 /* Scripts are loaded at once: inside a pipeline a missing one cannot be made good. */
-static utapi_status scripts_load(redis_link *link, utapi_error *err)
+static utapi_status scripts_load(redis_connection *connection, utapi_error *err)
 {
     for (unsigned i = 0; i < REDIS_SCRIPT_COUNT; i++) {
-        const char *load[] = {"SCRIPT", "LOAD", redis_script_text((redis_script)i)};
+        const char *load[] = {"SCRIPT", "LOAD", utapi_redis_script_text((redis_script)i)};
         redisReply *reply = NULL;
-        const utapi_status status = server_ask(link->context, 3, load, &reply, err);
+        const utapi_status status = server_ask(connection->context, 3, load, &reply, err);
         if (status != UTAPI_OK)
             return status;
         assert(reply != NULL);
         const bool is_sha = reply->type == REDIS_REPLY_STRING && reply->len == REDIS_SHA_SIZE;
         if (is_sha)
-            memcpy(link->shas[i], reply->str, REDIS_SHA_SIZE + 1);
+            memcpy(connection->shas[i], reply->str, REDIS_SHA_SIZE + 1);
         freeReplyObject(reply);
         if (!is_sha)
             return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis did not load a script");
@@ -233,23 +228,23 @@ static utapi_status scripts_load(redis_link *link, utapi_error *err)
 
 /* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that answered did
  * not help. */
-static utapi_status endpoints_try(redis_link *link, utapi_error *ret_why)
+static utapi_status endpoints_try(redis_connection *connection, utapi_error *ret_why)
 {
-    const size_t count = link->uri->endpoint_count > 0 ? link->uri->endpoint_count : 1;
+    const size_t count = connection->uri->endpoint_count > 0 ? connection->uri->endpoint_count : 1;
     bool some_answered = false;
     for (size_t i = 0; i < count; i++) {
-        const size_t endpoint = (link->first_endpoint + i) % count;
+        const size_t endpoint = (connection->first_endpoint + i) % count;
         bool answers;
         utapi_error err;
         utapi_error_clear(&err);
-        utapi_status status = master_open(link, endpoint, &answers, &err);
+        utapi_status status = master_open(connection, endpoint, &answers, &err);
         if (status == UTAPI_OK)
-            status = scripts_load(link, &err);
+            status = scripts_load(connection, &err);
         if (status == UTAPI_OK) {
-            link->first_endpoint = endpoint;
+            connection->first_endpoint = endpoint;
             return UTAPI_OK;
         }
-        redis_link_drop(link);
+        utapi_redis_connection_drop(connection);
         if (answers || !some_answered)
             *ret_why = err;
         some_answered |= answers;
@@ -258,38 +253,40 @@ static utapi_status endpoints_try(redis_link *link, utapi_error *ret_why)
 }
 
 /* Doubles the back-off, and spreads it: many that lost one server must not come back all at once. */
-static void back_off(redis_link *link)
+static void back_off(redis_connection *connection)
 {
-    link->delay_ms = link->delay_ms == 0 ? DELAY_FIRST_MS : link->delay_ms * 2;
-    if (link->delay_ms > DELAY_MOST_MS)
-        link->delay_ms = DELAY_MOST_MS;
-    link->random = link->random * 1103515245U + 12345U;
-    link->retry_at_ms = steady_ms() + link->delay_ms / 2 + (link->random >> 8) % (link->delay_ms / 2 + 1);
+    connection->delay_ms = connection->delay_ms == 0 ? DELAY_FIRST_MS : connection->delay_ms * 2;
+    if (connection->delay_ms > DELAY_MOST_MS)
+        connection->delay_ms = DELAY_MOST_MS;
+    connection->random = connection->random * 1103515245U + 12345U;
+    connection->retry_at_ms = utapi_monotonic_ms() + connection->delay_ms / 2 +
+                              (connection->random >> 8) % (connection->delay_ms / 2 + 1);
 }
 
-utapi_status redis_link_connect(redis_link *link, utapi_error *err)
+utapi_status utapi_redis_connection_connect(redis_connection *connection, utapi_error *err)
 {
     utapi_error why;
-    if (link->context != NULL)
+    if (connection->context != NULL)
         return UTAPI_OK;
-    if (link->delay_ms != 0 && steady_ms() < link->retry_at_ms)
-        return utapi_fail(err, link->why, "%s", link->reason);
+    if (connection->delay_ms != 0 && utapi_monotonic_ms() < connection->retry_at_ms)
+        return utapi_fail(err, connection->why, "%s", connection->reason);
     utapi_error_clear(&why);
-    const utapi_status status = endpoints_try(link, &why);
+    const utapi_status status = endpoints_try(connection, &why);
     if (status == UTAPI_OK) {
-        link->delay_ms = 0;
+        connection->delay_ms = 0;
         return UTAPI_OK;
     }
-    back_off(link);
-    link->why = status;
-    (void)snprintf(link->reason, sizeof link->reason, "%.*s", (int)sizeof link->reason - 1, why.detail);
-    return utapi_fail(err, status, "%s", link->reason);
+    back_off(connection);
+    connection->why = status;
+    (void)snprintf(connection->reason, sizeof connection->reason, "%.*s", (int)sizeof connection->reason - 1,
+                   why.detail);
+    return utapi_fail(err, status, "%s", connection->reason);
 }
 
-void redis_link_drop(redis_link *link)
+void utapi_redis_connection_drop(redis_connection *connection)
 {
-    if (link->context != NULL)
-        redisFree(link->context);
-    link->context = NULL;
-    link->queued = 0;
+    if (connection->context != NULL)
+        redisFree(connection->context);
+    connection->context = NULL;
+    connection->queued = 0;
 }

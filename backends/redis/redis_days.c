@@ -25,21 +25,21 @@ enum {
 #define UNKNOWN_KEPT_MS "86400000"
 
 /* Which flow of a day. */
-typedef struct place {
+typedef struct position {
     utapi_interval interval;
     utapi_metric metric;
-} place;
+} position;
 
 /* A day being summed up. */
 typedef struct sum {
     redis_day *day;
-    const redis_met *met; /* flows that a walk met in it, and how many */
+    const redis_candidate *met; /* flows that a walk met in it, and how many */
     size_t met_count;
     utapi_sums sums;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     size_t row_size; /* 0: the sums do not fit 64 bits */
     bool found;
-    place first,
+    position first,
         last; /* that were found: what a Node client lets expire when a bucket goes are the earlier ones */
 } sum;
 
@@ -57,7 +57,7 @@ static redis_span sum_step(const sum *of, size_t step)
 
 static void sum_found(sum *of, utapi_interval interval, utapi_metric metric)
 {
-    of->last = (place){interval, metric};
+    of->last = (position){interval, metric};
     if (!of->found)
         of->first = of->last;
     of->found = true;
@@ -68,9 +68,9 @@ static utapi_status sum_add(redis_reading *reading, sum *of, size_t step, utapi_
     const redis_span span = sum_step(of, step);
     size_t at = SIZE_MAX;
     UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_status status = redis_read_next(reading, &reply, err);
+    utapi_status status = utapi_redis_query_next(reading, &reply, err);
     if (status == UTAPI_OK)
-        status = redis_flows_add(reading, span, reply, &of->sums, &at, err);
+        status = utapi_redis_flows_add(reading, span, reply, &of->sums, &at, err);
     if (status == UTAPI_OK && at != SIZE_MAX)
         sum_found(of, span.first + (utapi_interval)(at / REDIS_FLOW_COUNT) * UTAPI_INTERVAL_MS,
                   (utapi_metric)(UTAPI_INCOMING_BYTES + at % REDIS_FLOW_COUNT));
@@ -83,8 +83,8 @@ static utapi_status batch_read(redis_reading *reading, batch *all, utapi_error *
     utapi_status status = UTAPI_OK;
     for (size_t asked = 0, got = 0; got < steps && status == UTAPI_OK; got++) {
         for (; asked < steps && asked < got + IN_FLIGHT && status == UTAPI_OK; asked++)
-            status = redis_flows_queue(reading,
-                                       sum_step(&all->sums[asked / STEPS_A_DAY], asked % STEPS_A_DAY), err);
+            status = utapi_redis_flows_queue(
+                reading, sum_step(&all->sums[asked / STEPS_A_DAY], asked % STEPS_A_DAY), err);
         if (status == UTAPI_OK)
             status = sum_add(reading, &all->sums[got / STEPS_A_DAY], got % STEPS_A_DAY, err);
     }
@@ -98,7 +98,7 @@ typedef struct met_at {
     size_t sum, flow;
 } met_at;
 
-static const redis_met *met_next(const batch *all, met_at *at)
+static const redis_candidate *met_next(const batch *all, met_at *at)
 {
     while (at->sum < all->count && at->flow == all->sums[at->sum].met_count)
         *at = (met_at){.sum = at->sum + 1};
@@ -109,13 +109,13 @@ static const redis_met *met_next(const batch *all, met_at *at)
 static size_t met_ask(redis_reading *reading, const batch *all, met_at *at)
 {
     redis_key key;
-    const redis_met *met;
+    const redis_candidate *met;
     size_t count = 0;
-    redis_args_add(&reading->args, "MGET");
+    utapi_redis_args_add(&reading->args, "MGET");
     while (count < MET_A_STEP && (met = met_next(all, at)) != NULL) {
-        redis_key_flow(&key, reading->prefix, reading->level, redis_met_interval(met), reading->name,
-                       (utapi_metric)met->metric);
-        redis_args_key(&reading->args, &key);
+        utapi_redis_key_flow(&key, reading->prefix, reading->level, utapi_redis_candidate_interval(met),
+                             reading->name, (utapi_metric)met->metric);
+        utapi_redis_args_key(&reading->args, &key);
         count++;
     }
     return count;
@@ -126,13 +126,13 @@ static utapi_status met_add(redis_reading *reading, batch *all, met_at *at, cons
 {
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < reply->elements && status == UTAPI_OK; i++) {
-        const redis_met *met = met_next(all, at);
+        const redis_candidate *met = met_next(all, at);
         sum *of = &all->sums[at->sum];
         bool found = false;
-        status =
-            redis_flow_add(reading, (utapi_metric)met->metric, reply->element[i], &of->sums, &found, err);
+        status = utapi_redis_flow_add(reading, (utapi_metric)met->metric, reply->element[i], &of->sums,
+                                      &found, err);
         if (found)
-            sum_found(of, redis_met_interval(met), (utapi_metric)met->metric);
+            sum_found(of, utapi_redis_candidate_interval(met), (utapi_metric)met->metric);
     }
     return status;
 }
@@ -143,92 +143,93 @@ static utapi_status batch_read_met(redis_reading *reading, batch *all, utapi_err
     utapi_status status = UTAPI_OK;
     for (size_t count; status == UTAPI_OK && (count = met_ask(reading, all, &asked)) > 0;) {
         UTAPI_AUTO(redisReply) *reply = NULL;
-        status = redis_link_ask(reading->link, &reading->args, &reply, err);
-        redis_args_clear(&reading->args);
+        status = utapi_redis_connection_call(reading->connection, &reading->args, &reply, err);
+        utapi_redis_args_clear(&reading->args);
         if (status == UTAPI_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != count))
-            status = redis_read_corrupt(reading, "flows", reply, err);
+            status = utapi_redis_query_corrupt(reading, "flows", reply, err);
         if (status == UTAPI_OK)
             status = met_add(reading, all, &got, reply, err);
     }
-    redis_args_clear(&reading->args);
+    utapi_redis_args_clear(&reading->args);
     return status;
 }
 
 /* ---- offering ----------------------------------------------------------------------------- */
 
 /* The first day from `since` on that is not known to be empty. */
-static utapi_interval plan_since(const redis_plan *plan, utapi_interval since)
+static utapi_interval plan_since(const redis_plan *plan, utapi_interval low_watermark)
 {
     for (size_t i = 0; i < plan->day_count; i++) {
         const redis_day *day = &plan->days[i];
-        if (day->first < since)
+        if (day->first < low_watermark)
             continue;
-        if (day->first > since || !day->empty)
+        if (day->first > low_watermark || !day->empty)
             break;
-        since += REDIS_DAY_MS;
+        low_watermark += REDIS_DAY_MS;
     }
-    return since;
+    return low_watermark;
 }
 
-void redis_offer_begin(redis_reading *reading, size_t keys)
+void utapi_redis_rollup_store_begin(redis_reading *reading, size_t keys)
 {
     static const char *const owners[] = {"storageUtilized:counter", "numberOfObjects:counter",
                                          "storageUtilized", "numberOfObjects"};
     redis_key key;
-    redis_args_number(&reading->args, (int64_t)(6 + keys));
-    redis_key_own(&key, reading->prefix, "late");
-    redis_args_key(&reading->args, &key);
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "late");
-    redis_args_key(&reading->args, &key);
+    utapi_redis_args_number(&reading->args, (int64_t)(6 + keys));
+    utapi_redis_key_own(&key, reading->prefix, "late");
+    utapi_redis_args_key(&reading->args, &key);
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "late");
+    utapi_redis_args_key(&reading->args, &key);
     for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
-        redis_key_resource(&key, reading->prefix, reading->level, reading->name, owners[i]);
-        redis_args_key(&reading->args, &key);
+        utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, owners[i]);
+        utapi_redis_args_key(&reading->args, &key);
     }
 }
 
 static void offer_key(redis_reading *reading, const sum *of)
 {
     redis_key key;
-    redis_key_day(&key, reading->prefix, reading->level, reading->name, of->day->first);
-    redis_args_key(&reading->args, &key);
-    const place sources[SOURCES] = {of->first, of->last};
+    utapi_redis_key_daily(&key, reading->prefix, reading->level, reading->name, of->day->first);
+    utapi_redis_args_key(&reading->args, &key);
+    const position sources[SOURCES] = {of->first, of->last};
     for (size_t i = 0; i < SOURCES && of->found; i++) {
-        redis_key_flow(&key, reading->prefix, reading->level, sources[i].interval, reading->name,
-                       sources[i].metric);
-        redis_args_key(&reading->args, &key);
+        utapi_redis_key_flow(&key, reading->prefix, reading->level, sources[i].interval, reading->name,
+                             sources[i].metric);
+        utapi_redis_args_key(&reading->args, &key);
     }
 }
 
-void redis_offer_value(redis_reading *reading, utapi_interval first, utapi_interval beyond, size_t sources)
+void utapi_redis_rollup_store_value(redis_reading *reading, utapi_interval first, utapi_interval beyond,
+                                    size_t sources)
 {
-    redis_args_number(&reading->args, first);
-    redis_args_number(&reading->args, beyond);
-    redis_args_number(&reading->args, (int64_t)sources);
+    utapi_redis_args_number(&reading->args, first);
+    utapi_redis_args_number(&reading->args, beyond);
+    utapi_redis_args_number(&reading->args, (int64_t)sources);
 }
 
-void redis_offer_marks(redis_reading *reading, int64_t late)
+void utapi_redis_rollup_store_generation(redis_reading *reading, int64_t generation)
 {
-    redis_args_number(&reading->args, late);
-    redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
+    utapi_redis_args_number(&reading->args, generation);
+    utapi_redis_args_add(&reading->args, UNKNOWN_KEPT_MS);
 }
 
-bool redis_offer_send(redis_reading *reading)
+bool utapi_redis_rollup_store_send(redis_reading *reading)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    const utapi_status status =
-        redis_link_run(reading->link, REDIS_SCRIPT_KEEP_DAY, &reading->args, &reply, NULL);
-    redis_args_clear(&reading->args);
+    const utapi_status status = utapi_redis_connection_run(reading->connection, REDIS_SCRIPT_STORE_ROLLUP,
+                                                           &reading->args, &reply, NULL);
+    utapi_redis_args_clear(&reading->args);
     return status == UTAPI_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
            reply->element[reply->elements - 1]->integer > 0;
 }
 
 /* Which of a batch are to be stored: not those that `since` covers, nor those that do not fit 64 bits. */
-static size_t offer_pick(const batch *all, utapi_interval since, const sum **ret)
+static size_t offer_pick(const batch *all, utapi_interval low_watermark, const sum **ret)
 {
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++) {
         const sum *of = &all->sums[i];
-        if (of->row_size > 0 && (of->found || of->day->first >= since))
+        if (of->row_size > 0 && (of->found || of->day->first >= low_watermark))
             ret[count++] = of;
     }
     return count;
@@ -241,46 +242,46 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
 {
     const sum *picked[BATCH_DAYS];
     redis_key key;
-    const utapi_interval since =
-        plan_since(plan, at_least > reading->marks.since ? at_least : reading->marks.since);
-    const bool raised = since > reading->marks.since;
-    const size_t count = offer_pick(all, since, picked);
+    const utapi_interval low_watermark =
+        plan_since(plan, at_least > reading->info.low_watermark ? at_least : reading->info.low_watermark);
+    const bool raised = low_watermark > reading->info.low_watermark;
+    const size_t count = offer_pick(all, low_watermark, picked);
     if (count == 0 && !raised)
         return;
 
     size_t sources = 0;
     for (size_t i = 0; i < count; i++)
         sources += picked[i]->found ? SOURCES : 0;
-    redis_offer_begin(reading, sources + count + (raised ? 1 : 0));
+    utapi_redis_rollup_store_begin(reading, sources + count + (raised ? 1 : 0));
     for (size_t i = 0; i < count; i++)
         offer_key(reading, picked[i]);
     if (raised) {
-        redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
-        redis_args_key(&reading->args, &key);
+        utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
+        utapi_redis_args_key(&reading->args, &key);
     }
-    redis_offer_marks(reading, reading->marks.late);
+    utapi_redis_rollup_store_generation(reading, reading->info.generation);
     for (size_t i = 0; i < count; i++) {
-        redis_offer_value(reading, picked[i]->day->first, picked[i]->day->first + REDIS_DAY_MS,
-                          picked[i]->found ? SOURCES : 0);
-        redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
+        utapi_redis_rollup_store_value(reading, picked[i]->day->first, picked[i]->day->first + REDIS_DAY_MS,
+                                       picked[i]->found ? SOURCES : 0);
+        utapi_redis_args_bytes(&reading->args, picked[i]->row, picked[i]->row_size);
     }
     if (raised) {
-        redis_offer_value(reading, 0, since, 0);
-        redis_args_number(&reading->args, since);
+        utapi_redis_rollup_store_value(reading, 0, low_watermark, 0);
+        utapi_redis_args_number(&reading->args, low_watermark);
     }
 
-    if (redis_offer_send(reading) && raised)
-        reading->marks.since = since;
+    if (utapi_redis_rollup_store_send(reading) && raised)
+        reading->info.low_watermark = low_watermark;
 }
 
 /* The flows of a day, of those that a walk met. */
-static void sum_meet(sum *ret, const redis_found *found, size_t *at)
+static void sum_meet(sum *ret, const redis_candidates *found, size_t *at)
 {
     const utapi_interval first = ret->day->first;
-    while (*at < found->count && redis_met_interval(&found->flows[*at]) < first)
+    while (*at < found->count && utapi_redis_candidate_interval(&found->flows[*at]) < first)
         ++*at;
     ret->met = found->flows + *at;
-    while (*at < found->count && redis_met_interval(&found->flows[*at]) < first + REDIS_DAY_MS)
+    while (*at < found->count && utapi_redis_candidate_interval(&found->flows[*at]) < first + REDIS_DAY_MS)
         ++*at;
     ret->met_count = (size_t)(found->flows + *at - ret->met);
 }
@@ -314,7 +315,7 @@ static void batch_end(redis_plan *plan, batch *all)
 /* ---- filling ------------------------------------------------------------------------------ */
 
 /* Sums up the missing days of a plan for reading->name. found: what a walk met of it; NULL: every key is asked for. */
-static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const redis_found *found,
+static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const redis_candidates *found,
                              utapi_error *err)
 {
     UTAPI_AUTO_FREE batch *all = malloc(sizeof *all);
@@ -329,8 +330,8 @@ static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const red
         if (status != UTAPI_OK)
             return status;
         batch_end(plan, all);
-        batch_offer(reading, plan, found != NULL ? found->since : REDIS_FIRST_DAY, all);
-        if (next < plan->day_count && redis_monotonic_ms() > reading->give_up_ms)
+        batch_offer(reading, plan, found != NULL ? found->low_watermark : REDIS_FIRST_DAY, all);
+        if (next < plan->day_count && utapi_monotonic_ms() > reading->give_up_ms)
             return utapi_fail(err, UTAPI_UNAVAILABLE,
                               "the days of this range are being summed up for the first time; ask again");
     }
@@ -338,48 +339,48 @@ static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const red
 }
 
 /* Sums up the days of another name that a walk met, so that its turn finds them done. What fails is told then. */
-static void other_sum(redis_reading *reading, const redis_survey *survey, size_t i, redis_plan *scratch)
+static void other_sum(redis_reading *reading, const redis_keyscan *keyscan, size_t i, redis_plan *scratch)
 {
-    const redis_found found = redis_survey_found(survey, survey->names[i]);
+    const redis_candidates found = utapi_redis_keyscan_candidates(keyscan, keyscan->names[i]);
     for (size_t d = 0; d < scratch->day_count; d++)
         scratch->days[d] = (redis_day){.first = scratch->days[d].first, .is = REDIS_DAY_MISSING};
-    reading->name = survey->names[i];
-    reading->marks.since = REDIS_FIRST_DAY;
+    reading->name = keyscan->names[i];
+    reading->info.low_watermark = REDIS_FIRST_DAY;
     (void)!days_sum(reading, scratch, &found, NULL);
 }
 
-static void others_sum(redis_reading *reading, const redis_survey *survey)
+static void others_sum(redis_reading *reading, const redis_keyscan *keyscan)
 {
     const utapi_string answered = reading->name;
-    const utapi_interval since = reading->marks.since, last = survey->closed.last;
-    utapi_interval first = survey->closed.first > REDIS_FIRST_DAY ? survey->closed.first : REDIS_FIRST_DAY;
+    const utapi_interval low_watermark = reading->info.low_watermark, last = keyscan->closed.last;
+    utapi_interval first = keyscan->closed.first > REDIS_FIRST_DAY ? keyscan->closed.first : REDIS_FIRST_DAY;
     redis_plan scratch = {.days = NULL};
-    if (survey->count > 1 && first < last)
+    if (keyscan->count > 1 && first < last)
         scratch.days = calloc((size_t)((last - first) / REDIS_DAY_MS) + 1, sizeof *scratch.days);
     if (scratch.days == NULL)
         return;
     for (; first < last; first += REDIS_DAY_MS)
         scratch.days[scratch.day_count++].first = first;
-    for (size_t i = 0; i < survey->count && redis_monotonic_ms() < reading->give_up_ms; i++)
-        if (!utapi_string_equal(survey->names[i], answered))
-            other_sum(reading, survey, i, &scratch);
-    redis_plan_done(&scratch);
+    for (size_t i = 0; i < keyscan->count && utapi_monotonic_ms() < reading->give_up_ms; i++)
+        if (!utapi_string_equal(keyscan->names[i], answered))
+            other_sum(reading, keyscan, i, &scratch);
+    utapi_redis_plan_done(&scratch);
     reading->name = answered;
-    reading->marks.since = since;
+    reading->info.low_watermark = low_watermark;
 }
 
-utapi_status redis_days_fill(redis_reading *reading, redis_plan *plan, utapi_error *err)
+utapi_status utapi_redis_daily_fill(redis_reading *reading, redis_plan *plan, utapi_error *err)
 {
-    redis_survey survey;
-    utapi_status status = redis_survey_make(reading, redis_plan_missing(plan), &survey, err);
-    if (status == UTAPI_OK && survey.count == 0) {
+    redis_keyscan keyscan;
+    utapi_status status = utapi_redis_keyscan_make(reading, utapi_redis_plan_missing(plan), &keyscan, err);
+    if (status == UTAPI_OK && keyscan.count == 0) {
         status = days_sum(reading, plan, NULL, err);
     } else if (status == UTAPI_OK) {
-        const redis_found found = redis_survey_found(&survey, reading->name);
+        const redis_candidates found = utapi_redis_keyscan_candidates(&keyscan, reading->name);
         status = days_sum(reading, plan, &found, err);
         if (status == UTAPI_OK)
-            others_sum(reading, &survey);
+            others_sum(reading, &keyscan);
     }
-    redis_survey_done(&survey);
+    utapi_redis_keyscan_done(&keyscan);
     return status;
 }

@@ -4,6 +4,8 @@
  * Prefix and names are bounded (redis_uri.h, docs/specification.md#names), so a key always fits. */
 #include "redis_keys.h"
 
+#include "utapi/codec.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -48,8 +50,8 @@ static void key_begin(redis_key *key, const char *prefix, const char *word)
     key_add(key, ":", 1);
 }
 
-void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                        const char *what)
+void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                              const char *what)
 {
     const bool is_location_storage = level == UTAPI_LOCATIONS && strcmp(what, STORAGE_COUNTER) == 0;
     key_begin(ret, prefix, is_location_storage ? LOCATION_LEVEL : utapi_level_name(level));
@@ -58,8 +60,8 @@ void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, u
     key_add_text(ret, is_location_storage ? LOCATION_STORAGE : what);
 }
 
-void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
-                    utapi_string name, utapi_metric metric)
+void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
+                          utapi_string name, utapi_metric metric)
 {
     key_begin(ret, prefix, utapi_level_name(level));
     if (interval != 0) { /* V1 leaves that one out */
@@ -68,53 +70,38 @@ void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi
     }
     key_add(ret, name.data, name.size);
     key_add(ret, ":", 1);
-    key_add_text(ret, redis_metric_name(metric));
+    key_add_text(ret, utapi_metric_name(metric));
 }
 
-void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                   utapi_interval first_of_day)
+void utapi_redis_key_daily(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                           utapi_interval first_of_day)
 {
-    redis_key_resource(ret, prefix, level, name, REDIS_OWN);
+    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN);
     key_add_number(ret, first_of_day);
 }
 
-void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                     utapi_interval first_of_block)
+void utapi_redis_key_monthly(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                             utapi_interval first_of_block)
 {
-    redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
+    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
     key_add_number(ret, first_of_block);
 }
 
-void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
+void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
 {
-    static const char digits[] = "0123456789abcdef";
-    redis_key_own(ret, prefix, "fence:");
-    for (size_t i = 0; i < 16; i++) {
-        key_add(ret, &digits[writer[i] >> 4], 1);
-        key_add(ret, &digits[writer[i] & 15], 1);
-    }
+    char digits[32];
+    (void)utapi_hex_put(digits, writer, 16);
+    utapi_redis_key_own(ret, prefix, "fence:");
+    key_add(ret, digits, sizeof digits);
 }
 
-void redis_key_own(redis_key *ret, const char *prefix, const char *what)
+void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what)
 {
     key_begin(ret, prefix, "utapid");
     key_add_text(ret, what);
 }
 
-const char *redis_metric_name(utapi_metric metric)
+void utapi_redis_args_key(redis_args *args, const redis_key *key)
 {
-    static const char *const names[UTAPI_FIRST_OPERATION] = {
-        [UTAPI_STORAGE_UTILIZED] = "storageUtilized",
-        [UTAPI_NUMBER_OF_OBJECTS] = "numberOfObjects",
-        [UTAPI_INCOMING_BYTES] = "incomingBytes",
-        [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
-    };
-    if (metric < UTAPI_FIRST_OPERATION)
-        return names[metric];
-    return utapi_operation_name((utapi_operation)(metric - UTAPI_FIRST_OPERATION));
-}
-
-void redis_args_key(redis_args *args, const redis_key *key)
-{
-    redis_args_copy(args, key->bytes, key->size);
+    utapi_redis_args_copy(args, key->bytes, key->size);
 }

@@ -10,33 +10,34 @@
 #include <string.h>
 #include <sys/random.h>
 
-redis_link *redis_link_new(const redis_uri *uri)
+redis_connection *utapi_redis_connection_new(const redis_uri *uri)
 {
-    redis_link *link = calloc(1, sizeof *link);
-    if (link == NULL)
+    redis_connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL)
         return NULL;
-    link->uri = uri;
-    if (getrandom(&link->random, sizeof link->random, 0) != (ssize_t)sizeof link->random)
-        link->random = (unsigned)((uintptr_t)link >> 4); /* it only spreads those who come back at once */
-    return link;
+    connection->uri = uri;
+    if (getrandom(&connection->random, sizeof connection->random, 0) != (ssize_t)sizeof connection->random)
+        connection->random =
+            (unsigned)((uintptr_t)connection >> 4); /* it only spreads those who come back at once */
+    return connection;
 }
 
-void redis_link_free(redis_link *link)
+void utapi_redis_connection_free(redis_connection *connection)
 {
-    if (link == NULL)
+    if (connection == NULL)
         return;
-    redis_link_drop(link);
-    free(link);
+    utapi_redis_connection_drop(connection);
+    free(connection);
 }
 
-void redis_link_pin(redis_link *link, bool pinned)
+void utapi_redis_connection_pin(redis_connection *connection, bool pinned)
 {
-    link->pinned = pinned;
+    connection->pinned = pinned;
 }
 
-bool redis_link_is_pinned(const redis_link *link)
+bool redis_link_is_pinned(const redis_connection *connection)
 {
-    return link->pinned;
+    return connection->pinned;
 }
 
 /* ---- failures ----------------------------------------------------------------------------- */
@@ -59,131 +60,136 @@ static const struct {
     {"WRONGTYPE", UTAPI_CORRUPT, false},
 };
 
-utapi_status redis_link_refused(redis_link *link, const redisReply *reply, utapi_error *err)
+utapi_status utapi_redis_connection_refused(redis_connection *connection, const redisReply *reply,
+                                            utapi_error *err)
 {
     const size_t size = strcspn(reply->str, " ");
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         if (strlen(refusals[i].word) != size || memcmp(refusals[i].word, reply->str, size) != 0)
             continue;
         if (refusals[i].drop)
-            redis_link_drop(link);
+            utapi_redis_connection_drop(connection);
         return utapi_fail(err, refusals[i].status, "Redis: %.180s", reply->str);
     }
-    redis_link_drop(link); /* it may be a proxy's word, or of a server that is no master any more */
+    utapi_redis_connection_drop(
+        connection); /* it may be a proxy's word, or of a server that is no master any more */
     return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: %.180s", reply->str);
 }
 
 utapi_status redis_link_no_reply(const redisContext *context, utapi_status status, utapi_error *err)
 {
-    const bool late = context->err == REDIS_ERR_IO && errno == EAGAIN; /* hiredis leaves read()'s errno */
-    return utapi_fail(err, status, "Redis: %s", late ? "no reply in time" : context->errstr);
+    const bool generation =
+        context->err == REDIS_ERR_IO && errno == EAGAIN; /* hiredis leaves read()'s errno */
+    return utapi_fail(err, status, "Redis: %s", generation ? "no reply in time" : context->errstr);
 }
 
-static utapi_status link_broke(redis_link *link, utapi_error *err)
+static utapi_status link_broke(redis_connection *connection, utapi_error *err)
 {
-    const utapi_status status = redis_link_no_reply(link->context, UTAPI_UNCERTAIN, err);
-    redis_link_drop(link);
+    const utapi_status status = redis_link_no_reply(connection->context, UTAPI_UNCERTAIN, err);
+    utapi_redis_connection_drop(connection);
     return status;
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
 /* Nothing can be there to read before a command is sent, unless the server hung up. */
-static bool link_is_stale(const redis_link *link)
+static bool link_is_stale(const redis_connection *connection)
 {
-    struct pollfd waiting = {.fd = link->context->fd, .events = POLLIN};
-    return link->queued == 0 && poll(&waiting, 1, 0) != 0;
+    struct pollfd waiting = {.fd = connection->context->fd, .events = POLLIN};
+    return connection->queued == 0 && poll(&waiting, 1, 0) != 0;
 }
 
-static utapi_status link_ready(redis_link *link, const redis_args *args, utapi_error *err)
+static utapi_status link_ready(redis_connection *connection, const redis_args *args, utapi_error *err)
 {
     if (args->failed)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    if (link->context != NULL && link_is_stale(link))
-        redis_link_drop(link);
-    if (link->context == NULL && link->pinned)
+    if (connection->context != NULL && link_is_stale(connection))
+        utapi_redis_connection_drop(connection);
+    if (connection->context == NULL && connection->pinned)
         return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: the connection was lost between two commands");
-    return redis_link_connect(link, err);
+    return utapi_redis_connection_connect(connection, err);
 }
 
-utapi_status redis_link_queue(redis_link *link, redis_args *args, utapi_error *err)
+utapi_status utapi_redis_connection_queue(redis_connection *connection, redis_args *args, utapi_error *err)
 {
-    const utapi_status status = link_ready(link, args, err);
+    const utapi_status status = link_ready(connection, args, err);
     if (status != UTAPI_OK) {
-        if (link->queued > 0) /* nobody fetches these replies: the next user must not take them for its own */
-            redis_link_drop(link);
+        if (connection->queued >
+            0) /* nobody fetches these replies: the next user must not take them for its own */
+            utapi_redis_connection_drop(connection);
         return status;
     }
-    if (redisAppendCommandArgv(link->context, (int)args->count, args->words, args->sizes) != REDIS_OK) {
-        redis_link_drop(link);
+    if (redisAppendCommandArgv(connection->context, (int)args->count, args->words, args->sizes) != REDIS_OK) {
+        utapi_redis_connection_drop(connection);
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
     }
-    link->queued++;
+    connection->queued++;
     return UTAPI_OK;
 }
 
 /* After a failure nobody fetches what else was queued. */
-static void replies_discard(redis_link *link)
+static void replies_discard(redis_connection *connection)
 {
-    while (link->context != NULL && link->queued > 0) {
+    while (connection->context != NULL && connection->queued > 0) {
         void *reply = NULL;
-        if (redisGetReply(link->context, &reply) != REDIS_OK)
-            redis_link_drop(link);
+        if (redisGetReply(connection->context, &reply) != REDIS_OK)
+            utapi_redis_connection_drop(connection);
         else
-            link->queued--;
+            connection->queued--;
         freeReplyObject(reply);
     }
 }
 
-utapi_status redis_link_next(redis_link *link, redisReply **ret, utapi_error *err)
+utapi_status utapi_redis_connection_next(redis_connection *connection, redisReply **ret, utapi_error *err)
 {
     void *reply = NULL;
-    if (link->context == NULL) /* a reply before this one said that the server is not the right one */
+    if (connection->context == NULL) /* a reply before this one said that the server is not the right one */
         return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: the connection was given up");
-    if (redisGetReply(link->context, &reply) != REDIS_OK)
-        return link_broke(link, err);
-    link->queued--;
+    if (redisGetReply(connection->context, &reply) != REDIS_OK)
+        return link_broke(connection, err);
+    connection->queued--;
     redisReply *got = reply;
     if (got->type != REDIS_REPLY_ERROR) {
         *ret = got;
         return UTAPI_OK;
     }
-    const utapi_status status = redis_link_refused(link, got, err);
+    const utapi_status status = utapi_redis_connection_refused(connection, got, err);
     freeReplyObject(got);
-    replies_discard(link);
+    replies_discard(connection);
     return status;
 }
 
-utapi_status redis_link_ask(redis_link *link, redis_args *args, redisReply **ret, utapi_error *err)
+utapi_status utapi_redis_connection_call(redis_connection *connection, redis_args *args, redisReply **ret,
+                                         utapi_error *err)
 {
-    const utapi_status status = redis_link_queue(link, args, err);
-    return status == UTAPI_OK ? redis_link_next(link, ret, err) : status;
+    const utapi_status status = utapi_redis_connection_queue(connection, args, err);
+    return status == UTAPI_OK ? utapi_redis_connection_next(connection, ret, err) : status;
 }
 
-static utapi_status script_try(redis_link *link, redis_script script, redis_args *args, redisReply **ret,
-                               utapi_error *err)
+static utapi_status script_try(redis_connection *connection, redis_script script, redis_args *args,
+                               redisReply **ret, utapi_error *err)
 {
-    utapi_status status = link_ready(link, args, err); /* the digest is known once it is connected */
+    utapi_status status = link_ready(connection, args, err); /* the digest is known once it is connected */
     if (status != UTAPI_OK)
         return status;
-    if (!redis_args_push_front(args, "EVALSHA", link->shas[script]))
+    if (!utapi_redis_args_push_front(args, "EVALSHA", connection->shas[script]))
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    status = redis_link_ask(link, args, ret, err);
-    redis_args_pop_front(args);
+    status = utapi_redis_connection_call(connection, args, ret, err);
+    utapi_redis_args_pop_front(args);
     return status;
 }
 
-utapi_status redis_link_run(redis_link *link, redis_script script, redis_args *args, redisReply **ret,
-                            utapi_error *err)
+utapi_status utapi_redis_connection_run(redis_connection *connection, redis_script script, redis_args *args,
+                                        redisReply **ret, utapi_error *err)
 {
     static const char no_script[] = "Redis: NOSCRIPT";
     utapi_error first;
     utapi_error_clear(&first);
-    const utapi_status status = script_try(link, script, args, ret, &first);
+    const utapi_status status = script_try(connection, script, args, ret, &first);
     if (status == UTAPI_OK)
         return UTAPI_OK;
     const bool was_flushed = strncmp(first.detail, no_script, sizeof no_script - 1) == 0;
     if (was_flushed) /* the next connection loads it */
-        return script_try(link, script, args, ret, err);
+        return script_try(connection, script, args, ret, err);
     return utapi_fail(err, status, "%s", first.detail);
 }

@@ -10,10 +10,10 @@
 struct redis_pool {
     const redis_uri *uri; /* borrowed */
     pthread_mutex_t lock; /* guards the list */
-    redis_link *idle;
+    redis_connection *idle;
 };
 
-redis_pool *redis_pool_new(const redis_uri *uri)
+redis_pool *utapi_redis_pool_new(const redis_uri *uri)
 {
     redis_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
@@ -23,33 +23,34 @@ redis_pool *redis_pool_new(const redis_uri *uri)
     return pool;
 }
 
-void redis_pool_free(redis_pool *pool)
+void utapi_redis_pool_free(redis_pool *pool)
 {
     if (pool == NULL)
         return;
-    for (redis_link *link; (link = pool->idle) != NULL; redis_link_free(link))
-        pool->idle = link->next;
+    for (redis_connection *connection; (connection = pool->idle) != NULL;
+         utapi_redis_connection_free(connection))
+        pool->idle = connection->next;
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
 
-redis_link *redis_pool_take(redis_pool *pool)
+redis_connection *utapi_redis_pool_take(redis_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    redis_link *link = pool->idle;
-    if (link != NULL)
-        pool->idle = link->next;
+    redis_connection *connection = pool->idle;
+    if (connection != NULL)
+        pool->idle = connection->next;
     pthread_mutex_unlock(&pool->lock);
-    return link != NULL ? link : redis_link_new(pool->uri);
+    return connection != NULL ? connection : utapi_redis_connection_new(pool->uri);
 }
 
-void redis_pool_give(redis_pool *pool, redis_link *link)
+void utapi_redis_pool_give(redis_pool *pool, redis_connection *connection)
 {
     pthread_mutex_lock(&pool->lock);
-    redis_link **place = &pool->idle;
-    while (link->context == NULL && *place != NULL)
-        place = &(*place)->next;
-    link->next = *place;
-    *place = link;
+    redis_connection **position = &pool->idle;
+    while (connection->context == NULL && *position != NULL)
+        position = &(*position)->next;
+    connection->next = *position;
+    *position = connection;
     pthread_mutex_unlock(&pool->lock);
 }

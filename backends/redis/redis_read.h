@@ -11,6 +11,7 @@
 #define REDIS_REDIS_READ_H
 
 #include "redis_internal.h"
+#include "utapi/clock.h"
 #include "utapi/usage.h"
 
 /** Flows in an interval: all metrics but the states. */
@@ -25,23 +26,23 @@ typedef struct redis_span {
 } redis_span;
 
 /** What is noted of a resource (redis_keys.h). */
-typedef struct redis_marks {
-    int64_t late;         /* the number of the newest write into a closed day, of any resource */
-    utapi_interval gone;  /* the interval of the forgetting; REDIS_NEVER_GONE */
-    int64_t gone_ms;      /* its time; 0 */
-    utapi_interval since; /* REDIS_FIRST_DAY where nothing else is noted */
-    utapi_interval *odd;  /* owned; ascending: those inside the range */
-    size_t odd_count, odd_room;
-} redis_marks;
+typedef struct redis_resource_info {
+    int64_t generation;           /* the number of the newest write into a closed day, of any resource */
+    utapi_interval expired;       /* the interval of the forgetting; REDIS_NEVER_EXPIRED */
+    int64_t expired_ms;           /* its time; 0 */
+    utapi_interval low_watermark; /* REDIS_FIRST_DAY where nothing else is noted */
+    utapi_interval *outliers;     /* owned; ascending: those inside the range */
+    size_t outlier_count, outlier_capacity;
+} redis_resource_info;
 
-#define REDIS_NEVER_GONE INT64_MIN
-#define REDIS_NEVER      INT64_MAX
+#define REDIS_NEVER_EXPIRED INT64_MIN
+#define REDIS_NEVER         INT64_MAX
 
 /** A question about one resource, being answered. */
 typedef struct redis_reading {
-    pthread_mutex_t *walking; /* borrowed: redis_backend.walking */
-    redis_link *link;         /* borrowed */
-    const char *prefix;       /* borrowed */
+    pthread_mutex_t *walking;     /* borrowed: redis_backend.walking */
+    redis_connection *connection; /* borrowed */
+    const char *prefix;           /* borrowed */
     utapi_level level;
     utapi_string name; /* borrowed */
     const utapi_string
@@ -52,85 +53,85 @@ typedef struct redis_reading {
     int64_t give_up_ms; /* on the monotonic clock: no more summaries are made afterwards */
     redis_args args;    /* the command being put together */
     char *text;         /* owned: the keys in it */
-    size_t text_room;
+    size_t text_capacity;
     size_t waiting;      /* replies that are still to be fetched */
     bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
     bool is_gathering;   /* what is queued goes into the script's words instead */
     redis_args gathered; /* those */
     int64_t now_ms;      /* Redis's clock, when the marks were read */
-    redis_marks marks;
+    redis_resource_info info;
 } redis_reading;
 
 /* ..._queue() functions queue commands, and ..._take() and ..._add() take their replies, which they check. */
 
 /** Makes room for keys of `size` bytes altogether: reading->text. */
-UTAPI_MUST_USE utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_query_reserve(redis_reading *reading, size_t size, utapi_error *err);
 
 /** Queues reading->args, or gathers them, and empties them. */
-UTAPI_MUST_USE utapi_status redis_read_queue(redis_reading *reading, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_query_queue(redis_reading *reading, utapi_error *err);
 
 /** The next reply. *ret is owned: freeReplyObject(). */
-UTAPI_MUST_USE utapi_status redis_read_next(redis_reading *reading, redisReply **ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret,
+                                                   utapi_error *err);
 
-/** Queues a command on one key of the resource, as redis_key_resource() names it. Further words may be NULL. */
-UTAPI_MUST_USE utapi_status redis_read_queue_key(redis_reading *reading, const char *command,
-                                                 const char *what, const char *word, const char *more,
-                                                 utapi_error *err);
+/** Queues a command on one key of the resource, as utapi_redis_key_resource() names it. Further words may be NULL. */
+UTAPI_MUST_USE utapi_status utapi_redis_query_queue_key(redis_reading *reading, const char *command,
+                                                        const char *what, const char *word, const char *more,
+                                                        utapi_error *err);
 
 /** What V1 reads in a value: an integer in front, else 0. False if it does not fit 64 bits. */
-bool redis_read_integer(const redisReply *value, int64_t *ret);
+bool utapi_redis_integer(const redisReply *value, int64_t *ret);
 
-static inline int64_t redis_least(int64_t left, int64_t right)
+static inline int64_t redis_min(int64_t left, int64_t right)
 {
     return left < right ? left : right;
 }
 
-static inline int64_t redis_most(int64_t left, int64_t right)
+static inline int64_t redis_max(int64_t left, int64_t right)
 {
     return left > right ? left : right;
 }
 
 /** An array with room for one element more than it has; NULL without memory: it is then as it was. */
-void *redis_grow(void *array, size_t count, size_t *room, size_t element_size);
-
-/** The clock that waits are measured on. */
-int64_t redis_monotonic_ms(void);
+void *utapi_redis_grow(void *array, size_t count, size_t *capacity, size_t element_size);
 
 /** UTAPI_CORRUPT, naming the resource's key, with Redis's own words where it gave some. */
-utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, const redisReply *reply,
-                                utapi_error *err);
+utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char *what,
+                                       const redisReply *reply, utapi_error *err);
 
 typedef struct redis_plan redis_plan;
 
 /* ---- redis_read_marks.c ------------------------------------------------------------------- */
 
-enum { REDIS_MARKS_COMMANDS = 2 };
+enum { REDIS_RESOURCE_INFO_COMMANDS = 2 };
 
 /** Queues the reading of marks. */
-UTAPI_MUST_USE utapi_status redis_marks_queue(redis_reading *reading, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_resource_info_queue(redis_reading *reading, utapi_error *err);
 
-/** Takes two replies. ret: redis_marks_done(). */
-UTAPI_MUST_USE utapi_status redis_marks_take(const redis_reading *reading, redisReply *const *replies,
-                                             redis_marks *ret, utapi_error *err);
+/** Takes two replies. ret: utapi_redis_resource_info_done(). */
+UTAPI_MUST_USE utapi_status utapi_redis_resource_info_take(const redis_reading *reading,
+                                                           redisReply *const *replies,
+                                                           redis_resource_info *ret, utapi_error *err);
 
-/** Whether what was planned by some marks is still right; redis_late_take() says the rest. */
-bool redis_marks_hold(const redis_marks *planned, const redis_marks *now);
-void redis_marks_done(redis_marks *marks);
+/** Whether what was planned by some marks is still right; utapi_redis_late_take() says the rest. */
+bool utapi_redis_resource_info_hold(const redis_resource_info *planned, const redis_resource_info *now);
+void utapi_redis_resource_info_done(redis_resource_info *info);
 
 /** Queues the question for days that were written into since reading->marks were read: one reply. */
-UTAPI_MUST_USE utapi_status redis_late_queue(redis_reading *reading, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_late_queue(redis_reading *reading, utapi_error *err);
 
 /** Sets *ret_stale if one of them is among what a plan had read before: edges, and days that were summed up. */
-UTAPI_MUST_USE utapi_status redis_late_take(const redis_reading *reading, const redis_plan *plan,
-                                            const redisReply *reply, bool *ret_stale, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_late_take(const redis_reading *reading, const redis_plan *plan,
+                                                  const redisReply *reply, bool *ret_stale, utapi_error *err);
 
 /* ---- redis_read_flows.c ------------------------------------------------------------------- */
 
 /** Cuts the next step off a span; false when nothing is left. */
-bool redis_span_step(redis_span *left, redis_span *ret);
+bool utapi_redis_span_step(redis_span *left, redis_span *ret);
 
 /** Queues one MGET of all flows in a step. */
-UTAPI_MUST_USE utapi_status redis_flows_queue(redis_reading *reading, redis_span step, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_flows_queue(redis_reading *reading, redis_span step,
+                                                    utapi_error *err);
 
 /**
  * Adds what an MGET of a step found.
@@ -138,32 +139,32 @@ UTAPI_MUST_USE utapi_status redis_flows_queue(redis_reading *reading, redis_span
  * @param ret_found  SIZE_MAX; becomes the place in the command of the first key that was there; may be NULL
  * @return UTAPI_OVERFLOW for a value of more than 64 bits; UTAPI_CORRUPT
  */
-UTAPI_MUST_USE utapi_status redis_flows_add(const redis_reading *reading, redis_span step,
-                                            const redisReply *reply, utapi_sums *sums, size_t *ret_found,
-                                            utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_flows_add(const redis_reading *reading, redis_span step,
+                                                  const redisReply *reply, utapi_sums *sums,
+                                                  size_t *ret_found, utapi_error *err);
 
-/** Adds one value that MGET found. Sets *ret_found if there is one. Errors as redis_flows_add(). */
-UTAPI_MUST_USE utapi_status redis_flow_add(const redis_reading *reading, utapi_metric metric,
-                                           const redisReply *value, utapi_sums *sums, bool *ret_found,
-                                           utapi_error *err);
+/** Adds one value that MGET found. Sets *ret_found if there is one. Errors as utapi_redis_flows_add(). */
+UTAPI_MUST_USE utapi_status utapi_redis_flow_add(const redis_reading *reading, utapi_metric metric,
+                                                 const redisReply *value, utapi_sums *sums, bool *ret_found,
+                                                 utapi_error *err);
 
 /* ---- redis_read_state.c ------------------------------------------------------------------- */
 
-/** Queues what redis_states_take() wants. */
-UTAPI_MUST_USE utapi_status redis_states_queue(redis_reading *reading, utapi_error *err);
+/** Queues what utapi_redis_states_take() wants. */
+UTAPI_MUST_USE utapi_status utapi_redis_states_queue(redis_reading *reading, utapi_error *err);
 
 /** How many replies that makes. */
-size_t redis_states_replies(const redis_reading *reading);
+size_t utapi_redis_states_replies(const redis_reading *reading);
 
 /** Fills in the states. UTAPI_CORRUPT; UTAPI_OVERFLOW if late changes lead out of 64 bits. */
-UTAPI_MUST_USE utapi_status redis_states_take(const redis_reading *reading, redisReply *const *replies,
-                                              utapi_usage *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_states_take(const redis_reading *reading, redisReply *const *replies,
+                                                    utapi_usage *ret, utapi_error *err);
 
 /** The value of a sorted set's member; false if it holds none. */
-bool redis_state_value(const redisReply *member, utapi_wide *ret);
+bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret);
 
 /** The interval that a member's score stands for. */
-utapi_interval redis_state_interval(const redisReply *score);
+utapi_interval utapi_redis_state_interval(const redisReply *score);
 
 /* ---- redis_read_plan.c -------------------------------------------------------------------- */
 
@@ -180,20 +181,20 @@ typedef struct redis_day {
 } redis_day;
 
 /** 32 closed days that have one summary together. */
-typedef struct redis_block {
+typedef struct redis_month {
     utapi_interval first;
     size_t day;   /* the first of them in a plan */
     bool missing; /* it has none: its days are asked for */
-} redis_block;
+} redis_month;
 
 /** How a range's flows are to be found. */
 struct redis_plan {
     redis_day *days; /* owned; ascending */
-    size_t day_count, day_room;
-    redis_block *blocks; /* owned; ascending */
-    size_t block_count, block_room;
+    size_t day_count, day_capacity;
+    redis_month *blocks; /* owned; ascending */
+    size_t block_count, block_capacity;
     redis_span *spans; /* owned: to be read in the snapshot */
-    size_t span_count, span_room;
+    size_t span_count, span_capacity;
     redis_span edges[2]; /* parts of closed days: may be read before, for only late writes change them */
     size_t edge_count;
     utapi_sums summed; /* of the days that were summed up */
@@ -209,17 +210,17 @@ typedef struct redis_raw {
 /**
  * Plans by reading->range, now_ms and marks.
  *
- * @param ret  redis_plan_done(); may hold an earlier plan, whose memory is used again
+ * @param ret  utapi_redis_plan_done(); may hold an earlier plan, whose memory is used again
  */
-UTAPI_MUST_USE utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw,
-                                            redis_plan *ret, utapi_error *err);
-void redis_plan_done(redis_plan *plan);
+UTAPI_MUST_USE utapi_status utapi_redis_plan_make(const redis_reading *reading, const redis_raw *raw,
+                                                  redis_plan *ret, utapi_error *err);
+void utapi_redis_plan_done(redis_plan *plan);
 
 /** How many days of a plan are REDIS_DAY_MISSING: an answer without them would be too low. */
-size_t redis_plan_missing(const redis_plan *plan);
+size_t utapi_redis_plan_missing(const redis_plan *plan);
 
 /** The day of a plan that begins then; NULL if it has none. */
-redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first);
+redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first);
 
 /* ---- redis_read_snapshot.c ---------------------------------------------------------------- */
 
@@ -227,19 +228,19 @@ redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first);
 typedef struct redis_snapshot {
     const unsigned char *writer; /* whose fence to read with it; NULL: nobody's. Borrowed. */
     uint64_t fence;
-    redis_marks marks; /* redis_marks_done() */
+    redis_resource_info info; /* utapi_redis_resource_info_done() */
     utapi_usage states;
     utapi_sums flows;
     size_t missing_blocks; /* summaries of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
     bool stale;            /* a late write changed what was read before */
 } redis_snapshot;
 
-UTAPI_MUST_USE utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
-                                                utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_snapshot_take(redis_reading *reading, redis_plan *plan,
+                                                      redis_snapshot *ret, utapi_error *err);
 
 /** A writer's fence, without a snapshot. */
-UTAPI_MUST_USE utapi_status redis_fence_read(redis_reading *reading, const unsigned char *writer,
-                                             uint64_t *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_fence_read(redis_reading *reading, const unsigned char *writer,
+                                                   uint64_t *ret, utapi_error *err);
 
 /* ---- redis_scan.c ------------------------------------------------------------------------- */
 
@@ -251,19 +252,20 @@ typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utap
  *
  * @param give_up_ms  on the monotonic clock: UTAPI_UNAVAILABLE afterwards. REDIS_NEVER: however long it takes
  */
-UTAPI_MUST_USE utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms,
-                                       redis_scan_fn *on_key, void *ctx, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_scan(redis_connection *connection, const char *pattern,
+                                             int64_t give_up_ms, redis_scan_fn *on_key, void *ctx,
+                                             utapi_error *err);
 
 /**
  * The same through all keys P:<word>:*, however long it takes.
  *
  * @param ret_head  how many bytes of each key that is
  */
-UTAPI_MUST_USE utapi_status redis_scan_word(redis_link *link, const char *prefix, const char *word,
-                                            size_t *ret_head, redis_scan_fn *on_key, void *ctx,
-                                            utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_scan_word(redis_connection *connection, const char *prefix,
+                                                  const char *word, size_t *ret_head, redis_scan_fn *on_key,
+                                                  void *ctx, utapi_error *err);
 
 /** Puts text into a pattern so that it means itself: at most two bytes for each. Returns where it ends. */
-char *redis_glob_put(char *at, const char *bytes, size_t size);
+char *utapi_redis_glob_put(char *at, const char *bytes, size_t size);
 
 #endif

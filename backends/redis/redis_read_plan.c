@@ -22,25 +22,25 @@ typedef struct day_walk {
     const redis_reading *reading;
     redis_span range; /* no flow outside it counts */
     redis_span band;  /* days that anybody may have written into */
-    size_t odd;       /* the first of marks.odd that is still to come */
+    size_t outliers;  /* the first of marks.odd that is still to come */
 } day_walk;
 
 static void walk_begin(const redis_reading *reading, day_walk *ret)
 {
-    const redis_marks *marks = &reading->marks;
+    const redis_resource_info *info = &reading->info;
     *ret = (day_walk){.reading = reading};
-    ret->range.first = redis_most(reading->range.first, 0);
-    if (marks->gone != REDIS_NEVER_GONE)
-        ret->range.first = redis_most(ret->range.first, marks->gone);
-    ret->range.last = redis_least(reading->range.last, UTAPI_INTERVAL_MAX);
-    ret->band.first = redis_most(day_of(ret->range.first), marks->since);
-    ret->band.last = redis_least(day_of(ret->range.last), day_of(reading->now_ms + REDIS_CLOSING_MS));
+    ret->range.first = redis_max(reading->range.first, 0);
+    if (info->expired != REDIS_NEVER_EXPIRED)
+        ret->range.first = redis_max(ret->range.first, info->expired);
+    ret->range.last = redis_min(reading->range.last, UTAPI_INTERVAL_MAX);
+    ret->band.first = redis_max(day_of(ret->range.first), info->low_watermark);
+    ret->band.last = redis_min(day_of(ret->range.last), day_of(reading->now_ms + REDIS_CLOSING_MS));
 }
 
-static bool walk_is_odd(const day_walk *walk, utapi_interval day)
+static bool walk_is_outlier(const day_walk *walk, utapi_interval day)
 {
-    const redis_marks *marks = &walk->reading->marks;
-    return walk->odd < marks->odd_count && marks->odd[walk->odd] == day;
+    const redis_resource_info *info = &walk->reading->info;
+    return walk->outliers < info->outlier_count && info->outliers[walk->outliers] == day;
 }
 
 static bool walk_is_in_band(const day_walk *walk, utapi_interval day)
@@ -51,16 +51,16 @@ static bool walk_is_in_band(const day_walk *walk, utapi_interval day)
 /* The first day from one on that may matter: the range's own ends, the band, the odd ones. NO_DAY: none. */
 static utapi_interval walk_next(day_walk *walk, utapi_interval from)
 {
-    const redis_marks *marks = &walk->reading->marks;
+    const redis_resource_info *info = &walk->reading->info;
     const utapi_interval first = day_of(walk->range.first), last = day_of(walk->range.last);
-    const utapi_interval in_band = redis_most(from, walk->band.first);
+    const utapi_interval in_band = redis_max(from, walk->band.first);
     utapi_interval next = from <= first ? first : from <= last ? last : NO_DAY;
     if (in_band <= walk->band.last)
-        next = redis_least(next, in_band);
-    while (walk->odd < marks->odd_count && marks->odd[walk->odd] < redis_most(from, first))
-        walk->odd++;
-    return walk->odd < marks->odd_count && marks->odd[walk->odd] <= last
-               ? redis_least(next, marks->odd[walk->odd])
+        next = redis_min(next, in_band);
+    while (walk->outliers < info->outlier_count && info->outliers[walk->outliers] < redis_max(from, first))
+        walk->outliers++;
+    return walk->outliers < info->outlier_count && info->outliers[walk->outliers] <= last
+               ? redis_min(next, info->outliers[walk->outliers])
                : next;
 }
 
@@ -68,7 +68,7 @@ static utapi_interval walk_next(day_walk *walk, utapi_interval from)
 
 static utapi_status plan_add_span(redis_plan *plan, redis_span span, utapi_error *err)
 {
-    redis_span *grown = redis_grow(plan->spans, plan->span_count, &plan->span_room, sizeof *grown);
+    redis_span *grown = utapi_redis_grow(plan->spans, plan->span_count, &plan->span_capacity, sizeof *grown);
     if (grown == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
     plan->spans = grown;
@@ -78,7 +78,7 @@ static utapi_status plan_add_span(redis_plan *plan, redis_span span, utapi_error
 
 static utapi_status plan_add_day(redis_plan *plan, utapi_interval day, utapi_error *err)
 {
-    redis_day *grown = redis_grow(plan->days, plan->day_count, &plan->day_room, sizeof *grown);
+    redis_day *grown = utapi_redis_grow(plan->days, plan->day_count, &plan->day_capacity, sizeof *grown);
     if (grown == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
     plan->days = grown;
@@ -98,14 +98,14 @@ static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis
                              utapi_error *err)
 {
     const int64_t now_ms = walk->reading->now_ms;
-    const bool odd = walk_is_odd(walk, day), expected = odd || walk_is_in_band(walk, day);
+    const bool outliers = walk_is_outlier(walk, day), expected = outliers || walk_is_in_band(walk, day);
     const utapi_interval last_of_day = day + REDIS_DAY_MS - UTAPI_INTERVAL_MS;
-    redis_span part = {redis_most(walk->range.first, day), redis_least(walk->range.last, last_of_day)};
+    redis_span part = {redis_max(walk->range.first, day), redis_min(walk->range.last, last_of_day)};
     const bool whole = part.first == day && part.last == last_of_day;
 
     if (day + REDIS_DAY_MS + REDIS_CLOSING_MS > now_ms) { /* open */
-        if (!odd)
-            part.last = redis_least(part.last, utapi_interval_of(now_ms + REDIS_CLOSING_MS));
+        if (!outliers)
+            part.last = redis_min(part.last, utapi_interval_of(now_ms + REDIS_CLOSING_MS));
         return part.first <= part.last ? plan_add_span(plan, part, err) : UTAPI_OK;
     }
     if (whole && !raw_has(raw, day))
@@ -118,12 +118,13 @@ static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis
 
 static utapi_status plan_add_block(redis_plan *plan, size_t day, utapi_error *err)
 {
-    redis_block *grown = redis_grow(plan->blocks, plan->block_count, &plan->block_room, sizeof *grown);
+    redis_month *grown =
+        utapi_redis_grow(plan->blocks, plan->block_count, &plan->block_capacity, sizeof *grown);
     if (grown == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
     plan->blocks = grown;
-    plan->blocks[plan->block_count++] = (redis_block){.first = plan->days[day].first, .day = day};
-    for (size_t i = 0; i < REDIS_BLOCK_DAYS; i++)
+    plan->blocks[plan->block_count++] = (redis_month){.first = plan->days[day].first, .day = day};
+    for (size_t i = 0; i < REDIS_MONTH_DAYS; i++)
         plan->days[day + i].is = REDIS_DAY_ROLLED;
     return UTAPI_OK;
 }
@@ -132,17 +133,17 @@ static utapi_status plan_add_block(redis_plan *plan, size_t day, utapi_error *er
 static utapi_status plan_roll(redis_plan *plan, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    for (size_t i = 0; status == UTAPI_OK && i + REDIS_BLOCK_DAYS <= plan->day_count; i++) {
+    for (size_t i = 0; status == UTAPI_OK && i + REDIS_MONTH_DAYS <= plan->day_count; i++) {
         const utapi_interval first = plan->days[i].first;
-        if (first % REDIS_BLOCK_MS == 0 &&
-            plan->days[i + REDIS_BLOCK_DAYS - 1].first == first + REDIS_BLOCK_MS - REDIS_DAY_MS)
+        if (first % REDIS_MONTH_MS == 0 &&
+            plan->days[i + REDIS_MONTH_DAYS - 1].first == first + REDIS_MONTH_MS - REDIS_DAY_MS)
             status = plan_add_block(plan, i, err);
     }
     return status;
 }
 
-utapi_status redis_plan_make(const redis_reading *reading, const redis_raw *raw, redis_plan *ret,
-                             utapi_error *err)
+utapi_status utapi_redis_plan_make(const redis_reading *reading, const redis_raw *raw, redis_plan *ret,
+                                   utapi_error *err)
 {
     day_walk walk;
     walk_begin(reading, &walk);
@@ -163,14 +164,14 @@ static int day_compare(const void *key, const void *element)
     return day < other ? -1 : day > other;
 }
 
-redis_day *redis_plan_find(const redis_plan *plan, utapi_interval first)
+redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first)
 {
     if (plan->day_count == 0)
         return NULL;
     return bsearch(&first, plan->days, plan->day_count, sizeof *plan->days, day_compare);
 }
 
-size_t redis_plan_missing(const redis_plan *plan)
+size_t utapi_redis_plan_missing(const redis_plan *plan)
 {
     size_t missing = 0;
     for (size_t i = 0; i < plan->day_count; i++)
@@ -178,7 +179,7 @@ size_t redis_plan_missing(const redis_plan *plan)
     return missing;
 }
 
-void redis_plan_done(redis_plan *plan)
+void utapi_redis_plan_done(redis_plan *plan)
 {
     free(plan->days);
     free(plan->blocks);

@@ -26,8 +26,8 @@ static utapi_status span_queue(redis_reading *reading, redis_span left, utapi_er
 {
     redis_span step;
     utapi_status status = UTAPI_OK;
-    while (status == UTAPI_OK && redis_span_step(&left, &step))
-        status = redis_flows_queue(reading, step, err);
+    while (status == UTAPI_OK && utapi_redis_span_step(&left, &step))
+        status = utapi_redis_flows_queue(reading, step, err);
     return status;
 }
 
@@ -43,20 +43,21 @@ static utapi_status summaries_queue(redis_reading *reading, const redis_plan *pl
                                     utapi_error *err)
 {
     redis_key key;
-    redis_key_day(&key, reading->prefix, reading->level, reading->name,
-                  plan->days[plan->day_count - 1].first);
-    utapi_status status = redis_read_reserve(reading, key.size * SUMMARIES_A_STEP, err);
+    utapi_redis_key_daily(&key, reading->prefix, reading->level, reading->name,
+                          plan->days[plan->day_count - 1].first);
+    utapi_status status = utapi_redis_query_reserve(reading, key.size * SUMMARIES_A_STEP, err);
     if (status != UTAPI_OK)
         return status;
     char *text = reading->text;
-    redis_args_add(&reading->args, "MGET");
+    utapi_redis_args_add(&reading->args, "MGET");
     for (size_t i = 0; i < SUMMARIES_A_STEP && day_next_asked(plan, at); i++) {
-        redis_key_day(&key, reading->prefix, reading->level, reading->name, plan->days[(*at)++].first);
+        utapi_redis_key_daily(&key, reading->prefix, reading->level, reading->name,
+                              plan->days[(*at)++].first);
         memcpy(text, key.bytes, key.size);
-        redis_args_bytes(&reading->args, text, key.size);
+        utapi_redis_args_bytes(&reading->args, text, key.size);
         text += key.size;
     }
-    return redis_read_queue(reading, err);
+    return utapi_redis_query_queue(reading, err);
 }
 
 static bool block_next_asked(const redis_plan *plan, size_t *at)
@@ -70,33 +71,34 @@ static bool block_next_asked(const redis_plan *plan, size_t *at)
 static utapi_status blocks_queue(redis_reading *reading, const redis_plan *plan, size_t *at, utapi_error *err)
 {
     redis_key key;
-    redis_args_add(&reading->args, "MGET");
+    utapi_redis_args_add(&reading->args, "MGET");
     for (size_t i = 0; i < SUMMARIES_A_STEP && block_next_asked(plan, at); i++) {
-        redis_key_block(&key, reading->prefix, reading->level, reading->name, plan->blocks[(*at)++].first);
-        redis_args_key(&reading->args, &key);
+        utapi_redis_key_monthly(&key, reading->prefix, reading->level, reading->name,
+                                plan->blocks[(*at)++].first);
+        utapi_redis_args_key(&reading->args, &key);
     }
-    return redis_read_queue(reading, err);
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status fence_queue(redis_reading *reading, const unsigned char *writer, utapi_error *err)
 {
     redis_key key;
-    redis_key_fence(&key, reading->prefix, writer);
-    redis_args_add(&reading->args, "GET");
-    redis_args_bytes(&reading->args, key.bytes, key.size);
-    return redis_read_queue(reading, err);
+    utapi_redis_key_fence(&key, reading->prefix, writer);
+    utapi_redis_args_add(&reading->args, "GET");
+    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status moment_begin(redis_reading *reading, utapi_error *err)
 {
     if (reading->is_scripted) {
-        redis_args_clear(&reading->gathered);
-        redis_args_add(&reading->gathered, "0"); /* of keys */
+        utapi_redis_args_clear(&reading->gathered);
+        utapi_redis_args_add(&reading->gathered, "0"); /* of keys */
         reading->is_gathering = true;
         return UTAPI_OK;
     }
-    redis_args_add(&reading->args, "MULTI");
-    return redis_read_queue(reading, err);
+    utapi_redis_args_add(&reading->args, "MULTI");
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status moment_end(redis_reading *reading, utapi_status status, utapi_error *err)
@@ -104,8 +106,8 @@ static utapi_status moment_end(redis_reading *reading, utapi_status status, utap
     reading->is_gathering = false;
     if (status != UTAPI_OK || reading->is_scripted)
         return status;
-    redis_args_add(&reading->args, "EXEC");
-    return redis_read_queue(reading, err);
+    utapi_redis_args_add(&reading->args, "EXEC");
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *plan, const redis_snapshot *want,
@@ -117,11 +119,11 @@ static utapi_status snapshot_queue(redis_reading *reading, const redis_plan *pla
     if (status == UTAPI_OK)
         status = moment_begin(reading, err);
     if (status == UTAPI_OK)
-        status = redis_marks_queue(reading, err);
+        status = utapi_redis_resource_info_queue(reading, err);
     if (status == UTAPI_OK)
-        status = redis_late_queue(reading, err);
+        status = utapi_redis_late_queue(reading, err);
     if (status == UTAPI_OK)
-        status = redis_states_queue(reading, err);
+        status = utapi_redis_states_queue(reading, err);
     if (status == UTAPI_OK && want->writer != NULL)
         status = fence_queue(reading, want->writer, err);
     for (size_t at = 0; status == UTAPI_OK && day_next_asked(plan, &at);)
@@ -153,11 +155,11 @@ static utapi_status edges_take(redis_reading *reading, const redis_plan *plan, u
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < plan->edge_count; i++) {
         redis_span left = plan->edges[i], step;
-        while (status == UTAPI_OK && redis_span_step(&left, &step)) {
+        while (status == UTAPI_OK && utapi_redis_span_step(&left, &step)) {
             UTAPI_AUTO(redisReply) *reply = NULL;
-            status = redis_read_next(reading, &reply, err);
+            status = utapi_redis_query_next(reading, &reply, err);
             if (status == UTAPI_OK)
-                status = redis_flows_add(reading, step, reply, sums, NULL, err);
+                status = utapi_redis_flows_add(reading, step, reply, sums, NULL, err);
         }
     }
     return status;
@@ -175,15 +177,15 @@ static utapi_status blocks_take(const redis_reading *reading, redis_plan *plan, 
                                 const redisReply *reply, redis_snapshot *ret, utapi_error *err)
 {
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, REDIS_OWN "m...", reply, err);
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "m...", reply, err);
     for (size_t i = 0; i < reply->elements && block_next_asked(plan, at); i++) {
-        redis_block *block = &plan->blocks[(*at)++];
+        redis_month *block = &plan->blocks[(*at)++];
         utapi_amounts amounts;
         block->missing = !summary_decode(reply->element[i], &amounts);
         ret->missing_blocks += block->missing;
         if (!block->missing)
             utapi_sums_add_amounts(&ret->flows, &amounts);
-        for (size_t day = block->day; day < block->day + REDIS_BLOCK_DAYS; day++) {
+        for (size_t day = block->day; day < block->day + REDIS_MONTH_DAYS; day++) {
             plan->days[day].is = block->missing ? REDIS_DAY_ASKED : REDIS_DAY_ROLLED;
             plan->days[day].empty = !block->missing && amounts.present == 0;
         }
@@ -196,7 +198,7 @@ static utapi_status summaries_take(const redis_reading *reading, redis_plan *pla
                                    const redisReply *reply, redis_snapshot *ret, utapi_error *err)
 {
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, REDIS_OWN "...", reply, err);
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "...", reply, err);
     for (size_t i = 0; i < reply->elements && day_next_asked(plan, at); i++) {
         redis_day *day = &plan->days[(*at)++];
         utapi_amounts amounts;
@@ -234,10 +236,10 @@ static utapi_status spans_take(const redis_reading *reading, const redis_plan *p
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < plan->span_count; i++) {
         redis_span span = plan->spans[i], step;
-        while (status == UTAPI_OK && redis_span_step(&span, &step)) {
+        while (status == UTAPI_OK && utapi_redis_span_step(&span, &step)) {
             status = answers_check(left, 1, err);
             if (status == UTAPI_OK)
-                status = redis_flows_add(reading, step, *left->at++, sums, NULL, err);
+                status = utapi_redis_flows_add(reading, step, *left->at++, sums, NULL, err);
         }
     }
     return status;
@@ -246,7 +248,7 @@ static utapi_status spans_take(const redis_reading *reading, const redis_plan *p
 static utapi_status fence_corrupt(const redis_reading *reading, const unsigned char *writer, utapi_error *err)
 {
     redis_key key;
-    redis_key_fence(&key, reading->prefix, writer);
+    utapi_redis_key_fence(&key, reading->prefix, writer);
     return utapi_fail(err, UTAPI_CORRUPT, "%.*s: holds no writer's fence", (int)key.size, key.bytes);
 }
 
@@ -267,13 +269,13 @@ static utapi_status fence_take(const redis_reading *reading, const unsigned char
     return UTAPI_OK;
 }
 
-utapi_status redis_fence_read(redis_reading *reading, const unsigned char *writer, uint64_t *ret,
-                              utapi_error *err)
+utapi_status utapi_redis_fence_read(redis_reading *reading, const unsigned char *writer, uint64_t *ret,
+                                    utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
     utapi_status status = fence_queue(reading, writer, err);
     if (status == UTAPI_OK)
-        status = redis_read_next(reading, &reply, err);
+        status = utapi_redis_query_next(reading, &reply, err);
     if (status == UTAPI_CORRUPT) { /* it is of another type */
         utapi_error_clear(err);
         return fence_corrupt(reading, writer, err);
@@ -287,16 +289,16 @@ static utapi_status exec_take(redis_reading *reading, redis_plan *plan, const re
     if (exec->type != REDIS_REPLY_ARRAY)
         return utapi_fail(err, UTAPI_CORRUPT, "EXEC: an answer of another shape than Redis gives");
     answers left = {exec->element, exec->element + exec->elements};
-    const size_t states = redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
-    utapi_status status = answers_check(&left, REDIS_MARKS_COMMANDS + 1 + states + fences, err);
+    const size_t states = utapi_redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
+    utapi_status status = answers_check(&left, REDIS_RESOURCE_INFO_COMMANDS + 1 + states + fences, err);
     if (status == UTAPI_OK)
-        status = redis_marks_take(reading, left.at, &ret->marks, err);
-    left.at += REDIS_MARKS_COMMANDS;
+        status = utapi_redis_resource_info_take(reading, left.at, &ret->info, err);
+    left.at += REDIS_RESOURCE_INFO_COMMANDS;
     if (status == UTAPI_OK)
-        status = redis_late_take(reading, plan, *left.at, &ret->stale, err);
+        status = utapi_redis_late_take(reading, plan, *left.at, &ret->stale, err);
     left.at++;
     if (status == UTAPI_OK)
-        status = redis_states_take(reading, left.at, &ret->states, err);
+        status = utapi_redis_states_take(reading, left.at, &ret->states, err);
     left.at += states;
     if (status == UTAPI_OK && fences > 0)
         status = fence_take(reading, ret->writer, *left.at, &ret->fence, err);
@@ -312,13 +314,13 @@ static utapi_status replies_take(redis_reading *reading, redis_plan *plan, redis
     utapi_status status = edges_take(reading, plan, &ret->flows, err);
     while (status == UTAPI_OK && reading->waiting > 1) { /* MULTI, and each command that it only notes */
         UTAPI_AUTO(redisReply) *noted = NULL;
-        status = redis_read_next(reading, &noted, err);
+        status = utapi_redis_query_next(reading, &noted, err);
     }
     UTAPI_AUTO(redisReply) *exec = NULL;
     if (status == UTAPI_OK)
-        status = reading->is_scripted
-                     ? redis_link_run(reading->link, REDIS_SCRIPT_SNAPSHOT, &reading->gathered, &exec, err)
-                     : redis_read_next(reading, &exec, err);
+        status = reading->is_scripted ? utapi_redis_connection_run(reading->connection, REDIS_SCRIPT_SNAPSHOT,
+                                                                   &reading->gathered, &exec, err)
+                                      : utapi_redis_query_next(reading, &exec, err);
     return status == UTAPI_OK ? exec_take(reading, plan, exec, ret, err) : status;
 }
 
@@ -332,8 +334,8 @@ static utapi_status snapshot_try(redis_reading *reading, redis_plan *plan, redis
     return status == UTAPI_OK ? replies_take(reading, plan, ret, err) : status;
 }
 
-utapi_status redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
-                                 utapi_error *err)
+utapi_status utapi_redis_snapshot_take(redis_reading *reading, redis_plan *plan, redis_snapshot *ret,
+                                       utapi_error *err)
 {
     utapi_error refused;
     utapi_error_clear(&refused);

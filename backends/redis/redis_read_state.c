@@ -22,38 +22,38 @@ static utapi_status floor_queue(redis_reading *reading, const char *state, utapi
     redis_key key;
     char score[24];
     snprintf(score, sizeof score, "%lld", (long long)until);
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
-    redis_args_add(&reading->args, "ZREVRANGEBYSCORE");
-    redis_args_bytes(&reading->args, key.bytes, key.size);
-    redis_args_add(&reading->args, score);
-    redis_args_add(&reading->args, "-inf");
-    redis_args_add(&reading->args, "WITHSCORES");
-    redis_args_add(&reading->args, "LIMIT");
-    redis_args_add(&reading->args, "0");
-    redis_args_add(&reading->args, "1");
-    return redis_read_queue(reading, err);
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
+    utapi_redis_args_add(&reading->args, "ZREVRANGEBYSCORE");
+    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
+    utapi_redis_args_add(&reading->args, score);
+    utapi_redis_args_add(&reading->args, "-inf");
+    utapi_redis_args_add(&reading->args, "WITHSCORES");
+    utapi_redis_args_add(&reading->args, "LIMIT");
+    utapi_redis_args_add(&reading->args, "0");
+    utapi_redis_args_add(&reading->args, "1");
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status newest_queue(redis_reading *reading, const char *state, utapi_error *err)
 {
     redis_key key;
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
-    redis_args_add(&reading->args, "ZREVRANGE");
-    redis_args_bytes(&reading->args, key.bytes, key.size);
-    redis_args_add(&reading->args, "0");
-    redis_args_add(&reading->args, "0");
-    redis_args_add(&reading->args, "WITHSCORES");
-    return redis_read_queue(reading, err);
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
+    utapi_redis_args_add(&reading->args, "ZREVRANGE");
+    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
+    utapi_redis_args_add(&reading->args, "0");
+    utapi_redis_args_add(&reading->args, "0");
+    utapi_redis_args_add(&reading->args, "WITHSCORES");
+    return utapi_redis_query_queue(reading, err);
 }
 
 static utapi_status counter_queue(redis_reading *reading, const char *state, utapi_error *err)
 {
     char what[32];
     snprintf(what, sizeof what, "%s:counter", state);
-    return redis_read_queue_key(reading, "GET", what, NULL, NULL, err);
+    return utapi_redis_query_queue_key(reading, "GET", what, NULL, NULL, err);
 }
 
-utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
+utapi_status utapi_redis_states_queue(redis_reading *reading, utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     utapi_status status = UTAPI_OK;
@@ -66,7 +66,7 @@ utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
             status = floor_queue(reading, state_names[s], bounds[b], err);
     if (status == UTAPI_OK)
-        status = redis_read_queue_key(reading, "LRANGE", REDIS_OWN "shifts", "0", "-1", err);
+        status = utapi_redis_query_queue_key(reading, "LRANGE", REDIS_OWN "shifts", "0", "-1", err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
         status = newest_queue(reading, state_names[0], err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
@@ -74,7 +74,7 @@ utapi_status redis_states_queue(redis_reading *reading, utapi_error *err)
     return status;
 }
 
-size_t redis_states_replies(const redis_reading *reading)
+size_t utapi_redis_states_replies(const redis_reading *reading)
 {
     if (reading->current_only)
         return STATE_COUNT;
@@ -92,12 +92,12 @@ typedef struct state_floor {
 } state_floor;
 
 /* The third part of "0:<unique>:<value>", where V1 must not read a value below zero; else the first part. */
-bool redis_state_value(const redisReply *member, utapi_wide *ret)
+bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret)
 {
     int64_t value;
     const char *end = member->str + member->len;
-    const char *unique = memchr(member->str, ':', member->len);
-    const char *exact = unique != NULL ? memchr(unique + 1, ':', (size_t)(end - unique - 1)) : NULL;
+    const char *nonce = memchr(member->str, ':', member->len);
+    const char *exact = nonce != NULL ? memchr(nonce + 1, ':', (size_t)(end - nonce - 1)) : NULL;
     if (exact != NULL && exact + 1 < end) {
         char *rest;
         errno = 0;
@@ -107,13 +107,13 @@ bool redis_state_value(const redisReply *member, utapi_wide *ret)
             return true;
         }
     }
-    if (!redis_read_integer(member, &value))
+    if (!utapi_redis_integer(member, &value))
         return false;
     *ret = value;
     return true;
 }
 
-utapi_interval redis_state_interval(const redisReply *score)
+utapi_interval utapi_redis_state_interval(const redisReply *score)
 {
     const double at = strtod(score->str, NULL);
     return at > -9e15 && at < 9e15 ? (utapi_interval)at : at < 0 ? -INT64_MAX : INT64_MAX;
@@ -124,30 +124,30 @@ static utapi_status floor_take(const redis_reading *reading, const char *state, 
 {
     *ret = (state_floor){.found = false};
     if (reply->type != REDIS_REPLY_ARRAY || (reply->elements != 0 && reply->elements != 2))
-        return redis_read_corrupt(reading, state, reply, err);
+        return utapi_redis_query_corrupt(reading, state, reply, err);
     if (reply->elements == 0)
         return UTAPI_OK;
     const redisReply *member = reply->element[0], *score = reply->element[1];
     if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
-        !redis_state_value(member, &ret->value))
-        return redis_read_corrupt(reading, state, member, err);
+        !utapi_redis_state_value(member, &ret->value))
+        return utapi_redis_query_corrupt(reading, state, member, err);
     ret->found = true;
     ret->below_zero = member->str[0] == '-';
-    ret->at = redis_state_interval(score);
+    ret->at = utapi_redis_state_interval(score);
     return UTAPI_OK;
 }
 
 /* ---- what they are owed ------------------------------------------------------------------- */
 
 /* An element of the list: "<s|o> <interval> <delta> <cursor>". */
-typedef struct state_shift {
+typedef struct state_correction {
     size_t state;
     utapi_interval interval; /* from here on the state is higher by delta, */
     int64_t delta;
     utapi_interval cursor; /* but members from here on have it already */
-} state_shift;
+} state_correction;
 
-static bool shift_parse(const redisReply *element, state_shift *ret)
+static bool correction_parse(const redisReply *element, state_correction *ret)
 {
     long long numbers[3];
     if (element->type != REDIS_REPLY_STRING || element->len < 2 || element->str[1] != ' ' ||
@@ -162,24 +162,24 @@ static bool shift_parse(const redisReply *element, state_shift *ret)
             return false;
         at = end;
     }
-    *ret = (state_shift){element->str[0] == 'o', numbers[0], numbers[1], numbers[2]};
+    *ret = (state_correction){element->str[0] == 'o', numbers[0], numbers[1], numbers[2]};
     return *at == '\0';
 }
 
-static utapi_status shifts_take(const redis_reading *reading, const redisReply *reply,
-                                state_floor floors[STATE_COUNT][BOUND_COUNT], utapi_error *err)
+static utapi_status corrections_take(const redis_reading *reading, const redisReply *reply,
+                                     state_floor floors[STATE_COUNT][BOUND_COUNT], utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     if (reply->type != REDIS_REPLY_ARRAY)
-        return redis_read_corrupt(reading, REDIS_OWN "shifts", reply, err);
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "shifts", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
-        state_shift shift;
-        if (!shift_parse(reply->element[i], &shift))
-            return redis_read_corrupt(reading, REDIS_OWN "shifts", reply->element[i], err);
+        state_correction correction;
+        if (!correction_parse(reply->element[i], &correction))
+            return utapi_redis_query_corrupt(reading, REDIS_OWN "shifts", reply->element[i], err);
         for (size_t b = 0; b < BOUND_COUNT; b++) {
-            state_floor *floor = &floors[shift.state][b];
-            if (shift.interval <= bounds[b] && (!floor->found || floor->at < shift.cursor))
-                floor->value += shift.delta;
+            state_floor *floor = &floors[correction.state][b];
+            if (correction.interval <= bounds[b] && (!floor->found || floor->at < correction.cursor))
+                floor->value += correction.delta;
         }
     }
     return UTAPI_OK;
@@ -193,11 +193,11 @@ static utapi_status counter_take(const redis_reading *reading, const char *state
     redis_key key;
     *ret = 0;
     if (counter->type == REDIS_REPLY_NIL ||
-        (counter->type == REDIS_REPLY_STRING && redis_read_integer(counter, ret)))
+        (counter->type == REDIS_REPLY_STRING && utapi_redis_integer(counter, ret)))
         return UTAPI_OK;
     snprintf(what, sizeof what, "%s:counter", state);
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name,
-                       what); /* a location's is V1's own */
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name,
+                             what); /* a location's is V1's own */
     return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
                       counter->type == REDIS_REPLY_ERROR ? counter->str : "holds what nobody puts there");
 }
@@ -234,8 +234,8 @@ static void states_blank(state_floor floors[STATE_COUNT][BOUND_COUNT])
         }
 }
 
-utapi_status redis_states_take(const redis_reading *reading, redisReply *const *replies, utapi_usage *ret,
-                               utapi_error *err)
+utapi_status utapi_redis_states_take(const redis_reading *reading, redisReply *const *replies,
+                                     utapi_usage *ret, utapi_error *err)
 {
     int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     state_floor floors[STATE_COUNT][BOUND_COUNT];
@@ -251,7 +251,7 @@ utapi_status redis_states_take(const redis_reading *reading, redisReply *const *
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
             status = floor_take(reading, state_names[s], *replies++, &floors[s][b], err);
     if (status == UTAPI_OK)
-        status = shifts_take(reading, *replies++, floors, err);
+        status = corrections_take(reading, *replies++, floors, err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
         status = location_take(reading, replies[0], replies[1], floors[0], err);
     if (status != UTAPI_OK)

@@ -6,6 +6,7 @@
 #include "redis_rights.h"
 #include "utapi_replay.h"
 
+#include "utapi/codec.h"
 #include "utapi/scoped.h"
 
 #include <inttypes.h>
@@ -29,7 +30,7 @@ enum { HEAD_ELEMENTS = 2 };
 
 struct utapi_replay {
     redis_uri uri;
-    redis_link *link;
+    redis_connection *connection;
     redis_args args;
     char word[sizeof "utapid:" + RANDOM_DIGITS]; /* of the lock */
     redisReply *reply;                           /* owned: what was taken last */
@@ -46,8 +47,7 @@ static utapi_status random_digits(char ret[RANDOM_DIGITS + 1], utapi_error *err)
     unsigned char bytes[RANDOM_BYTES];
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the system has no random numbers");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(&ret[2 * i], 3, "%02x", bytes[i]);
+    *utapi_hex_put(ret, bytes, sizeof bytes) = '\0';
     return UTAPI_OK;
 }
 
@@ -55,10 +55,10 @@ void utapi_replay_close(utapi_replay *replay)
 {
     if (replay == NULL)
         return;
-    redis_link_free(replay->link);
-    redis_args_done(&replay->args);
+    utapi_redis_connection_free(replay->connection);
+    utapi_redis_args_done(&replay->args);
     freeReplyObject(replay->reply);
-    redis_uri_done(&replay->uri);
+    utapi_redis_uri_done(&replay->uri);
     free(replay);
 }
 
@@ -70,16 +70,16 @@ utapi_status utapi_replay_open(const char *uri, utapi_replay **ret, utapi_error 
     UTAPI_AUTO(utapi_replay) *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "taking over the local cache");
-    utapi_status status = redis_uri_parse(uri, &replay->uri, err);
+    utapi_status status = utapi_redis_uri_parse(uri, &replay->uri, err);
     if (status == UTAPI_OK)
         status = random_digits(digits, err);
     if (status != UTAPI_OK)
         return status;
     snprintf(replay->word, sizeof replay->word, "utapid:%s", digits);
-    replay->link = redis_link_new(&replay->uri);
-    if (replay->link == NULL)
+    replay->connection = utapi_redis_connection_new(&replay->uri);
+    if (replay->connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "taking over the local cache");
-    redis_link_needs(replay->link, redis_rights_replay);
+    utapi_redis_connection_check_acl(replay->connection, utapi_redis_acl_replay);
     *ret = UTAPI_TAKE(replay);
     return UTAPI_OK;
 }
@@ -90,7 +90,7 @@ utapi_status utapi_replay_open(const char *uri, utapi_replay **ret, utapi_error 
 static utapi_status number_run(utapi_replay *replay, redis_script script, int64_t *ret, utapi_error *err)
 {
     redisReply *reply = NULL;
-    utapi_status status = redis_link_run(replay->link, script, &replay->args, &reply, err);
+    utapi_status status = utapi_redis_connection_run(replay->connection, script, &replay->args, &reply, err);
     if (status != UTAPI_OK)
         return status;
     if (reply->type == REDIS_REPLY_INTEGER)
@@ -104,11 +104,11 @@ static utapi_status number_run(utapi_replay *replay, redis_script script, int64_
 static utapi_status lock_run(utapi_replay *replay, int64_t seconds, bool *ret, utapi_error *err)
 {
     int64_t held = 0;
-    redis_args_clear(&replay->args);
-    redis_args_add(&replay->args, "1");
-    redis_args_add(&replay->args, LOCK);
-    redis_args_add(&replay->args, replay->word);
-    redis_args_number(&replay->args, seconds);
+    utapi_redis_args_clear(&replay->args);
+    utapi_redis_args_add(&replay->args, "1");
+    utapi_redis_args_add(&replay->args, LOCK);
+    utapi_redis_args_add(&replay->args, replay->word);
+    utapi_redis_args_number(&replay->args, seconds);
     const utapi_status status = number_run(replay, REDIS_SCRIPT_REPLAY_LOCK, &held, err);
     if (status == UTAPI_OK)
         *ret = held == 1;
@@ -168,17 +168,17 @@ utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret,
     replay->count = 0;
     freeReplyObject(replay->reply);
     replay->reply = NULL;
-    redis_args_clear(&replay->args);
-    redis_args_add(&replay->args, "5");
-    redis_args_add(&replay->args, LIST);
-    redis_args_add(&replay->args, TAKEN);
-    redis_args_add(&replay->args, LAST);
-    redis_args_add(&replay->args, ORIGIN);
-    redis_args_add(&replay->args, REFUSED);
-    redis_args_number(&replay->args, STEP_ELEMENTS);
-    redis_args_number(&replay->args, STEP_BYTES);
-    utapi_status status =
-        redis_link_run(replay->link, REDIS_SCRIPT_REPLAY_TAKE, &replay->args, &replay->reply, err);
+    utapi_redis_args_clear(&replay->args);
+    utapi_redis_args_add(&replay->args, "5");
+    utapi_redis_args_add(&replay->args, LIST);
+    utapi_redis_args_add(&replay->args, TAKEN);
+    utapi_redis_args_add(&replay->args, LAST);
+    utapi_redis_args_add(&replay->args, ORIGIN);
+    utapi_redis_args_add(&replay->args, REFUSED);
+    utapi_redis_args_number(&replay->args, STEP_ELEMENTS);
+    utapi_redis_args_number(&replay->args, STEP_BYTES);
+    utapi_status status = utapi_redis_connection_run(replay->connection, REDIS_SCRIPT_REPLAY_TAKE,
+                                                     &replay->args, &replay->reply, err);
     if (status == UTAPI_OK)
         status = reply_read(replay, err);
     if (status != UTAPI_OK)
@@ -201,12 +201,12 @@ utapi_status utapi_replay_done(utapi_replay *replay, utapi_error *err)
     if (replay->count == 0)
         return UTAPI_OK;
     /* They were the first of the set, and numbers only rise: nothing else stands between them. */
-    redis_args_clear(&replay->args);
-    redis_args_add(&replay->args, "ZREMRANGEBYSCORE");
-    redis_args_add(&replay->args, TAKEN);
-    redis_args_number(&replay->args, replay->leftovers[0].number);
-    redis_args_number(&replay->args, replay->leftovers[replay->count - 1].number);
-    const utapi_status status = redis_link_ask(replay->link, &replay->args, &reply, err);
+    utapi_redis_args_clear(&replay->args);
+    utapi_redis_args_add(&replay->args, "ZREMRANGEBYSCORE");
+    utapi_redis_args_add(&replay->args, TAKEN);
+    utapi_redis_args_number(&replay->args, replay->leftovers[0].number);
+    utapi_redis_args_number(&replay->args, replay->leftovers[replay->count - 1].number);
+    const utapi_status status = utapi_redis_connection_call(replay->connection, &replay->args, &reply, err);
     if (status == UTAPI_OK)
         freeReplyObject(reply);
     return status;
@@ -216,11 +216,11 @@ utapi_status utapi_replay_refuse(utapi_replay *replay, const utapi_leftover *lef
                                  utapi_error *err)
 {
     int64_t moved;
-    redis_args_clear(&replay->args);
-    redis_args_add(&replay->args, "2");
-    redis_args_add(&replay->args, TAKEN);
-    redis_args_add(&replay->args, REFUSED);
-    redis_args_number(&replay->args, leftover->number);
-    redis_args_add(&replay->args, reason);
+    utapi_redis_args_clear(&replay->args);
+    utapi_redis_args_add(&replay->args, "2");
+    utapi_redis_args_add(&replay->args, TAKEN);
+    utapi_redis_args_add(&replay->args, REFUSED);
+    utapi_redis_args_number(&replay->args, leftover->number);
+    utapi_redis_args_add(&replay->args, reason);
     return number_run(replay, REDIS_SCRIPT_REPLAY_REFUSE, &moved, err);
 }

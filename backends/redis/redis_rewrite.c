@@ -6,16 +6,17 @@
 #include "redis_rewrite.h"
 #include "redis_link_internal.h"
 
+#include "utapi/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* After so long the file is added to as it is: events must not wait for ever for a rare accident. */
 enum { WAIT_MOST_MS = 600000 };
 
 /* ---- INFO --------------------------------------------------------------------------------- */
 
-utapi_string redis_info_find(utapi_string info, const char *name)
+utapi_string utapi_redis_info_find(utapi_string info, const char *name)
 {
     const size_t size = strlen(name);
     for (const char *line = info.data; line != NULL && line < info.data + info.size;) {
@@ -29,79 +30,74 @@ utapi_string redis_info_find(utapi_string info, const char *name)
     return (utapi_string){"", 0};
 }
 
-uint64_t redis_info_number(utapi_string info, const char *name)
+uint64_t utapi_redis_info_number(utapi_string info, const char *name)
 {
-    const utapi_string text = redis_info_find(info, name);
+    const utapi_string text = utapi_redis_info_find(info, name);
     return text.size > 0 ? strtoull(text.data, NULL, 10) : 0;
 }
 
 /* The time that the last rewrite of this server's life took is -1 before there was one. */
-bool redis_rewrite_is_done(utapi_string info)
+bool utapi_redis_aof_is_done(utapi_string info)
 {
-    const utapi_string took = redis_info_find(info, "aof_last_rewrite_time_sec");
-    return redis_info_number(info, "aof_enabled") == 0 ||
+    const utapi_string took = utapi_redis_info_find(info, "aof_last_rewrite_time_sec");
+    return utapi_redis_info_number(info, "aof_enabled") == 0 ||
            (took.size > 0 && *took.data != '-' &&
-            utapi_string_equal(redis_info_find(info, "aof_last_bgrewrite_status"), utapi_string_of("ok")));
+            utapi_string_equal(utapi_redis_info_find(info, "aof_last_bgrewrite_status"),
+                               utapi_string_of("ok")));
 }
 
 static bool is_under_way(utapi_string info)
 {
-    return redis_info_number(info, "aof_rewrite_in_progress") != 0 ||
-           redis_info_number(info, "aof_rewrite_scheduled") != 0;
+    return utapi_redis_info_number(info, "aof_rewrite_in_progress") != 0 ||
+           utapi_redis_info_number(info, "aof_rewrite_scheduled") != 0;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* *ret_begun is false where the server refuses, for want of a right or of memory. */
-static utapi_status rewrite_begin(redis_link *link, bool *ret_begun, utapi_error *err)
+static utapi_status rewrite_begin(redis_connection *connection, bool *ret_begun, utapi_error *err)
 {
-    redisReply *reply = redisCommand(link->context, "BGREWRITEAOF");
+    redisReply *reply = redisCommand(connection->context, "BGREWRITEAOF");
     if (reply == NULL)
-        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
+        return redis_link_no_reply(connection->context, UTAPI_UNAVAILABLE, err);
     /* Another utapid may have asked a moment ago. */
     *ret_begun = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "in progress") != NULL;
     freeReplyObject(reply);
     return UTAPI_OK;
 }
 
-static bool is_too_long(redis_link *link)
+static bool is_too_long(redis_connection *connection)
 {
-    if (link->rewrite_since_ms == 0)
-        link->rewrite_since_ms = steady_ms();
-    return steady_ms() - link->rewrite_since_ms > WAIT_MOST_MS;
+    if (connection->aof_since_ms == 0)
+        connection->aof_since_ms = utapi_monotonic_ms();
+    return utapi_monotonic_ms() - connection->aof_since_ms > WAIT_MOST_MS;
 }
 
-static utapi_status rewrite_ask(redis_link *link, bool under_way, utapi_error *err)
+static utapi_status rewrite_ask(redis_connection *connection, bool under_way, utapi_error *err)
 {
     bool begun = true;
     utapi_status status = UTAPI_OK;
     if (!under_way)
-        status = rewrite_begin(link, &begun, err);
+        status = rewrite_begin(connection, &begun, err);
     if (status != UTAPI_OK)
         return status;
-    atomic_store(&link->rewrite_failed, !begun || is_too_long(link));
-    if (atomic_load(&link->rewrite_failed))
+    atomic_store(&connection->aof_failed, !begun || is_too_long(connection));
+    if (atomic_load(&connection->aof_failed))
         return UTAPI_OK;
     return utapi_fail(err, UTAPI_UNAVAILABLE,
                       "Redis was started, and writes its append-only file anew before more is added");
 }
 
-static utapi_status info_ask(redis_link *link, bool *ret_done, bool *ret_under_way, utapi_error *err)
+static utapi_status info_ask(redis_connection *connection, bool *ret_done, bool *ret_under_way,
+                             utapi_error *err)
 {
-    redisReply *reply = redisCommand(link->context, "INFO persistence");
+    redisReply *reply = redisCommand(connection->context, "INFO persistence");
     utapi_status status = UTAPI_OK;
     if (reply == NULL)
-        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
+        return redis_link_no_reply(connection->context, UTAPI_UNAVAILABLE, err);
     const utapi_string info = {reply->str, (size_t)reply->len};
     if (reply->type == REDIS_REPLY_STRING) {
-        *ret_done = redis_rewrite_is_done(info);
+        *ret_done = utapi_redis_aof_is_done(info);
         *ret_under_way = is_under_way(info);
     } else {
         const bool has_words = reply->type == REDIS_REPLY_ERROR;
@@ -111,25 +107,25 @@ static utapi_status info_ask(redis_link *link, bool *ret_done, bool *ret_under_w
     return status;
 }
 
-utapi_status redis_rewrite_see(redis_link *link, utapi_error *err)
+utapi_status utapi_redis_aof_check(redis_connection *connection, utapi_error *err)
 {
     bool done = false, under_way = false;
-    const utapi_status status = info_ask(link, &done, &under_way, err);
+    const utapi_status status = info_ask(connection, &done, &under_way, err);
     if (status != UTAPI_OK)
         return status;
     if (!done)
-        return rewrite_ask(link, under_way, err);
-    link->rewrite_since_ms = 0;
-    atomic_store(&link->rewrite_failed, false);
+        return rewrite_ask(connection, under_way, err);
+    connection->aof_since_ms = 0;
+    atomic_store(&connection->aof_failed, false);
     return UTAPI_OK;
 }
 
-void redis_link_writes(redis_link *link)
+void utapi_redis_connection_check_aof(redis_connection *connection)
 {
-    link->writes = true;
+    connection->checks_aof = true;
 }
 
-bool redis_rewrite_failed(const redis_link *link)
+bool utapi_redis_aof_failed(const redis_connection *connection)
 {
-    return atomic_load(&link->rewrite_failed);
+    return atomic_load(&connection->aof_failed);
 }

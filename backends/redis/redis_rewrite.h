@@ -13,11 +13,11 @@
 #include "redis_link.h"
 
 /** The value of "name:value" in what INFO answers, borrowed; empty if there is none. */
-utapi_string redis_info_find(utapi_string info, const char *name);
-uint64_t redis_info_number(utapi_string info, const char *name);
+utapi_string utapi_redis_info_find(utapi_string info, const char *name);
+uint64_t utapi_redis_info_number(utapi_string info, const char *name);
 
 /** Whether the file was written anew since the server started, or there is none. info: INFO persistence. */
-bool redis_rewrite_is_done(utapi_string info);
+bool utapi_redis_aof_is_done(utapi_string info);
 
 /**
  * Asks a server, to which a writer has just connected, to write its file anew, unless that is done.
@@ -25,12 +25,12 @@ bool redis_rewrite_is_done(utapi_string info);
  * @return UTAPI_UNAVAILABLE  it is being done, or the server does not tell: connect again later
  *         UTAPI_OK           it is done; or it cannot be, or takes too long: then stats tell
  */
-UTAPI_MUST_USE utapi_status redis_rewrite_see(redis_link *link, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_aof_check(redis_connection *connection, utapi_error *err);
 
-/** Makes a link one of a writer: each of its connections begins with redis_rewrite_see(). */
-void redis_link_writes(redis_link *link);
+/** Makes a link one of a writer: each of its connections begins with utapi_redis_aof_check(). */
+void utapi_redis_connection_check_aof(redis_connection *connection);
 
 /** Whether its newest connection adds to a file that could not be written anew. From any thread. */
-bool redis_rewrite_failed(const redis_link *link);
+bool utapi_redis_aof_failed(const redis_connection *connection);
 
 #endif

@@ -12,7 +12,7 @@
 
 /* Every command of lua/ and of the C files, then every family of keys (INCRBY both reads and writes), and the channel.
  * Not asked for is what a refusal of harms nothing: BGREWRITEAOF, and what a connection begins with anyway. */
-const redis_rights redis_rights_writer[] = {
+const redis_acl utapi_redis_acl_writer[] = {
     "DBSIZE",
     "DEL %s:utapid:rights",
     "EVALSHA 0 0",
@@ -67,7 +67,7 @@ const redis_rights redis_rights_writer[] = {
 };
 
 /* A client's list has the same name whatever the prefix. */
-const redis_rights redis_rights_replay[] = {
+const redis_acl utapi_redis_acl_replay[] = {
     "DEL s3:utapireplay:lock",
     "EVALSHA 0 0",
     "GET s3:utapireplay:lock",
@@ -87,18 +87,19 @@ const redis_rights redis_rights_replay[] = {
     NULL,
 };
 
-void redis_link_needs(redis_link *link, const redis_rights *rights)
+void utapi_redis_connection_check_acl(redis_connection *connection, const redis_acl *acl)
 {
-    link->rights = rights;
+    connection->acl = acl;
 }
 
 static utapi_status lacking(const char *right, const char *prefix, const char *said, utapi_error *err)
 {
-    const char *place = strstr(right, "%s");
-    const size_t size = place != NULL ? (size_t)(place - right) : strlen(right);
-    const size_t rest = place != NULL ? strcspn(place + 2, "%") : 0; /* a second key is the same one */
+    const char *position = strstr(right, "%s");
+    const size_t size = position != NULL ? (size_t)(position - right) : strlen(right);
+    const size_t rest = position != NULL ? strcspn(position + 2, "%") : 0; /* a second key is the same one */
     return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: the user lacks a right: %.*s%s%.*s: %.100s", (int)size,
-                      right, place != NULL ? prefix : "", (int)rest, place != NULL ? place + 2 : "", said);
+                      right, position != NULL ? prefix : "", (int)rest, position != NULL ? position + 2 : "",
+                      said);
 }
 
 /* That of EXEC begins with EXECABORT. */
@@ -108,53 +109,55 @@ static bool is_refusal(const redisReply *reply)
 }
 
 /* One more reply; a right that is lacking is told of unless another one was. */
-static utapi_status reply_see(redis_link *link, const char *right, utapi_status before, utapi_error *err)
+static utapi_status reply_see(redis_connection *connection, const char *right, utapi_status before,
+                              utapi_error *err)
 {
     void *got = NULL;
-    if (redisGetReply(link->context, &got) != REDIS_OK)
-        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
+    if (redisGetReply(connection->context, &got) != REDIS_OK)
+        return redis_link_no_reply(connection->context, UTAPI_UNAVAILABLE, err);
     const redisReply *reply = got;
     const bool is_new = before == UTAPI_OK && is_refusal(reply);
-    const utapi_status status = is_new ? lacking(right, link->uri->prefix, reply->str, err) : before;
+    const utapi_status status = is_new ? lacking(right, connection->uri->prefix, reply->str, err) : before;
     freeReplyObject(got);
     return status;
 }
 
 /* Waited for alone: where it is refused, what follows would be carried out. */
-static utapi_status multi_begin(redis_link *link, utapi_error *err)
+static utapi_status multi_begin(redis_connection *connection, utapi_error *err)
 {
-    redisReply *reply = redisCommand(link->context, "MULTI");
+    redisReply *reply = redisCommand(connection->context, "MULTI");
     utapi_status status = UTAPI_OK;
     if (reply == NULL)
-        return redis_link_no_reply(link->context, UTAPI_UNAVAILABLE, err);
+        return redis_link_no_reply(connection->context, UTAPI_UNAVAILABLE, err);
     if (is_refusal(reply))
-        status = lacking("MULTI", link->uri->prefix, reply->str, err);
+        status = lacking("MULTI", connection->uri->prefix, reply->str, err);
     else if (reply->type == REDIS_REPLY_ERROR)
         status = utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: MULTI: %.180s", reply->str);
     freeReplyObject(reply);
     return status;
 }
 
-static utapi_status exec_see(redis_link *link, utapi_error *err)
+static utapi_status exec_see(redis_connection *connection, utapi_error *err)
 {
-    if (redisAppendCommand(link->context, "EXEC") != REDIS_OK)
+    if (redisAppendCommand(connection->context, "EXEC") != REDIS_OK)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    return reply_see(link, "EXEC", UTAPI_OK, err);
+    return reply_see(connection, "EXEC", UTAPI_OK, err);
 }
 
-utapi_status redis_rights_see(redis_link *link, utapi_error *err)
+utapi_status utapi_redis_acl_check(redis_connection *connection, utapi_error *err)
 {
-    utapi_status status = exec_see(link, err);
+    utapi_status status = exec_see(connection, err);
     if (status == UTAPI_OK)
-        status = multi_begin(link, err);
+        status = multi_begin(connection, err);
     if (status != UTAPI_OK)
         return status;
-    for (const redis_rights *right = link->rights; *right != NULL; right++)
-        if (redisAppendCommand(link->context, *right, link->uri->prefix, link->uri->prefix) != REDIS_OK)
+    for (const redis_acl *right = connection->acl; *right != NULL; right++)
+        if (redisAppendCommand(connection->context, *right, connection->uri->prefix,
+                               connection->uri->prefix) != REDIS_OK)
             return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    if (redisAppendCommand(link->context, "DISCARD") != REDIS_OK)
+    if (redisAppendCommand(connection->context, "DISCARD") != REDIS_OK)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    for (const redis_rights *right = link->rights; *right != NULL && link->context->err == 0; right++)
-        status = reply_see(link, *right, status, err);
-    return link->context->err == 0 ? reply_see(link, "DISCARD", status, err) : status;
+    for (const redis_acl *right = connection->acl; *right != NULL && connection->context->err == 0; right++)
+        status = reply_see(connection, *right, status, err);
+    return connection->context->err == 0 ? reply_see(connection, "DISCARD", status, err) : status;
 }

@@ -11,19 +11,19 @@
 #include "redis_link.h"
 
 /** A command of each kind, with "%s" where the prefix stands in its key; a NULL ends them. */
-typedef const char *redis_rights;
+typedef const char *redis_acl;
 
-extern const redis_rights redis_rights_writer[]; /* scripts and commands of a backend */
-extern const redis_rights redis_rights_replay[]; /* of utapi_replay.h */
+extern const redis_acl utapi_redis_acl_writer[]; /* scripts and commands of a backend */
+extern const redis_acl utapi_redis_acl_replay[]; /* of utapi_replay.h */
 
 /**
  * Asks a server, to which somebody has just connected, for these rights. A server without ACLs grants all.
  *
  * @return UTAPI_UNAVAILABLE, with the first command that is refused and Redis's own words
  */
-UTAPI_MUST_USE utapi_status redis_rights_see(redis_link *link, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_acl_check(redis_connection *connection, utapi_error *err);
 
-/** Each connection of this link begins with redis_rights_see(). rights: borrowed. */
-void redis_link_needs(redis_link *link, const redis_rights *rights);
+/** Each connection of this link begins with utapi_redis_acl_check(). rights: borrowed. */
+void utapi_redis_connection_check_acl(redis_connection *connection, const redis_acl *acl);
 
 #endif

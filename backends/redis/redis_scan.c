@@ -13,7 +13,7 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 /* Keys that one step looks at: a few tenths of a millisecond. */
 #define SCAN_COUNT "1000"
 
-char *redis_glob_put(char *at, const char *bytes, size_t size)
+char *utapi_redis_glob_put(char *at, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] != '\0' && strchr("*?[]\\^-", bytes[i]) != NULL)
@@ -28,15 +28,15 @@ typedef struct scan_cursor {
     char digits[24];
 } scan_cursor;
 
-static utapi_status scan_ask(redis_link *link, const char *pattern, const scan_cursor *cursor,
+static utapi_status scan_ask(redis_connection *connection, const char *pattern, const scan_cursor *cursor,
                              redisReply **ret, utapi_error *err)
 {
     const char *const words[] = {"SCAN", cursor->digits, "MATCH", pattern, "COUNT", SCAN_COUNT};
     redis_args args = {0};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        redis_args_add(&args, words[i]);
-    utapi_status status = redis_link_ask(link, &args, ret, err);
-    redis_args_done(&args);
+        utapi_redis_args_add(&args, words[i]);
+    utapi_status status = utapi_redis_connection_call(connection, &args, ret, err);
+    utapi_redis_args_done(&args);
     if (status == UTAPI_OK &&
         ((*ret)->type != REDIS_REPLY_ARRAY || (*ret)->elements != 2 ||
          (*ret)->element[0]->type != REDIS_REPLY_STRING || (*ret)->element[0]->len >= sizeof cursor->digits ||
@@ -58,12 +58,12 @@ static utapi_status keys_tell(const redisReply *keys, redis_scan_fn *on_key, voi
 }
 
 /* One step; moves the cursor on. */
-static utapi_status scan_step(redis_link *link, const char *pattern, scan_cursor *cursor,
+static utapi_status scan_step(redis_connection *connection, const char *pattern, scan_cursor *cursor,
                               redis_scan_fn *on_key, void *ctx, bool *ret_stop, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    const utapi_status status = scan_ask(link, pattern, cursor, &reply, err);
-    redis_link_pin(link, true); /* another server knows nothing of this cursor */
+    const utapi_status status = scan_ask(connection, pattern, cursor, &reply, err);
+    utapi_redis_connection_pin(connection, true); /* another server knows nothing of this cursor */
     if (status != UTAPI_OK)
         return status;
     memcpy(cursor->digits, reply->element[0]->str, reply->element[0]->len + 1);
@@ -72,33 +72,33 @@ static utapi_status scan_step(redis_link *link, const char *pattern, scan_cursor
     return told;
 }
 
-utapi_status redis_scan(redis_link *link, const char *pattern, int64_t give_up_ms, redis_scan_fn *on_key,
-                        void *ctx, utapi_error *err)
+utapi_status utapi_redis_scan(redis_connection *connection, const char *pattern, int64_t give_up_ms,
+                              redis_scan_fn *on_key, void *ctx, utapi_error *err)
 {
-    const bool was_pinned = redis_link_is_pinned(link);
+    const bool was_pinned = redis_link_is_pinned(connection);
     scan_cursor cursor = {"0"};
     bool stop = false;
-    utapi_status status = scan_step(link, pattern, &cursor, on_key, ctx, &stop, err);
+    utapi_status status = scan_step(connection, pattern, &cursor, on_key, ctx, &stop, err);
     while (status == UTAPI_OK && !stop) {
-        if (redis_monotonic_ms() > give_up_ms)
+        if (utapi_monotonic_ms() > give_up_ms)
             status = utapi_fail(err, UTAPI_UNAVAILABLE, "walking through the keys of Redis takes too long");
         else
-            status = scan_step(link, pattern, &cursor, on_key, ctx, &stop, err);
+            status = scan_step(connection, pattern, &cursor, on_key, ctx, &stop, err);
     }
-    redis_link_pin(link, was_pinned);
+    utapi_redis_connection_pin(connection, was_pinned);
     return status;
 }
 
-utapi_status redis_scan_word(redis_link *link, const char *prefix, const char *word, size_t *ret_head,
-                             redis_scan_fn *on_key, void *ctx, utapi_error *err)
+utapi_status utapi_redis_scan_word(redis_connection *connection, const char *prefix, const char *word,
+                                   size_t *ret_head, redis_scan_fn *on_key, void *ctx, utapi_error *err)
 {
     *ret_head = strlen(prefix) + strlen(word) + 2;
     UTAPI_AUTO_FREE char *pattern = malloc(2 * *ret_head + 2);
     if (pattern == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
-    char *at = redis_glob_put(pattern, prefix, strlen(prefix));
+    char *at = utapi_redis_glob_put(pattern, prefix, strlen(prefix));
     *at++ = ':';
-    at = redis_glob_put(at, word, strlen(word));
+    at = utapi_redis_glob_put(at, word, strlen(word));
     memcpy(at, ":*", sizeof ":*");
-    return redis_scan(link, pattern, REDIS_NEVER, on_key, ctx, err);
+    return utapi_redis_scan(connection, pattern, REDIS_NEVER, on_key, ctx, err);
 }

@@ -8,7 +8,7 @@ static const char *const script_texts[REDIS_SCRIPT_COUNT] = {
 #undef REDIS_SCRIPT_TEXT
 };
 
-const char *redis_script_text(redis_script script)
+const char *utapi_redis_script_text(redis_script script)
 {
     return script_texts[script];
 }

@@ -13,6 +13,6 @@ typedef enum redis_script {
 } redis_script;
 
 /** The text of a script. Static storage. */
-const char *redis_script_text(redis_script script);
+const char *utapi_redis_script_text(redis_script script);
 
 #endif

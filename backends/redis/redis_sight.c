@@ -26,7 +26,7 @@ static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_me
         return false;
     const utapi_string word = {colon + 1, key->size - (size_t)(colon + 1 - key->data)};
     for (unsigned m = first; m < end; m++) {
-        const char *name = redis_metric_name((utapi_metric)m);
+        const char *name = utapi_metric_name(m);
         if (word.size > 0 && *name == *word.data && utapi_string_equal(word, utapi_string_of(name))) {
             *ret = (utapi_metric)m;
             key->size -= word.size + 1;
@@ -62,7 +62,7 @@ static utapi_interval interval_cut(utapi_string *key)
     return number;
 }
 
-bool redis_sight_is_between(utapi_string name)
+bool utapi_redis_key_is_between(utapi_string name)
 {
     int64_t number;
     return number_read(name, &number) > 0 && number >= REDIS_FIRST_DAY && number % UTAPI_INTERVAL_MS != 0;
@@ -73,19 +73,19 @@ static bool name_fits(utapi_string name)
     return name.size > 0 && name.size <= UTAPI_NAME_MAX;
 }
 
-bool redis_sight(utapi_string rest, redis_sighting *ret)
+bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret)
 {
-    *ret = (redis_sighting){.name = rest, .is = REDIS_SEES_FLOW};
+    *ret = (redis_parsed_key){.name = rest, .is = REDIS_KEY_OF_FLOW};
     if (metric_cut(&ret->name, UTAPI_INCOMING_BYTES, UTAPI_METRIC_COUNT, &ret->metric)) {
         ret->interval = interval_cut(&ret->name);
         return name_fits(ret->name);
     }
-    ret->is = word_cut(&ret->name, "counter") ? REDIS_SEES_COUNTER : REDIS_SEES_STATES;
+    ret->is = word_cut(&ret->name, "counter") ? REDIS_KEY_OF_COUNTER : REDIS_KEY_OF_STATES;
     return metric_cut(&ret->name, 0, UTAPI_INCOMING_BYTES, &ret->metric) && name_fits(ret->name);
 }
 
-bool redis_sight_location(utapi_string rest, redis_sighting *ret)
+bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret)
 {
-    *ret = (redis_sighting){.name = rest, .metric = UTAPI_STORAGE_UTILIZED, .is = REDIS_SEES_COUNTER};
+    *ret = (redis_parsed_key){.name = rest, .metric = UTAPI_STORAGE_UTILIZED, .is = REDIS_KEY_OF_COUNTER};
     return word_cut(&ret->name, "locationStorage") && name_fits(ret->name);
 }

@@ -8,27 +8,27 @@
 #include "redis_keys.h"
 
 /** What a key is of. */
-typedef struct redis_sighting {
+typedef struct redis_parsed_key {
     utapi_string name; /* borrowed from the key */
     utapi_metric metric;
     enum {
-        REDIS_SEES_COUNTER, /* a state as it is now */
-        REDIS_SEES_STATES,  /* the sorted set of a state */
-        REDIS_SEES_FLOW
+        REDIS_KEY_OF_COUNTER, /* a state as it is now */
+        REDIS_KEY_OF_STATES,  /* the sorted set of a state */
+        REDIS_KEY_OF_FLOW
     } is;
     utapi_interval interval; /* of a flow; else 0 */
-} redis_sighting;
+} redis_parsed_key;
 
 /** Reads what follows "P:<level>:" in a key; false for a key that is none of V1's. */
-bool redis_sight(utapi_string rest, redis_sighting *ret);
+bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret);
 
 /** Reads what follows "P:location:": a location as V1 knows it, which has a counter alone. */
-bool redis_sight_location(utapi_string rest, redis_sighting *ret);
+bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret);
 
 /**
  * Whether what seems to be a name, of a flow at interval 0, begins with a time of Utapi's that is no interval's first
  * millisecond: most likely somebody counted there what nobody will ever list.
  */
-bool redis_sight_is_between(utapi_string name);
+bool utapi_redis_key_is_between(utapi_string name);
 
 #endif

@@ -11,46 +11,46 @@
 #include "redis_read.h"
 
 /** A flow that was met. */
-typedef struct redis_met {
+typedef struct redis_candidate {
     uint32_t name;    /* its place in redis_survey.names */
     uint32_t quarter; /* its interval, counted in intervals */
     uint16_t metric;
-} redis_met;
+} redis_candidate;
 
 /** What was met of one name. */
-typedef struct redis_found {
-    const redis_met *flows; /* in closed days of the range; ascending by interval, none twice */
+typedef struct redis_candidates {
+    const redis_candidate *flows; /* in closed days of the range; ascending by interval, none twice */
     size_t count;
-    utapi_interval since; /* no day before it has a flow, whatever the range */
-} redis_found;
+    utapi_interval low_watermark; /* no day before it has a flow, whatever the range */
+} redis_candidates;
 
-typedef struct redis_survey {
-    utapi_string *names;   /* owned; ascending, none twice. The name that is being answered is among them */
-    size_t count;          /* 0: a walk is not worth it */
-    utapi_interval *since; /* owned; of each name */
-    redis_met *flows;      /* owned; by name */
-    size_t flow_count, flow_room;
+typedef struct redis_keyscan {
+    utapi_string *names; /* owned; ascending, none twice. The name that is being answered is among them */
+    size_t count;        /* 0: a walk is not worth it */
+    utapi_interval *low_watermark; /* owned; of each name */
+    redis_candidate *flows;        /* owned; by name */
+    size_t flow_count, flow_capacity;
     size_t head;         /* bytes of "P:L:" in a key */
     redis_span closed;   /* the part of the range that closed days cover, in whole days */
     utapi_interval open; /* the first day that is not closed */
-} redis_survey;
+} redis_keyscan;
 
 /**
  * Walks through the keys if that takes less than asking for each that `missing` days may have; for the name that is being
  * answered, and those of the same question that have no `since`, so that nobody asked for them before.
  *
- * @param ret  redis_survey_done(), whatever is returned
+ * @param ret  utapi_redis_keyscan_done(), whatever is returned
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
  */
-UTAPI_MUST_USE utapi_status redis_survey_make(redis_reading *reading, size_t missing, redis_survey *ret,
-                                              utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_keyscan_make(redis_reading *reading, size_t missing,
+                                                     redis_keyscan *ret, utapi_error *err);
 
 /** What was met of one of its names. Borrowed. */
-redis_found redis_survey_found(const redis_survey *survey, utapi_string name);
+redis_candidates utapi_redis_keyscan_candidates(const redis_keyscan *keyscan, utapi_string name);
 
-void redis_survey_done(redis_survey *survey);
+void utapi_redis_keyscan_done(redis_keyscan *keyscan);
 
 /** When a flow was counted. */
-utapi_interval redis_met_interval(const redis_met *met);
+utapi_interval utapi_redis_candidate_interval(const redis_candidate *met);
 
 #endif

@@ -9,12 +9,12 @@
 
 static const utapi_fence no_fence = {.from = 0};
 
-enum { TEND_SHIFTS = 64, TEND_DUE = 16, TEND_SWEEPS = 32 };
+enum { CORRECTIONS_AT_REST = 64, DUE_AT_REST = 16, SWEEPS_AT_REST = 32 };
 
-void redis_unique(redis_backend *self, char ret[static 40])
+void utapi_redis_nonce(redis_backend *self, char ret[static 40])
 {
-    (void)snprintf(ret, 40, "%016llx.%llx", (unsigned long long)self->unique,
-                   (unsigned long long)self->unique_count++);
+    (void)snprintf(ret, 40, "%016llx.%llx", (unsigned long long)self->nonce,
+                   (unsigned long long)self->nonce_count++);
 }
 
 /* Asks a key that lists what is to be done, with more words of the command. What somebody else left there of another type
@@ -24,30 +24,30 @@ static utapi_status list_ask(redis_backend *self, const char *command, const cha
 {
     redis_args args = {0};
     redis_key key;
-    redis_key_own(&key, self->uri.prefix, what);
-    redis_args_add(&args, command);
-    redis_args_key(&args, &key);
+    utapi_redis_key_own(&key, self->uri.prefix, what);
+    utapi_redis_args_add(&args, command);
+    utapi_redis_args_key(&args, &key);
     for (; *more != NULL; more++)
-        redis_args_add(&args, *more);
-    utapi_status status = redis_link_ask(self->writer, &args, ret, err);
+        utapi_redis_args_add(&args, *more);
+    utapi_status status = utapi_redis_connection_call(self->writer, &args, ret, err);
     if (status == UTAPI_CORRUPT) {
         utapi_error_clear(err);
-        redis_args_clear(&args);
-        redis_args_add(&args, "DEL");
-        redis_args_key(&args, &key);
-        status = redis_link_ask(self->writer, &args, ret, err);
+        utapi_redis_args_clear(&args);
+        utapi_redis_args_add(&args, "DEL");
+        utapi_redis_args_key(&args, &key);
+        status = utapi_redis_connection_call(self->writer, &args, ret, err);
     }
-    redis_args_done(&args);
+    utapi_redis_args_done(&args);
     return status;
 }
 
 typedef utapi_status step_fn(redis_backend *self, utapi_string who, utapi_error *err);
 
 /* One step for elements of a set or a hash, whichever come. */
-static utapi_status each_do(redis_backend *self, const char *command, const char *what, unsigned most,
+static utapi_status each_do(redis_backend *self, const char *command, const char *what, unsigned max,
                             step_fn *step, utapi_error *err)
 {
-    for (unsigned i = 0; i < most; i++) {
+    for (unsigned i = 0; i < max; i++) {
         redisReply *reply = NULL;
         utapi_status status = list_ask(self, command, what, (const char *const[]){NULL}, &reply, err);
         if (status != UTAPI_OK)
@@ -73,88 +73,89 @@ static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error 
 
 /* ---- late changes of state ---------------------------------------------------------------- */
 
-utapi_status redis_shifts_work(redis_backend *self, utapi_string level, utapi_string name, unsigned most,
-                               utapi_error *err)
+utapi_status utapi_redis_corrections_work(redis_backend *self, utapi_string level, utapi_string name,
+                                          unsigned max, utapi_error *err)
 {
     redis_args args = {0};
-    char unique[40];
+    char nonce[40];
     utapi_status status = UTAPI_OK;
     bool more = true;
-    for (unsigned i = 0; i < most && more && status == UTAPI_OK; i++) {
+    for (unsigned i = 0; i < max && more && status == UTAPI_OK; i++) {
         redisReply *reply = NULL;
-        redis_unique(self, unique);
-        redis_args_clear(&args);
-        redis_args_add(&args, "0");
-        redis_args_add(&args, self->uri.prefix);
-        redis_args_bytes(&args, level.data, level.size);
-        redis_args_bytes(&args, name.data, name.size);
-        redis_args_add(&args, unique);
-        status = redis_link_run(self->writer, REDIS_SCRIPT_SHIFT, &args, &reply, err);
+        utapi_redis_nonce(self, nonce);
+        utapi_redis_args_clear(&args);
+        utapi_redis_args_add(&args, "0");
+        utapi_redis_args_add(&args, self->uri.prefix);
+        utapi_redis_args_bytes(&args, level.data, level.size);
+        utapi_redis_args_bytes(&args, name.data, name.size);
+        utapi_redis_args_add(&args, nonce);
+        status = utapi_redis_connection_run(self->writer, REDIS_SCRIPT_CORRECT, &args, &reply, err);
         if (status == UTAPI_OK)
             status = integer_take(reply, &more, err);
     }
-    redis_args_done(&args);
+    utapi_redis_args_done(&args);
     return status;
 }
 
 /* One script for an entry of `shifting`: "level:name". */
-static utapi_status shifts_step(redis_backend *self, utapi_string who, utapi_error *err)
+static utapi_status corrections_step(redis_backend *self, utapi_string who, utapi_error *err)
 {
     const char *colon = memchr(who.data, ':', who.size);
     if (colon == NULL)
         return UTAPI_OK;
     const size_t size = (size_t)(colon - who.data);
-    return redis_shifts_work(self, (utapi_string){who.data, size},
-                             (utapi_string){colon + 1, who.size - size - 1}, 1, err);
+    return utapi_redis_corrections_work(self, (utapi_string){who.data, size},
+                                        (utapi_string){colon + 1, who.size - size - 1}, 1, err);
 }
 
-utapi_status redis_shifts_tend(redis_backend *self, unsigned most, utapi_error *err)
+utapi_status utapi_redis_corrections_maintain(redis_backend *self, unsigned max, utapi_error *err)
 {
-    return each_do(self, "SRANDMEMBER", "shifting", most, shifts_step, err);
+    return each_do(self, "SRANDMEMBER", "shifting", max, corrections_step, err);
 }
 
 /* ---- forgettings -------------------------------------------------------------------------- */
 
-static utapi_status forget_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
+static utapi_status expire_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
                                const utapi_fence *fence, bool *ret_shifts, utapi_error *err)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
-    char unique[40];
-    redis_unique(self, unique);
-    redis_words_fence(&args, self->uri.prefix, fence);
-    redis_args_add(&args, self->uri.prefix);
-    redis_args_add(&args, level);
-    redis_args_bytes(&args, name.data, name.size);
+    char nonce[40];
+    utapi_redis_nonce(self, nonce);
+    utapi_redis_encode_fence(&args, self->uri.prefix, fence);
+    utapi_redis_args_add(&args, self->uri.prefix);
+    utapi_redis_args_add(&args, level);
+    utapi_redis_args_bytes(&args, name.data, name.size);
     if (time_ms == INT64_MIN)
-        redis_args_add(&args, "");
+        utapi_redis_args_add(&args, "");
     else
-        redis_args_number(&args, time_ms);
-    redis_args_add(&args, unique);
-    redis_words_number(&args, fence->from);
-    const utapi_status status = redis_link_run(self->writer, REDIS_SCRIPT_FORGET, &args, &reply, err);
-    redis_args_done(&args);
+        utapi_redis_args_number(&args, time_ms);
+    utapi_redis_args_add(&args, nonce);
+    utapi_redis_encode_number(&args, fence->from);
+    const utapi_status status =
+        utapi_redis_connection_run(self->writer, REDIS_SCRIPT_EXPIRE, &args, &reply, err);
+    utapi_redis_args_done(&args);
     if (status != UTAPI_OK)
         return status;
-    *ret_shifts = utapi_string_equal(redis_text_of(reply), utapi_string_of("SHIFTS"));
+    *ret_shifts = utapi_string_equal(redis_text_of(reply), utapi_string_of("CORRECTIONS"));
     freeReplyObject(reply);
     return UTAPI_OK;
 }
 
-utapi_status redis_forget_one(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
-                              const utapi_fence *fence, utapi_error *err)
+utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
+                                    int64_t time_ms, const utapi_fence *fence, utapi_error *err)
 {
-    bool shifts = true;
+    bool corrections = true;
     utapi_status status = UTAPI_OK;
-    while (shifts && status == UTAPI_OK) {
-        status = forget_try(self, level, name, time_ms, fence, &shifts, err);
-        if (status == UTAPI_OK && shifts)
-            status = redis_shifts_work(self, utapi_string_of(level), name, 1, err);
+    while (corrections && status == UTAPI_OK) {
+        status = expire_try(self, level, name, time_ms, fence, &corrections, err);
+        if (status == UTAPI_OK && corrections)
+            status = utapi_redis_corrections_work(self, utapi_string_of(level), name, 1, err);
     }
     return status;
 }
 
-utapi_status utapi_redis_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+utapi_status utapi_redis_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                 utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
@@ -165,23 +166,23 @@ utapi_status utapi_redis_forget(utapi_backend *base, utapi_level level, utapi_st
         return utapi_fail(err, UTAPI_INVALID, "a forgetting at %lld ms", (long long)time_ms);
     pthread_mutex_lock(&self->writing);
     const utapi_status status =
-        redis_forget_one(self, utapi_level_name(level), name, time_ms, &no_fence, err);
+        utapi_redis_expire_one(self, utapi_level_name(level), name, time_ms, &no_fence, err);
     pthread_mutex_unlock(&self->writing);
     return status;
 }
 
-static utapi_status due_tend(redis_backend *self, int64_t now_ms, unsigned most, utapi_error *err)
+static utapi_status due_maintain(redis_backend *self, int64_t now_ms, unsigned max, utapi_error *err)
 {
     redisReply *reply = NULL;
     char now[24], count[16];
     (void)snprintf(now, sizeof now, "%lld", (long long)now_ms);
-    (void)snprintf(count, sizeof count, "%u", most);
+    (void)snprintf(count, sizeof count, "%u", max);
     utapi_status status =
         list_ask(self, "ZRANGEBYSCORE", "due", (const char *const[]){"-inf", now, "LIMIT", "0", count, NULL},
                  &reply, err);
     for (size_t i = 0; status == UTAPI_OK && i < reply->elements; i++)
-        status = redis_forget_one(self, utapi_level_name(UTAPI_BUCKETS), redis_text_of(reply->element[i]),
-                                  INT64_MIN, &no_fence, err);
+        status = utapi_redis_expire_one(self, utapi_level_name(UTAPI_BUCKETS),
+                                        redis_text_of(reply->element[i]), INT64_MIN, &no_fence, err);
     freeReplyObject(reply);
     return status;
 }
@@ -193,31 +194,32 @@ static utapi_status sweep_step(redis_backend *self, utapi_string who, utapi_erro
     redis_args args = {0};
     redisReply *reply = NULL;
     bool more;
-    redis_args_add(&args, "0");
-    redis_args_add(&args, self->uri.prefix);
-    redis_args_bytes(&args, who.data, who.size);
-    const utapi_status status = redis_link_run(self->writer, REDIS_SCRIPT_SWEEP, &args, &reply, err);
-    redis_args_done(&args);
+    utapi_redis_args_add(&args, "0");
+    utapi_redis_args_add(&args, self->uri.prefix);
+    utapi_redis_args_bytes(&args, who.data, who.size);
+    const utapi_status status =
+        utapi_redis_connection_run(self->writer, REDIS_SCRIPT_SWEEP, &args, &reply, err);
+    utapi_redis_args_done(&args);
     return status == UTAPI_OK ? integer_take(reply, &more, err) : status;
 }
 
-static utapi_status sweeps_tend(redis_backend *self, unsigned most, utapi_error *err)
+static utapi_status sweeps_maintain(redis_backend *self, unsigned max, utapi_error *err)
 {
-    return each_do(self, "HRANDFIELD", "sweeping", most, sweep_step, err);
+    return each_do(self, "HRANDFIELD", "sweeping", max, sweep_step, err);
 }
 
-utapi_status utapi_redis_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+utapi_status utapi_redis_maintain(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
     (void)taken_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
     utapi_status status = UTAPI_OK;
     if (!self->is_fenced) /* else a hand-over does it: Redis may have lost what came before them */
-        status = due_tend(self, now_ms, TEND_DUE, err);
+        status = due_maintain(self, now_ms, DUE_AT_REST, err);
     if (status == UTAPI_OK)
-        status = redis_shifts_tend(self, TEND_SHIFTS, err);
+        status = utapi_redis_corrections_maintain(self, CORRECTIONS_AT_REST, err);
     if (status == UTAPI_OK)
-        status = sweeps_tend(self, TEND_SWEEPS, err);
+        status = sweeps_maintain(self, SWEEPS_AT_REST, err);
     pthread_mutex_unlock(&self->writing);
     return status;
 }

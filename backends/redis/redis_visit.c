@@ -7,6 +7,8 @@
 #include "redis_read.h"
 #include "redis_sight.h"
 
+#include "utapi/codec.h"
+#include "utapi/hash.h"
 #include "utapi/scoped.h"
 
 #include <errno.h>
@@ -18,39 +20,32 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 /* ---- names already met -------------------------------------------------------------------- */
 
 typedef struct name_set {
-    utapi_string *slots; /* open addressing; size 0: free. Names are owned. */
-    size_t room, count;  /* room: a power of two */
+    utapi_string *slots;    /* open addressing; size 0: free. Names are owned. */
+    size_t capacity, count; /* room: a power of two */
 } name_set;
-
-static size_t name_hash(utapi_string name)
-{
-    uint64_t hash = UINT64_C(0xCBF29CE484222325); /* FNV-1a */
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001B3);
-    return (size_t)(hash ^ hash >> 29);
-}
 
 /* The name's slot, or the free one where it belongs. */
 static utapi_string *name_slot(const name_set *set, utapi_string name)
 {
-    size_t at = name_hash(name) & (set->room - 1);
+    const uint64_t hash = utapi_hash_add(UTAPI_HASH_SEED, name.data, name.size);
+    size_t at = utapi_hash_end(hash) & (set->capacity - 1);
     while (set->slots[at].size > 0 && !utapi_string_equal(set->slots[at], name))
-        at = (at + 1) & (set->room - 1);
+        at = (at + 1) & (set->capacity - 1);
     return &set->slots[at];
 }
 
 static bool names_has(const name_set *set, utapi_string name)
 {
-    return set->room > 0 && name_slot(set, name)->size > 0;
+    return set->capacity > 0 && name_slot(set, name)->size > 0;
 }
 
 static bool names_grow(name_set *set)
 {
-    name_set grown = {.room = set->room > 0 ? set->room * 2 : 256, .count = set->count};
-    grown.slots = calloc(grown.room, sizeof *grown.slots);
+    name_set grown = {.capacity = set->capacity > 0 ? set->capacity * 2 : 256, .count = set->count};
+    grown.slots = calloc(grown.capacity, sizeof *grown.slots);
     if (grown.slots == NULL)
         return false;
-    for (size_t i = 0; i < set->room; i++)
+    for (size_t i = 0; i < set->capacity; i++)
         if (set->slots[i].size > 0)
             *name_slot(&grown, set->slots[i]) = set->slots[i];
     free(set->slots);
@@ -60,7 +55,7 @@ static bool names_grow(name_set *set)
 
 static bool names_add(name_set *set, utapi_string name)
 {
-    if (set->count * 2 >= set->room && !names_grow(set))
+    if (set->count * 2 >= set->capacity && !names_grow(set))
         return false;
     char *copy = malloc(name.size);
     if (copy == NULL)
@@ -73,18 +68,18 @@ static bool names_add(name_set *set, utapi_string name)
 
 static void names_done(name_set *set)
 {
-    for (size_t i = 0; i < set->room; i++)
+    for (size_t i = 0; i < set->capacity; i++)
         free((void *)(uintptr_t)set->slots[i].data);
     free(set->slots);
 }
 
 /* ---- walking through the keys ------------------------------------------------------------- */
 
-typedef bool key_sight_fn(utapi_string rest, redis_sighting *ret);
+typedef bool key_parse_fn(utapi_string rest, redis_parsed_key *ret);
 
 typedef struct visit {
     const redis_backend *backend;
-    redis_link *link;
+    redis_connection *connection;
     redis_args args;
     utapi_level level;
     utapi_resource_cb *on_resource;
@@ -95,19 +90,19 @@ typedef struct visit {
 
 static utapi_status visit_ask(visit *all, redisReply **ret, utapi_error *err)
 {
-    const utapi_status status = redis_link_ask(all->link, &all->args, ret, err);
-    redis_args_clear(&all->args);
+    const utapi_status status = utapi_redis_connection_call(all->connection, &all->args, ret, err);
+    utapi_redis_args_clear(&all->args);
     return status;
 }
 
 /* Whether a flow is of a time that its resource was forgotten until. */
-static utapi_status flow_is_gone(visit *all, const redis_sighting *flow, bool *ret, utapi_error *err)
+static utapi_status flow_is_expired(visit *all, const redis_parsed_key *flow, bool *ret, utapi_error *err)
 {
     redis_key key;
     UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_key_resource(&key, all->backend->uri.prefix, all->level, flow->name, REDIS_OWN "gone");
-    redis_args_add(&all->args, "GET");
-    redis_args_key(&all->args, &key);
+    utapi_redis_key_resource(&key, all->backend->uri.prefix, all->level, flow->name, REDIS_OWN "gone");
+    utapi_redis_args_add(&all->args, "GET");
+    utapi_redis_args_key(&all->args, &key);
     const utapi_status status = visit_ask(all, &reply, err);
     if (status != UTAPI_OK)
         return status;
@@ -115,19 +110,20 @@ static utapi_status flow_is_gone(visit *all, const redis_sighting *flow, bool *r
     if (reply->type == REDIS_REPLY_STRING) {
         char *end;
         errno = 0;
-        const long long gone_ms = strtoll(reply->str, &end, 10);
-        *ret = errno == 0 && end != reply->str && flow->interval < utapi_interval_of(gone_ms);
+        const long long expired_ms = strtoll(reply->str, &end, 10);
+        *ret = errno == 0 && end != reply->str && flow->interval < utapi_interval_of(expired_ms);
     }
     return UTAPI_OK;
 }
 
-static utapi_status visit_meet(visit *all, const redis_sighting *seen, utapi_error *err)
+static utapi_status visit_meet(visit *all, const redis_parsed_key *seen, utapi_error *err)
 {
-    bool gone = false;
+    bool expired = false;
     if (names_has(&all->met, seen->name))
         return UTAPI_OK;
-    const utapi_status status = seen->is == REDIS_SEES_FLOW ? flow_is_gone(all, seen, &gone, err) : UTAPI_OK;
-    if (status != UTAPI_OK || gone)
+    const utapi_status status =
+        seen->is == REDIS_KEY_OF_FLOW ? flow_is_expired(all, seen, &expired, err) : UTAPI_OK;
+    if (status != UTAPI_OK || expired)
         return status;
     if (!names_add(&all->met, seen->name))
         return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
@@ -138,26 +134,27 @@ static utapi_status visit_meet(visit *all, const redis_sighting *seen, utapi_err
 /* A walk through the keys that begin with "P:<word>:", as many bytes as the head has. */
 typedef struct visit_walk {
     visit *all;
-    key_sight_fn *sight;
+    key_parse_fn *parse;
     size_t head;
 } visit_walk;
 
 static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     const visit_walk *walk = ctx;
-    redis_sighting seen;
+    redis_parsed_key seen;
     if (key.size <= walk->head ||
-        !walk->sight((utapi_string){key.data + walk->head, key.size - walk->head}, &seen))
+        !walk->parse((utapi_string){key.data + walk->head, key.size - walk->head}, &seen))
         return UTAPI_OK;
     const utapi_status status = visit_meet(walk->all, &seen, err);
     *stop = walk->all->stopped;
     return status;
 }
 
-static utapi_status visit_walk_word(visit *all, const char *word, key_sight_fn *sight, utapi_error *err)
+static utapi_status visit_walk_word(visit *all, const char *word, key_parse_fn *parse, utapi_error *err)
 {
-    visit_walk walk = {.all = all, .sight = sight};
-    return redis_scan_word(all->link, all->backend->uri.prefix, word, &walk.head, walk_key, &walk, err);
+    visit_walk walk = {.all = all, .parse = parse};
+    return utapi_redis_scan_word(all->connection, all->backend->uri.prefix, word, &walk.head, walk_key, &walk,
+                                 err);
 }
 
 /* A walk only reads: what is not certain about it is its answer. */
@@ -170,19 +167,19 @@ static utapi_status nothing_stored(utapi_status status, utapi_error *err)
     return UTAPI_UNAVAILABLE;
 }
 
-utapi_status utapi_redis_visit(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
-                               void *ctx, utapi_error *err)
+utapi_status utapi_redis_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
+                              void *ctx, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)self;
     visit all = {.backend = backend, .level = level, .on_resource = on_resource, .ctx = ctx};
-    all.link = redis_pool_take(backend->pool);
-    if (all.link == NULL)
+    all.connection = utapi_redis_pool_take(backend->pool);
+    if (all.connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
-    utapi_status status = visit_walk_word(&all, utapi_level_name(level), redis_sight, err);
+    utapi_status status = visit_walk_word(&all, utapi_level_name(level), utapi_redis_key_parse, err);
     if (status == UTAPI_OK && !all.stopped && level == UTAPI_LOCATIONS)
-        status = visit_walk_word(&all, "location", redis_sight_location, err);
-    redis_pool_give(backend->pool, all.link);
-    redis_args_done(&all.args);
+        status = visit_walk_word(&all, "location", utapi_redis_key_parse_location, err);
+    utapi_redis_pool_give(backend->pool, all.connection);
+    utapi_redis_args_done(&all.args);
     names_done(&all.met);
     return nothing_stored(status, err);
 }
@@ -196,28 +193,15 @@ typedef struct fences_walk {
     void *ctx;
 } fences_walk;
 
-/* The writer that a key is of: 32 digits. */
-static bool writer_read(utapi_string digits, unsigned char ret[static 16])
-{
-    char byte[3] = {0};
-    if (digits.size != 32 || strspn(digits.data, "0123456789abcdef") < 32)
-        return false;
-    for (size_t i = 0; i < 16; i++) {
-        memcpy(byte, digits.data + 2 * i, 2);
-        ret[i] = (unsigned char)strtoul(byte, NULL, 16);
-    }
-    return true;
-}
-
 static utapi_status fence_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     fences_walk *walk = ctx;
     unsigned char writer[16];
     uint64_t fence = 0;
-    if (key.size < walk->head ||
-        !writer_read((utapi_string){key.data + walk->head, key.size - walk->head}, writer))
+    if (key.size != walk->head + 2 * sizeof writer ||
+        !utapi_hex_get(key.data + walk->head, writer, sizeof writer))
         return UTAPI_OK;
-    const utapi_status status = redis_fence_read(&walk->reading, writer, &fence, err);
+    const utapi_status status = utapi_redis_fence_read(&walk->reading, writer, &fence, err);
     if (status == UTAPI_OK && fence > 0)
         *stop = !walk->on_fence(walk->ctx, writer, fence);
     return status;
@@ -226,14 +210,15 @@ static utapi_status fence_meet(void *ctx, utapi_string key, bool *stop, utapi_er
 utapi_status utapi_redis_fences(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)self;
-    redis_link *link = redis_pool_take(backend->pool);
-    if (link == NULL)
+    redis_connection *connection = utapi_redis_pool_take(backend->pool);
+    if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
-    fences_walk walk = {
-        .reading = {.link = link, .prefix = backend->uri.prefix}, .on_fence = on_fence, .ctx = ctx};
-    const utapi_status status =
-        redis_scan_word(link, walk.reading.prefix, "utapid:fence", &walk.head, fence_meet, &walk, err);
-    redis_pool_give(backend->pool, link);
-    redis_args_done(&walk.reading.args);
+    fences_walk walk = {.reading = {.connection = connection, .prefix = backend->uri.prefix},
+                        .on_fence = on_fence,
+                        .ctx = ctx};
+    const utapi_status status = utapi_redis_scan_word(connection, walk.reading.prefix, "utapid:fence",
+                                                      &walk.head, fence_meet, &walk, err);
+    utapi_redis_pool_give(backend->pool, connection);
+    utapi_redis_args_done(&walk.reading.args);
     return nothing_stored(status, err);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was taken. */
-enum { UUIDS_MOST = 2000 };
+enum { UUIDS_MAX = 2000 };
 
 #define METRIC(metric) (UINT64_C(1) << (metric))
 #define STATES         (METRIC(UTAPI_STORAGE_UTILIZED) | METRIC(UTAPI_NUMBER_OF_OBJECTS))
@@ -41,10 +41,9 @@ static utapi_status amount_add(redis_args *args, const utapi_sums *sums, unsigne
 {
     const utapi_wide amount = (sums->present & METRIC(metric)) != 0 ? sums->of[metric] : 0;
     if (amount > INT64_MAX || amount < INT64_MIN)
-        return utapi_fail(err, UTAPI_OVERFLOW, "%s: does not fit 64 bits",
-                          redis_metric_name((utapi_metric)metric));
-    redis_args_add(args, redis_metric_name((utapi_metric)metric));
-    redis_args_number(args, (int64_t)amount);
+        return utapi_fail(err, UTAPI_OVERFLOW, "%s: does not fit 64 bits", utapi_metric_name(metric));
+    utapi_redis_args_add(args, utapi_metric_name(metric));
+    utapi_redis_args_number(args, (int64_t)amount);
     return UTAPI_OK;
 }
 
@@ -53,11 +52,11 @@ static utapi_status cell_add(redis_writing *writing, const utapi_run *run, const
 {
     redis_args *args = &writing->args;
     const uint64_t metrics = metrics_of(run->level, &cell->sums);
-    redis_args_add(args, "C");
-    redis_args_add(args, utapi_level_name(run->level));
-    redis_args_bytes(args, run->name.data, run->name.size);
-    redis_args_number(args, cell->interval);
-    redis_args_number(args, __builtin_popcountll(metrics));
+    utapi_redis_args_add(args, "C");
+    utapi_redis_args_add(args, utapi_level_name(run->level));
+    utapi_redis_args_bytes(args, run->name.data, run->name.size);
+    utapi_redis_args_number(args, cell->interval);
+    utapi_redis_args_number(args, __builtin_popcountll(metrics));
     for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++) {
         if ((metrics & METRIC(metric)) == 0)
             continue;
@@ -70,53 +69,54 @@ static utapi_status cell_add(redis_writing *writing, const utapi_run *run, const
 
 static void adjustment_add(redis_args *args, const utapi_adjustment *adjustment)
 {
-    redis_args_add(args, "C");
-    redis_args_add(args, utapi_level_name(adjustment->level));
-    redis_args_bytes(args, adjustment->name.data, adjustment->name.size);
-    redis_args_number(args, adjustment->interval);
-    redis_args_number(args, __builtin_popcountll(adjustment->delta->present));
+    utapi_redis_args_add(args, "C");
+    utapi_redis_args_add(args, utapi_level_name(adjustment->level));
+    utapi_redis_args_bytes(args, adjustment->name.data, adjustment->name.size);
+    utapi_redis_args_number(args, adjustment->interval);
+    utapi_redis_args_number(args, __builtin_popcountll(adjustment->delta->present));
     for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++) {
         if ((adjustment->delta->present & METRIC(metric)) == 0)
             continue;
-        redis_args_add(args, redis_metric_name((utapi_metric)metric));
-        redis_args_number(args, adjustment->delta->of[metric]);
+        utapi_redis_args_add(args, utapi_metric_name(metric));
+        utapi_redis_args_number(args, adjustment->delta->of[metric]);
     }
 }
 
 /* ---- one run ------------------------------------------------------------------------------ */
 
-static void forgetting_add(redis_args *args, const utapi_run *run)
+static void expiry_add(redis_args *args, const utapi_run *run)
 {
     const utapi_entry *forget = run->forget;
     const bool now = forget->forget == UTAPI_FORGET_NOW;
-    redis_args_add(args, now ? "F" : "A");
+    utapi_redis_args_add(args, now ? "F" : "A");
     if (now)
-        redis_args_add(args, utapi_level_name(run->level));
-    redis_args_bytes(args, run->name.data, run->name.size);
-    redis_args_number(args, now ? forget->time_ms : forget->forget_at_ms);
+        utapi_redis_args_add(args, utapi_level_name(run->level));
+    utapi_redis_args_bytes(args, run->name.data, run->name.size);
+    utapi_redis_args_number(args, now ? forget->time_ms : forget->forget_at_ms);
 }
 
 /* Marks stand in the order of the fold: the next run's is this one or the next. */
-static int64_t mark_add(redis_writing *writing, const utapi_run *run, size_t *at, bool *is_new)
+static int64_t tombstone_add(redis_writing *writing, const utapi_run *run, size_t *at, bool *is_new)
 {
-    if (writing->marks == NULL)
+    if (writing->tombstones == NULL)
         return INT64_MIN;
-    while (*at < writing->mark_count && (writing->marks[*at].level != run->level ||
-                                         !utapi_string_equal(writing->marks[*at].name, run->name))) {
+    while (*at < writing->tombstone_count &&
+           (writing->tombstones[*at].level != run->level ||
+            !utapi_string_equal(writing->tombstones[*at].name, run->name))) {
         ++*at;
         *is_new = true;
     }
-    if (*at == writing->mark_count)
+    if (*at == writing->tombstone_count)
         return INT64_MIN;
-    const redis_mark *mark = &writing->marks[*at];
+    const redis_tombstone *tombstone = &writing->tombstones[*at];
     if (*is_new) {
-        redis_args_add(&writing->args, "M");
-        redis_args_add(&writing->args, utapi_level_name(run->level));
-        redis_args_bytes(&writing->args, run->name.data, run->name.size);
-        redis_args_add(&writing->args, mark->text);
+        utapi_redis_args_add(&writing->args, "M");
+        utapi_redis_args_add(&writing->args, utapi_level_name(run->level));
+        utapi_redis_args_bytes(&writing->args, run->name.data, run->name.size);
+        utapi_redis_args_add(&writing->args, tombstone->text);
         *is_new = false;
     }
-    return mark->time_ms;
+    return tombstone->time_ms;
 }
 
 /* *not_before_ms is raised by a forgetting: what the rest of the batch brings of an earlier time does not count. */
@@ -132,7 +132,7 @@ static utapi_status run_add(redis_writing *writing, const utapi_fold *fold, utap
     const utapi_entry *forget = run->forget;
     if (forget == NULL || forget->time_ms < *not_before_ms)
         return UTAPI_OK;
-    forgetting_add(&writing->args, run);
+    expiry_add(&writing->args, run);
     if (forget->forget == UTAPI_FORGET_NOW)
         *not_before_ms = forget->time_ms;
     return UTAPI_OK;
@@ -150,7 +150,7 @@ static utapi_status runs_add(redis_writing *writing, utapi_error *err)
     int64_t not_before_ms = INT64_MIN;
     for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
         if (run.level != last.level || !utapi_string_equal(run.name, last.name))
-            not_before_ms = mark_add(writing, &run, &at, &is_new);
+            not_before_ms = tombstone_add(writing, &run, &at, &is_new);
         last = run;
         status = run_add(writing, fold, &run, &not_before_ms, err);
     }
@@ -160,26 +160,26 @@ static utapi_status runs_add(redis_writing *writing, utapi_error *err)
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
-void redis_words_fence(redis_args *args, const char *prefix, const utapi_fence *fence)
+void utapi_redis_encode_fence(redis_args *args, const char *prefix, const utapi_fence *fence)
 {
     redis_key key = {.size = 0};
     if (utapi_fence_is_set(fence))
-        redis_key_fence(&key, prefix, fence->writer);
-    redis_args_add(args, "1");
-    redis_args_key(args, &key);
+        utapi_redis_key_fence(&key, prefix, fence->writer);
+    utapi_redis_args_add(args, "1");
+    utapi_redis_args_key(args, &key);
 }
 
 static int64_t slice_of(const utapi_entry *entry)
 {
-    return entry->uuid_time_ms / REDIS_SEEN_MS;
+    return entry->uuid_time_ms / REDIS_DEDUP_MS;
 }
 
 static void uuid_add(redis_args *args, const utapi_entry *entry)
 {
     char text[24 + UTAPI_NAME_MAX];
-    const int size = snprintf(text, sizeof text, "%d:", (int)(entry->uuid_time_ms % REDIS_SEEN_MS));
+    const int size = snprintf(text, sizeof text, "%d:", (int)(entry->uuid_time_ms % REDIS_DEDUP_MS));
     memcpy(text + size, entry->uuid.data, entry->uuid.size);
-    redis_args_copy(args, text, (size_t)size + entry->uuid.size);
+    utapi_redis_args_copy(args, text, (size_t)size + entry->uuid.size);
 }
 
 /* Uuids, those of a slice of their own times together. */
@@ -193,21 +193,21 @@ static void uuids_add(redis_writing *writing)
     writing->uuid_count = count;
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        while (end < count && end - i < UUIDS_MOST && slice_of(uuids[end]) == slice_of(uuids[i]))
+        while (end < count && end - i < UUIDS_MAX && slice_of(uuids[end]) == slice_of(uuids[i]))
             end++;
-        redis_args_add(&writing->args, "U");
-        redis_args_number(&writing->args, slice_of(uuids[i]));
-        redis_args_number(&writing->args, (int64_t)(end - i));
+        utapi_redis_args_add(&writing->args, "U");
+        utapi_redis_args_number(&writing->args, slice_of(uuids[i]));
+        utapi_redis_args_number(&writing->args, (int64_t)(end - i));
         for (; i < end; i++)
             uuid_add(&writing->args, uuids[i]);
     }
 }
 
-void redis_words_number(redis_args *args, uint64_t number)
+void utapi_redis_encode_number(redis_args *args, uint64_t number)
 {
     char text[24];
     const int size = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    redis_args_copy(args, text, (size_t)size);
+    utapi_redis_args_copy(args, text, (size_t)size);
 }
 
 static void notices_add(redis_writing *writing)
@@ -221,32 +221,32 @@ static void notices_add(redis_writing *writing)
             continue;
         int size = snprintf(text, sizeof text, "%s:event:%.*s", writing->self->uri.prefix, (int)bucket.size,
                             bucket.data);
-        redis_args_add(args, "P");
-        redis_args_copy(args, text, (size_t)size);
+        utapi_redis_args_add(args, "P");
+        utapi_redis_args_copy(args, text, (size_t)size);
         if (entry->keys.size == 0) {
-            redis_args_bytes(args, entry->action.data, entry->action.size);
+            utapi_redis_args_bytes(args, entry->action.data, entry->action.size);
             continue;
         }
-        redis_args_joined(args, entry->action, entry->keys);
+        utapi_redis_args_joined(args, entry->action, entry->keys);
     }
 }
 
-utapi_status redis_words_make(redis_writing *writing, utapi_error *err)
+utapi_status utapi_redis_encode(redis_writing *writing, utapi_error *err)
 {
-    char unique[40];
+    char nonce[40];
     redis_args *args = &writing->args;
     const utapi_batch *batch = writing->batch;
-    redis_unique(writing->self, unique);
-    redis_args_clear(args);
-    redis_words_fence(args, writing->self->uri.prefix, &batch->fence);
-    redis_args_add(args, writing->self->uri.prefix);
-    redis_words_number(args, batch->fence.from);
-    redis_words_number(args, batch->fence.to);
-    redis_args_number(args, batch->now_ms);
-    redis_args_number(args, batch->taken_ms);
-    redis_args_number(args, writing->self->window_ms);
-    redis_args_copy(args, unique, strlen(unique));
-    redis_args_add(args, writing->marks != NULL || writing->adjustments != NULL ? "1" : "0");
+    utapi_redis_nonce(writing->self, nonce);
+    utapi_redis_args_clear(args);
+    utapi_redis_encode_fence(args, writing->self->uri.prefix, &batch->fence);
+    utapi_redis_args_add(args, writing->self->uri.prefix);
+    utapi_redis_encode_number(args, batch->fence.from);
+    utapi_redis_encode_number(args, batch->fence.to);
+    utapi_redis_args_number(args, batch->now_ms);
+    utapi_redis_args_number(args, batch->taken_ms);
+    utapi_redis_args_number(args, writing->self->window_ms);
+    utapi_redis_args_copy(args, nonce, strlen(nonce));
+    utapi_redis_args_add(args, writing->tombstones != NULL || writing->adjustments != NULL ? "1" : "0");
     uuids_add(writing);
     for (size_t i = 0; i < writing->adjustment_count; i++)
         adjustment_add(args, &writing->adjustments[i]);

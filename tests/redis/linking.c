@@ -3,14 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-int64_t linking_clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int linking_setup(void **state)
 {
@@ -25,8 +17,8 @@ int linking_setup(void **state)
 int linking_teardown(void **state)
 {
     linking *l = *state;
-    redis_link_free(l->link);
-    redis_uri_done(&l->uri);
+    utapi_redis_connection_free(l->link);
+    utapi_redis_uri_done(&l->uri);
     fake_redis_stop(&l->fake);
     free(l);
     return 0;
@@ -34,11 +26,11 @@ int linking_teardown(void **state)
 
 void linking_open_uri(linking *l, const char *uri)
 {
-    redis_link_free(l->link);
-    redis_uri_done(&l->uri);
+    utapi_redis_connection_free(l->link);
+    utapi_redis_uri_done(&l->uri);
     utapi_error_clear(&l->err);
-    CHECK_OK(redis_uri_parse(uri, &l->uri, &l->err), &l->err);
-    l->link = redis_link_new(&l->uri);
+    CHECK_OK(utapi_redis_uri_parse(uri, &l->uri, &l->err), &l->err);
+    l->link = utapi_redis_connection_new(&l->uri);
     assert_non_null(l->link);
 }
 
@@ -48,10 +40,10 @@ utapi_status linking_queue(linking *l, const char *command)
     redis_args args = {0};
     (void)snprintf(text, sizeof text, "%s", command);
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        redis_args_add(&args, word);
+        utapi_redis_args_add(&args, word);
     utapi_error_clear(&l->err);
-    const utapi_status status = redis_link_queue(l->link, &args, &l->err);
-    redis_args_done(&args);
+    const utapi_status status = utapi_redis_connection_queue(l->link, &args, &l->err);
+    utapi_redis_args_done(&args);
     return status;
 }
 
@@ -60,7 +52,7 @@ utapi_status linking_ask(linking *l, const char *command)
     redisReply *reply = NULL;
     utapi_status status = linking_queue(l, command);
     if (status == UTAPI_OK)
-        status = redis_link_next(l->link, &reply, &l->err);
+        status = utapi_redis_connection_next(l->link, &reply, &l->err);
     freeReplyObject(reply);
     return status;
 }
@@ -68,25 +60,25 @@ utapi_status linking_ask(linking *l, const char *command)
 void linking_expect(linking *l, const char *text)
 {
     redisReply *reply = NULL;
-    CHECK_OK(redis_link_next(l->link, &reply, &l->err), &l->err);
+    CHECK_OK(utapi_redis_connection_next(l->link, &reply, &l->err), &l->err);
     assert_non_null(reply);
     assert_string_equal(reply->str, text);
     freeReplyObject(reply);
 }
 
-void linking_check_echo(redis_link *link, const char *word)
+void linking_check_echo(redis_connection *link, const char *word)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
     utapi_error err;
     utapi_error_clear(&err);
-    redis_args_add(&args, "ECHO");
-    redis_args_add(&args, word);
-    CHECK_OK(redis_link_ask(link, &args, &reply, &err), &err);
+    utapi_redis_args_add(&args, "ECHO");
+    utapi_redis_args_add(&args, word);
+    CHECK_OK(utapi_redis_connection_call(link, &args, &reply, &err), &err);
     assert_non_null(reply);
     assert_string_equal(reply->str, word);
     freeReplyObject(reply);
-    redis_args_done(&args);
+    utapi_redis_args_done(&args);
 }
 
 utapi_status linking_run(linking *l)
@@ -94,9 +86,10 @@ utapi_status linking_run(linking *l)
     redis_args args = {0};
     redisReply *reply = NULL;
     utapi_error_clear(&l->err);
-    redis_args_add(&args, "0");
-    const utapi_status status = redis_link_run(l->link, REDIS_SCRIPT_SHIFT, &args, &reply, &l->err);
+    utapi_redis_args_add(&args, "0");
+    const utapi_status status =
+        utapi_redis_connection_run(l->link, REDIS_SCRIPT_CORRECT, &args, &reply, &l->err);
     freeReplyObject(reply);
-    redis_args_done(&args);
+    utapi_redis_args_done(&args);
     return status;
 }

@@ -9,6 +9,7 @@
 
 #include "fake_redis.h"
 #include "redis_link_internal.h"
+#include "utapi/clock.h"
 
 #include <stdio.h>
 
@@ -17,7 +18,7 @@ enum { LINKING_TIMEOUT_MS = 300 };
 typedef struct linking {
     fake_redis fake;
     redis_uri uri;
-    redis_link *link; /* NULL until linking_open() */
+    redis_connection *link; /* NULL until linking_open() */
     utapi_error err;
 } linking;
 
@@ -48,12 +49,9 @@ utapi_status linking_queue(linking *l, const char *command);
 void linking_expect(linking *l, const char *text);
 
 /** A link answers with what it is asked for, and nobody else's. */
-void linking_check_echo(redis_link *link, const char *word);
+void linking_check_echo(redis_connection *link, const char *word);
 
 /** Runs a script without words. */
 utapi_status linking_run(linking *l);
-
-/** The steady clock. */
-int64_t linking_clock_ms(void);
 
 #endif

@@ -47,9 +47,9 @@ static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
         (void)connect(callers[i], (const struct sockaddr *)&address, sizeof address);
     }
     linking_open(l, "redis://127.0.0.1:%u?connectTimeout=%d", port, CONNECT_TIMEOUT_MS);
-    const int64_t begin_ms = linking_clock_ms();
+    const int64_t begin_ms = utapi_monotonic_ms();
     assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
-    assert_true(linking_clock_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
+    assert_true(utapi_monotonic_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "Connection timed out"));
     for (int i = 0; i < CALLERS; i++)
         close(callers[i]);
@@ -60,9 +60,9 @@ static void a_server_that_accepts_and_is_silent_is_given_up_in_time(void **state
 {
     linking *l = *state;
     fake_redis_rule(&l->fake, "", "", FAKE_FOREVER, FAKE_GOES_ON);
-    const int64_t begin_ms = linking_clock_ms();
+    const int64_t begin_ms = utapi_monotonic_ms();
     assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
-    assert_true(linking_clock_ms() - begin_ms >= LINKING_TIMEOUT_MS - 20);
+    assert_true(utapi_monotonic_ms() - begin_ms >= LINKING_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "no reply in time"));
 }
 
@@ -93,9 +93,9 @@ static void waits_measure(linking *l, int64_t *waits, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         l->link->retry_at_ms = 0;
-        const int64_t before_ms = linking_clock_ms();
+        const int64_t before_ms = utapi_monotonic_ms();
         CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
-        const int64_t took_ms = linking_clock_ms() - before_ms;
+        const int64_t took_ms = utapi_monotonic_ms() - before_ms;
         waits[i] = l->link->retry_at_ms - before_ms;
         const int64_t doubled = i < 7 ? INT64_C(50) << i : 5000, most = doubled < 5000 ? doubled : 5000;
         if (waits[i] < most / 2 || waits[i] > most + took_ms)
@@ -113,8 +113,8 @@ static void waiting_doubles_and_has_an_end_and_is_spread(void **state)
     const int fd = dead_port(&port);
     linking_open(l, "redis://127.0.0.1:%u", port);
     waits_measure(l, mine, FAILURES);
-    redis_link *first = l->link; /* kept: another link in its place would be the same one */
-    l->link = redis_link_new(&l->uri);
+    redis_connection *first = l->link; /* kept: another link in its place would be the same one */
+    l->link = utapi_redis_connection_new(&l->uri);
     assert_non_null(l->link);
     waits_measure(l, others, FAILURES);
     for (size_t i = FIRST_AT_MOST; i < FAILURES; i++) { /* from 2,500 to 5,000 ms: chance is no cause */
@@ -123,7 +123,7 @@ static void waiting_doubles_and_has_an_end_and_is_spread(void **state)
     }
     assert_true(differ > 2);
     assert_true(change > 2);
-    redis_link_free(first);
+    utapi_redis_connection_free(first);
     close(fd);
 }
 
@@ -215,7 +215,7 @@ static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state
 {
     linking *l = *state;
     linking_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
-    redis_link_needs(l->link, redis_rights_writer);
+    utapi_redis_connection_check_acl(l->link, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "ZADD", "-NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
     assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
@@ -232,7 +232,7 @@ static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state
 static void without_multi_no_right_is_asked_for(void **state)
 {
     linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    utapi_redis_connection_check_acl(l->link, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "MULTI", "-LOADING Redis is loading the dataset in memory\r\n", 1,
                     FAKE_GOES_ON);
     assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
@@ -244,7 +244,7 @@ static void without_multi_no_right_is_asked_for(void **state)
 static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state)
 {
     linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    utapi_redis_connection_check_acl(l->link, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "EXEC", "-EXECABORT because of: NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
     assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
@@ -260,7 +260,7 @@ static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state
 static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **state)
 {
     linking *l = *state;
-    redis_link_writes(l->link);
+    utapi_redis_connection_check_aof(l->link);
     fake_redis_rule(&l->fake, "INFO", "-BUSY Redis is busy running a script.\r\n", 1, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "INFO", "$15\r\naof_enabled:0\r\n\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
@@ -272,7 +272,7 @@ static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **st
 static void other_refusals_say_nothing_of_rights(void **state)
 {
     linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    utapi_redis_connection_check_acl(l->link, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "H", "-ERR unknown command\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "SET", "-OOM command not allowed\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     CHECK_OK(linking_run(l), &l->err);
@@ -316,7 +316,7 @@ static void watched_start(watched *w, linking *l)
 
 static void watched_stop(watched *w, linking *l)
 {
-    redis_link_drop(l->link);
+    utapi_redis_connection_drop(l->link);
     fake_redis_stop(&w->late);
     fake_redis_stop(&w->right);
     fake_redis_stop(&w->replica);
@@ -426,46 +426,46 @@ enum { USERS = 4, ROUNDS = 50 };
 static void a_link_that_broke_is_connected_anew_for_its_next_user(void **state)
 {
     linking *l = *state;
-    redis_pool *pool = redis_pool_new(&l->uri);
+    redis_pool *pool = utapi_redis_pool_new(&l->uri);
     redis_args args = {0};
     redisReply *reply = NULL;
     assert_non_null(pool);
-    redis_args_add(&args, "GET");
+    utapi_redis_args_add(&args, "GET");
     fake_redis_rule(&l->fake, "GET", "$10\r\n12", 1, FAKE_GOES_ON);
-    redis_link *link = redis_pool_take(pool);
-    CHECK_STATUS(UTAPI_UNCERTAIN, redis_link_ask(link, &args, &reply, &l->err), &l->err);
-    redis_pool_give(pool, link);
-    link = redis_pool_take(pool);
+    redis_connection *link = utapi_redis_pool_take(pool);
+    CHECK_STATUS(UTAPI_UNCERTAIN, utapi_redis_connection_call(link, &args, &reply, &l->err), &l->err);
+    utapi_redis_pool_give(pool, link);
+    link = utapi_redis_pool_take(pool);
     linking_check_echo(link, "mine");
-    redis_pool_give(pool, link);
+    utapi_redis_pool_give(pool, link);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
-    redis_args_done(&args);
-    redis_pool_free(pool);
+    utapi_redis_args_done(&args);
+    utapi_redis_pool_free(pool);
 }
 
 /* Where no more connections can be made (maxclients), those that there are answer. */
 static void a_link_without_a_connection_is_taken_last(void **state)
 {
     linking *l = *state;
-    redis_pool *pool = redis_pool_new(&l->uri);
-    redis_link *links[3];
+    redis_pool *pool = utapi_redis_pool_new(&l->uri);
+    redis_connection *links[3];
     assert_non_null(pool);
     for (size_t i = 0; i < 3; i++) {
-        links[i] = redis_pool_take(pool);
+        links[i] = utapi_redis_pool_take(pool);
         linking_check_echo(links[i], "mine");
     }
     for (size_t i = 0; i < 3; i++)
-        redis_pool_give(pool, links[i]);
-    redis_link *broken = redis_pool_take(pool);
+        utapi_redis_pool_give(pool, links[i]);
+    redis_connection *broken = utapi_redis_pool_take(pool);
     assert_ptr_equal(broken, links[2]); /* the warmest */
-    redis_link_drop(broken);
-    redis_pool_give(pool, broken);
+    utapi_redis_connection_drop(broken);
+    utapi_redis_pool_give(pool, broken);
     for (size_t i = 0; i < 3; i++)
-        links[i] = redis_pool_take(pool);
+        links[i] = utapi_redis_pool_take(pool);
     assert_ptr_equal(links[2], broken);
     for (size_t i = 0; i < 3; i++)
-        redis_pool_give(pool, links[i]);
-    redis_pool_free(pool);
+        utapi_redis_pool_give(pool, links[i]);
+    utapi_redis_pool_free(pool);
 }
 
 static void *pool_user(void *arg)
@@ -473,10 +473,10 @@ static void *pool_user(void *arg)
     redis_pool *pool = arg;
     char word[40];
     for (unsigned i = 0; i < ROUNDS; i++) {
-        redis_link *link = redis_pool_take(pool);
+        redis_connection *link = utapi_redis_pool_take(pool);
         (void)snprintf(word, sizeof word, "%p-%u", (void *)&word, i);
         linking_check_echo(link, word);
-        redis_pool_give(pool, link);
+        utapi_redis_pool_give(pool, link);
     }
     return NULL;
 }
@@ -487,7 +487,7 @@ static void there_are_no_more_links_than_users_at_once(void **state)
     redis_pool *pool;
     pthread_t users[USERS];
     linking_open(l, "redis://127.0.0.1:%u", l->fake.port); /* with time enough for a busy machine */
-    pool = redis_pool_new(&l->uri);
+    pool = utapi_redis_pool_new(&l->uri);
     assert_non_null(pool);
     for (size_t i = 0; i < USERS; i++)
         assert_int_equal(pthread_create(&users[i], NULL, pool_user, pool), 0);
@@ -495,7 +495,7 @@ static void there_are_no_more_links_than_users_at_once(void **state)
         pthread_join(users[i], NULL);
     const unsigned connections = fake_redis_connections(&l->fake);
     assert_true(connections >= 1 && connections <= USERS);
-    redis_pool_free(pool);
+    utapi_redis_pool_free(pool);
 }
 
 int main(void)

@@ -38,7 +38,7 @@ static void a_day_of_every_key_is_summed_up(void **state)
     for (int i = 0; i < 96; i++) {
         for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++)
             redisAppendCommand(r->raw, "SET s3:buckets:%lld:b:%s %u", first + i * INTERVAL,
-                               redis_metric_name((utapi_metric)m), m);
+                               utapi_metric_name((utapi_metric)m), m);
         for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++) {
             void *reply = NULL;
             assert_int_equal(redisGetReply(r->raw, &reply), REDIS_OK);
@@ -165,11 +165,11 @@ static void thirty_two_days_have_one_summary_together(void **state)
 {
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
+    first += REDIS_MONTH_MS - first % REDIS_MONTH_MS;
+    const utapi_interval last = first + REDIS_MONTH_MS - INTERVAL;
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     int64_t sum = 0;
-    for (int d = 0; d < REDIS_BLOCK_DAYS; d += 3, sum++)
+    for (int d = 0; d < REDIS_MONTH_DAYS; d += 3, sum++)
         raw_flow(r, "b", first + d * DAY + d * INTERVAL, "PutObject", 1);
     utapi_usage usage = ask_bucket(r, "b", first + DAY, last);
     assert_int_equal(puts_of(&usage), sum - 1);
@@ -191,24 +191,24 @@ static void a_block_that_is_missing_hides_no_other_day(void **state)
 {
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    first += REDIS_MONTH_MS - first % REDIS_MONTH_MS;
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
-    for (int d = -1; d <= REDIS_BLOCK_DAYS; d++)
+    for (int d = -1; d <= REDIS_MONTH_DAYS; d++)
         raw_flow(r, "b", first + d * DAY, "PutObject", 1);
-    for (int d = 0; d < REDIS_BLOCK_DAYS; d += 8) {
+    for (int d = 0; d < REDIS_MONTH_DAYS; d += 8) {
         const utapi_usage usage = ask_bucket(r, "b", first + d * DAY, first + (d + 8) * DAY - INTERVAL);
         assert_int_equal(puts_of(&usage), 8);
     }
-    const utapi_usage usage = ask_bucket(r, "b", first - DAY, first + REDIS_BLOCK_MS + DAY - INTERVAL);
-    assert_int_equal(puts_of(&usage), REDIS_BLOCK_DAYS + 2);
+    const utapi_usage usage = ask_bucket(r, "b", first - DAY, first + REDIS_MONTH_MS + DAY - INTERVAL);
+    assert_int_equal(puts_of(&usage), REDIS_MONTH_DAYS + 2);
 }
 
 static void a_block_goes_with_any_of_its_days(void **state)
 {
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
+    first += REDIS_MONTH_MS - first % REDIS_MONTH_MS;
+    const utapi_interval last = first + REDIS_MONTH_MS - INTERVAL;
     for (int i = 1; i <= 3; i++) {
         write_put(r, "b", first + (i - 1) * 7 * DAY); /* its script drops the block */
         assert_int_equal(blocks(r, "b"), 0);
@@ -227,12 +227,12 @@ static void a_block_expires_with_the_first_of_its_days(void **state)
 {
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    first += REDIS_MONTH_MS - first % REDIS_MONTH_MS;
     const long long sixth = first + 5 * DAY;
     raw_flow(r, "b", first, "PutObject", 3);
     raw_flow(r, "b", sixth, "PutObject", 3);
     raw(r, "EXPIRE s3:buckets:%lld:b:PutObject 500", sixth);
-    (void)ask_bucket(r, "b", first, first + REDIS_BLOCK_MS - INTERVAL);
+    (void)ask_bucket(r, "b", first, first + REDIS_MONTH_MS - INTERVAL);
     const long long left = raw_number(r, "PTTL s3:buckets:b:+utapid:m%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
 }
@@ -250,7 +250,7 @@ static void a_deleted_bucket_named_utapid_takes_nothing_of_others(void **state)
     write_put(r, "photos", closed_day(r, 2));
     (void)ask_bucket(r, "photos", 0, interval_now(r));
     assert_true(summaries(r, "photos") > 0);
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("photos"), closed_day(r, 3),
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("photos"), closed_day(r, 3),
                                 &r->err),
              &r->err);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -288,7 +288,7 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
 /* Runs the script as a reader would that began at `late`: one value, of the third day of all. */
 static long long offer(reading *r, const char *late, const char *source)
 {
-    redis_link *link = redis_pool_take(r->backend.pool);
+    redis_connection *link = utapi_redis_pool_take(r->backend.pool);
     redis_args args = {0};
     redisReply *reply = NULL;
     static const char *const before[] = {"8",
@@ -302,17 +302,17 @@ static long long offer(reading *r, const char *late, const char *source)
     static const char *const after[] = {"60000", "172800000", "259200000", "1", "value"};
     assert_non_null(link);
     for (size_t i = 0; i < sizeof before / sizeof *before; i++)
-        redis_args_add(&args, before[i]);
-    redis_args_add(&args, source);
-    redis_args_add(&args, late);
+        utapi_redis_args_add(&args, before[i]);
+    utapi_redis_args_add(&args, source);
+    utapi_redis_args_add(&args, late);
     for (size_t i = 0; i < sizeof after / sizeof *after; i++)
-        redis_args_add(&args, after[i]);
-    CHECK_OK(redis_link_run(link, REDIS_SCRIPT_KEEP_DAY, &args, &reply, &r->err), &r->err);
+        utapi_redis_args_add(&args, after[i]);
+    CHECK_OK(utapi_redis_connection_run(link, REDIS_SCRIPT_STORE_ROLLUP, &args, &reply, &r->err), &r->err);
     assert_int_equal(reply->elements, 1);
     const long long stored = reply->element[0]->integer;
     freeReplyObject(reply);
-    redis_args_done(&args);
-    redis_pool_give(r->backend.pool, link);
+    utapi_redis_args_done(&args);
+    utapi_redis_pool_give(r->backend.pool, link);
     return stored;
 }
 

@@ -24,7 +24,7 @@ static void count(reading *r, utapi_entry entry)
 static void tend(reading *r, int64_t now_ms)
 {
     do
-        CHECK_OK(utapi_redis_tend(&r->backend.base, now_ms, now_ms, &r->err), &r->err);
+        CHECK_OK(utapi_redis_maintain(&r->backend.base, now_ms, now_ms, &r->err), &r->err);
     while (raw_number(r, "HLEN s3:utapid:sweeping") > 0);
 }
 
@@ -88,9 +88,10 @@ static void nothing_is_forgotten_past_a_fence_that_stands_elsewhere(void **state
     count(r, entry_of(UTAPI_OP_LIST_BUCKET, r->now_ms));
     CHECK_OK(utapi_redis_apply(&r->backend.base, &fenced, &applied, &r->err), &r->err);
     raw(r, "ZADD s3:utapid:due %lld b", (long long)r->now_ms);
-    CHECK_OK(utapi_redis_tend(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
-    CHECK_OK(redis_forget_one(&r->backend, "buckets", utapi_string_of("b"), INT64_MIN, &behind, &r->err),
-             &r->err);
+    CHECK_OK(utapi_redis_maintain(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
+    CHECK_OK(
+        utapi_redis_expire_one(&r->backend, "buckets", utapi_string_of("b"), INT64_MIN, &behind, &r->err),
+        &r->err);
     assert_int_equal(keys_like(r, FLOWS), 1);
     const utapi_batch next = {.now_ms = r->now_ms, .fence = {.writer = {7}, .from = 2, .to = 2}};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &next, &applied, &r->err), &r->err);
@@ -104,7 +105,7 @@ static void the_first_of_several_creations_counts(void **state)
     reading *r = *state;
     for (size_t i = 0; i < sizeof hours / sizeof *hours; i++)
         count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms - hours[i] * HOUR));
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
              &r->err);
     tend(r, r->now_ms);
     assert_int_equal(keys_like(r, FLOWS), 0);
@@ -114,7 +115,7 @@ static void a_creation_after_a_late_forgetting_stays_noted(void **state)
 {
     reading *r = *state;
     count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms - HOUR));
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
                                 &r->err),
              &r->err);
     tend(r, r->now_ms);
@@ -135,7 +136,7 @@ static void the_note_of_a_creation_is_no_resource(void **state)
     reading *r = *state;
     int names = 0;
     count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms));
-    CHECK_OK(utapi_redis_visit(&r->backend.base, UTAPI_BUCKETS, name_check, &names, &r->err), &r->err);
+    CHECK_OK(utapi_redis_list(&r->backend.base, UTAPI_BUCKETS, name_check, &names, &r->err), &r->err);
     assert_int_equal(names, 1);
 }
 
@@ -197,7 +198,7 @@ static void a_set_of_one_state_keeps_the_time_at_which_it_goes(void **state)
     write_put(r, "b", r->now_ms - INTERVAL); /* an earlier one */
     assert_true(raw_number(r, "TTL s3:buckets:b:storageUtilized") > 0);
     assert_true(raw_number(r, "TTL s3:buckets:b:numberOfObjects") > 0);
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - INTERVAL,
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - INTERVAL,
                                 &r->err),
              &r->err);
     assert_int_equal(raw_number(r, "ZCARD s3:buckets:b:storageUtilized"), 1);

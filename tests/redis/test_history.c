@@ -36,7 +36,7 @@ static void on_unreadable(void *ctx, const char *what)
 static told walk(reading *r)
 {
     told all = {.changes = ""};
-    CHECK_OK(utapi_redis_changes(&r->backend.base, on_change, on_unreadable, &all, &r->err), &r->err);
+    CHECK_OK(utapi_redis_export(&r->backend.base, on_change, on_unreadable, &all, &r->err), &r->err);
     return all;
 }
 
@@ -72,8 +72,7 @@ static void flows_between_two_intervals_are_named(void **state)
         strstr(all.unreadable, "s3:buckets:1700007299999:x:PutObject: its time is no multiple of"));
     utapi_error_clear(&r->err);
     told ignored = {.changes = ""};
-    assert_int_equal(utapi_redis_changes(&r->backend.base, on_change, NULL, &ignored, &r->err),
-                     UTAPI_CORRUPT);
+    assert_int_equal(utapi_redis_export(&r->backend.base, on_change, NULL, &ignored, &r->err), UTAPI_CORRUPT);
 }
 
 /* What utapid counted is told under its name, however the name looks. */

@@ -26,9 +26,10 @@ static void a_server_that_never_answers_is_given_up_in_time(void **state)
     linking *l = *state;
     fake_redis_rule(&l->fake, "GET", "", 1, FAKE_GOES_ON);
     CHECK_OK(linking_ask(l, "PING"), &l->err);
-    const int64_t begin_ms = linking_clock_ms();
+    const int64_t begin_ms = utapi_monotonic_ms();
     assert_int_equal(linking_ask(l, "GET photos"), UTAPI_UNCERTAIN);
-    assert_true(linking_clock_ms() - begin_ms >= LINKING_TIMEOUT_MS - 20); /* of the kernel's coarser clock */
+    assert_true(utapi_monotonic_ms() - begin_ms >=
+                LINKING_TIMEOUT_MS - 20); /* of the kernel's coarser clock */
     assert_string_equal(l->err.detail, "Redis: no reply in time");
     CHECK_OK(linking_ask(l, "GET photos"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
@@ -81,13 +82,13 @@ static void a_pinned_link_makes_no_other_connection(void **state)
     linking *l = *state;
     fake_redis_rule(&l->fake, "PING", "+PONG\r\n", 1, FAKE_HANGS_UP);
     CHECK_OK(linking_ask(l, "PING"), &l->err);
-    redis_link_pin(l->link, true);
+    utapi_redis_connection_pin(l->link, true);
     struct pollfd closed = {.fd = l->link->context->fd, .events = POLLIN};
     assert_int_equal(poll(&closed, 1, 10000), 1);
     for (int i = 0; i < 2; i++)
         CHECK_STATUS(UTAPI_UNCERTAIN, linking_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 1);
-    redis_link_pin(l->link, false);
+    utapi_redis_connection_pin(l->link, false);
     CHECK_OK(linking_run(l), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
 }
@@ -198,7 +199,7 @@ static void what_was_queued_behind_a_refusal_is_gone(void **state)
     CHECK_OK(linking_queue(l, "GET photos"), &l->err);
     CHECK_OK(linking_queue(l, "ECHO last"), &l->err);
     linking_expect(l, "first");
-    CHECK_STATUS(UTAPI_UNAVAILABLE, redis_link_next(l->link, &reply, &l->err), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_redis_connection_next(l->link, &reply, &l->err), &l->err);
     linking_check_echo(l->link, "mine");
     assert_int_equal(fake_redis_connections(&l->fake), 1);
 }
@@ -212,8 +213,8 @@ static void a_pipeline_that_breaks_is_uncertain(void **state)
     CHECK_OK(linking_queue(l, "GET photos"), &l->err);
     CHECK_OK(linking_queue(l, "ECHO last"), &l->err);
     linking_expect(l, "first");
-    CHECK_STATUS(UTAPI_UNCERTAIN, redis_link_next(l->link, &reply, &l->err), &l->err);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, redis_link_next(l->link, &reply, &l->err), &l->err);
+    CHECK_STATUS(UTAPI_UNCERTAIN, utapi_redis_connection_next(l->link, &reply, &l->err), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_redis_connection_next(l->link, &reply, &l->err), &l->err);
     linking_check_echo(l->link, "mine");
 }
 
@@ -222,7 +223,7 @@ static void a_command_without_memory_takes_what_was_queued_with_it(void **state)
     linking *l = *state;
     redis_args broken = {.failed = true};
     CHECK_OK(linking_queue(l, "MULTI"), &l->err);
-    CHECK_STATUS(UTAPI_NO_MEMORY, redis_link_queue(l->link, &broken, &l->err), &l->err);
+    CHECK_STATUS(UTAPI_NO_MEMORY, utapi_redis_connection_queue(l->link, &broken, &l->err), &l->err);
     linking_check_echo(l->link, "mine"); /* and not MULTI's reply */
     assert_int_equal(fake_redis_heard(&l->fake, "MULTI"), 0);
 }

@@ -59,12 +59,8 @@ static void a_node_client_s_state_below_zero_blanks_what_follows(void **state)
 static utapi_status ask_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
 {
     const utapi_string names[] = {utapi_string_of(name)};
-    const utapi_query query = {.level = level,
-                               .names = names,
-                               .count = 1,
-                               .start = UTAPI_INTERVAL_MAX,
-                               .end = UTAPI_INTERVAL_MAX,
-                               .current_only = true};
+    const utapi_query query = {
+        .level = level, .names = names, .count = 1, .start = UTAPI_INTERVAL_MAX, .end = UTAPI_INTERVAL_MAX};
     utapi_error_clear(&r->err);
     return utapi_redis_read(&r->backend.base, &query, ret, NULL, &r->err);
 }
@@ -284,7 +280,7 @@ static void the_fence_comes_with_the_first_snapshot(void **state)
     uint64_t fence = 99;
     CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
     assert_int_equal(fence, 0);
-    redis_key_fence(&key, "s3", query.writer);
+    utapi_redis_key_fence(&key, "s3", query.writer);
     raw(r, "SET %b 12", key.bytes, key.size);
     for (query.count = 0; query.count <= 3; query.count++) {
         CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
@@ -306,7 +302,7 @@ static void a_fence_never_expires(void **state)
     utapi_applied applied;
     utapi_batch batch = {.now_ms = r->now_ms, .fence = {.writer = {7}, .to = 2}};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
-    redis_key_fence(&key, "s3", batch.fence.writer);
+    utapi_redis_key_fence(&key, "s3", batch.fence.writer);
     assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
 
     raw(r, "PEXPIRE %b 315360000000", key.bytes, key.size); /* as older versions of utapid did */
@@ -368,7 +364,7 @@ static size_t met_times(const met *all, const char *name)
 static void visit_level(reading *r, utapi_level level, met *ret)
 {
     ret->count = 0;
-    CHECK_OK(utapi_redis_visit(&r->backend.base, level, meet, ret, &r->err), &r->err);
+    CHECK_OK(utapi_redis_list(&r->backend.base, level, meet, ret, &r->err), &r->err);
 }
 
 static void each_resource_is_visited_once(void **state)

@@ -110,15 +110,15 @@ static void a_walk_does_not_go_on_over_another_connection(void **state)
     reading *r = *state;
     interrupted me = {.r = r};
     write_others(r, 5000);
-    redis_link *link = redis_pool_take(r->backend.pool);
+    redis_connection *link = utapi_redis_pool_take(r->backend.pool);
     assert_non_null(link);
-    assert_int_equal(redis_scan(link, "*", REDIS_NEVER, interrupt, &me, &r->err), UTAPI_UNCERTAIN);
+    assert_int_equal(utapi_redis_scan(link, "*", REDIS_NEVER, interrupt, &me, &r->err), UTAPI_UNCERTAIN);
     assert_in_range(me.keys, 1, 4999);
     me.keys = 1; /* it is not interrupted again */
     utapi_error_clear(&r->err);
-    CHECK_OK(redis_scan(link, "other:*", REDIS_NEVER, interrupt, &me, &r->err), &r->err);
+    CHECK_OK(utapi_redis_scan(link, "other:*", REDIS_NEVER, interrupt, &me, &r->err), &r->err);
     assert_in_range(me.keys, 5001, SIZE_MAX);
-    redis_pool_give(r->backend.pool, link);
+    utapi_redis_pool_give(r->backend.pool, link);
 }
 
 int main(void)

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- needs: exact.lua metrics.lua forgetting.lua
--- forget.lua - forgets one resource. KEYS: the writer's fence ("" without one). ARGV: prefix, level, name, time or "" for
--- what was appointed, unique, where the fence is to stand.
-local P, LEVEL, NAME, TIME, UNIQUE, FROM = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local uniques = 0
-local function unique_next()
-    uniques = uniques + 1
-    return UNIQUE .. '-' .. uniques
+-- needs: exact.lua metrics.lua expiry.lua
+-- expire.lua - expires one resource. KEYS: the writer's fence ("" without one). ARGV: prefix, level, name, time or ""
+-- for what was scheduled, nonce, where the fence is to stand.
+local P, LEVEL, NAME, TIME, NONCE, FROM = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local nonces = 0
+local function nonce_next()
+    nonces = nonces + 1
+    return NONCE .. '-' .. nonces
 end
 if KEYS[1] ~= '' and (fit('GET', KEYS[1]) or '0') ~= FROM then
     return 'FENCED'
@@ -20,7 +20,7 @@ if TIME == '' then
     TIME = string.format('%.0f', at)
 end
 if own('LLEN', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') > 0 then
-    return 'SHIFTS'
+    return 'CORRECTIONS'
 end
-forget(P, LEVEL, NAME, TIME, unique_next)
+expire(P, LEVEL, NAME, TIME, nonce_next)
 return 'OK'
