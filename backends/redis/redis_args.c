@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_args.c - the words of a command: two arrays as hiredis wants them, and blocks for bytes that were copied.
- *
- * Blocks never move, since words point into them. Running out of memory is noted, and told when the command is
- * to be sent: so whoever puts words together need not look at each. */
-#include "redis_link.h"
-#include "redis_link_internal.h"
+/* redis_args.c - two arrays as hiredis wants them, and blocks for bytes that were copied. Blocks never move, since
+ * arguments point into them. */
+#include "redis_args.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,11 +17,9 @@ struct redis_text {
     char bytes[];
 };
 
-static bool args_grow(redis_args *args, size_t wanted)
+static bool args_grow(redis_args *args)
 {
-    size_t capacity = args->capacity != 0 ? args->capacity : CAPACITY_FIRST;
-    while (capacity < wanted)
-        capacity *= 2;
+    const size_t capacity = args->capacity != 0 ? 2 * args->capacity : CAPACITY_FIRST;
     const char **words = realloc(args->words, capacity * sizeof *words);
     if (words == NULL)
         return false;
@@ -37,17 +32,12 @@ static bool args_grow(redis_args *args, size_t wanted)
     return true;
 }
 
-static bool args_reserve(redis_args *args, size_t more)
-{
-    if (args->count + more > args->capacity && !args_grow(args, args->count + more))
-        args->failed = true;
-    return !args->failed;
-}
-
 void utapi_redis_args_bytes(redis_args *args, const void *bytes, size_t size)
 {
-    if (!args_reserve(args, 1))
+    if (args->failed || (args->count == args->capacity && !args_grow(args))) {
+        args->failed = true;
         return;
+    }
     args->words[args->count] = bytes;
     args->sizes[args->count++] = size;
 }
@@ -88,8 +78,7 @@ void utapi_redis_args_copy(redis_args *args, const void *bytes, size_t size)
 
 void utapi_redis_args_joined(redis_args *args, utapi_string left, utapi_string right)
 {
-    const size_t size = left.size + 1 + right.size;
-    char *copy = text_take(args, size);
+    char *copy = text_take(args, left.size + 1 + right.size);
     if (copy == NULL) {
         args->failed = true;
         return;
@@ -97,7 +86,7 @@ void utapi_redis_args_joined(redis_args *args, utapi_string left, utapi_string r
     memcpy(copy, left.data, left.size);
     copy[left.size] = ':';
     memcpy(copy + left.size + 1, right.data, right.size);
-    utapi_redis_args_bytes(args, copy, size);
+    utapi_redis_args_bytes(args, copy, left.size + 1 + right.size);
 }
 
 void utapi_redis_args_number(redis_args *args, int64_t number)
@@ -107,25 +96,11 @@ void utapi_redis_args_number(redis_args *args, int64_t number)
     utapi_redis_args_copy(args, text, (size_t)size);
 }
 
-bool utapi_redis_args_push_front(redis_args *args, const char *first, const char *second)
+void utapi_redis_args_script(redis_args *args, size_t keys)
 {
-    if (!args_reserve(args, 2))
-        return false;
-    memmove(args->words + 2, args->words, args->count * sizeof *args->words);
-    memmove(args->sizes + 2, args->sizes, args->count * sizeof *args->sizes);
-    args->words[0] = first;
-    args->words[1] = second;
-    args->sizes[0] = strlen(first);
-    args->sizes[1] = strlen(second);
-    args->count += 2;
-    return true;
-}
-
-void utapi_redis_args_pop_front(redis_args *args)
-{
-    args->count -= 2;
-    memmove(args->words, args->words + 2, args->count * sizeof *args->words);
-    memmove(args->sizes, args->sizes + 2, args->count * sizeof *args->sizes);
+    utapi_redis_args_add(args, "EVALSHA");
+    utapi_redis_args_add(args, "");
+    utapi_redis_args_number(args, (int64_t)keys);
 }
 
 /* Frees all blocks but the newest. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_backend.c - the contract's side: opening, closing, figures. */
 #include "redis_internal.h"
-#include "redis_rewrite.h"
-#include "redis_rights.h"
 
 #include "utapi/scoped.h"
 
@@ -31,7 +29,7 @@ static void memory_fill(utapi_string info, utapi_stats *ret)
 
 static void persistence_fill(utapi_string info, utapi_stats *ret)
 {
-    if (*ret->trouble == '\0' && !utapi_redis_aof_is_done(info))
+    if (*ret->trouble == '\0' && !utapi_redis_info_aof_is_rewritten(info))
         (void)snprintf(
             ret->trouble, sizeof ret->trouble,
             "Redis did not write its append-only file anew after it was started, and its next start "
@@ -67,7 +65,7 @@ utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
     if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
     utapi_status status = info_ask(connection, "memory", memory_fill, &stats, err);
-    if (status == UTAPI_OK && utapi_redis_aof_failed(self->writer))
+    if (status == UTAPI_OK && utapi_redis_connection_aof_failed(self->writer))
         status = info_ask(connection, "persistence", persistence_fill, &stats, err);
     utapi_redis_pool_give(self->pool, connection);
     if (status == UTAPI_OK)

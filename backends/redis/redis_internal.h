@@ -10,8 +10,8 @@
 #define REDIS_REDIS_INTERNAL_H
 
 #include "redis_backend.h"
+#include "redis_connection.h"
 #include "redis_keys.h"
-#include "redis_link.h"
 
 #include <pthread.h>
 

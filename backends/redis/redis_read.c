@@ -9,7 +9,7 @@
  * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
  * anything, and that marks the day in `late`: if the snapshot finds such a mark, the answer is begun again. From the
  * third time on, the snapshot itself reads what late writes keep out of summaries. */
-#include "redis_days.h"
+#include "redis_query.h"
 
 #include "utapi/scoped.h"
 
@@ -24,115 +24,6 @@ enum {
     RAW_FROM_TRY = 2,
     LONGEST_MS = 30000, /* for one question, if it does not say: clients wait about that long */
 };
-
-/* ---- asking ------------------------------------------------------------------------------- */
-
-utapi_status utapi_redis_query_reserve(redis_reading *reading, size_t size, utapi_error *err)
-{
-    if (size <= reading->text_capacity)
-        return UTAPI_OK;
-    char *text = realloc(reading->text, size);
-    if (text == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "putting a command together");
-    reading->text = text;
-    reading->text_capacity = size;
-    return UTAPI_OK;
-}
-
-/* Words of snapshot.lua. They are copied, for those who queue them borrow them until a command is sent. */
-static void gather(redis_reading *reading)
-{
-    const redis_args *args = &reading->args;
-    utapi_redis_args_number(&reading->gathered, (int64_t)args->count);
-    for (size_t i = 0; i < args->count; i++)
-        utapi_redis_args_copy(&reading->gathered, args->words[i], args->sizes[i]);
-    reading->gathered.failed |= args->failed;
-    utapi_redis_args_clear(&reading->args);
-}
-
-utapi_status utapi_redis_query_queue(redis_reading *reading, utapi_error *err)
-{
-    if (reading->is_gathering) {
-        gather(reading);
-        return UTAPI_OK;
-    }
-    const utapi_status status = utapi_redis_connection_queue(reading->connection, &reading->args, err);
-    utapi_redis_args_clear(&reading->args);
-    reading->waiting = status == UTAPI_OK ? reading->waiting + 1 : 0;
-    return status;
-}
-
-utapi_status utapi_redis_query_queue_key(redis_reading *reading, const char *command, const char *what,
-                                         const char *word, const char *more, utapi_error *err)
-{
-    redis_key key;
-    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, what);
-    utapi_redis_args_add(&reading->args, command);
-    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
-    if (word != NULL)
-        utapi_redis_args_add(&reading->args, word);
-    if (more != NULL)
-        utapi_redis_args_add(&reading->args, more);
-    return utapi_redis_query_queue(reading, err);
-}
-
-utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret, utapi_error *err)
-{
-    const utapi_status status = utapi_redis_connection_next(reading->connection, ret, err);
-    reading->waiting = status == UTAPI_OK ? reading->waiting - 1 : 0;
-    return status;
-}
-
-/* A failure of ours leaves replies behind; the link's next user must not meet them. */
-static void reading_drain(redis_reading *reading)
-{
-    utapi_redis_args_clear(&reading->args);
-    while (reading->waiting > 0) {
-        UTAPI_AUTO(redisReply) *reply = NULL;
-        if (utapi_redis_query_next(reading, &reply, NULL) != UTAPI_OK)
-            return;
-    }
-}
-
-bool utapi_redis_integer(const redisReply *value, int64_t *ret)
-{
-    const char *at = value->str, *end = value->str + value->len;
-    while (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
-        at++;
-    const bool negative = at < end && *at == '-';
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    int64_t number = 0; /* kept below zero, where there is room for one more */
-    for (; at < end && *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(number, 10, &number) || __builtin_sub_overflow(number, *at - '0', &number))
-            return false;
-    if (!negative && number == INT64_MIN)
-        return false;
-    *ret = negative ? number : -number;
-    return true;
-}
-
-utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char *what,
-                                       const redisReply *reply, utapi_error *err)
-{
-    const bool has_words = reply->type == REDIS_REPLY_ERROR;
-    return utapi_fail(err, UTAPI_CORRUPT, "%s:%s:%.*s:%s: %.*s", reading->prefix,
-                      utapi_level_name(reading->level), (int)reading->name.size, reading->name.data, what,
-                      has_words ? (int)reply->len : 31,
-                      has_words ? reply->str : "holds what nobody puts there...");
-}
-
-void *utapi_redis_grow(void *array, size_t count, size_t *capacity, size_t element_size)
-{
-    enum { MIN_CAPACITY = 32 };
-    if (count < *capacity)
-        return array;
-    const size_t wanted = *capacity > 0 ? 2 * *capacity : MIN_CAPACITY;
-    void *grown = realloc(array, wanted * element_size);
-    if (grown != NULL)
-        *capacity = wanted;
-    return grown;
-}
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
@@ -193,14 +84,14 @@ static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_pla
         status = utapi_redis_plan_make(reading, raw, plan, err);
     if (status == UTAPI_OK)
         status = utapi_redis_snapshot_take(reading, plan, of, err);
-    if (status == UTAPI_OK && of->missing_blocks > 0)
+    if (status == UTAPI_OK && of->missing_months > 0)
         status = utapi_redis_snapshot_take(reading, plan, of, err);
     if (status == UTAPI_OK && utapi_redis_plan_missing(plan) > 0 && !raw->edges) {
         status = utapi_redis_daily_fill(reading, plan, err);
         if (status == UTAPI_OK)
             status = utapi_redis_snapshot_take(reading, plan, of, err);
     }
-    *ret_done = status == UTAPI_OK && utapi_redis_plan_missing(plan) == 0 && of->missing_blocks == 0 &&
+    *ret_done = status == UTAPI_OK && utapi_redis_plan_missing(plan) == 0 && of->missing_months == 0 &&
                 snapshot_holds(reading, of);
     return status;
 }
@@ -295,7 +186,7 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
     const bool fenced = ret_fence != NULL && writer_is_set(query->writer);
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};
     const utapi_status status = query_read(&reading, query, &of, ret, ret_fence, err);
-    reading_drain(&reading);
+    utapi_redis_query_drain(&reading);
     utapi_redis_connection_pin(connection, false);
     utapi_redis_resource_info_done(&reading.info);
     utapi_redis_resource_info_done(&of.info);

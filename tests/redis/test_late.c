@@ -2,7 +2,7 @@
 /* test_late.c - late writes, while summaries are made, dropped and made again. */
 #include "reading.h"
 
-#include "redis_writing.h"
+#include "redis_write.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

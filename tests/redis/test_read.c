@@ -196,7 +196,7 @@ static void what_cannot_be_read_is_named(void **state)
     assert_int_equal(read_one(r, UTAPI_LOCATIONS, name, T0, &usage), UTAPI_CORRUPT);
     assert_memory_equal(r->err.detail, "s3:location:b:locationStorage: ", 31);
     utapi_error_clear(&r->err);
-    CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the link is still good */
+    CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the connection is still good */
     assert_int_equal(puts_of(&usage), 1);
 }
 
@@ -313,7 +313,7 @@ static void a_fence_never_expires(void **state)
     assert_int_equal(raw_number(r, "GET %b", key.bytes, key.size), 3);
 }
 
-static void a_link_that_was_closed_meanwhile_is_made_again(void **state)
+static void a_connection_that_was_closed_meanwhile_is_made_again(void **state)
 {
     reading *r = *state;
     utapi_usage usage;
@@ -458,7 +458,7 @@ int main(void)
         READING_CASE(a_forgotten_time_does_not_count),
         READING_CASE(the_fence_comes_with_the_first_snapshot),
         READING_CASE(a_fence_never_expires),
-        READING_CASE(a_link_that_was_closed_meanwhile_is_made_again),
+        READING_CASE(a_connection_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),
         READING_CASE(each_resource_is_visited_once),
         READING_CASE(flows_of_a_forgotten_time_are_no_sign_of_life),

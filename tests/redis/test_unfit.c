@@ -3,7 +3,7 @@
  * what cannot be told is said with the key. */
 #include "reading.h"
 
-#include "redis_writing.h"
+#include "redis_write.h"
 
 #include <string.h>
 
