@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* machine.c - what stands beside every figure: processor, memory, kernel, file system, versions. */
-#include "world.h"
+#include "workspace.h"
 
 #include <hiredis/hiredis.h>
 #include <lmdb.h>
@@ -62,12 +62,12 @@ static void read_versions(char *ret, size_t size)
                    HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, OpenSSL_version(OPENSSL_VERSION));
 }
 
-void bench_machine_read(const bench_world *world, bench_machine *ret)
+void bench_host_read(const bench_workspace *workspace, bench_host *ret)
 {
     struct utsname kernel;
-    *ret = (bench_machine){.cpu = "unknown", .kernel = "unknown", .file_system = "unknown"};
+    *ret = (bench_host){.cpu = "unknown", .kernel = "unknown", .file_system = "unknown"};
     read_cpu(ret->cpu, sizeof ret->cpu);
-    read_file_system(world->folder, ret->file_system, sizeof ret->file_system);
+    read_file_system(workspace->folder, ret->file_system, sizeof ret->file_system);
     read_versions(ret->versions, sizeof ret->versions);
     ret->cores = sysconf(_SC_NPROCESSORS_ONLN);
     ret->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_source.c - what is sent: the same for the same seed, each bucket once in a turn, and texts of the right
+/* test_generator.c - what is sent: the same for the same seed, each bucket once in a rollover, and texts of the right
  * length. */
 #include "check.h"
 #include "http_text.h"
@@ -19,27 +19,27 @@ static const bench_workload some = {.name = "some",
                                     .history = 1,
                                     .uuids = true};
 
-static bench_source source_of(const bench_workload *workload, uint64_t seed)
+static bench_generator generator_of(const bench_workload *workload, uint64_t seed)
 {
-    return (bench_source){
+    return (bench_generator){
         .workload = workload, .origin_ms = ORIGIN * UTAPI_INTERVAL_MS, .random = seed, .uuid_salt = seed + 7};
 }
 
 static void a_seed_gives_the_same_events_again(void **state)
 {
     (void)state;
-    bench_source first = source_of(&some, 1);
-    bench_source again = source_of(&some, 1);
-    bench_source other = source_of(&some, 2);
+    bench_generator first = generator_of(&some, 1);
+    bench_generator again = generator_of(&some, 1);
+    bench_generator other = generator_of(&some, 2);
     unsigned differences = 0;
-    bench_source_measure(&first);
-    bench_source_measure(&again);
-    bench_source_measure(&other);
+    bench_generator_measure(&first);
+    bench_generator_measure(&again);
+    bench_generator_measure(&other);
     for (unsigned i = 0; i < 100; i++) {
         bench_item items[3];
-        bench_source_item(&first, &items[0]);
-        bench_source_item(&again, &items[1]);
-        bench_source_item(&other, &items[2]);
+        bench_generator_item(&first, &items[0]);
+        bench_generator_item(&again, &items[1]);
+        bench_generator_item(&other, &items[2]);
         assert_memory_equal(&items[0], &items[1], sizeof items[0]);
         differences += memcmp(&items[0], &items[2], sizeof items[0]) != 0;
     }
@@ -49,32 +49,32 @@ static void a_seed_gives_the_same_events_again(void **state)
 static void time_passes_from_one_repetition_to_the_next(void **state)
 {
     (void)state;
-    bench_source source = source_of(&some, 1);
+    bench_generator generator = generator_of(&some, 1);
     bench_item item;
-    bench_source_measure(&source);
+    bench_generator_measure(&generator);
     for (unsigned i = 0; i < 100; i++)
-        bench_source_item(&source, &item);
+        bench_generator_item(&generator, &item);
     const int64_t last_ms = item.time_ms;
-    bench_source_measure(&source);
-    bench_source_item(&source, &item);
+    bench_generator_measure(&generator);
+    bench_generator_item(&generator, &item);
     assert_true(item.time_ms > last_ms);
 }
 
-static void a_turn_touches_each_bucket_once(void **state)
+static void a_rollover_touches_each_bucket_once(void **state)
 {
     (void)state;
     bench_workload turn = some;
     bool is_touched[50] = {false};
     bench_request request;
     int64_t last_ms = 0;
-    turn.kind = BENCH_TURN;
+    turn.kind = BENCH_ROLLOVER;
     turn.batch = 7;
-    bench_source source = source_of(&turn, 1);
-    bench_source_measure(&source);
-    while (bench_source_next(&source, &request)) {
+    bench_generator generator = generator_of(&turn, 1);
+    bench_generator_measure(&generator);
+    while (bench_generator_next(&generator, &request)) {
         for (unsigned i = 0; i < request.item_count; i++) {
             bench_item item;
-            bench_source_item(&source, &item);
+            bench_generator_item(&generator, &item);
             assert_in_range(item.bucket, 0, 49);
             assert_false(is_touched[item.bucket]);
             is_touched[item.bucket] = true;
@@ -95,35 +95,35 @@ static void a_filling_has_a_row_for_each_bucket_and_interval_in_the_order_of_tim
     int64_t last_ms = 0;
     unsigned count = 0;
     filled.history = 3;
-    bench_source source = source_of(&filled, 1);
-    bench_source_fill(&source);
-    while (bench_source_next(&source, &request)) {
+    bench_generator generator = generator_of(&filled, 1);
+    bench_generator_fill(&generator);
+    while (bench_generator_next(&generator, &request)) {
         for (unsigned i = 0; i < request.item_count; i++, count++) {
             bench_item item;
-            bench_source_item(&source, &item);
+            bench_generator_item(&generator, &item);
             assert_true(item.time_ms >= last_ms);
             last_ms = item.time_ms;
             assert_int_equal(item.bucket, count % 50);
         }
     }
     assert_int_equal(count, 150);
-    assert_int_equal(utapi_interval_of(last_ms), source.origin_ms);
+    assert_int_equal(utapi_interval_of(last_ms), generator.origin_ms);
 }
 
 static void a_request_s_text_is_whole_json_of_the_length_that_it_says(void **state)
 {
     (void)state;
-    const http_target target = {.host = "127.0.0.1", .port = 8100};
+    const http_endpoint target = {.host = "127.0.0.1", .port = 8100};
     utapi_error err;
     ingest_text text = {.data = NULL};
-    bench_source source = source_of(&some, 1);
-    bench_source_measure(&source);
+    bench_generator generator = generator_of(&some, 1);
+    bench_generator_measure(&generator);
     CHECK_OK(ingest_text_lay_out(&text, &target, 3, true, &err), &err);
     bench_item item = {0};
     bench_accounts accounts;
     bench_accounts_make(&accounts);
     for (unsigned i = 0; i < 3; i++) {
-        bench_source_item(&source, &item);
+        bench_generator_item(&generator, &item);
         ingest_text_put(&text, i, &item, &accounts);
     }
     char *copy = strndup(text.data, text.size);
@@ -151,7 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_seed_gives_the_same_events_again),
         cmocka_unit_test(time_passes_from_one_repetition_to_the_next),
-        cmocka_unit_test(a_turn_touches_each_bucket_once),
+        cmocka_unit_test(a_rollover_touches_each_bucket_once),
         cmocka_unit_test(a_filling_has_a_row_for_each_bucket_and_interval_in_the_order_of_time),
         cmocka_unit_test(a_request_s_text_is_whole_json_of_the_length_that_it_says),
     };

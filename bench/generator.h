@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * source.h - the requests of a workload, one after the other, the same ones for the same seed.
+ * generator.h - the requests of a workload, one after the other, the same ones for the same seed.
  *
  * An item is what an event or a question is about, in numbers; load_process.c makes structs of it, http_text.c
  * text. One thread at a time.
  */
-#ifndef BENCH_SOURCE_H
-#define BENCH_SOURCE_H
+#ifndef BENCH_GENERATOR_H
+#define BENCH_GENERATOR_H
 
-#include "bench.h"
+#include "workload.h"
+
+#include <stdint.h>
 
 /** One event. */
 typedef struct bench_item {
@@ -18,10 +20,10 @@ typedef struct bench_item {
     uint64_t uuid[2]; /* both zero: none */
 } bench_item;
 
-typedef struct bench_source bench_source;
-typedef void bench_item_fn(bench_source *source, bench_item *ret);
+typedef struct bench_generator bench_generator;
+typedef void bench_item_fn(bench_generator *generator, bench_item *ret);
 
-struct bench_source {
+struct bench_generator {
     const bench_workload *workload;
     bench_item_fn *item_next;
     int64_t origin_ms; /* the interval in which events happen: the last whole one when the store was filled */
@@ -33,7 +35,7 @@ struct bench_source {
     unsigned batch;
 };
 
-/** What a source has for a client next. */
+/** What a generator has for a client next. */
 typedef struct bench_request {
     bool is_query;
     unsigned item_count; /* events; for a question 0 */
@@ -44,14 +46,14 @@ typedef struct bench_request {
 uint64_t bench_random_below(uint64_t *random, uint64_t below);
 
 /** Events for filling a store: one in each interval of the history for each bucket, in the order of time. */
-void bench_source_fill(bench_source *source);
+void bench_generator_fill(bench_generator *generator);
 
-/** The workload's own requests. A turn is one interval later than the one before it. */
-void bench_source_measure(bench_source *source);
+/** The workload's own requests. A rollover is one interval later than the one before it. */
+void bench_generator_measure(bench_generator *generator);
 
-/** The next request; false if there is none left. Its items are to be fetched by bench_source_item(). */
-bool bench_source_next(bench_source *source, bench_request *ret);
-void bench_source_item(bench_source *source, bench_item *ret);
+/** The next request; false if there is none left. Its items are to be fetched by bench_generator_item(). */
+bool bench_generator_next(bench_generator *generator, bench_request *ret);
+void bench_generator_item(bench_generator *generator, bench_item *ret);
 
 /* Names, of fixed length so that texts can be written over in place. */
 #define BENCH_BUCKET_FORMAT "bucket-%07u"

@@ -1,20 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session_storage.c - up and down again, in either transport. */
-#include "session_storage.h"
+/* target_storage.c - up and down again, in either transport. */
+#include "target_storage.h"
 
 #include "backends/registry.h"
-#include "session.h"
-
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define DAY_MS INT64_C(86400000)
 
+bool target_parse_url(const char *url, char *ret_host, size_t host_size, uint16_t *ret_port)
+{
+    static const char scheme[] = "http://";
+    const char *host = url + sizeof scheme - 1;
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+        return false;
+    const size_t size = strcspn(host, ":/");
+    const char *digits = host + size + 1;
+    struct in_addr address;
+    if (size >= host_size || host[size] != ':' || *digits < '0' || *digits > '9')
+        return false;
+    (void)snprintf(ret_host, host_size, "%.*s", (int)size, host);
+    char *end;
+    const unsigned long long port = strtoull(digits, &end, 10);
+    if (inet_pton(AF_INET, ret_host, &address) != 1 || port == 0 || port > UINT16_MAX ||
+        (*end != '\0' && strcmp(end, "/") != 0))
+        return false;
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
 /* ---- in process --------------------------------------------------------------------------- */
 
-static utapi_status engine_start(session_storage *self, utapi_error *err)
+static utapi_status engine_start(target_storage *self, utapi_error *err)
 {
     const bool is_redis = strcmp(self->kind, "redis") == 0;
     const utapi_backend_options options = {.location = is_redis ? self->redis_uri : self->data,
@@ -30,7 +51,7 @@ static utapi_status engine_start(session_storage *self, utapi_error *err)
 
 /* ---- a server of our own ------------------------------------------------------------------ */
 
-static utapi_status config_write(const session_storage *self, const char *path, utapi_error *err)
+static utapi_status config_write(const target_storage *self, const char *path, utapi_error *err)
 {
     FILE *file = fopen(path, "we");
     if (file == NULL)
@@ -44,34 +65,35 @@ static utapi_status config_write(const session_storage *self, const char *path, 
     return fclose(file) == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
 }
 
-static utapi_status server_run(session_storage *self, utapi_error *err)
+static utapi_status server_run(target_storage *self, utapi_error *err)
 {
     char config[BENCH_PATH_MAX + 16];
     char url[256];
-    const bench_world *world = self->world;
+    const bench_workspace *workspace = self->workspace;
     (void)snprintf(config, sizeof config, "%s/config.json", self->folder);
-    const char *const arguments[] = {world->utapid, "--config", config,        "--port",          "0",
-                                     "--data",      self->data, "--auth-file", world->identities, NULL};
+    const char *const arguments[] = {
+        workspace->utapid,     "--config", config, "--port", "0", "--data", self->data, "--auth-file",
+        workspace->identities, NULL};
     utapi_status status = config_write(self, config, err);
     if (status == UTAPI_OK)
-        status = child_start(arguments, world->log, &self->server, err);
+        status = child_start(arguments, workspace->log, &self->server, err);
     if (status != UTAPI_OK)
         return status;
     utapi_error reason;
     utapi_error_clear(&reason);
     if (child_wait_line(&self->server, "utapid: listening on ", url, sizeof url, &reason) != UTAPI_OK) {
-        bench_log_last(world, url, sizeof url);
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.60s does not start: %.40s%s%.80s", world->utapid,
+        bench_log_last(workspace, url, sizeof url);
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%.60s does not start: %.40s%s%.80s", workspace->utapid,
                           reason.detail, url[0] != '\0' ? ": " : "", url);
     }
-    if (!session_parse_url(url, self->host, sizeof self->host, &self->target.port))
+    if (!target_parse_url(url, self->host, sizeof self->host, &self->endpoint.port))
         return utapi_fail(err, UTAPI_UNAVAILABLE, "utapid listens on %.100s", url);
     return UTAPI_OK;
 }
 
 /* ---- both --------------------------------------------------------------------------------- */
 
-bool session_storage_can(const char *backend, bench_transport transport)
+bool target_storage_can(const char *backend, bench_transport transport)
 {
     return transport != BENCH_HTTP || strcmp(backend, "redis") != 0;
 }
@@ -84,26 +106,26 @@ static const char *kind_of(const char *backend, bool *ret_has_journal)
     return backend + (*ret_has_journal ? sizeof prefix - 1 : 0);
 }
 
-bool session_storage_is_known(const char *backend)
+bool target_storage_is_known(const char *backend)
 {
     bool has_journal;
     return utapi_registry_find(kind_of(backend, &has_journal)) != NULL;
 }
 
-static utapi_status name_read(session_storage *self, const char *backend, utapi_error *err)
+static utapi_status name_read(target_storage *self, const char *backend, utapi_error *err)
 {
     (void)snprintf(self->kind, sizeof self->kind, "%s", kind_of(backend, &self->has_journal));
-    if (!session_storage_is_known(backend))
+    if (!target_storage_is_known(backend))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "%.100s: no such storage", backend);
-    if (!session_storage_can(backend, self->transport))
+    if (!target_storage_can(backend, self->transport))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "utapid has a journal before redis: measure journal+redis");
     return UTAPI_OK;
 }
 
-static utapi_status folders_make(session_storage *self, utapi_error *err)
+static utapi_status folders_make(target_storage *self, utapi_error *err)
 {
-    const utapi_status status = bench_folder_make(self->world, self->folder, err);
+    const utapi_status status = bench_folder_make(self->workspace, self->folder, err);
     if (status != UTAPI_OK) {
         self->folder[0] = '\0';
         return status;
@@ -115,27 +137,27 @@ static utapi_status folders_make(session_storage *self, utapi_error *err)
     return UTAPI_OK;
 }
 
-static utapi_status redis_find(session_storage *self, utapi_error *err)
+static utapi_status redis_find(target_storage *self, utapi_error *err)
 {
     char path[BENCH_PATH_MAX];
-    if (self->world->options->redis != NULL) {
-        (void)snprintf(self->redis_uri, sizeof self->redis_uri, "%s", self->world->options->redis);
+    if (self->workspace->options->redis != NULL) {
+        (void)snprintf(self->redis_uri, sizeof self->redis_uri, "%s", self->workspace->options->redis);
         return UTAPI_OK;
     }
     bench_redis_socket(self->folder, path);
     (void)snprintf(self->redis_uri, sizeof self->redis_uri, "redis+unix://%s", path);
-    return bench_redis_start(self->world, self->folder, &self->redis, err);
+    return bench_redis_start(self->workspace, self->folder, &self->redis, err);
 }
 
-utapi_status session_storage_open(session_storage *self, const bench_world *world, const char *backend,
-                                  bench_transport transport, utapi_error *err)
+utapi_status target_storage_open(target_storage *self, const bench_workspace *workspace, const char *backend,
+                                 bench_transport transport, utapi_error *err)
 {
-    const bench_options *options = world->options;
-    *self = (session_storage){.world = world, .transport = transport};
-    self->target = (http_target){
+    const bench_options *options = workspace->options;
+    *self = (target_storage){.workspace = workspace, .transport = transport};
+    self->endpoint = (http_endpoint){
         .host = self->host, .access_key = options->access_key, .secret_key = options->secret_key};
     if (options->url != NULL)
-        return session_parse_url(options->url, self->host, sizeof self->host, &self->target.port)
+        return target_parse_url(options->url, self->host, sizeof self->host, &self->endpoint.port)
                    ? UTAPI_OK
                    : utapi_fail(err, UTAPI_INVALID, "%s: expected http://ADDRESS:PORT", options->url);
     utapi_status status = name_read(self, backend, err);
@@ -144,16 +166,16 @@ utapi_status session_storage_open(session_storage *self, const bench_world *worl
     if (status == UTAPI_OK && strcmp(self->kind, "redis") == 0)
         status = redis_find(self, err);
     if (status == UTAPI_OK)
-        status = session_storage_start(self, err);
+        status = target_storage_start(self, err);
     return status;
 }
 
-utapi_status session_storage_start(session_storage *self, utapi_error *err)
+utapi_status target_storage_start(target_storage *self, utapi_error *err)
 {
     return self->transport == BENCH_HTTP ? server_run(self, err) : engine_start(self, err);
 }
 
-void session_storage_stop(session_storage *self)
+void target_storage_stop(target_storage *self)
 {
     child_stop(&self->server);
     utapi_engine_free(self->engine);
@@ -162,9 +184,9 @@ void session_storage_stop(session_storage *self)
     self->backend = NULL;
 }
 
-void session_storage_close(session_storage *self)
+void target_storage_close(target_storage *self)
 {
-    session_storage_stop(self);
+    target_storage_stop(self);
     child_stop(&self->redis);
     bench_folder_remove(self->folder);
 }
