@@ -10,8 +10,8 @@
 #define REDIS_REDIS_INTERNAL_H
 
 #include "redis_backend.h"
+#include "redis_connection.h"
 #include "redis_keys.h"
-#include "redis_link.h"
 
 #include <pthread.h>
 
@@ -22,21 +22,21 @@ typedef struct redis_backend {
     redis_pool *pool;        /* for readers */
     pthread_mutex_t walking; /* held by the reader that walks through all keys: one at a time */
     pthread_mutex_t writing; /* guards the writer's link */
-    redis_link *writer;
+    redis_connection *writer;
     bool is_fenced; /* hand-overs have a fence: nothing is forgotten without a look at it */
-    uint64_t unique,
-        unique_count; /* random, and how often it was used: members of sorted sets are told apart */
+    uint64_t nonce,
+        nonce_count; /* random, and how often it was used: members of sorted sets are told apart */
 } redis_backend;
 
 /* The slots of the contract (utapi/backend.h), by file. */
-utapi_backend_apply_fn utapi_redis_apply;     /* redis_apply.c */
-utapi_backend_adjust_fn utapi_redis_adjust;   /* redis_apply.c */
-utapi_backend_expire_fn utapi_redis_forget;   /* redis_tend.c */
-utapi_backend_maintain_fn utapi_redis_tend;   /* redis_tend.c */
-utapi_backend_read_fn utapi_redis_read;       /* redis_read.c */
-utapi_backend_list_fn utapi_redis_visit;      /* redis_visit.c */
-utapi_backend_fences_fn utapi_redis_fences;   /* redis_visit.c */
-utapi_backend_changes_fn utapi_redis_changes; /* redis_history.c */
-utapi_backend_stats_fn utapi_redis_stats;     /* redis_backend.c */
+utapi_backend_apply_fn utapi_redis_apply;       /* redis_apply.c */
+utapi_backend_adjust_fn utapi_redis_adjust;     /* redis_apply.c */
+utapi_backend_expire_fn utapi_redis_expire;     /* redis_tend.c */
+utapi_backend_maintain_fn utapi_redis_maintain; /* redis_tend.c */
+utapi_backend_read_fn utapi_redis_read;         /* redis_read.c */
+utapi_backend_list_fn utapi_redis_list;         /* redis_visit.c */
+utapi_backend_fences_fn utapi_redis_fences;     /* redis_visit.c */
+utapi_backend_changes_fn utapi_redis_export;    /* redis_history.c */
+utapi_backend_stats_fn utapi_redis_stats;       /* redis_backend.c */
 
 #endif

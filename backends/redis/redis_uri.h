@@ -37,11 +37,11 @@ typedef struct redis_uri {
 /**
  * Reads a URI.
  *
- * @param ret  owned: redis_uri_done(). Written on success only.
+ * @param ret  owned: utapi_redis_uri_done(). Written on success only.
  * @return UTAPI_INVALID, with a sentence that names the part, never a password; UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err);
 
-void redis_uri_done(redis_uri *uri);
+void utapi_redis_uri_done(redis_uri *uri);
 
 #endif
