@@ -26,7 +26,8 @@ void utapi_redis_args_add(redis_args *args, const char *word);                 /
 void utapi_redis_args_bytes(redis_args *args, const void *bytes, size_t size); /* borrowed */
 void utapi_redis_args_copy(redis_args *args, const void *bytes, size_t size);
 void utapi_redis_args_number(redis_args *args, int64_t number);
-void utapi_redis_args_joined(redis_args *args, utapi_string left, utapi_string right); /* with a colon; copied */
+void utapi_redis_args_joined(redis_args *args, utapi_string left,
+                             utapi_string right); /* with a colon; copied */
 
 /** Begins the call of a script: a place for its digest, which its connection knows, and how many keys follow. */
 void utapi_redis_args_script(redis_args *args, size_t keys);
