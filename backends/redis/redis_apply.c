@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_apply.c - a batch through apply.lua. It is sent as it is thought to be right, and again as long as the script answers
- * that something is otherwise: a uuid is known, a bucket has a tombstone, an expiry is due. Until it answers OK nothing
- * was written. */
+/* redis_apply.c - a batch through apply.lua. It is sent as it is thought to be right, and again as long as the
+ * script answers that something is otherwise: a uuid is known, a bucket has a tombstone, an expiry is due. Until
+ * it answers OK nothing was written. */
 #include "redis_write.h"
 
 #include "utapi/scoped.h"
@@ -36,7 +36,8 @@ static int uuid_order(const void *left_entry, const void *right_entry)
     return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* Puts the entries that have a uuid in order, and finds what the batch brings twice: the later one is the repetition. */
+/* Puts the entries that have a uuid in order, and finds what the batch brings twice: the later one is the
+ * repetition. */
 static void uuids_list(redis_write *write)
 {
     const utapi_batch *batch = &write->batch;
@@ -133,8 +134,8 @@ static utapi_status due_expire(redis_write *write, const redisReply *reply, utap
 
 /* ---- rounds ------------------------------------------------------------------------------- */
 
-/* What ends it, with the key that is to blame. What else stands where the fence was says nothing of what was applied: who
- * knows must put it right. */
+/* What ends it, with the key that is to blame. What else stands where the fence was says nothing of what was
+ * applied: who knows must put it right. */
 static const struct {
     const char *word;
     utapi_status status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_backend.c - the contract's side: opening, closing, figures. */
+/* redis_backend.c - the contract's side: opening, closing, stats. */
 #include "redis_internal.h"
 
 #include "utapi/scoped.h"
@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Redis serves nobody else while a script runs. One of so many cells takes three to eight milliseconds
+/* Redis serves nobody else while a script runs. One of so many deltas takes three to eight milliseconds
  * (tests/system/test_redis_limits.py), most where twice as many are warm and each gets several operations. */
 enum { LARGEST_STEP = 130 };
 
-/* ---- figures ------------------------------------------------------------------------------ */
+/* ---- stats ------------------------------------------------------------------------------ */
 
 static void memory_fill(utapi_string info, utapi_stats *ret)
 {

@@ -62,8 +62,8 @@ utapi_status utapi_redis_context_call(redisContext *context, int count, const ch
     return UTAPI_OK;
 }
 
-/* Who does not know AUTH (it was renamed, or is an old Sentinel's) repeats its words, or the first bytes of them, behind a
- * comma. */
+/* Who does not know AUTH (it was renamed, or is an old Sentinel's) repeats its words, or the first bytes of
+ * them, behind a comma. */
 static utapi_status login_refused(const char *said, const char *password, utapi_error *err)
 {
     size_t size = strcspn(said, ",");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_connection.c - connecting with a back-off, commands over one connection, what their failures mean, and the pool.
+/* redis_connection.c - connecting with a back-off, commands over one connection, what their failures mean, and the
+ * pool.
  *
  * hiredis tells of a broken connection by no reply at all, and of a refusal by a reply of a type of its own. */
 #include "redis_connection.h"
@@ -113,8 +114,8 @@ static utapi_status scripts_load(redis_connection *connection, utapi_error *err)
     return UTAPI_OK;
 }
 
-/* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that answered did
- * not help. */
+/* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that
+ * answered did not help. */
 static utapi_status endpoints_try(redis_connection *connection, utapi_error *ret_why)
 {
     const size_t count = connection->uri->endpoint_count > 0 ? connection->uri->endpoint_count : 1;
@@ -178,9 +179,10 @@ static utapi_status connection_connect(redis_connection *connection, utapi_error
 
 /* ---- failures ----------------------------------------------------------------------------- */
 
-/* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY). Any other
- * word says nothing of what was done: what a script raises has a text of Redis's own behind ERR (of any kind before Redis
- * 7, even READONLY), and a proxy that lost its Redis has words of its own. Such a command is repeated, never given up. */
+/* The first word of an error reply. What a script meets before its first write comes as itself (OOM, READONLY).
+ * Any other word says nothing of what was done: what a script raises has a text of Redis's own behind ERR (of
+ * any kind before Redis 7, even READONLY), and a proxy that lost its Redis has words of its own. Such a command
+ * is repeated, never given up. */
 static const struct {
     const char *word;
     utapi_status status;

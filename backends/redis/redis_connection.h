@@ -64,7 +64,10 @@ void utapi_redis_connection_drop(redis_connection *connection);
 /** From now on it begins with utapi_redis_probe_acl(). acl: borrowed. */
 void utapi_redis_connection_check_acl(redis_connection *connection, const redis_acl *acl);
 
-/** From now on it begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at most. */
+/**
+ * From now on it begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at
+ * most.
+ */
 void utapi_redis_connection_check_aof(redis_connection *connection);
 
 /** Whether it adds to a file that could not be written anew. From any thread. */
@@ -86,8 +89,8 @@ UTAPI_MUST_USE utapi_status utapi_redis_connection_run(redis_connection *connect
 
 /**
  * Pipelines: utapi_redis_connection_queue() puts a command into the buffer; utapi_redis_connection_next() sends what is
- * there and waits for the next reply, in order. Every queued command's reply must be fetched, until one call fails: then
- * all that were queued are gone. An error reply fails its own utapi_redis_connection_next() as above.
+ * there and waits for the next reply, in order. Every queued command's reply must be fetched, until one call fails:
+ * then all that were queued are gone. An error reply fails its own utapi_redis_connection_next() as above.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_connection_queue(redis_connection *connection, redis_args *args,
                                                          utapi_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis_context.h - what is done with a bare hiredis context before a connection (redis_connection.h) has it: connecting
- * (redis_connect.c) and probing (redis_probe.c).
+ * redis_context.h - what is done with a bare hiredis context before a connection (redis_connection.h) has it:
+ * connecting (redis_connect.c) and probing (redis_probe.c).
  *
  * Any failure here means that there is no connection: UTAPI_UNAVAILABLE, with a reason that holds no password, or
  * UTAPI_NO_MEMORY. A context belongs to one thread at a time.
@@ -64,8 +64,8 @@ typedef struct redis_aof {
  *
  * A crash may cut the file within a transaction. Redis 7.0 drops what it cannot read of it, but leaves the first half:
  * that is carried out when the file is loaded another time, together with what was written behind it. So a batch that
- * was sent again would count twice, under a right fence. A file that was written anew has no such end. The server itself
- * tells whether it was, so nobody has to remember, and of many utapid that come at once the first one asks.
+ * was sent again would count twice, under a right fence. A file that was written anew has no such end. The server
+ * itself tells whether it was, so nobody has to remember, and of many utapid that come at once the first one asks.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_probe_aof(redisContext *context, redis_aof *ret, utapi_error *err);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_encode.c - a batch as the arguments of apply.lua: folded, so that a key is named once however many events it takes. */
+/* redis_encode.c - a batch as the arguments of apply.lua: aggregated, so that a key is named once however many
+ * events it takes. */
 #include "redis_write.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was taken. */
+/* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was
+ * taken. */
 enum { UUIDS_MAX = 2000 };
 
 #define METRIC(metric) (UINT64_C(1) << (metric))

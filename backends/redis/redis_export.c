@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_export.c - all that ever changed, by walking through the keys: for those who copy a whole Redis.
  *
- * A sorted set of states is read in slices, from the oldest member, and what changed is the difference of two members. V1
- * has no list of a resource's flows: their keys are gathered on the walk and fetched some hundred at a time, each with
- * its resource's tombstone. A key that holds something else is reported by its name. */
+ * A sorted set of states is read in slices, from the oldest member, and what changed is the difference of two
+ * members. V1 has no list of a resource's flows: their keys are gathered on the walk and fetched some hundred at
+ * a time, each with its resource's tombstone. A key that holds something else is reported by its name. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -14,12 +14,10 @@
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
-enum { MEMBERS_A_SLICE = 1000 };
+/* Members and flows that are fetched at once. */
+enum { MEMBERS_A_SLICE = 1000, REDIS_EXPORT_FLOWS = 400 };
 
-/** Flows that are fetched at once. */
-enum { REDIS_EXPORT_FLOWS = 400 };
-
-/** A flow that was met and is not fetched yet. */
+/* A flow that the walk came by and that is not fetched yet. */
 typedef struct redis_export_flow {
     utapi_interval interval;
     utapi_metric metric;
@@ -52,15 +50,10 @@ static utapi_status export_call(redis_export *self, int type, redisReply **ret, 
     return status;
 }
 
-static void key_make(const redis_export *self, utapi_string name, const char *what, redis_key *ret)
-{
-    utapi_redis_key_resource(ret, self->prefix, self->level, name, what);
-}
-
 static void export_key(redis_export *self, utapi_string name, const char *what)
 {
     redis_key key;
-    key_make(self, name, what, &key);
+    utapi_redis_key_resource(&key, self->prefix, self->level, name, what);
     utapi_redis_args_key(&self->args, &key);
 }
 
@@ -80,18 +73,18 @@ static const char *key_text(const redis_key *key, char ret[static 2 * REDIS_KEY_
 static utapi_status export_skip(redis_export *self, const redis_key *key, const char *why, utapi_error *err)
 {
     char text[2 * REDIS_KEY_MAX + 1];
-    utapi_error told;
-    utapi_error_clear(&told);
-    const utapi_status status = utapi_fail(&told, UTAPI_CORRUPT, "%s: %s", key_text(key, text), why);
+    utapi_error reported;
+    utapi_error_clear(&reported);
+    const utapi_status status = utapi_fail(&reported, UTAPI_CORRUPT, "%s: %s", key_text(key, text), why);
     if (self->on_unreadable == NULL)
-        return utapi_fail(err, status, "%s", told.detail);
-    self->on_unreadable(self->ctx, told.detail);
+        return utapi_fail(err, status, "%s", reported.detail);
+    self->on_unreadable(self->ctx, reported.detail);
     return UTAPI_OK;
 }
 
 /* As export_call(), of one key. *ret stays NULL where that was skipped. */
-static utapi_status key_ask(redis_export *self, const redis_key *key, int type, redisReply **ret,
-                            utapi_error *err)
+static utapi_status key_call(redis_export *self, const redis_key *key, int type, redisReply **ret,
+                             utapi_error *err)
 {
     utapi_error why;
     utapi_error_clear(&why);
@@ -132,9 +125,9 @@ enum { WHOLE_MAX = UTAPI_NAME_MAX + 24 };
 
 /* ---- whose? ------------------------------------------------------------------------------- */
 
-/* A flow of "900000:x" in interval 0 has the key of one of "x" in interval 900000, for V1 leaves interval 0 out. Nobody but
- * utapid counts so early, and it notes the day in the `odd` of its name: so what stands between level and metric is looked for
- * as a name, too. */
+/* A flow of "900000:x" in interval 0 has the key of one of "x" in interval 900000, for V1 leaves interval 0 out.
+ * Nobody but utapid counts so early, and it notes the day in the `odd` of its name: so what stands between level
+ * and metric is looked for as a name, too. */
 
 static utapi_string flow_name(const redis_export_flow *flow)
 {
@@ -182,19 +175,26 @@ static utapi_status wholes_count(redis_export *self, long long *ret, utapi_error
     return status;
 }
 
-/* Whether a day is noted in the `odd` of a name. */
-static utapi_status outlier_has(redis_export *self, utapi_string name, utapi_interval day, bool *ret,
+/* ZADD or ZCOUNT of a day in the outliers of a name: "<command> <key> <day> <day>". */
+static utapi_status outlier_call(redis_export *self, const char *command, utapi_string name,
+                                 utapi_interval time_ms, redisReply **ret, utapi_error *err)
+{
+    const utapi_interval day = time_ms - time_ms % REDIS_DAY_MS;
+    utapi_redis_args_add(&self->args, command);
+    export_key(self, name, REDIS_OWN "odd");
+    utapi_redis_args_number(&self->args, day);
+    utapi_redis_args_number(&self->args, day);
+    return export_call(self, REDIS_REPLY_INTEGER, ret, err);
+}
+
+static utapi_status outlier_has(redis_export *self, utapi_string name, utapi_interval time_ms, bool *ret,
                                 utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *count = NULL;
     *ret = false;
     if (name.size > UTAPI_NAME_MAX)
         return UTAPI_OK;
-    utapi_redis_args_add(&self->args, "ZCOUNT");
-    export_key(self, name, REDIS_OWN "odd");
-    utapi_redis_args_number(&self->args, day);
-    utapi_redis_args_number(&self->args, day);
-    const utapi_status status = export_call(self, REDIS_REPLY_INTEGER, &count, err);
+    const utapi_status status = outlier_call(self, "ZCOUNT", name, time_ms, &count, err);
     if (status == UTAPI_OK)
         *ret = count->integer > 0;
     return status;
@@ -210,8 +210,7 @@ static utapi_status flow_settle(redis_export *self, redis_export_flow *flow, con
     *ret_why = NULL;
     utapi_status status = outlier_has(self, whole, 0, &is_whole, err);
     if (status == UTAPI_OK && is_whole && !is_short)
-        status = outlier_has(self, flow_name(flow), flow->interval - flow->interval % REDIS_DAY_MS, &is_short,
-                             err);
+        status = outlier_has(self, flow_name(flow), flow->interval, &is_short, err);
     if (status != UTAPI_OK)
         return status;
     if (flow->interval == 0 && !is_whole)
@@ -250,19 +249,6 @@ static utapi_status flows_settle(redis_export *self, utapi_error *err)
 
 /* ---- flows -------------------------------------------------------------------------------- */
 
-/* A reader looks outside the bounds on noted days alone. A Redis that takes no writes goes on answering without it: that
- * shows when answers are compared. */
-static void outlier_note(redis_export *self, utapi_string name, utapi_interval interval)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    const utapi_interval day = interval - interval % REDIS_DAY_MS;
-    utapi_redis_args_add(&self->args, "ZADD");
-    export_key(self, name, REDIS_OWN "odd");
-    utapi_redis_args_number(&self->args, day);
-    utapi_redis_args_number(&self->args, day);
-    (void)!export_call(self, REDIS_REPLY_INTEGER, &reply, NULL);
-}
-
 static utapi_status flow_take(redis_export *self, const redis_export_flow *flow, const redisReply *value,
                               utapi_error *err)
 {
@@ -274,8 +260,12 @@ static utapi_status flow_take(redis_export *self, const redis_export_flow *flow,
         return export_without_text(self, &key, err);
     if (!utapi_redis_integer(value, &amount))
         return export_skip(self, &key, "more than 64 bits hold", err);
-    if (amount != 0 && !is_in_bounds(self, flow->interval))
-        outlier_note(self, name, flow->interval);
+    if (amount != 0 && !is_in_bounds(self, flow->interval)) {
+        /* A reader looks there on noted days alone. A Redis that takes no writes goes on answering without it: that
+         * shows when answers are compared. */
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        (void)!outlier_call(self, "ZADD", name, flow->interval, &reply, NULL);
+    }
     export_report(self, name, flow->interval, flow->metric, amount);
     return UTAPI_OK;
 }
@@ -307,16 +297,6 @@ static utapi_status export_flows(redis_export *self, utapi_error *err)
     return status;
 }
 
-static utapi_status export_flow(redis_export *self, const redis_parsed_key *seen, utapi_error *err)
-{
-    redis_export_flow *flow = &self->flows[self->flow_count++];
-    flow->interval = seen->interval;
-    flow->metric = seen->metric;
-    flow->name_size = seen->name.size;
-    memcpy(flow->name, seen->name.data, seen->name.size);
-    return self->flow_count == REDIS_EXPORT_FLOWS ? export_flows(self, err) : UTAPI_OK;
-}
-
 /* ---- states ------------------------------------------------------------------------------- */
 
 /* How far a sorted set was read. */
@@ -326,27 +306,20 @@ typedef struct states_walk {
     utapi_metric metric;
     utapi_interval interval; /* of the member that was read last, */
     utapi_wide value;        /* which may be followed by another one of the same interval */
-    utapi_wide told;         /* the state before it */
+    utapi_wide reported;     /* the state before it */
 } states_walk;
 
-static utapi_status state_tell(redis_export *self, states_walk *walk, utapi_error *err)
+static utapi_status state_report(redis_export *self, states_walk *walk, utapi_error *err)
 {
-    const utapi_wide delta = walk->value - walk->told;
+    const utapi_wide delta = walk->value - walk->reported;
     if (delta < INT64_MIN || delta > INT64_MAX)
         return export_skip(self, &walk->key, "a member changes by more than 64 bits hold", err);
-    walk->told = walk->value;
+    walk->reported = walk->value;
     export_report(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
     return UTAPI_OK;
 }
 
-/* Whether a member stands at the beginning of an interval; one a fraction behind it does not. */
-static bool is_at_interval(const redisReply *score, utapi_interval interval)
-{
-    return interval >= 0 && interval <= UTAPI_INTERVAL_MAX && interval % UTAPI_INTERVAL_MS == 0 &&
-           strtod(score->str, NULL) == (double)interval;
-}
-
-/* The last member of an interval is the one that counts, as in V1. */
+/* The last member of an interval is the one that counts, as in V1. A score a fraction behind it is none. */
 static utapi_status slice_read(redis_export *self, states_walk *walk, const redisReply *reply,
                                utapi_error *err)
 {
@@ -360,12 +333,13 @@ static utapi_status slice_read(redis_export *self, states_walk *walk, const redi
             continue;
         }
         const utapi_interval interval = utapi_redis_state_interval(score);
-        if (!is_at_interval(score, interval)) {
+        if (interval < 0 || interval > UTAPI_INTERVAL_MAX || interval % UTAPI_INTERVAL_MS != 0 ||
+            strtod(score->str, NULL) != (double)interval) {
             status = export_skip(self, &walk->key, "a member at a time that no interval begins with", err);
             continue;
         }
         if (interval != walk->interval)
-            status = state_tell(self, walk, err);
+            status = state_report(self, walk, err);
         walk->interval = interval;
         walk->value = value;
     }
@@ -378,7 +352,7 @@ static utapi_status location_now(redis_export *self, utapi_string name, utapi_wi
     UTAPI_AUTO(redisReply) *counter = NULL;
     redis_key key;
     int64_t value = 0;
-    key_make(self, name, "storageUtilized:counter", &key);
+    utapi_redis_key_resource(&key, self->prefix, self->level, name, "storageUtilized:counter");
     utapi_redis_args_add(&self->args,
                          "MGET"); /* of one key: an answer of one type whether it is there or not */
     utapi_redis_args_key(&self->args, &key);
@@ -393,12 +367,13 @@ static utapi_status location_now(redis_export *self, utapi_string name, utapi_wi
     return UTAPI_OK;
 }
 
-static utapi_status states_read(redis_export *self, const redis_parsed_key *seen, utapi_error *err)
+static utapi_status states_read(redis_export *self, const redis_parsed_key *parsed, utapi_error *err)
 {
-    states_walk walk = {.name = seen->name, .metric = seen->metric, .interval = INT64_MIN};
+    states_walk walk = {.name = parsed->name, .metric = parsed->metric, .interval = INT64_MIN};
     utapi_status status = UTAPI_OK;
     size_t found = 2 * MEMBERS_A_SLICE;
-    key_make(self, seen->name, utapi_metric_name(seen->metric), &walk.key);
+    utapi_redis_key_resource(&walk.key, self->prefix, self->level, parsed->name,
+                             utapi_metric_name(parsed->metric));
     for (int64_t at = 0; status == UTAPI_OK && found == 2 * MEMBERS_A_SLICE; at += MEMBERS_A_SLICE) {
         UTAPI_AUTO(redisReply) *reply = NULL;
         utapi_redis_args_add(&self->args, "ZRANGE");
@@ -406,26 +381,27 @@ static utapi_status states_read(redis_export *self, const redis_parsed_key *seen
         utapi_redis_args_number(&self->args, at);
         utapi_redis_args_number(&self->args, at + MEMBERS_A_SLICE - 1);
         utapi_redis_args_add(&self->args, "WITHSCORES");
-        status = key_ask(self, &walk.key, REDIS_REPLY_ARRAY, &reply, err);
+        status = key_call(self, &walk.key, REDIS_REPLY_ARRAY, &reply, err);
         found = reply != NULL ? reply->elements : 0;
         if (status == UTAPI_OK && reply != NULL)
             status = slice_read(self, &walk, reply, err);
     }
-    if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && seen->metric == UTAPI_STORAGE_UTILIZED)
-        status = location_now(self, seen->name, &walk.value, err);
-    return status == UTAPI_OK ? state_tell(self, &walk, err) : status;
+    if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && parsed->metric == UTAPI_STORAGE_UTILIZED)
+        status = location_now(self, parsed->name, &walk.value, err);
+    return status == UTAPI_OK ? state_report(self, &walk, err) : status;
 }
 
-/* A location that only Node clients report has what it holds now for every time (redis_read_state.c). */
+/* A location that only Node clients report has what it holds now for every time (redis_state.c). */
 static utapi_status location_read(redis_export *self, utapi_string name, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *count = NULL;
     redis_key states;
     utapi_wide value = 0;
-    key_make(self, name, utapi_metric_name(UTAPI_STORAGE_UTILIZED), &states);
+    utapi_redis_key_resource(&states, self->prefix, self->level, name,
+                             utapi_metric_name(UTAPI_STORAGE_UTILIZED));
     utapi_redis_args_add(&self->args, "ZCARD");
     utapi_redis_args_key(&self->args, &states);
-    utapi_status status = key_ask(self, &states, REDIS_REPLY_INTEGER, &count, err);
+    utapi_status status = key_call(self, &states, REDIS_REPLY_INTEGER, &count, err);
     if (status != UTAPI_OK || count == NULL || count->integer != 0)
         return status;
     status = location_now(self, name, &value, err);
@@ -436,54 +412,48 @@ static utapi_status location_read(redis_export *self, utapi_string name, utapi_e
 
 /* ---- the walk ----------------------------------------------------------------------------- */
 
-/* Programs of C ask for a name as far as its NUL: for another one. */
-static utapi_status nul_skip(redis_export *self, utapi_string key, utapi_error *err)
-{
-    redis_key whole = {.size = key.size < REDIS_KEY_MAX ? key.size : REDIS_KEY_MAX};
-    memcpy(whole.bytes, key.data, whole.size);
-    return export_skip(self, &whole, "a name with a NUL, which nobody can ask for", err);
-}
-
-static utapi_status history_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+static utapi_status export_key_found(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     redis_export *self = ctx;
-    redis_parsed_key seen;
+    redis_parsed_key parsed;
     utapi_status status = UTAPI_OK;
     if (key.size <= self->head ||
-        !self->parse((utapi_string){key.data + self->head, key.size - self->head}, &seen))
+        !self->parse((utapi_string){key.data + self->head, key.size - self->head}, &parsed))
         return UTAPI_OK;
-    if (memchr(seen.name.data, '\0', seen.name.size) != NULL)
-        status = nul_skip(self, key, err);
-    else if (seen.is == REDIS_KEY_OF_FLOW)
-        status = export_flow(self, &seen, err);
-    else if (seen.is == REDIS_KEY_OF_STATES)
-        status = states_read(self, &seen, err);
+    if (memchr(parsed.name.data, '\0', parsed.name.size) != NULL) {
+        redis_key whole = {.size = key.size < REDIS_KEY_MAX ? key.size : REDIS_KEY_MAX};
+        memcpy(whole.bytes, key.data, whole.size);
+        status = export_skip(self, &whole, "a name with a NUL, which nobody can ask for", err);
+    } else if (parsed.is == REDIS_KEY_OF_FLOW) {
+        redis_export_flow *flow = &self->flows[self->flow_count++];
+        *flow = (redis_export_flow){
+            .interval = parsed.interval, .metric = parsed.metric, .name_size = parsed.name.size};
+        memcpy(flow->name, parsed.name.data, parsed.name.size);
+        if (self->flow_count == REDIS_EXPORT_FLOWS)
+            status = export_flows(self, err);
+    } else if (parsed.is == REDIS_KEY_OF_STATES)
+        status = states_read(self, &parsed, err);
     else if (self->parse == utapi_redis_key_parse_location)
-        status = location_read(self, seen.name, err);
+        status = location_read(self, parsed.name, err);
     *stop = self->stopped;
     return status;
 }
 
-static utapi_status history_walk(redis_export *self, const char *word, utapi_error *err)
-{
-    const utapi_status status =
-        utapi_redis_scan_word(self->connection, self->prefix, word, &self->head, history_meet, self, err);
-    return status == UTAPI_OK && !self->stopped ? export_flows(self, err) : status;
-}
-
+/* Level by level, and then V1's locations. */
 static utapi_status levels_walk(redis_export *self, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    self->parse = utapi_redis_key_parse;
-    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK && !self->stopped; level++) {
-        self->level = (utapi_level)level;
-        status = history_walk(self, utapi_level_name(self->level), err);
+    for (unsigned i = 0; i <= UTAPI_LEVEL_COUNT && status == UTAPI_OK && !self->stopped; i++) {
+        const bool is_last = i == UTAPI_LEVEL_COUNT;
+        self->level = is_last ? UTAPI_LOCATIONS : (utapi_level)i;
+        self->parse = is_last ? utapi_redis_key_parse_location : utapi_redis_key_parse;
+        status = utapi_redis_scan_word(self->connection, self->prefix,
+                                       is_last ? "location" : utapi_level_name(self->level), &self->head,
+                                       export_key_found, self, err);
+        if (status == UTAPI_OK && !self->stopped)
+            status = export_flows(self, err);
     }
-    if (status != UTAPI_OK || self->stopped)
-        return status;
-    self->parse = utapi_redis_key_parse_location;
-    self->level = UTAPI_LOCATIONS;
-    return history_walk(self, "location", err);
+    return status;
 }
 
 /* Late changes stand in no sorted set before they were worked off. */
@@ -526,9 +496,5 @@ utapi_status utapi_redis_export(utapi_backend *base, utapi_change_cb *on_change,
         status = levels_walk(self, err);
     utapi_redis_args_done(&self->args);
     utapi_redis_pool_give(backend->pool, connection);
-    if (status != UTAPI_UNCERTAIN)
-        return status;
-    if (err != NULL)
-        err->status = UTAPI_UNAVAILABLE; /* nothing was to be stored */
-    return UTAPI_UNAVAILABLE;
+    return utapi_redis_only_read(status, err);
 }

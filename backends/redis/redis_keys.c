@@ -138,7 +138,8 @@ static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_me
     return true;
 }
 
-/* Reads "<number>:" at the front, as V1 writes one: it begins with no 0. Returns how many bytes that is; 0: there is none. */
+/* Reads "<number>:" at the front, as V1 writes one: it begins with no 0. Returns how many bytes that is; 0:
+ * there is none. */
 static size_t number_read(utapi_string key, int64_t *ret)
 {
     int64_t number = 0;

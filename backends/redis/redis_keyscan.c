@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_survey.c - a walk through all keys, and what it met of each name. */
+/* redis_keyscan.c - a walk through all keys, and the flows that it found of each name: candidates, since a key
+ * may be gone or expired by the time that it is read. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -12,13 +13,14 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 enum {
     KEYS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) * REDIS_FLOW_COUNT,
-    MAX_KEYS = 10000000, /* a walk through more takes longer than a question may */
-    MAX_FLOWS = 4000000, /* 48 MB; where so many are met, days are not sparse, and may be asked for as well */
+    MAX_KEYS = 10000000, /* a walk through more takes longer than a query may */
+    MAX_FLOWS =
+        4000000, /* 48 MB; where so many are candidate, days are not sparse, and may be asked for as well */
 };
 
-utapi_interval utapi_redis_candidate_interval(const redis_candidate *met)
+utapi_interval utapi_redis_candidate_interval(const redis_candidate *candidate)
 {
-    return (utapi_interval)met->quarter * UTAPI_INTERVAL_MS;
+    return (utapi_interval)candidate->quarter * UTAPI_INTERVAL_MS;
 }
 
 void utapi_redis_keyscan_done(redis_keyscan *keyscan)
@@ -41,7 +43,7 @@ static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error
     return status;
 }
 
-/* All names of the question that a key can have, the one that is being answered first. */
+/* All names of the query that a key can have, the one that is being answered first. */
 static utapi_status names_begin(const redis_reading *reading, redis_keyscan *ret, utapi_error *err)
 {
     ret->names = calloc(reading->all_count + 1, sizeof *ret->names);
@@ -104,8 +106,8 @@ static void names_sort(redis_keyscan *keyscan)
 
 /* ---- the walk ----------------------------------------------------------------------------- */
 
-static utapi_status meet(redis_keyscan *keyscan, uint32_t name, const redis_parsed_key *seen,
-                         utapi_error *err)
+static utapi_status candidate_add(redis_keyscan *keyscan, uint32_t name, const redis_parsed_key *parsed,
+                                  utapi_error *err)
 {
     redis_candidate *grown =
         utapi_redis_grow(keyscan->flows, keyscan->flow_count, &keyscan->flow_capacity, sizeof *grown);
@@ -114,30 +116,30 @@ static utapi_status meet(redis_keyscan *keyscan, uint32_t name, const redis_pars
     keyscan->flows = grown;
     keyscan->flows[keyscan->flow_count++] =
         (redis_candidate){.name = name,
-                          .quarter = (uint32_t)(seen->interval / UTAPI_INTERVAL_MS),
-                          .metric = (uint16_t)seen->metric};
+                          .quarter = (uint32_t)(parsed->interval / UTAPI_INTERVAL_MS),
+                          .metric = (uint16_t)parsed->metric};
     return UTAPI_OK;
 }
 
 static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     redis_keyscan *keyscan = ctx;
-    redis_parsed_key seen;
+    redis_parsed_key parsed;
     if (key.size <= keyscan->head ||
-        !utapi_redis_key_parse((utapi_string){key.data + keyscan->head, key.size - keyscan->head}, &seen) ||
-        seen.is != REDIS_KEY_OF_FLOW || seen.interval >= keyscan->open)
+        !utapi_redis_key_parse((utapi_string){key.data + keyscan->head, key.size - keyscan->head}, &parsed) ||
+        parsed.is != REDIS_KEY_OF_FLOW || parsed.interval >= keyscan->open)
         return UTAPI_OK;
-    const utapi_string *name = name_find(keyscan, seen.name);
+    const utapi_string *name = name_find(keyscan, parsed.name);
     if (name == NULL)
         return UTAPI_OK;
     const size_t i = (size_t)(name - keyscan->names);
-    if (seen.interval >= REDIS_FIRST_DAY) /* earlier ones are odd */
+    if (parsed.interval >= REDIS_FIRST_DAY) /* earlier ones are odd */
         keyscan->low_watermark[i] =
-            redis_min(keyscan->low_watermark[i], seen.interval - seen.interval % REDIS_DAY_MS);
-    if (seen.interval < keyscan->closed.first || seen.interval > keyscan->closed.last)
+            redis_min(keyscan->low_watermark[i], parsed.interval - parsed.interval % REDIS_DAY_MS);
+    if (parsed.interval < keyscan->closed.first || parsed.interval > keyscan->closed.last)
         return UTAPI_OK;
     *stop = keyscan->flow_count == MAX_FLOWS;
-    return *stop ? UTAPI_OK : meet(keyscan, (uint32_t)i, &seen, err);
+    return *stop ? UTAPI_OK : candidate_add(keyscan, (uint32_t)i, &parsed, err);
 }
 
 /* "P:L:*N:*" for one name: V1 leaves an interval of 0 out. For several: all keys of the level. */
@@ -173,7 +175,7 @@ static void walk_bound(const redis_reading *reading, redis_keyscan *keyscan)
     keyscan->closed.last = beyond - beyond % REDIS_DAY_MS - UTAPI_INTERVAL_MS;
 }
 
-static int met_order(const void *left, const void *right)
+static int candidate_order(const void *left, const void *right)
 {
     const redis_candidate *l = left, *r = right;
     if (l->name != r->name)
@@ -187,9 +189,9 @@ static void flows_sort(redis_keyscan *keyscan)
 {
     size_t kept = 0;
     if (keyscan->flow_count > 0)
-        qsort(keyscan->flows, keyscan->flow_count, sizeof *keyscan->flows, met_order);
+        qsort(keyscan->flows, keyscan->flow_count, sizeof *keyscan->flows, candidate_order);
     for (size_t i = 0; i < keyscan->flow_count; i++)
-        if (kept == 0 || met_order(&keyscan->flows[i], &keyscan->flows[kept - 1]) != 0)
+        if (kept == 0 || candidate_order(&keyscan->flows[i], &keyscan->flows[kept - 1]) != 0)
             keyscan->flows[kept++] = keyscan->flows[i];
     keyscan->flow_count = kept;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_visit.c - every resource of a level, and every fence, by walking through the keys with SCAN, a step at a time.
+/* redis_list.c - every resource of a level, and every fence, by walking through the keys with SCAN, a step at a time.
  *
- * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are taken out of
- * those keys, which may be many for each, so that names already met are remembered. Flows that a forgetting has not
- * yet removed are no sign of life. */
+ * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are taken out of those
+ * keys, which may be many for each, so names that were listed are remembered. Flows that an expiry has not yet removed
+ * are no sign of life. */
 #include "redis_query.h"
 
 #include "utapi/codec.h"
@@ -16,7 +16,7 @@
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
-/* ---- names already met -------------------------------------------------------------------- */
+/* ---- names that were listed ----------------------------------------------------------------- */
 
 typedef struct name_set {
     utapi_string *slots;    /* open addressing; size 0: free. Names are owned. */
@@ -83,11 +83,11 @@ typedef struct visit {
     utapi_level level;
     utapi_resource_cb *on_resource;
     void *ctx;
-    name_set met;
+    name_set listed;
     bool stopped;
-} visit;
+} list;
 
-static utapi_status flow_is_expired(visit *all, const redis_parsed_key *flow, bool *ret, utapi_error *err)
+static utapi_status flow_is_expired(list *all, const redis_parsed_key *flow, bool *ret, utapi_error *err)
 {
     redis_key key;
     UTAPI_AUTO(redisReply) *reply = NULL;
@@ -101,72 +101,62 @@ static utapi_status flow_is_expired(visit *all, const redis_parsed_key *flow, bo
     return status;
 }
 
-static utapi_status visit_meet(visit *all, const redis_parsed_key *seen, utapi_error *err)
+static utapi_status list_found(list *all, const redis_parsed_key *parsed, utapi_error *err)
 {
     bool expired = false;
-    if (names_has(&all->met, seen->name))
+    if (names_has(&all->listed, parsed->name))
         return UTAPI_OK;
     const utapi_status status =
-        seen->is == REDIS_KEY_OF_FLOW ? flow_is_expired(all, seen, &expired, err) : UTAPI_OK;
+        parsed->is == REDIS_KEY_OF_FLOW ? flow_is_expired(all, parsed, &expired, err) : UTAPI_OK;
     if (status != UTAPI_OK || expired)
         return status;
-    if (!names_add(&all->met, seen->name))
-        return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
-    all->stopped = !all->on_resource(all->ctx, seen->name);
+    if (!names_add(&all->listed, parsed->name))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "listing resources");
+    all->stopped = !all->on_resource(all->ctx, parsed->name);
     return UTAPI_OK;
 }
 
 /* A walk through the keys that begin with "P:<word>:", as many bytes as the head has. */
-typedef struct visit_walk {
-    visit *all;
+typedef struct list_walk {
+    list *all;
     key_parse_fn *parse;
     size_t head;
-} visit_walk;
+} list_walk;
 
 static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
-    const visit_walk *walk = ctx;
-    redis_parsed_key seen;
+    const list_walk *walk = ctx;
+    redis_parsed_key parsed;
     if (key.size <= walk->head ||
-        !walk->parse((utapi_string){key.data + walk->head, key.size - walk->head}, &seen))
+        !walk->parse((utapi_string){key.data + walk->head, key.size - walk->head}, &parsed))
         return UTAPI_OK;
-    const utapi_status status = visit_meet(walk->all, &seen, err);
+    const utapi_status status = list_found(walk->all, &parsed, err);
     *stop = walk->all->stopped;
     return status;
 }
 
-static utapi_status visit_walk_word(visit *all, const char *word, key_parse_fn *parse, utapi_error *err)
+static utapi_status list_word(list *all, const char *word, key_parse_fn *parse, utapi_error *err)
 {
-    visit_walk walk = {.all = all, .parse = parse};
+    list_walk walk = {.all = all, .parse = parse};
     return utapi_redis_scan_word(all->connection, all->backend->uri.prefix, word, &walk.head, walk_key, &walk,
                                  err);
-}
-
-/* A walk only reads: what is not certain about it is its answer. */
-static utapi_status nothing_stored(utapi_status status, utapi_error *err)
-{
-    if (status != UTAPI_UNCERTAIN)
-        return status;
-    if (err != NULL)
-        err->status = UTAPI_UNAVAILABLE;
-    return UTAPI_UNAVAILABLE;
 }
 
 utapi_status utapi_redis_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
                               void *ctx, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)self;
-    visit all = {.backend = backend, .level = level, .on_resource = on_resource, .ctx = ctx};
+    list all = {.backend = backend, .level = level, .on_resource = on_resource, .ctx = ctx};
     all.connection = utapi_redis_pool_take(backend->pool);
     if (all.connection == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
-    utapi_status status = visit_walk_word(&all, utapi_level_name(level), utapi_redis_key_parse, err);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "listing resources");
+    utapi_status status = list_word(&all, utapi_level_name(level), utapi_redis_key_parse, err);
     if (status == UTAPI_OK && !all.stopped && level == UTAPI_LOCATIONS)
-        status = visit_walk_word(&all, "location", utapi_redis_key_parse_location, err);
+        status = list_word(&all, "location", utapi_redis_key_parse_location, err);
     utapi_redis_pool_give(backend->pool, all.connection);
     utapi_redis_args_done(&all.args);
-    names_done(&all.met);
-    return nothing_stored(status, err);
+    names_done(&all.listed);
+    return utapi_redis_only_read(status, err);
 }
 
 /* ---- fences ------------------------------------------------------------------------------- */
@@ -178,7 +168,7 @@ typedef struct fences_walk {
     void *ctx;
 } fences_walk;
 
-static utapi_status fence_meet(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+static utapi_status fence_found(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     fences_walk *walk = ctx;
     unsigned char writer[16];
@@ -202,8 +192,8 @@ utapi_status utapi_redis_fences(utapi_backend *self, utapi_fence_cb *on_fence, v
                         .on_fence = on_fence,
                         .ctx = ctx};
     const utapi_status status = utapi_redis_scan_word(connection, walk.reading.prefix, "utapid:fence",
-                                                      &walk.head, fence_meet, &walk, err);
+                                                      &walk.head, fence_found, &walk, err);
     utapi_redis_pool_give(backend->pool, connection);
     utapi_redis_args_done(&walk.reading.args);
-    return nothing_stored(status, err);
+    return utapi_redis_only_read(status, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_maintain.c - what scripts leave for later, in steps that are each short: late changes of state, forgettings that are
- * due, flows of what was forgotten. Any utapid may do it; two at once do each step once. */
+/* redis_maintain.c - what scripts leave for later, in steps that are each short: pending corrections,
+ * expiries that are due, flows of what has expired. Any utapid may do it; two at once do each step once. */
 #include "redis_write.h"
 
 #include <stdio.h>
@@ -11,8 +11,8 @@ static const utapi_fence no_fence = {.from = 0};
 
 enum { CORRECTIONS_AT_REST = 64, DUE_AT_REST = 16, SWEEPS_AT_REST = 32 };
 
-/* Asks a key that lists what is to be done, with more words of the command. What somebody else left there of another type
- * is dropped, as the scripts do. */
+/* Asks a key that lists what is to be done, with more arguments. What somebody else left there of
+ * another type is dropped, as the scripts do. */
 static utapi_status list_ask(redis_backend *self, const char *command, const char *what,
                              const char *const *more, redisReply **ret, utapi_error *err)
 {
@@ -65,7 +65,7 @@ static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error 
     return is_number ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
 }
 
-/* ---- late changes of state ---------------------------------------------------------------- */
+/* ---- pending corrections ---------------------------------------------------------------- */
 
 utapi_status utapi_redis_corrections_work(redis_backend *self, utapi_string level, utapi_string name,
                                           unsigned max, utapi_error *err)
@@ -105,7 +105,7 @@ utapi_status utapi_redis_corrections_maintain(redis_backend *self, unsigned max,
     return each_do(self, "SRANDMEMBER", "shifting", max, corrections_step, err);
 }
 
-/* ---- forgettings -------------------------------------------------------------------------- */
+/* ---- expiries -------------------------------------------------------------------------- */
 
 static utapi_status expire_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
                                const utapi_fence *fence, bool *ret_shifts, utapi_error *err)
@@ -177,7 +177,7 @@ static utapi_status due_maintain(redis_backend *self, int64_t now_ms, unsigned m
     return status;
 }
 
-/* ---- flows of what was forgotten ---------------------------------------------------------- */
+/* ---- flows of what has expired ---------------------------------------------------------- */
 
 static utapi_status sweep_step(redis_backend *self, utapi_string who, utapi_error *err)
 {
@@ -204,7 +204,7 @@ utapi_status utapi_redis_maintain(utapi_backend *base, int64_t now_ms, int64_t a
     (void)accepted_ms; /* Redis drops uuids by itself */
     pthread_mutex_lock(&self->writing);
     utapi_status status = UTAPI_OK;
-    if (!self->is_fenced) /* else a hand-over does it: Redis may have lost what came before them */
+    if (!self->is_fenced) /* else a delivery does it: Redis may have lost what came before them */
         status = due_maintain(self, now_ms, DUE_AT_REST, err);
     if (status == UTAPI_OK)
         status = utapi_redis_corrections_maintain(self, CORRECTIONS_AT_REST, err);

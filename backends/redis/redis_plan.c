@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read_plan.c - where the flows of a range can be, and how each part is to be read.
+/* redis_plan.c - where the flows of a range can be, and how each part is to be read.
  *
- * A question may reach from the epoch to the end of time, and a day costs 5,568 keys. So only these days are
+ * A query may reach from the epoch to the end of time, and a day costs 5,568 keys. So only these days are
  * looked at: from `since` (2016, until a reader found out more) until an hour from now, since no Node client counts
  * elsewhere, and those in `odd`, where scripts note what they write elsewhere. Of these, closed days are read
- * from summaries, 32 at once where they all lie in the range; what is open, interval by interval in the snapshot; and parts of closed days just before it. */
+ * from rollups, 32 at once where they all lie in the range; what is open, interval by interval in the
+ * snapshot; and parts of closed days just before it. */
 #include "redis_query.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ typedef struct day_walk {
     const redis_reading *reading;
     redis_span range; /* no flow outside it counts */
     redis_span band;  /* days that anybody may have written into */
-    size_t outliers;  /* the first of marks.odd that is still to come */
+    size_t outliers;  /* the first of info.outliers that is still to come */
 } day_walk;
 
 static void walk_begin(const redis_reading *reading, day_walk *ret)
@@ -48,7 +49,7 @@ static bool walk_is_in_band(const day_walk *walk, utapi_interval day)
     return day >= walk->band.first && day <= walk->band.last;
 }
 
-/* The first day from one on that may matter: the range's own ends, the band, the odd ones. NO_DAY: none. */
+/* The first day from one on that may matter: the range's own ends, the band, the outliers. NO_DAY: none. */
 static utapi_interval walk_next(day_walk *walk, utapi_interval from)
 {
     const redis_resource_info *info = &walk->reading->info;

@@ -3,8 +3,8 @@
  * append-only file may end in half a transaction.
  *
  * Within MULTI Redis looks at the user's rights when a command comes, and carries nothing out before EXEC, which comes
- * first, where there is nothing to carry out, and never again. Other refusals (a Redis that is full, a replica, a command
- * that an older Redis does not know) say nothing of rights: whoever uses the command meets them. */
+ * first, where there is nothing to carry out, and never again. Other refusals (a Redis that is full, a replica,
+ * a command that an older Redis does not know) say nothing of rights: whoever uses the command meets them. */
 #include "redis_context.h"
 
 #include <stdio.h>

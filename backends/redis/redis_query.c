@@ -25,7 +25,7 @@ utapi_status utapi_redis_query_reserve(redis_reading *reading, size_t size, utap
     return UTAPI_OK;
 }
 
-/* Words of snapshot.lua. They are copied, for those who queue them borrow them until a command is sent. */
+/* Arguments of snapshot.lua. They are copied, for those who queue them borrow them until a command is sent. */
 static void gather(redis_reading *reading)
 {
     const redis_args *args = &reading->args;
@@ -77,6 +77,15 @@ void utapi_redis_query_drain(redis_reading *reading)
         if (utapi_redis_query_next(reading, &reply, NULL) != UTAPI_OK)
             return;
     }
+}
+
+utapi_status utapi_redis_only_read(utapi_status status, utapi_error *err)
+{
+    if (status != UTAPI_UNCERTAIN)
+        return status;
+    if (err != NULL)
+        err->status = UTAPI_UNAVAILABLE;
+    return UTAPI_UNAVAILABLE;
 }
 
 bool utapi_redis_integer(const redisReply *value, int64_t *ret)

@@ -4,8 +4,8 @@
  *
  * redis_read.c answers a query, name by name, and stands on the others: redis_plan.c says which days may hold flows,
  * redis_snapshot.c reads what must be seen at one moment, redis_state.c finds states and what is noted of a resource,
- * redis_rollups.c sums up closed days, redis_keyscan.c finds the keys that there are, and redis_query.c has the commands.
- * A redis_reading belongs to one thread.
+ * redis_rollups.c sums up closed days, redis_keyscan.c finds the keys that there are, and redis_query.c has the
+ * commands. A redis_reading belongs to one thread.
  */
 #ifndef REDIS_REDIS_QUERY_H
 #define REDIS_REDIS_QUERY_H
@@ -25,10 +25,10 @@ typedef struct redis_span {
     utapi_interval first, last;
 } redis_span;
 
-/** What is noted of a resource (redis_keys.h). */
+/** What is noted of a resource (redis_keys.h). It is read to plan, and again in the snapshot: does the plan hold? */
 typedef struct redis_resource_info {
-    int64_t generation;           /* the number of the newest write into a closed day, of any resource */
-    utapi_interval expired;       /* the interval of the forgetting; REDIS_NEVER_EXPIRED */
+    int64_t generation;           /* of the newest write into a closed day, of any resource */
+    utapi_interval expired;       /* the interval of the expiry; REDIS_NEVER_EXPIRED */
     int64_t expired_ms;           /* its time; 0 */
     utapi_interval low_watermark; /* REDIS_FIRST_DAY where nothing else is noted */
     utapi_interval *outliers;     /* owned; ascending: those inside the range */
@@ -38,27 +38,26 @@ typedef struct redis_resource_info {
 #define REDIS_NEVER_EXPIRED INT64_MIN
 #define REDIS_NEVER         INT64_MAX
 
-/** A question about one resource, being answered. */
+/** A query about one resource, being answered. */
 typedef struct redis_reading {
     pthread_mutex_t *walking;     /* borrowed: redis_backend.walking */
     redis_connection *connection; /* borrowed */
     const char *prefix;           /* borrowed */
     utapi_level level;
-    utapi_string name; /* borrowed */
-    const utapi_string
-        *all; /* borrowed: the names of the question; those that no key can have are among them */
+    utapi_string name;       /* borrowed */
+    const utapi_string *all; /* borrowed: the names of the query; those that no key can have are among them */
     size_t all_count;
     redis_span range;   /* as it was asked */
     bool current_only;  /* counters instead of the sorted sets' members */
-    int64_t give_up_ms; /* on the monotonic clock: no more summaries are made afterwards */
+    int64_t give_up_ms; /* on the monotonic clock: no more rollups are made afterwards */
     redis_args args;    /* the command being put together */
     char *text;         /* owned: the keys in it */
     size_t text_capacity;
     size_t waiting;      /* replies that are still to be fetched */
     bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
-    bool is_gathering;   /* what is queued goes into the script's words instead */
+    bool is_gathering;   /* what is queued goes into the script's arguments instead */
     redis_args gathered; /* those */
-    int64_t now_ms;      /* Redis's clock, when the marks were read */
+    int64_t now_ms;      /* Redis's clock, when the resource info was read */
     redis_resource_info info;
 } redis_reading;
 
@@ -74,13 +73,22 @@ UTAPI_MUST_USE utapi_status utapi_redis_query_queue(redis_reading *reading, utap
 UTAPI_MUST_USE utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret,
                                                    utapi_error *err);
 
-/** Queues a command on one key of the resource, as utapi_redis_key_resource() names it. Further words may be NULL. */
+/**
+ * Queues a command on one key of the resource, as utapi_redis_key_resource() names it. Further arguments may be
+ * NULL.
+ */
 UTAPI_MUST_USE utapi_status utapi_redis_query_queue_key(redis_reading *reading, const char *command,
                                                         const char *what, const char *word, const char *more,
                                                         utapi_error *err);
 
 /** After a failure: fetches what was queued, since the connection's next user must not meet it. */
 void utapi_redis_query_drain(redis_reading *reading);
+
+/**
+ * The status of what only reads: nothing was to be stored, so UTAPI_UNCERTAIN becomes UTAPI_UNAVAILABLE, in *err
+ * too.
+ */
+utapi_status utapi_redis_only_read(utapi_status status, utapi_error *err);
 
 /** What V1 reads in a text: an integer in front, else 0. False if it does not fit 64 bits. */
 bool utapi_redis_integer(const redisReply *value, int64_t *ret);
@@ -110,11 +118,11 @@ utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char 
 
 /* ---- redis_query.c: walking through the keys ------------------------------------------------- */
 
-/** Called for each key. Borrowed for the call. It may use the link. */
+/** Called for each key. Borrowed for the call. It may use the connection. */
 typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utapi_error *err);
 
 /**
- * Walks through all keys that match; a key may come twice. Nothing may wait in the link's pipeline.
+ * Walks through all keys that match; a key may come twice. Nothing may wait in the connection's pipeline.
  *
  * @param give_up_ms  on the monotonic clock: UTAPI_UNAVAILABLE afterwards. REDIS_NEVER: however long it takes
  */
@@ -140,7 +148,7 @@ char *utapi_redis_glob_put(char *at, const char *bytes, size_t size);
 typedef struct redis_day {
     utapi_interval first;
     enum {
-        REDIS_DAY_ASKED,   /* the snapshot asks for its summary */
+        REDIS_DAY_ASKED,   /* the snapshot asks for its rollup */
         REDIS_DAY_ROLLED,  /* it is part of a month that the snapshot asks for */
         REDIS_DAY_MISSING, /* it has none */
         REDIS_DAY_SUMMED   /* it had none, and is part of plan->summed */
@@ -148,7 +156,7 @@ typedef struct redis_day {
     bool empty; /* it is known to hold nothing */
 } redis_day;
 
-/** 32 closed days that have one summary together. */
+/** 32 closed days that have one rollup together. */
 typedef struct redis_month {
     utapi_interval first;
     size_t day;   /* the first of them in a plan */
@@ -176,7 +184,7 @@ typedef struct redis_raw {
 } redis_raw;
 
 /**
- * Plans by reading->range, now_ms and marks.
+ * Plans by reading->range, now_ms and info.
  *
  * @param ret  utapi_redis_plan_done(); may hold an earlier plan, whose memory is used again
  */
@@ -194,7 +202,7 @@ redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first);
 
 enum { REDIS_RESOURCE_INFO_COMMANDS = 2 };
 
-/** Queues the reading of marks. */
+/** Queues the reading of resource info. */
 UTAPI_MUST_USE utapi_status utapi_redis_resource_info_queue(redis_reading *reading, utapi_error *err);
 
 /** Takes two replies. ret: utapi_redis_resource_info_done(). */
@@ -202,11 +210,11 @@ UTAPI_MUST_USE utapi_status utapi_redis_resource_info_take(const redis_reading *
                                                            redisReply *const *replies,
                                                            redis_resource_info *ret, utapi_error *err);
 
-/** Whether what was planned by some marks is still right; utapi_redis_late_take() says the rest. */
+/** Whether what was planned by one resource info is still right by another; utapi_redis_late_take() says the rest. */
 bool utapi_redis_resource_info_hold(const redis_resource_info *planned, const redis_resource_info *now);
 void utapi_redis_resource_info_done(redis_resource_info *info);
 
-/** Queues the question for days that were written into since reading->marks were read: one reply. */
+/** Queues the query for days that were written into since reading->info was read: one reply. */
 UTAPI_MUST_USE utapi_status utapi_redis_late_queue(redis_reading *reading, utapi_error *err);
 
 /** Sets *ret_stale if one of them is among what a plan had read before: edges, and days that were summed up. */
@@ -230,9 +238,6 @@ bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret);
 utapi_interval utapi_redis_state_interval(const redisReply *score);
 
 /* ---- redis_snapshot.c ------------------------------------------------------------------------ */
-
-/** Cuts the next step off a span; false when nothing is left. */
-bool utapi_redis_span_step(redis_span *left, redis_span *ret);
 
 /** Queues one MGET of all flows in a step. */
 UTAPI_MUST_USE utapi_status utapi_redis_flows_queue(redis_reading *reading, redis_span step,
@@ -260,7 +265,7 @@ typedef struct redis_snapshot {
     redis_resource_info info; /* utapi_redis_resource_info_done() */
     utapi_usage states;
     utapi_sums flows;
-    size_t missing_months; /* summaries of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
+    size_t missing_months; /* rollups of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
     bool stale;            /* a late write changed what was read before */
 } redis_snapshot;
 
@@ -274,9 +279,9 @@ UTAPI_MUST_USE utapi_status utapi_redis_fence_read(redis_reading *reading, const
 /* ---- redis_keyscan.c ------------------------------------------------------------------------- */
 
 /*
- * Which keys hold the flows of the names of a query, found by one walk through all keys. Without it every key that a day
- * may have is asked for: 5,568 of them, for a year of a hundred names 200 million. A walk takes as long as the database
- * is large, and then those are asked for that are there.
+ * Which keys hold the flows of the names of a query, found by one walk through all keys. Without it every key that
+ * a day may have is asked for: 5,568 of them, for a year of a hundred names 200 million. A walk takes as long as
+ * the database is large, and then those are asked for that are there.
  */
 
 /** A flow that was met. */
@@ -305,8 +310,8 @@ typedef struct redis_keyscan {
 } redis_keyscan;
 
 /**
- * Walks through the keys if that takes less than asking for each that `missing` days may have; for the name that is being
- * answered, and those of the same question that have no `since`, so that nobody asked for them before.
+ * Walks through the keys if that takes less than asking for each that `missing` days may have; for the name that is
+ * being answered, and those of the same query that have no `since`, so that nobody asked for them before.
  *
  * @param ret  utapi_redis_keyscan_done(), whatever is returned
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
@@ -325,14 +330,15 @@ utapi_interval utapi_redis_candidate_interval(const redis_candidate *met);
 /* ---- redis_rollups.c ------------------------------------------------------------------------- */
 
 /*
- * A daily rollup is the sum of a closed day's flows, a monthly one that of 32 such days (redis_keys.h). Nobody has to make
- * one, anybody may drop it: who misses it reads the day's keys and offers what they sum up to. lua/store_rollup.lua
- * stores that unless a late write into that day was counted meanwhile, or the keys are about to expire.
+ * A daily rollup is the sum of a closed day's flows, a monthly one that of 32 such days (redis_keys.h). Nobody has
+ * to make one, anybody may drop it: who misses it reads the day's keys and offers what they sum up to.
+ * lua/store_rollup.lua stores that unless a late write into that day was counted meanwhile, or the keys are about
+ * to expire.
  */
 
 /**
- * Sums up every day that is REDIS_DAY_MISSING, and offers the sums as summaries; also the days of other names of the
- * question, where the same walk through the keys has met them.
+ * Sums up every day that is REDIS_DAY_MISSING, and offers the sums as rollups; also the days of other names of the
+ * query, where the same walk through the keys has met them.
  *
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over: what was done by then is kept
  */
@@ -340,7 +346,7 @@ UTAPI_MUST_USE utapi_status utapi_redis_daily_fill(redis_reading *reading, redis
                                                    utapi_error *err);
 
 /**
- * Offers a summary for each month that a plan misses and whose days have summaries. Nobody depends on it.
+ * Offers a rollup for each month that a plan misses and whose days have rollups. Nobody depends on it.
  * Nothing may wait in the pipeline.
  */
 void utapi_redis_monthly_make(redis_reading *reading, const redis_plan *plan);

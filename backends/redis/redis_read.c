@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read.c - questions: each name is answered from one snapshot, which is a MULTI that reads alone, or a script
- * where Redis is out of memory.
+/* redis_read.c - queries: each name is answered from one snapshot, which is a MULTI that only reads, or a script where
+ * Redis is out of memory.
  *
- * First the marks of the resource and Redis's clock say what to look at (redis_read_plan.c). The snapshot then reads
- * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
- * Summaries of days that turn out to be missing are made (redis_days.c) before another snapshot, those of 32 days
- * after the answer is found (redis_blocks.c). What was read outside the
- * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
- * anything, and that marks the day in `late`: if the snapshot finds such a mark, the answer is begun again. From the
- * third time on, the snapshot itself reads what late writes keep out of summaries. */
+ * First the resource info and Redis's clock say what to look at (redis_plan.c). The snapshot then reads states, the
+ * rollups of closed days, every key of the intervals that are still open, and the resource info again. Missing daily
+ * rollups are made before another snapshot, monthly ones after the answer is found (redis_rollups.c). What was read
+ * outside the snapshot, days summed up and the edges of the range, lies in closed days. Only a late write changes
+ * anything there, and it notes its generation with the day in `late`: if the snapshot finds one, the answer is begun
+ * again. From the third time on, the snapshot itself reads what late writes keep out of rollups. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -22,7 +21,7 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 enum {
     TRIES = 12,
     RAW_FROM_TRY = 2,
-    LONGEST_MS = 30000, /* for one question, if it does not say: clients wait about that long */
+    LONGEST_MS = 30000, /* for one query, if it does not say: clients wait about that long */
 };
 
 /* ---- looking ------------------------------------------------------------------------------ */
@@ -41,7 +40,8 @@ static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_err
     return UTAPI_OK;
 }
 
-/* Reads the clock and the marks. From there on all of an answer comes from one server: what follows is judged by them. */
+/* Reads the clock and the resource info. From there on all of an answer comes from one server: what follows is
+ * judged by them. */
 static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
 {
     redisReply *replies[1 + REDIS_RESOURCE_INFO_COMMANDS] = {0};
@@ -139,7 +139,7 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
     return utapi_fail(err, UTAPI_UNAVAILABLE, "late events keep changing this range; ask again");
 }
 
-/* ---- questions ---------------------------------------------------------------------------- */
+/* ---- queries ---------------------------------------------------------------------------- */
 
 static bool writer_is_set(const unsigned char writer[16])
 {
@@ -206,7 +206,7 @@ utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, uta
     utapi_error first;
     utapi_error_clear(&first);
     utapi_status status = query_answer(backend, connection, query, ret, ret_fence, &first);
-    if (status == UTAPI_UNCERTAIN) { /* a link that waited may have been closed at the other end */
+    if (status == UTAPI_UNCERTAIN) { /* a connection that waited may have been closed at the other end */
         utapi_error_clear(&first);
         status = query_answer(backend, connection, query, ret, ret_fence, &first);
     }

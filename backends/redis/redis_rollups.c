@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_days.c - summaries of closed days: summing up those that have none, and offering the sums.
+/* redis_rollups.c - rollups of closed days: summing up those that have none, and offering the sums.
  *
- * Days are worked off in batches, so that Redis serves others in between. The keys of a day are those that a walk through
- * all keys met (redis_survey.c), or else all that it may have: eight MGETs, of which only a few are in flight. After
- * each batch what was found is offered: a repetition of a question that took too long gets further. Empty days before
- * anything else are not stored one by one: `since` is raised past them. */
+ * Days are worked off in batches, so that Redis serves others in between. The keys of a day are those that a
+ * walk through all keys met (redis_keyscan.c), or else all that it may have: eight MGETs, of which only a few are
+ * in flight. After each batch what was found is offered: a repetition of a query that took too long gets
+ * further. Empty days before anything else are not stored one by one: `since` is raised past them. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -16,8 +16,8 @@ enum {
     BATCH_DAYS = 16,
     STEPS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) / REDIS_STEP_INTERVALS,
     IN_FLIGHT = 3,
-    SOURCES = 2,      /* keys that a sum of a day is said to stand on */
-    MET_A_STEP = 512, /* keys that one MGET reads of those that were met */
+    SOURCES = 2,             /* keys that a sum of a day is said to stand on */
+    CANDIDATES_A_STEP = 512, /* keys that one MGET reads of those that were met */
 };
 
 /* How long to remember that a name that nobody reports has nothing. */
@@ -32,8 +32,8 @@ typedef struct position {
 /* A day being summed up. */
 typedef struct sum {
     redis_day *day;
-    const redis_candidate *met; /* flows that a walk met in it, and how many */
-    size_t met_count;
+    const redis_candidate *candidates; /* flows that a walk met in it, and how many */
+    size_t candidate_count;
     utapi_sums sums;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     size_t row_size; /* 0: the sums do not fit 64 bits */
@@ -93,61 +93,61 @@ static utapi_status batch_read(redis_reading *reading, batch *all, utapi_error *
 /* ---- flows that a walk met ---------------------------------------------------------------- */
 
 /* The next of a batch: of which sum, and which of its flows. */
-typedef struct met_at {
+typedef struct candidate_at {
     size_t sum, flow;
-} met_at;
+} candidate_at;
 
-static const redis_candidate *met_next(const batch *all, met_at *at)
+static const redis_candidate *candidate_next(const batch *all, candidate_at *at)
 {
-    while (at->sum < all->count && at->flow == all->sums[at->sum].met_count)
-        *at = (met_at){.sum = at->sum + 1};
-    return at->sum < all->count ? &all->sums[at->sum].met[at->flow++] : NULL;
+    while (at->sum < all->count && at->flow == all->sums[at->sum].candidate_count)
+        *at = (candidate_at){.sum = at->sum + 1};
+    return at->sum < all->count ? &all->sums[at->sum].candidates[at->flow++] : NULL;
 }
 
 /* Queues one MGET; returns how many keys it has. */
-static size_t met_ask(redis_reading *reading, const batch *all, met_at *at)
+static size_t candidates_queue(redis_reading *reading, const batch *all, candidate_at *at)
 {
     redis_key key;
-    const redis_candidate *met;
+    const redis_candidate *candidate;
     size_t count = 0;
     utapi_redis_args_add(&reading->args, "MGET");
-    while (count < MET_A_STEP && (met = met_next(all, at)) != NULL) {
-        utapi_redis_key_flow(&key, reading->prefix, reading->level, utapi_redis_candidate_interval(met),
-                             reading->name, (utapi_metric)met->metric);
+    while (count < CANDIDATES_A_STEP && (candidate = candidate_next(all, at)) != NULL) {
+        utapi_redis_key_flow(&key, reading->prefix, reading->level, utapi_redis_candidate_interval(candidate),
+                             reading->name, (utapi_metric)candidate->metric);
         utapi_redis_args_key(&reading->args, &key);
         count++;
     }
     return count;
 }
 
-static utapi_status met_add(redis_reading *reading, batch *all, met_at *at, const redisReply *reply,
-                            utapi_error *err)
+static utapi_status candidates_add(redis_reading *reading, batch *all, candidate_at *at,
+                                   const redisReply *reply, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < reply->elements && status == UTAPI_OK; i++) {
-        const redis_candidate *met = met_next(all, at);
+        const redis_candidate *candidate = candidate_next(all, at);
         sum *of = &all->sums[at->sum];
         bool found = false;
-        status = utapi_redis_flow_add(reading, (utapi_metric)met->metric, reply->element[i], &of->sums,
+        status = utapi_redis_flow_add(reading, (utapi_metric)candidate->metric, reply->element[i], &of->sums,
                                       &found, err);
         if (found)
-            sum_found(of, utapi_redis_candidate_interval(met), (utapi_metric)met->metric);
+            sum_found(of, utapi_redis_candidate_interval(candidate), (utapi_metric)candidate->metric);
     }
     return status;
 }
 
-static utapi_status batch_read_met(redis_reading *reading, batch *all, utapi_error *err)
+static utapi_status batch_read_candidates(redis_reading *reading, batch *all, utapi_error *err)
 {
-    met_at asked = {0}, got = {0};
+    candidate_at asked = {0}, got = {0};
     utapi_status status = UTAPI_OK;
-    for (size_t count; status == UTAPI_OK && (count = met_ask(reading, all, &asked)) > 0;) {
+    for (size_t count; status == UTAPI_OK && (count = candidates_queue(reading, all, &asked)) > 0;) {
         UTAPI_AUTO(redisReply) *reply = NULL;
         status = utapi_redis_connection_call(reading->connection, &reading->args, &reply, err);
         utapi_redis_args_clear(&reading->args);
         if (status == UTAPI_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != count))
             status = utapi_redis_query_corrupt(reading, "flows", reply, err);
         if (status == UTAPI_OK)
-            status = met_add(reading, all, &got, reply, err);
+            status = candidates_add(reading, all, &got, reply, err);
     }
     utapi_redis_args_clear(&reading->args);
     return status;
@@ -185,7 +185,7 @@ static void store_begin(redis_reading *reading, size_t keys)
     }
 }
 
-static void offer_key(redis_reading *reading, const sum *of)
+static void store_key(redis_reading *reading, const sum *of)
 {
     redis_key key;
     utapi_redis_key_daily(&key, reading->prefix, reading->level, reading->name, of->day->first);
@@ -222,7 +222,7 @@ static bool store_send(redis_reading *reading)
 }
 
 /* Which of a batch are to be stored: not those that `since` covers, nor those that do not fit 64 bits. */
-static size_t offer_pick(const batch *all, utapi_interval low_watermark, const sum **ret)
+static size_t store_pick(const batch *all, utapi_interval low_watermark, const sum **ret)
 {
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++) {
@@ -234,8 +234,8 @@ static size_t offer_pick(const batch *all, utapi_interval low_watermark, const s
 }
 
 /* Offers what a batch found, and that no day before one holds a flow. Nobody depends on its being stored: if a late
- * write came in between, or Redis takes nothing, the next question does the work again. */
-static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_interval at_least,
+ * write came in between, or Redis takes nothing, the next query does the work again. */
+static void batch_store(redis_reading *reading, const redis_plan *plan, utapi_interval at_least,
                         const batch *all)
 {
     const sum *picked[BATCH_DAYS];
@@ -243,7 +243,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
     const utapi_interval low_watermark =
         plan_since(plan, at_least > reading->info.low_watermark ? at_least : reading->info.low_watermark);
     const bool raised = low_watermark > reading->info.low_watermark;
-    const size_t count = offer_pick(all, low_watermark, picked);
+    const size_t count = store_pick(all, low_watermark, picked);
     if (count == 0 && !raised)
         return;
 
@@ -252,7 +252,7 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
         sources += picked[i]->found ? SOURCES : 0;
     store_begin(reading, sources + count + (raised ? 1 : 0));
     for (size_t i = 0; i < count; i++)
-        offer_key(reading, picked[i]);
+        store_key(reading, picked[i]);
     if (raised) {
         utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, REDIS_OWN "since");
         utapi_redis_args_key(&reading->args, &key);
@@ -273,15 +273,15 @@ static void batch_offer(redis_reading *reading, const redis_plan *plan, utapi_in
 }
 
 /* The flows of a day, of those that a walk met. */
-static void sum_meet(sum *ret, const redis_candidates *found, size_t *at)
+static void sum_candidates(sum *ret, const redis_candidates *found, size_t *at)
 {
     const utapi_interval first = ret->day->first;
     while (*at < found->count && utapi_redis_candidate_interval(&found->flows[*at]) < first)
         ++*at;
-    ret->met = found->flows + *at;
+    ret->candidates = found->flows + *at;
     while (*at < found->count && utapi_redis_candidate_interval(&found->flows[*at]) < first + REDIS_DAY_MS)
         ++*at;
-    ret->met_count = (size_t)(found->flows + *at - ret->met);
+    ret->candidate_count = (size_t)(found->flows + *at - ret->candidates);
 }
 
 /* The next days that are missing, from *next on. */
@@ -319,16 +319,16 @@ static utapi_status days_sum(redis_reading *reading, redis_plan *plan, const red
     UTAPI_AUTO_FREE batch *all = malloc(sizeof *all);
     if (all == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "summing up days");
-    size_t next = 0, met = 0;
+    size_t next = 0, candidate = 0;
     utapi_status status = UTAPI_OK;
     for (batch_begin(plan, &next, all); all->count > 0 && status == UTAPI_OK; batch_begin(plan, &next, all)) {
         for (size_t i = 0; i < all->count && found != NULL; i++)
-            sum_meet(&all->sums[i], found, &met);
-        status = found != NULL ? batch_read_met(reading, all, err) : batch_read(reading, all, err);
+            sum_candidates(&all->sums[i], found, &candidate);
+        status = found != NULL ? batch_read_candidates(reading, all, err) : batch_read(reading, all, err);
         if (status != UTAPI_OK)
             return status;
         batch_end(plan, all);
-        batch_offer(reading, plan, found != NULL ? found->low_watermark : REDIS_FIRST_DAY, all);
+        batch_store(reading, plan, found != NULL ? found->low_watermark : REDIS_FIRST_DAY, all);
         if (next < plan->day_count && utapi_monotonic_ms() > reading->give_up_ms)
             return utapi_fail(err, UTAPI_UNAVAILABLE,
                               "the days of this range are being summed up for the first time; ask again");
@@ -395,7 +395,7 @@ static void days_add(redis_reading *reading, const redis_month *month)
     }
 }
 
-/* The number of the newest late write, and what the days come to; false if one of them has no summary. */
+/* The number of the newest late write, and what the days come to; false if one of them has no rollup. */
 static bool month_sum(redis_reading *reading, const redis_month *month, int64_t *ret_late, utapi_amounts *ret)
 {
     redis_key key;
@@ -427,7 +427,7 @@ static bool month_sum(redis_reading *reading, const redis_month *month, int64_t 
     return utapi_amounts_add(ret, &sums, NULL) == UTAPI_OK;
 }
 
-static void month_offer(redis_reading *reading, const redis_month *month, int64_t generation,
+static void month_store(redis_reading *reading, const redis_month *month, int64_t generation,
                         const utapi_amounts *amounts)
 {
     redis_key key;
@@ -449,5 +449,5 @@ void utapi_redis_monthly_make(redis_reading *reading, const redis_plan *plan)
     for (size_t i = 0; i < plan->month_count; i++)
         if (plan->months[i].missing && utapi_monotonic_ms() < reading->give_up_ms &&
             month_sum(reading, &plan->months[i], &generation, &amounts))
-            month_offer(reading, &plan->months[i], generation, &amounts);
+            month_store(reading, &plan->months[i], generation, &amounts);
 }

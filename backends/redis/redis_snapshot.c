@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read_snapshot.c - all that an answer must see at one moment, in one MULTI: marks, states, the summaries of
+/* redis_snapshot.c - all that an answer must see at one moment, in one MULTI: resource info, states, the rollups of
  * closed days, and every key of what is still open.
  *
- * Two parts are read just before it, since only a late write changes them, which the marks would tell: the parts of
- * closed days at both ends of the range. A MULTI holds Redis up for as long as it reads.
+ * Two parts are read just before it, since only a late write changes them, which the resource info would tell: the
+ * parts of closed days at both ends of the range. A MULTI holds Redis up for as long as it reads.
  *
  * While Redis is out of memory it notes no command of a MULTI, not even one that reads, but it runs scripts that do
- * not write: then the same commands are the words of lua/snapshot.lua, which takes some times as long. */
+ * not write: then the same commands are the arguments of lua/snapshot.lua, which takes some times as long. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -20,7 +20,8 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 enum { SUMMARIES_A_STEP = 512 };
 
-bool utapi_redis_span_step(redis_span *left, redis_span *ret)
+/* Cuts the next step off a span; false when nothing is left. */
+static bool span_step(redis_span *left, redis_span *ret)
 {
     const utapi_interval reach = (REDIS_STEP_INTERVALS - 1) * UTAPI_INTERVAL_MS;
     if (left->first > left->last)
@@ -119,7 +120,7 @@ static utapi_status span_queue(redis_reading *reading, redis_span left, utapi_er
 {
     redis_span step;
     utapi_status status = UTAPI_OK;
-    while (status == UTAPI_OK && utapi_redis_span_step(&left, &step))
+    while (status == UTAPI_OK && span_step(&left, &step))
         status = utapi_redis_flows_queue(reading, step, err);
     return status;
 }
@@ -131,7 +132,7 @@ static bool day_next_asked(const redis_plan *plan, size_t *at)
     return *at < plan->day_count;
 }
 
-/* Queues one MGET of the next summaries. */
+/* Queues one MGET of the next rollups. */
 static utapi_status summaries_queue(redis_reading *reading, const redis_plan *plan, size_t *at,
                                     utapi_error *err)
 {
@@ -248,7 +249,7 @@ static utapi_status edges_take(redis_reading *reading, const redis_plan *plan, u
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < plan->edge_count; i++) {
         redis_span left = plan->edges[i], step;
-        while (status == UTAPI_OK && utapi_redis_span_step(&left, &step)) {
+        while (status == UTAPI_OK && span_step(&left, &step)) {
             UTAPI_AUTO(redisReply) *reply = NULL;
             status = utapi_redis_query_next(reading, &reply, err);
             if (status == UTAPI_OK)
@@ -258,7 +259,7 @@ static utapi_status edges_take(redis_reading *reading, const redis_plan *plan, u
     return status;
 }
 
-/* A summary that cannot be read is as good as none. */
+/* A rollup that cannot be read is as good as none. */
 static bool summary_decode(const redisReply *row, utapi_amounts *ret)
 {
     return row->type == REDIS_REPLY_STRING &&
@@ -286,7 +287,7 @@ static utapi_status months_take(const redis_reading *reading, redis_plan *plan, 
     return UTAPI_OK;
 }
 
-/* Takes one MGET of summaries. */
+/* Takes one MGET of rollups. */
 static utapi_status summaries_take(const redis_reading *reading, redis_plan *plan, size_t *at,
                                    const redisReply *reply, redis_snapshot *ret, utapi_error *err)
 {
@@ -329,7 +330,7 @@ static utapi_status spans_take(const redis_reading *reading, const redis_plan *p
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < plan->span_count; i++) {
         redis_span span = plan->spans[i], step;
-        while (status == UTAPI_OK && utapi_redis_span_step(&span, &step)) {
+        while (status == UTAPI_OK && span_step(&span, &step)) {
             status = answers_check(left, 1, err);
             if (status == UTAPI_OK)
                 status = utapi_redis_flows_add(reading, step, *left->at++, sums, NULL, err);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read_state.c - states: the newest member of a sorted set at or before a time, and what is still owed to it.
+/* redis_state.c - states, and what is noted of a resource.
  *
- * A late event changes the counters at once and notes in a list what the sorted set is owed; scripts work that off,
- * newest member first, down to the cursor. So a noted change is added where the member that was found is not yet
- * shifted. V1 keeps no history of a location, only what it holds now, which Node clients change too: that one figure
+ * A state is the newest member of a sorted set at or before a time, with its pending corrections. A late event
+ * changes the counters at once, and what the sorted set lacks is noted in a list. Scripts work that off, newest
+ * member first, down to the cursor. So a correction is added where the member that was found has not got it yet.
+ *
+ * V1 keeps no history of a location, only what it holds now, which Node clients change too: that one figure
  * stands for all times from our newest member on, and without any for every time. */
 #include "redis_query.h"
 

@@ -7,7 +7,8 @@
  *     redis-sentinel://[[user]:password@]host[:port][,host[:port]...]/name[/database][?option=value&...]
  *
  * Options: connectTimeout and timeout (milliseconds), sentinelUser and sentinelPassword, database, and prefix,
- * the first word of every key ("s3"; Utapi V1 takes the service's name). User, password and values are percent-encoded; an IPv6 address stands in brackets. A password alone is Redis's `requirepass`.
+ * the first word of every key ("s3"; Utapi V1 takes the service's name). User, password and values are
+ * percent-encoded; an IPv6 address stands in brackets. A password alone is Redis's `requirepass`.
  */
 #ifndef REDIS_REDIS_URI_H
 #define REDIS_REDIS_URI_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_v1_replay.c - taking over a Node client's local cache: each function is one script, or one command, on a link of its own.
+/* redis_v1_replay.c - taking over a Node client's local cache: each function is one script, or one command, on a
+ * connection of its own. It shares the way to a Redis with the storage, and nothing else.
  *
  * What was taken stays in Redis's reply, which the caller's strings point into. */
 #include "redis_connection.h"

@@ -43,8 +43,8 @@ void utapi_redis_encode_number(redis_args *args, uint64_t number);
 void utapi_redis_encode_nonce(redis_args *args, redis_backend *self);
 
 /**
- * Expires a resource; time_ms INT64_MIN: a bucket, at the time that was scheduled. Does nothing where the fence does not
- * stand at its `from`: it is asked for again then.
+ * Expires a resource; time_ms INT64_MIN: a bucket, at the time that was scheduled. Does nothing where the fence
+ * does not stand at its `from`: it is asked for again then.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
                                                    int64_t time_ms, const utapi_fence *fence,

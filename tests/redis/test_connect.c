@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, rights, Sentinels; and connections for many. */
+/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, rights, Sentinels; and
+ * connections for many. */
 #include "connecting.h"
 
 #include "folder.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_export.c - flows that a walk through all keys tells: each under its own name, in its own interval, and what is of
- * nobody named. */
+/* test_export.c - flows that a walk through all keys tells: each under its own name, in its own interval, and
+ * what is of nobody named. */
 #include "reading.h"
 
 #include <stdio.h>
@@ -111,7 +111,7 @@ static void a_key_that_two_names_may_have_is_named(void **state)
     assert_non_null(strstr(all.unreadable, "s3:buckets:1700006400000:x:PutObject: counted at that time, or"));
 }
 
-/* A question about years looks there only if it is noted. */
+/* A query about years looks there only if it is noted. */
 static void what_a_node_client_counted_at_a_strange_time_is_told_and_listed(void **state)
 {
     reading *r = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_keyscan.c - questions that nobody asked before: one walk through the keys for all of their names, over one connection,
- * and not for ever. */
+/* test_keyscan.c - queries that nobody asked before: one walk through the keys for all of their names, over
+ * one connection, and not for ever. */
 #include "reading.h"
 
 #include "redis_query.h"
@@ -21,7 +21,7 @@ static long long walk_steps(reading *r)
 
 enum { INVENTED = 60, REAL = 3 };
 
-/* A year, of names that nobody ever wrote, and of three that somebody did: in one question, or name by name. */
+/* A year, of names that nobody ever wrote, and of three that somebody did: in one query, or name by name. */
 static void one_walk_serves_all_names_of_a_question(void **state)
 {
     reading *r = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_late.c - late writes, while summaries are made, dropped and made again. */
+/* test_late.c - late writes, while rollups are made, dropped and made again. */
 #include "reading.h"
 
 #include "redis_write.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a script does for a late event: the flow, the state, and the marks, in one step. */
+/* What a script does for a late event: the flow, the state, and the resource info, in one step. */
 static void late_write(reading *r, utapi_interval interval, int number)
 {
     const long long day = (long long)(interval - interval % DAY);
@@ -190,7 +190,7 @@ static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
     assert_int_equal(puts_of(&usage), LATE_WRITES);
 }
 
-/* ---- what is noted of late changes of state ------------------------------------------------- */
+/* ---- what is noted of pending corrections ------------------------------------------------- */
 
 enum { MEMBERS = 300, SPAN = 2 * MEMBERS - 2, NOTES = 4 * SPAN };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_rollups.c - summaries of closed days: made once, dropped, made again, and never stored when they may be wrong. */
+/* test_rollups.c - rollups of closed days: made once, dropped, made again, and never stored when they may be
+ * wrong. */
 #include "reading.h"
 
 #include <string.h>
@@ -186,7 +187,7 @@ static void thirty_two_days_have_one_summary_together(void **state)
     assert_int_equal(puts_of(&usage), sum);
 }
 
-/* All days of a block were asked for before, in parts, so that they have summaries; a day beside it was not. */
+/* All days of a block were asked for before, in parts, so that they have rollups; a day beside it was not. */
 static void a_block_that_is_missing_hides_no_other_day(void **state)
 {
     reading *r = *state;

@@ -132,7 +132,7 @@ static void a_state_of_another_type_is_forgotten_with_its_bucket(void **state)
     }
 }
 
-/* Left alone, the appointment would come up again and again, or be dropped with nothing forgotten. */
+/* Left alone, the appointment would come up again and again, or be dropped with nothing expired. */
 static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **state)
 {
     reading *r = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_v1_replay.c - taking over a local cache, step by step, on a Redis of the test's own: what is there after each step is
- * what a crash between two of them leaves behind. */
+/* test_v1_replay.c - taking over a local cache, step by step, on a Redis of the test's own: what is there after
+ * each step is what a crash between two of them leaves behind. */
 #include "check.h"
 
 #include "redis_server.h"
