@@ -166,7 +166,7 @@ struct replay {
     pthread_mutex_t lock; /* guards stopping */
     pthread_cond_t wake;
     bool stopping;
-    bool is_troubled; /* and the log knows */
+    bool is_warned; /* and the log knows */
 };
 
 static bool is_stopping(replay *self)
@@ -208,18 +208,18 @@ static utapi_status step(replay *self, size_t *counted, progress *ret, utapi_err
     return UTAPI_OK;
 }
 
-static void trouble_tell(replay *self, utapi_status status, const utapi_error *err)
+static void warning_report(replay *self, utapi_status status, const utapi_error *err)
 {
     char told[sizeof((utapi_stats *)0)->aside];
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
-    if (status != UTAPI_OK && !self->is_troubled)
+    if (status != UTAPI_OK && !self->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s", why, RETRY_S);
-    if (status == UTAPI_OK && self->is_troubled)
+    if (status == UTAPI_OK && self->is_warned)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
-    self->is_troubled = status != UTAPI_OK;
+    self->is_warned = status != UTAPI_OK;
     const unsigned long long refused = utapi_replay_refused(self->cache);
     *told = '\0';
-    if (self->is_troubled)
+    if (self->is_warned)
         (void)snprintf(told, sizeof told, "local cache: %.140s", why);
     else if (refused > 0)
         (void)snprintf(
@@ -241,7 +241,7 @@ static int64_t go_round(replay *self)
     if (counted > 0)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: %zu events that clients could not deliver were counted",
                   counted);
-    trouble_tell(self, status, &err);
+    warning_report(self, status, &err);
     if (reached == LOCKED_BY_ANOTHER)
         return RETRY_S;
     if (status == UTAPI_OK) /* otherwise it ends by itself */

@@ -36,8 +36,8 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
     }
 }
 
-/** Where storage takes nothing, a slower client changes nothing: it is told what is in the way. A total that is at its limit
- * is for an operator to mend, so he is told too. */
+/** Where storage takes nothing, a slower client changes nothing, so the reply says what is in the way. A total that is at
+ * its limit is for an operator to mend, so the log says it too. */
 static void fail_commit(http_failure *failure, const http_call *call, utapi_status status,
                         const utapi_error *err)
 {
