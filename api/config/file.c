@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.c - walks a JSON file along the table of keys. A file with an object `utapi` or `restEndpoints` is CloudServer's: the
- * first is walked, and of the others only those that CloudServer hands on to Utapi. */
+/* file.c - walks a JSON file along the table of keys. A file with an object `utapi` or `restEndpoints` is
+ * CloudServer's: the first is walked, and of the others only those that CloudServer hands on to Utapi. */
 #include "config/file.h"
 
 #include "config/value.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay.c - the thread that takes over a local cache: lock, take, count, done with, until nothing is left; then it sleeps.
+/* replay.c - the thread that takes over a local cache: lock, take, count, done with, until nothing is left; then it
+ * sleeps.
  *
- * Each step may fail, or the process end, after any of the others: the next round begins with what was taken and not done
- * with, and the engine knows the uuids of what counts already.
+ * Each step may fail, or the process end, after any of the others: the next round begins with what was taken and
+ * not done with, and the engine knows the uuids of what counts already.
  *
- * Elements are read as V1 events and go to the engine all at once. It names the one that breaks a rule, which is set aside.
- * Where it cannot name one, they go in one at a time. */
+ * Elements are read as V1 events and go to the engine all at once. It names the one that breaks a rule, which is
+ * set aside. Where it cannot name one, they go in one at a time. */
 #include "daemon/replay.h"
 
 #include "backends/registry.h"
@@ -134,8 +135,8 @@ static utapi_status batch_count(replay_batch *batch, utapi_error *err)
     return UTAPI_OK;
 }
 
-/* Counts elements: afterwards each of them counts durably, or was set aside, with a line in the log. After an error some of
- * them may count; the same elements again are safe. */
+/* Counts elements: afterwards each of them counts durably, or was set aside, with a line in the log. After an
+ * error some of them may count; the same elements again are safe. */
 static utapi_status replay_batch_count(utapi_engine *engine, utapi_replay *cache,
                                        const utapi_leftover *leftovers, size_t count, size_t *ret_counted,
                                        utapi_error *err)

@@ -34,8 +34,8 @@ typedef struct json_query {
 } json_query;
 
 /**
- * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level, without
- * escapes, a range of integers, an action.
+ * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level,
+ * without escapes, a range of integers, an action.
  *
  * @param body       borrowed until json_query_done()
  * @param max_names  of a body that has many times as many values no tree is built

@@ -3,8 +3,8 @@
  * worker.c - a thread that drives one libmicrohttpd daemon.
  *
  * The daemon has an epoll descriptor and no thread; the worker polls that and an eventfd. Whoever has made a
- * call ready for which a connection sleeps puts it on the done-queue and writes the eventfd; the worker resumes it, for a
- * connection that another thread resumes may wait for the poll's time-out.
+ * call ready for which a connection sleeps puts it on the done-queue and writes the eventfd; the worker resumes it,
+ * for a connection that another thread resumes may wait for the poll's time-out.
  */
 #include "server/worker.h"
 
@@ -58,8 +58,11 @@ void worker_suspend(worker *self, mhd_request *to_suspend)
     self->to_suspend = to_suspend;
 }
 
-/** Puts to sleep what waits since the last run. Not within that: a connection that is suspended by its handler is read from
- * again when it wakes, before it is asked for its reply, and closed without one where its client has sent its last byte. */
+/**
+ * Puts to sleep what waits since the last run. Not within that: a connection that is suspended by its handler is
+ * read from again when it wakes, before it is asked for its reply, and closed without one where its client has sent
+ * its last byte.
+ */
 static void suspend_waiting(worker *self)
 {
     for (; self->to_suspend != NULL; self->to_suspend = self->to_suspend->next_to_suspend)
@@ -146,8 +149,10 @@ static bool has_left(const connection *link, int fd)
            recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/** Answers 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for one, and
- * not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more. */
+/**
+ * Answers 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for
+ * one, and not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more.
+ */
 static void send_timeout(const worker *self, const mhd_request *late, int fd)
 {
     char head[256];
