@@ -6,11 +6,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 
+import lint_circles
 import lint_docs
 import lint_format
 import lint_headers
@@ -158,6 +160,28 @@ class Lints(unittest.TestCase):
         self.assertTrue(problems("int utapi_there(void) { return 0; }\nint stray(void) { return 0; }\n"))
         self.assertTrue(problems("int utapi_there(void) { return 0; }\nint utapi_stray(void) { return 0; }\n"))
         self.assertTrue(problems("static int there;\nint *utapi_other = &there;\n"))
+
+    def test_circles(self):
+        build = os.path.join(self.root, "build")
+
+        def problems(**files):
+            """Of files x__y_c="code": core/x/y.c, compiled where CMake would."""
+            for name, code in files.items():
+                path = "core/" + re.sub(r"_([ch])$", r".\1", name.replace("__", "/"))
+                source = self.write(path, code)
+                if path.endswith(".c"):
+                    folder, file = os.path.split(path)
+                    compiled = self.write(f"build/{folder}/CMakeFiles/x.dir/{file}.o", "")
+                    subprocess.run([COMPILERS[0], "-c", source, "-o", compiled], check=True)
+            return lint_circles.check(self.root, build)
+
+        self.assertEqual(problems(x_c="int x(void) { return 0; }", y_c="int x(void); int y(void) { return x(); }"), [])
+        self.assertTrue(problems(x_c="int y(void); int x(void) { return y(); }"))
+        self.assertEqual(lint_circles.check(self.root, build, ("core",)), [])
+        self.assertEqual(problems(x_c="int x(void) { return 0; }", a_h='#include "b.h"\n', b_h=""), [])
+        self.assertTrue(problems(b_h='#include "a.h"\n'))
+        self.assertEqual(problems(b_h="", sub__z_c="int y(void); int z(void) { return y(); }"), [])
+        self.assertTrue(problems(c_h='#include "sub/z.h"\n', sub__z_h=""), "folders, by an include and by a call")
 
 
 if __name__ == "__main__":
