@@ -162,7 +162,7 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
         return UTAPI_OK;
     if (self->config.auth_file == NULL)
         log_write(LOG_LEVEL_WARN, NULL,
-                  "no identity file was named, so no key is known and every question will be refused; "
+                  "no identity file was named, so no key is known and every query will be refused; "
                   "see --auth-file and --no-auth");
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
@@ -281,7 +281,7 @@ static void block_signals(sigset_t *ret)
 
 /* What the log was told of. */
 typedef struct watch {
-    bool is_troubled;
+    bool is_warned;
     uint64_t refused, lost; /* events, ever */
 } watch;
 
@@ -309,15 +309,15 @@ static void watch_storage(const utapid *self, watch *seen)
         trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
     else
         watch_losses(seen, &stats);
-    if (*trouble != '\0' && !seen->is_troubled)
+    if (*trouble != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
                   self->config.journal_enabled && !stats.refuses
-                      ? "; events are taken all the same, until the journal is full"
+                      ? "; events are still accepted, until the journal is full"
                       : "");
-    const bool lasts = *trouble != '\0' || (stats.unproven && seen->is_troubled);
-    if (!lasts && seen->is_troubled)
+    const bool lasts = *trouble != '\0' || (stats.unproven && seen->is_warned);
+    if (!lasts && seen->is_warned)
         log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
-    seen->is_troubled = lasts;
+    seen->is_warned = lasts;
 }
 
 /* Waits for the signal to stop. A second one, while things drain, ends the process at once. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * handle_dead_letters.c - GET /_/journal/refused: the events that were taken and can never be counted; POST
+ * handle_dead_letters.c - GET /_/journal/refused: the events that were accepted and can never be counted; POST
  * /_/journal/acknowledge: an operator has taken note of them.
  */
 #include "handlers/routes.h"
@@ -46,7 +46,7 @@ void handle_dead_letters(const http_service *service, http_call *call)
         return;
     }
     free(body);
-    (void)http_fail_query(&failure, call, "events kept aside", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
+    (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
                           &err);
     http_call_refuse(call, &failure);
 }

@@ -14,7 +14,10 @@
 #include "http/message.h"
 #include "utapi/engine.h"
 
-/** Called for each dead letter: an event that was accepted and can never be counted. Borrowed for the call. False stops. */
+/**
+ * Called for each dead letter: an event that was accepted and can never be counted. Borrowed for the call. False
+ * stops.
+ */
 typedef bool http_dead_letter_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
                                  const char *reason);
 
@@ -95,8 +98,10 @@ bool router_admit(const http_service *service, http_call *call, size_t *ret_body
 /** Answers a call whose address may not ask. */
 void router_deny(http_call *call);
 
-/** Tells the route of a call that was admitted that more of its body has arrived: request.body is all of it so far, and not
- * whole yet. */
+/**
+ * Tells the route of a call that was admitted that more of its body has arrived: request.body is all of it so far,
+ * and not whole yet.
+ */
 void router_on_body(http_call *call);
 
 /** Answers a call; see http_call.on_ready. It need not have been admitted before. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_health.c - healthcheck and events kept aside, written straight into a buffer; an acknowledgement, read.
+ * json_health.c - healthcheck and dead letters, written straight into a buffer; an acknowledgement, read.
  */
 #include "json/json_health.h"
 
@@ -48,14 +48,15 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
 }
 
 /* What is wrong now or, if nothing is, what the figures lack for good and no operator has taken note of. */
-static void trouble_tell(const utapi_stats *stats, size_t size, char *ret)
+static void warning_report(const utapi_stats *stats, size_t size, char *ret)
 {
     const uint64_t refused = stats->journal.refused - stats->journal.refused_acknowledged;
     const uint64_t lost = stats->journal.lost - stats->journal.lost_acknowledged;
     if (*stats->trouble == '\0' && *stats->aside != '\0')
         (void)snprintf(ret, size, "%s", stats->aside);
     else if (*stats->trouble == '\0' && refused > 0)
-        (void)snprintf(ret, size, "%llu event%s taken that can never be counted: utapictl journal --refused",
+        (void)snprintf(ret, size,
+                       "%llu event%s accepted that can never be counted: utapictl journal --refused",
                        (unsigned long long)refused, refused == 1 ? " was" : "s were");
     else if (*stats->trouble == '\0' && lost > 0)
         (void)snprintf(ret, size, "%llu event%s lost by the storage, and the journal no longer had them",
@@ -75,7 +76,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 {
     utapi_text text = {0};
     char trouble[sizeof stats->trouble];
-    trouble_tell(stats, sizeof trouble, trouble);
+    warning_report(stats, sizeof trouble, trouble);
     JSON_TEXT_LITERAL(&text, "{");
     if (*trouble != '\0' || stats->journal.capacity_bytes > 0)
         add_string(&text, "status", utapi_string_of(status_of(stats, trouble)));
@@ -97,7 +98,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
     return utapi_text_take(&text, ret_size);
 }
 
-/* ---- events kept aside --------------------------------------------------------------------- */
+/* ---- dead letters --------------------------------------------------------------------- */
 
 /* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
 void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_health.h - what the healthcheck says, events that were kept aside, and their acknowledgement. Pure.
+ * json_health.h - what the healthcheck says, dead letters, and their acknowledgement. Pure.
  */
 #ifndef JSON_HEALTH_H
 #define JSON_HEALTH_H
@@ -17,7 +17,7 @@
  */
 char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size);
 
-/** Adds an event that was kept aside, as an object. */
+/** Adds a dead letter, as an object. */
 void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason);
 
 struct json_t;

@@ -84,14 +84,14 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
 
     stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
+                 "{\"status\":\"degraded\",\"trouble\":\"2 events were accepted that can never be counted: "
                  "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     stats.journal.refused_acknowledged = 1;
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
-    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was taken that can never"));
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was accepted that can never"));
     http_call_done(&one_left);
 
     stats = (utapi_stats){
@@ -113,7 +113,7 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
                  "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
 }
 
-/* ---- events kept aside --------------------------------------------------------------------- */
+/* ---- dead letters ---------------------------------------------------------------------------- */
 
 static utapi_status walk_two(void *storage, http_dead_letter_cb *on_letter, void *ctx, utapi_error *err)
 {
