@@ -18,8 +18,8 @@ typedef struct auth auth;
 /** What x-amz-content-sha256 may say (config auth.payloadHash). */
 typedef enum auth_payload_rule {
     AUTH_PAYLOAD_STRICT, /* the SHA-256 of the body, nothing else */
-    /* or that of the sorted query string (CloudServer's bin/list_metrics) or of the empty body (Utapi's own test clients),
-     * or UNSIGNED-PAYLOAD */
+    /* or that of the sorted query string (CloudServer's bin/list_metrics) or of the empty body (Utapi's own test
+     * clients), or UNSIGNED-PAYLOAD */
     AUTH_PAYLOAD_COMPATIBLE
 } auth_payload_rule;
 

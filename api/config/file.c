@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.c - walks a JSON file along the table of keys. A file with an object `utapi` or `restEndpoints` is CloudServer's: the
- * first is walked, and of the others only those that CloudServer hands on to Utapi. */
+/* file.c - walks a JSON file along the table of keys. A file with an object `utapi` or `restEndpoints` is
+ * CloudServer's: the first is walked, and of the others only those that CloudServer hands on to Utapi. */
 #include "config/file.h"
 
 #include "config/value.h"
@@ -77,7 +77,7 @@ static const struct {
 };
 
 /* Takes back what an object said that is now said again. */
-static utapi_status forget_group(const walk *self, const char *group, utapi_error *err)
+static utapi_status file_drop_group(const walk *self, const char *group, utapi_error *err)
 {
     size_t count;
     const config_key *keys = config_keys(&count);
@@ -104,7 +104,7 @@ static utapi_status note_whole(const walk *self, const char *path, utapi_error *
             continue;
         const char **fact = (const char **)(void *)((char *)self->facts + wholes[i].fact);
         if (*fact != NULL)
-            return forget_group(self, path, err);
+            return file_drop_group(self, path, err);
         *fact = *self->prefix != '\0' ? wholes[i].in_utapi : wholes[i].group;
     }
     return UTAPI_OK;

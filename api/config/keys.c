@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keys.c - the table of keys (its rows are in keys.def), and the names of those that Utapi and CloudServer have and that mean
- * nothing here. Defaults are texts, read by the same code as the environment. */
+/* keys.c - the table of keys (its rows are in keys.def), and the names of those that Utapi and CloudServer have
+ * and that mean nothing here. Defaults are texts, read by the same code as the environment. */
 #include "config/keys.h"
 
 #include "config/config.h"

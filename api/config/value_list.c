@@ -24,39 +24,43 @@ static utapi_status add_at(add_fn *add, void *list, const char *item, size_t ind
     return add(list, item, &(config_origin){.name = name, .folder = origin->folder}, err);
 }
 
-static utapi_status add_from_json(add_fn *add, void *list, const json_t *value, const config_origin *origin,
-                                  utapi_error *err)
+/* Adds the items of one of both: an array of texts, or a text that lists them. */
+static utapi_status add_all(add_fn *add, void *list, const char *text, const json_t *value,
+                            const config_origin *origin, utapi_error *err)
 {
-    if (!json_is_array(value))
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected an array of texts", origin->name);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *item = json_array_get(value, i);
-        if (!json_is_string(item))
-            return utapi_fail(err, UTAPI_INVALID, "%s[%zu]: expected a text", origin->name, i);
-        const utapi_status status = add_at(add, list, json_string_value(item), i, origin, err);
-        if (status != UTAPI_OK)
-            return status;
-    }
-    return UTAPI_OK;
-}
-
-static utapi_status add_from_text(add_fn *add, void *list, const char *text, const config_origin *origin,
-                                  utapi_error *err)
-{
-    UTAPI_AUTO_FREE char *copy = strdup(text);
-    if (copy == NULL)
+    utapi_status status = UTAPI_OK;
+    UTAPI_AUTO_FREE char *copy = text != NULL ? strdup(text) : NULL;
+    if (text != NULL && copy == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
-    char *rest = *copy == '\0' ? NULL : copy;
-    for (size_t i = 0; rest != NULL; i++) {
+    if (text == NULL && !json_is_array(value))
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected an array of texts", origin->name);
+    for (size_t i = 0; i < json_array_size(value) && status == UTAPI_OK; i++) {
+        const char *item = json_string_value(json_array_get(value, i));
+        status = item != NULL ? add_at(add, list, item, i, origin, err)
+                              : utapi_fail(err, UTAPI_INVALID, "%s[%zu]: expected a text", origin->name, i);
+    }
+    char *rest = copy != NULL && *copy != '\0' ? copy : NULL;
+    for (size_t i = 0; rest != NULL && status == UTAPI_OK; i++) {
         char *item = strsep(&rest, ",");
         item += strspn(item, " ");
         item[strcspn(item, " ")] = '\0';
-        const utapi_status status = add_at(add, list, item, i, origin, err);
-        if (status != UTAPI_OK)
-            return status;
+        status = add_at(add, list, item, i, origin, err);
     }
-    return UTAPI_OK;
+    return status;
 }
+
+/* Declares the two ways in which a kind is read as calls of NAME_read(), which gets a text or a value. */
+#define READ_BOTH_WAYS(name)                                                                       \
+    static utapi_status name##_from_text(const config_key *key, const char *text,                  \
+                                         const config_origin *origin, void *ret, utapi_error *err) \
+    {                                                                                              \
+        return name##_read(key, text, NULL, origin, ret, err);                                     \
+    }                                                                                              \
+    static utapi_status name##_from_json(const config_key *key, const json_t *value,               \
+                                         const config_origin *origin, void *ret, utapi_error *err) \
+    {                                                                                              \
+        return name##_read(key, NULL, value, origin, ret, err);                                    \
+    }
 
 /* ---- levels ------------------------------------------------------------------------------- */
 
@@ -73,32 +77,21 @@ static utapi_status level_add(void *list, const char *item, const config_origin 
     return UTAPI_OK;
 }
 
-static utapi_status levels_keep(utapi_level_set levels, const config_origin *origin, void *ret,
-                                utapi_error *err)
+static utapi_status levels_read(const config_key *key, const char *text, const json_t *value,
+                                const config_origin *origin, void *ret, utapi_error *err)
 {
+    (void)key;
+    utapi_level_set levels = 0;
+    const utapi_status status = add_all(level_add, &levels, text, value, origin, err);
+    if (status != UTAPI_OK)
+        return status;
     if (levels == 0)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected at least one level", origin->name);
     *(utapi_level_set *)ret = levels;
     return UTAPI_OK;
 }
 
-static utapi_status levels_from_text(const config_key *key, const char *text, const config_origin *origin,
-                                     void *ret, utapi_error *err)
-{
-    (void)key;
-    utapi_level_set levels = 0;
-    const utapi_status status = add_from_text(level_add, &levels, text, origin, err);
-    return status != UTAPI_OK ? status : levels_keep(levels, origin, ret, err);
-}
-
-static utapi_status levels_from_json(const config_key *key, const json_t *value, const config_origin *origin,
-                                     void *ret, utapi_error *err)
-{
-    (void)key;
-    utapi_level_set levels = 0;
-    const utapi_status status = add_from_json(level_add, &levels, value, origin, err);
-    return status != UTAPI_OK ? status : levels_keep(levels, origin, ret, err);
-}
+READ_BOTH_WAYS(levels)
 
 const config_kind config_levels = {"a list of levels", levels_from_text, levels_from_json, NULL};
 
@@ -128,32 +121,19 @@ static void operations_release(void *member)
     *(config_counters *)member = (config_counters){0};
 }
 
-/* counters are taken. */
-static utapi_status operations_keep(config_counters counters, utapi_status status, void *ret)
+static utapi_status operations_read(const config_key *key, const char *text, const json_t *value,
+                                    const config_origin *origin, void *ret, utapi_error *err)
 {
+    (void)key;
+    config_counters counters = {0};
+    const utapi_status status = add_all(operation_add, &counters, text, value, origin, err);
     operations_release(status == UTAPI_OK ? ret : &counters);
     if (status == UTAPI_OK)
         *(config_counters *)ret = counters;
     return status;
 }
 
-static utapi_status operations_from_text(const config_key *key, const char *text, const config_origin *origin,
-                                         void *ret, utapi_error *err)
-{
-    (void)key;
-    config_counters counters = {0};
-    const utapi_status status = add_from_text(operation_add, &counters, text, origin, err);
-    return operations_keep(counters, status, ret);
-}
-
-static utapi_status operations_from_json(const config_key *key, const json_t *value,
-                                         const config_origin *origin, void *ret, utapi_error *err)
-{
-    (void)key;
-    config_counters counters = {0};
-    const utapi_status status = add_from_json(operation_add, &counters, value, origin, err);
-    return operations_keep(counters, status, ret);
-}
+READ_BOTH_WAYS(operations)
 
 const config_kind config_operations = {"a list of operations", operations_from_text, operations_from_json,
                                        operations_release};
@@ -173,37 +153,22 @@ static utapi_status address_add(void *list, const char *item, const config_origi
     return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s: %s", origin->name, inner.detail);
 }
 
-/* Exactly one of text and value is given. */
 static utapi_status addresses_read(const config_key *key, const char *text, const json_t *value,
-                                   const config_origin *origin, allow_list *ret, utapi_error *err)
+                                   const config_origin *origin, void *ret, utapi_error *err)
 {
     allow_list list = {0};
     utapi_status status = UTAPI_OK;
     if (key->kind == &config_addresses_added)
-        status = add_from_text(address_add, &list, key->fallback, origin, err);
+        status = add_all(address_add, &list, key->fallback, NULL, origin, err);
     if (status == UTAPI_OK)
-        status = text != NULL ? add_from_text(address_add, &list, text, origin, err)
-                              : add_from_json(address_add, &list, value, origin, err);
-    if (status != UTAPI_OK) {
-        addresses_release(&list);
-        return status;
-    }
-    addresses_release(ret);
-    *ret = list;
-    return UTAPI_OK;
+        status = add_all(address_add, &list, text, value, origin, err);
+    addresses_release(status == UTAPI_OK ? ret : &list);
+    if (status == UTAPI_OK)
+        *(allow_list *)ret = list;
+    return status;
 }
 
-static utapi_status addresses_from_text(const config_key *key, const char *text, const config_origin *origin,
-                                        void *ret, utapi_error *err)
-{
-    return addresses_read(key, text, NULL, origin, ret, err);
-}
-
-static utapi_status addresses_from_json(const config_key *key, const json_t *value,
-                                        const config_origin *origin, void *ret, utapi_error *err)
-{
-    return addresses_read(key, NULL, value, origin, ret, err);
-}
+READ_BOTH_WAYS(addresses)
 
 const config_kind config_addresses = {"a list of addresses", addresses_from_text, addresses_from_json,
                                       addresses_release};

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay.c - the thread that takes over a local cache: lock, take, count, done with, until nothing is left; then it sleeps.
+/* replay.c - the thread that takes over a local cache: lock, take, count, done with, until nothing is left; then it
+ * sleeps.
  *
- * Each step may fail, or the process end, after any of the others: the next round begins with what was taken and not done
- * with, and the engine knows the uuids of what counts already.
+ * Each step may fail, or the process end, after any of the others: the next round begins with what was taken and
+ * not done with, and the engine knows the uuids of what counts already.
  *
- * Elements are read as V1 events and go to the engine all at once. It names the one that breaks a rule, which is set aside.
- * Where it cannot name one, they go in one at a time. */
+ * Elements are read as V1 events and go to the engine all at once. It names the one that breaks a rule, which is
+ * set aside. Where it cannot name one, they go in one at a time. */
 #include "daemon/replay.h"
 
 #include "backends/registry.h"
@@ -134,8 +135,8 @@ static utapi_status batch_count(replay_batch *batch, utapi_error *err)
     return UTAPI_OK;
 }
 
-/* Counts elements: afterwards each of them counts durably, or was set aside, with a line in the log. After an error some of
- * them may count; the same elements again are safe. */
+/* Counts elements: afterwards each of them counts durably, or was set aside, with a line in the log. After an
+ * error some of them may count; the same elements again are safe. */
 static utapi_status replay_batch_count(utapi_engine *engine, utapi_replay *cache,
                                        const utapi_leftover *leftovers, size_t count, size_t *ret_counted,
                                        utapi_error *err)
@@ -166,7 +167,7 @@ struct replay {
     pthread_mutex_t lock; /* guards stopping */
     pthread_cond_t wake;
     bool stopping;
-    bool is_troubled; /* and the log knows */
+    bool is_warned; /* and the log knows */
 };
 
 static bool is_stopping(replay *self)
@@ -208,18 +209,18 @@ static utapi_status step(replay *self, size_t *counted, progress *ret, utapi_err
     return UTAPI_OK;
 }
 
-static void trouble_tell(replay *self, utapi_status status, const utapi_error *err)
+static void warning_report(replay *self, utapi_status status, const utapi_error *err)
 {
     char told[sizeof((utapi_health *)0)->other_warning];
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
-    if (status != UTAPI_OK && !self->is_troubled)
+    if (status != UTAPI_OK && !self->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s", why, RETRY_S);
-    if (status == UTAPI_OK && self->is_troubled)
+    if (status == UTAPI_OK && self->is_warned)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
-    self->is_troubled = status != UTAPI_OK;
+    self->is_warned = status != UTAPI_OK;
     const unsigned long long refused = utapi_replay_refused(self->cache);
     *told = '\0';
-    if (self->is_troubled)
+    if (self->is_warned)
         (void)snprintf(told, sizeof told, "local cache: %.140s", why);
     else if (refused > 0)
         (void)snprintf(
@@ -241,7 +242,7 @@ static int64_t go_round(replay *self)
     if (counted > 0)
         log_write(LOG_LEVEL_INFO, NULL, "local cache: %zu events that clients could not deliver were counted",
                   counted);
-    trouble_tell(self, status, &err);
+    warning_report(self, status, &err);
     if (reached == LOCKED_BY_ANOTHER)
         return RETRY_S;
     if (status == UTAPI_OK) /* otherwise it ends by itself */

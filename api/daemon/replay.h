@@ -4,7 +4,8 @@
  *
  * Once a minute it takes over what the local cache holds, each event at its own time, exactly once whatever crashes
  * in between; docs/migrating.md tells the rules. What can never be counted is set aside there and logged; while some is
- * there, the engine's stats say so. What keeps it from its work is logged, and is in the engine's stats until it is over.
+ * there, the engine's stats say so. What keeps it from its work is logged, and is in the engine's stats until it is
+ * over.
  */
 #ifndef DAEMON_REPLAY_H
 #define DAEMON_REPLAY_H

@@ -149,7 +149,7 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
         return UTAPI_OK;
     if (self->config.auth_file == NULL)
         log_write(LOG_LEVEL_WARN, NULL,
-                  "no identity file was named, so no key is known and every question will be refused; "
+                  "no identity file was named, so no key is known and every query will be refused; "
                   "see --auth-file and --no-auth");
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
@@ -295,7 +295,7 @@ static void watch_storage(const utapid *self, watch *seen)
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses
-                      ? "; events are taken all the same, until the journal is full"
+                      ? "; events are still accepted, until the journal is full"
                       : "");
     const bool lasts = *warning != '\0' || (health.recovering && seen->is_warned);
     if (!lasts && seen->is_warned)

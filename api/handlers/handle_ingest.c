@@ -36,8 +36,10 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
     }
 }
 
-/** Where storage takes nothing, a slower client changes nothing: it is told what is in the way. A total that is at its limit
- * is for an operator to mend, so he is told too. */
+/**
+ * Where storage takes nothing, a slower client changes nothing, so the reply says what is in the way. A total that
+ * is at its limit is for an operator to mend, so the log says it too.
+ */
 static void fail_commit(http_failure *failure, const http_call *call, utapi_status status,
                         const utapi_error *err)
 {
@@ -52,7 +54,10 @@ static void fail_commit(http_failure *failure, const http_call *call, utapi_stat
                         has_reason ? err->detail : utapi_status_text(status));
 }
 
-/** Counts a call's events by what came of them: of a request that cannot be read those up to the first that is wrong. */
+/**
+ * Counts a call's events by what came of them: of a request that cannot be read those up to the first that is
+ * wrong.
+ */
 static void count_events(const http_call *call, utapi_status status, const utapi_error *err)
 {
     const json_events *events = call->pending;

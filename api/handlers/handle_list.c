@@ -3,7 +3,7 @@
  * handle_list.c - POST /{level}?Action=ListMetrics|ListRecentMetrics.
  *
  * The checks stand in Utapi's order (docs/authentication.md#request-checks): method GET, body, action, what is
- * not implemented, validators, signature. So a wrong question is told what is wrong whoever asks, as Utapi does.
+ * not implemented, validators, signature. So whoever asks learns what is wrong with a query, as Utapi does.
  */
 #include "handlers/routes.h"
 
@@ -15,13 +15,13 @@
 #include <string.h>
 
 /** What is asked for. */
-typedef struct question {
+typedef struct list_query {
     utapi_level level;
     json_action action;
     json_query body;
-} question;
+} list_query;
 
-/** What the query says of "Action". */
+/** What the query of the URI says of "Action". */
 typedef struct query_action {
     size_t count;
     utapi_string encoded; /* the last one */
@@ -51,7 +51,7 @@ static bool find_action(utapi_string name, bool is_encoded, json_action *ret)
     return false;
 }
 
-/** The action stands in the query or in the body; two must agree (docs/specification.md#queries). */
+/** The action stands in the URI or in the body; two must agree (docs/specification.md#queries). */
 static http_error read_action(utapi_string raw_query, const json_query *body, json_action *ret,
                               http_failure *failure)
 {
@@ -82,7 +82,7 @@ static bool find_level(utapi_string path, utapi_level *ret)
     return path.data[0] == '/' && utapi_level_find((utapi_string){path.data + 1, path.size - 1}, ret);
 }
 
-static http_error read_query(const http_service *service, const http_request *request, question *ret,
+static http_error read_query(const http_service *service, const http_request *request, list_query *ret,
                              http_failure *failure)
 {
     if (utapi_string_equal(request->method, utapi_string_of("GET")))
@@ -101,7 +101,7 @@ static http_error read_query(const http_service *service, const http_request *re
 }
 
 /** The names that usage is stored under: accounts by account ID (docs/specification.md#accounts). NULL: no memory. */
-static utapi_string *map_names(const http_service *service, const question *asked)
+static utapi_string *map_names(const http_service *service, const list_query *asked)
 {
     utapi_string *names = calloc(asked->body.count, sizeof *names);
     if (names == NULL)
@@ -114,7 +114,7 @@ static utapi_string *map_names(const http_service *service, const question *aske
     return names;
 }
 
-static http_error read_usage(const http_service *service, const http_call *call, const question *asked,
+static http_error read_usage(const http_service *service, const http_call *call, const list_query *asked,
                              char **ret_body, size_t *ret_size, http_failure *failure)
 {
     UTAPI_AUTO_FREE utapi_string *names = map_names(service, asked);
@@ -140,7 +140,7 @@ static http_error read_usage(const http_service *service, const http_call *call,
 void handle_list(const http_service *service, http_call *call)
 {
     http_failure failure;
-    question asked = {0};
+    list_query asked = {0};
     char *body = NULL;
     size_t size = 0;
 

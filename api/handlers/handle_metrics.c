@@ -36,12 +36,11 @@ static void single_add(utapi_text *text, const char *name, const char *type, con
     sample_add(text, name, "", value);
 }
 
-static bool requests_add(void *ctx, const char *action, int status, uint64_t count)
+static void requests_add(void *ctx, const char *action, int status, uint64_t count)
 {
     char labels[96];
     (void)snprintf(labels, sizeof labels, "{action=\"%s\",code=\"%d\"}", action, status);
     sample_add(ctx, "utapi_http_requests_total", labels, count);
-    return true;
 }
 
 static void process_add(utapi_text *text, const telemetry *counted, bool is_healthy)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* query_pool.c - a queue of calls, linked through the calls themselves: as long as there are connections, not longer. */
+/* query_pool.c - a queue of calls, linked through the calls themselves: as long as there are connections, not
+ * longer. */
 #include "handlers/query_pool.h"
 
 #include "handlers/routes.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * query_pool.h - threads that answer questions, where storage may take its time over them.
+ * query_pool.h - threads that answer queries, where storage may take its time over them.
  *
  * A worker that waited for a Redis would keep events and healthchecks waiting on all of its connections. So where
- * http_service.query_pool is set, the router hands questions over, and a worker goes on with what it can do at once.
+ * http_service.query_pool is set, the router hands queries over, and a worker goes on with what it can do at once.
  * Thread-safe.
  */
 #ifndef HANDLERS_QUERY_POOL_H
@@ -17,7 +17,7 @@ typedef struct query_pool query_pool;
  * Starts the threads.
  *
  * @param service  borrowed: must outlive the pool
- * @param threads  at least 1: so many questions are answered at a time
+ * @param threads  at least 1: so many queries are answered at a time
  * @param ret      owned: query_pool_stop()
  * @return UTAPI_NO_MEMORY
  */

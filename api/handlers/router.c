@@ -162,7 +162,7 @@ http_error http_fail_query(http_failure *failure, const http_call *call, const c
         return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, "%s", err->detail);
     const char *reason = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     log_write(may_pass(status) ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, call->request_id,
-              "a question about %s failed: %s", about, reason);
+              "a query about %s failed: %s", about, reason);
     if (may_pass(status))
         return http_fail(failure, HTTP_SERVICE_UNAVAILABLE,
                          "The storage does not answer, so usage cannot be read now. Try again.");

@@ -80,8 +80,10 @@ bool router_admit(const http_service *service, http_call *call, size_t *ret_body
 /** Answers a call whose address may not ask. */
 void router_deny(http_call *call);
 
-/** Tells the route of a call that was admitted that more of its body has arrived: request.body is all of it so far, and not
- * whole yet. */
+/**
+ * Tells the route of a call that was admitted that more of its body has arrived: request.body is all of it so far,
+ * and not whole yet.
+ */
 void router_on_body(http_call *call);
 
 /** Answers a call; see http_call.on_ready. It need not have been admitted before. */

@@ -2,59 +2,57 @@
 /**
  * routes.c - the table of routes, first match first.
  *
- * What no other row matches is a query (POST /{level}?Action=...), whatever its method or path: Utapi's checks decide what
- * is wrong with it (docs/authentication.md#request-checks).
+ * What no other row matches is a query (POST /{level}?Action=...), whatever its method or path: Utapi's checks
+ * decide what is wrong with it (docs/authentication.md#request-checks).
  */
 #include "handlers/routes.h"
 
 #include <string.h>
 
-#define LIMIT(what) offsetof(http_service, what##_max_bytes)
-
 /* clang-format off */
 #define FROM(list, key) {.allow_key = key, .allow = offsetof(http_service, list##_allow)}
-#define HEALTH     FROM(health, "healthChecks.allowFrom")
-#define INGEST     FROM(ingest, "ingest.allowFrom")
-#define STORAGE    FROM(storage, "storage.allowFrom")
-#define PROMETHEUS FROM(prometheus, "prometheus.allowFrom")
-#define SIGNED     {.is_signed = true}
-#define TEXT(text) {text, sizeof text - 1}
-#define ANY        {NULL, 0}
-#define JSON       HTTP_JSON
-#define EXPOSITION "text/plain; version=0.0.4; charset=utf-8"
+#define HEALTH   FROM(health, "healthChecks.allowFrom")
+#define INGEST   FROM(ingest, "ingest.allowFrom")
+#define STORAGE  FROM(storage, "storage.allowFrom")
+#define METRICS  FROM(prometheus, "prometheus.allowFrom")
+#define SIGNED   {.is_signed = true}
+#define JSON     HTTP_JSON
+#define PROMTEXT "text/plain; version=0.0.4; charset=utf-8"
+#define ROUTE(action_, method_, path_, pool_, access_, limit_, answers_, handler_, ...)                             \
+    {.action = action_, .method = {method_, sizeof method_ - 1}, .path = {path_, sizeof path_ - 1},                 \
+     .is_query = pool_, .access = access_, .body_limit = offsetof(http_service, limit_##_max_bytes),                \
+     .content_type = answers_, .handle = handle_##handler_, __VA_ARGS__}
 
 const http_route http_routes[HTTP_ROUTES] = {
-    /* action                  method        path                            query  pool   access      body           answers     handler              before it is whole */
-    {"Healthcheck",            TEXT("GET"),  TEXT("/_/healthcheck"),         false, false, HEALTH,     LIMIT(list),   JSON,       handle_health,       NULL},
-    {"Healthcheck",            TEXT("POST"), TEXT("/_/healthcheck"),         false, false, HEALTH,     LIMIT(list),   JSON,       handle_health,       NULL},
-    {"GetMetrics",             TEXT("GET"),  TEXT("/_/metrics"),             true,  false, PROMETHEUS, LIMIT(list),   EXPOSITION, handle_metrics,      NULL},
-    {"ListDeadLetters",        TEXT("GET"),  TEXT("/_/journal/refused"),     false, true,  HEALTH,     LIMIT(list),   JSON,       handle_dead_letters, NULL},
-    {"AcknowledgeDeadLetters", TEXT("POST"), TEXT("/_/journal/acknowledge"), false, true,  INGEST,     LIMIT(list),   JSON,       handle_acknowledge,  NULL},
-    {"Ingest",                 TEXT("POST"), TEXT("/v2/ingest"),             true,  false, INGEST,     LIMIT(ingest), JSON,       handle_ingest_v2,    on_body_ingest_v2},
-    {"Push",                   TEXT("POST"), TEXT("/v1/push"),               true,  false, INGEST,     LIMIT(ingest), JSON,       handle_ingest_v1,    NULL},
-    {"GetStorage",             TEXT("GET"),  TEXT("/v2/storage/*"),          true,  true,  STORAGE,    LIMIT(list),   JSON,       handle_storage,      NULL},
-    {"ListMetrics",            ANY,          TEXT("*"),                      true,  true,  SIGNED,     LIMIT(list),   JSON,       handle_list,         NULL},
+    /*    action                    method  path                      pool   access   body    answers   handler */
+    ROUTE("Healthcheck",            "GET",  "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
+    ROUTE("Healthcheck",            "POST", "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
+    ROUTE("GetMetrics",             "GET",  "/_/metrics?",            false, METRICS, list,   PROMTEXT, metrics),
+    ROUTE("ListDeadLetters",        "GET",  "/_/journal/refused",     true,  HEALTH,  list,   JSON,     dead_letters),
+    ROUTE("AcknowledgeDeadLetters", "POST", "/_/journal/acknowledge", true,  INGEST,  list,   JSON,     acknowledge),
+    ROUTE("Ingest",                 "POST", "/v2/ingest?",            false, INGEST,  ingest, JSON,     ingest_v2,
+          .on_body = on_body_ingest_v2),
+    ROUTE("Push",                   "POST", "/v1/push?",              false, INGEST,  ingest, JSON,     ingest_v1),
+    ROUTE("GetStorage",             "GET",  "/v2/storage/*",          true,  STORAGE, list,   JSON,     storage),
+    ROUTE("ListMetrics",            "",     "*",                      true,  SIGNED,  list,   JSON,     list),
 };
 /* clang-format on */
 
-static bool path_matches(utapi_string pattern, utapi_string path)
+static bool path_matches(utapi_string pattern, const http_request *request)
 {
-    if (pattern.data[pattern.size - 1] != '*')
-        return utapi_string_equal(pattern, path);
-    return path.size >= pattern.size - 1 && memcmp(path.data, pattern.data, pattern.size - 1) == 0;
-}
-
-static bool route_matches(const http_route *route, const http_request *request)
-{
-    return path_matches(route->path, request->path) &&
-           (route->method.data == NULL || utapi_string_equal(route->method, request->method)) &&
-           (route->takes_query || request->query.data == NULL);
+    const utapi_string path = request->path;
+    const char last = pattern.data[pattern.size - 1];
+    const utapi_string fixed = {pattern.data, pattern.size - (last == '*' || last == '?')};
+    if (last == '*')
+        return path.size >= fixed.size && memcmp(path.data, fixed.data, fixed.size) == 0;
+    return utapi_string_equal(fixed, path) && (last == '?' || request->query.data == NULL);
 }
 
 const http_route *http_route_find(const http_request *request)
 {
     const http_route *route = http_routes;
-    while (!route_matches(route, request))
+    while (!path_matches(route->path, request) ||
+           (route->method.size > 0 && !utapi_string_equal(route->method, request->method)))
         route++;
     return route;
 }

@@ -24,9 +24,8 @@ typedef struct http_access {
 
 typedef struct http_route {
     const char *action;  /* what it does, as the log and the metrics call it; rows may share one */
-    utapi_string method; /* absent: any */
-    utapi_string path;   /* raw; one that ends with '*' matches what begins so */
-    bool takes_query;    /* whether it still matches when there is a '?' */
+    utapi_string method; /* empty: any */
+    utapi_string path;   /* raw; "x*" matches what begins so, "x?" with or without a query of the URI */
     bool is_query; /* storage is asked for figures, and may take its time: see http_service.query_pool */
     http_access access;
     size_t body_limit;        /* offset in http_service of the most bytes that a body may have */

@@ -73,6 +73,16 @@ uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome)
     return self != NULL ? atomic_load_explicit(&self->events[outcome], memory_order_relaxed) : 0;
 }
 
+static const char *action_of(size_t row)
+{
+    return row < HTTP_ROUTES ? http_routes[row].action : "None";
+}
+
+static size_t row_of(const http_route *route)
+{
+    return route != NULL ? (size_t)(route - http_routes) : HTTP_ROUTES;
+}
+
 void telemetry_count_request(telemetry *self, const http_route *route, int status)
 {
     if (self == NULL)
@@ -80,31 +90,29 @@ void telemetry_count_request(telemetry *self, const http_route *route, int statu
     size_t i = 0;
     while (i < STATUSES - 1 && statuses[i] != status)
         i++;
-    const size_t row = route != NULL ? (size_t)(route - http_routes) : HTTP_ROUTES;
-    atomic_fetch_add_explicit(&self->requests[row][i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->requests[row_of(route)][i], 1, memory_order_relaxed);
 }
 
-static const char *action_of(const http_route *route)
+/* The first row with the action of a row. */
+static size_t first_row_of(size_t row)
 {
-    return route != NULL ? route->action : "None";
+    size_t first = 0;
+    while (first < row && strcmp(action_of(first), action_of(row)) != 0)
+        first++;
+    return first;
 }
 
 void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_requests, void *ctx)
 {
-    for (size_t row = 0; self != NULL && row <= HTTP_ROUTES; row++) {
-        const char *action = action_of(row < HTTP_ROUTES ? &http_routes[row] : NULL);
-        /* Rows that share an action stand beside each other. */
-        const bool goes_on = row + 1 < HTTP_ROUTES && strcmp(http_routes[row + 1].action, action) == 0;
-        const bool is_second =
-            row > 0 && row < HTTP_ROUTES && strcmp(http_routes[row - 1].action, action) == 0;
-        for (size_t i = 0; !goes_on && i < STATUSES; i++) {
-            uint64_t count = atomic_load_explicit(&self->requests[row][i], memory_order_relaxed);
-            if (is_second)
-                count += atomic_load_explicit(&self->requests[row - 1][i], memory_order_relaxed);
-            if (count > 0 && !on_requests(ctx, action, statuses[i], count))
-                return;
-        }
-    }
+    uint64_t counts[HTTP_ROUTES + 1][STATUSES] = {0};
+    for (size_t row = 0; self != NULL && row <= HTTP_ROUTES; row++)
+        for (size_t i = 0; i < STATUSES; i++)
+            counts[first_row_of(row)][i] +=
+                atomic_load_explicit(&self->requests[row][i], memory_order_relaxed);
+    for (size_t row = 0; row <= HTTP_ROUTES; row++)
+        for (size_t i = 0; i < STATUSES; i++)
+            if (counts[row][i] > 0)
+                on_requests(ctx, action_of(row), statuses[i], counts[row][i]);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------ */
@@ -169,7 +177,7 @@ void telemetry_log_refusal(telemetry *self, const http_call *call, const http_fa
     if (self == NULL || !log_wants(LOG_LEVEL_WARN))
         return;
     address_write(call->request.peer, address);
-    (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(call->route), address,
+    (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(row_of(call->route)), address,
                    http_error_status(failure->error), http_error_code(failure->error));
     (void)pthread_mutex_lock(&self->lock);
     const bool begins = refusal_begins(self, kind, utapi_monotonic_ms());

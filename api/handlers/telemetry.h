@@ -12,7 +12,6 @@
 #include "http/errors.h"
 #include "utapi/status.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,8 +44,8 @@ uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome);
 /** @param route  NULL: it was refused before it had one */
 void telemetry_count_request(telemetry *self, const struct http_route *route, int status);
 
-/** Called for each action and status that there was. False stops. */
-typedef bool telemetry_requests_cb(void *ctx, const char *action, int status, uint64_t count);
+/** Called for each action and status that there was. */
+typedef void telemetry_requests_cb(void *ctx, const char *action, int status, uint64_t count);
 
 void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_requests, void *ctx);
 

@@ -31,7 +31,10 @@ typedef struct http_request {
     const struct sockaddr *peer; /* NULL: the request came from within (tests) */
 } http_request;
 
-/** The first header of that name, without regard to case and without blanks behind it; absent (data NULL) if there is none. */
+/**
+ * The first header of that name, without regard to case and without blanks behind it; absent (data NULL) if there
+ * is none.
+ */
 utapi_string http_request_header(const http_request *request, const char *name);
 
 /** Splits a raw target into path and query as described above. */

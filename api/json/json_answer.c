@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * json_answer.c - answers, written straight into a buffer: their members stand in a fixed order
- * (docs/specification.md#reply), and a tree of 60 members a name would cost more than all the rest of a question.
+ * (docs/specification.md#reply), and a tree of 60 members a name would cost more than all the rest of a query.
  */
 #include "json/json_list.h"
 #include "json/json_text.h"
@@ -41,7 +41,7 @@ static const unsigned short operation_ends[UTAPI_OPERATION_COUNT] = {
 };
 
 /** More than an answer takes of one name, but for the name itself. */
-enum { USAGE_BYTES_MOST = sizeof no_operations + 512 };
+enum { USAGE_BYTES_MAX = sizeof no_operations + 512 };
 
 static void add_pair(utapi_text *text, int64_t first, int64_t second)
 {
@@ -92,15 +92,15 @@ static void add_usage(utapi_text *text, const char *name_member, utapi_string na
     JSON_TEXT_LITERAL(text, "}");
 }
 
-char *json_answer(utapi_level level, const json_query *question, const utapi_usage *usages, size_t *ret_size)
+char *json_answer(utapi_level level, const json_query *query, const utapi_usage *usages, size_t *ret_size)
 {
     utapi_text text = {0};
-    (void)utapi_text_reserve(&text, question->count * USAGE_BYTES_MOST);
+    (void)utapi_text_reserve(&text, query->count * USAGE_BYTES_MAX);
     JSON_TEXT_LITERAL(&text, "[");
-    for (size_t i = 0; i < question->count; i++) {
+    for (size_t i = 0; i < query->count; i++) {
         if (i > 0)
             JSON_TEXT_LITERAL(&text, ",");
-        add_usage(&text, name_members[level], question->names[i], question->range, &usages[i]);
+        add_usage(&text, name_members[level], query->names[i], query->range, &usages[i]);
     }
     JSON_TEXT_LITERAL(&text, "]");
     return utapi_text_take(&text, ret_size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_cursor.h - steps through plain JSON, for the quick ways through events (json_scan.c) and questions (json_list.c).
+ * json_cursor.h - steps through plain JSON, for the quick ways through events (json_scan.c) and queries (json_list.c).
  * For this folder alone.
  *
  * Each step takes what it is named after and moves on, or answers false, wherever it has stopped then: the text is not

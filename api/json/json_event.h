@@ -51,8 +51,8 @@ void json_events_on_body(utapi_string so_far, size_t max_events, json_events *ev
  *
  * @param body        borrowed until json_events_done()
  * @param max_events  more are refused
- * @param ret         in: all zero, or what json_events_on_body() left; out: owned: free with json_events_done(). All zero
- *                    again if it fails.
+ * @param ret         in: all zero, or what json_events_on_body() left; out: owned: free with json_events_done().
+ *                    All zero again if it fails.
  * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
  * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
  *         UTAPI_OVERFLOW   a number does not fit 64 bits; the detail names the field
@@ -73,7 +73,10 @@ bool json_events_read_plain(json_event_form form, utapi_string body, size_t max_
 /** The bytes, at most, that the quick way took so far. */
 size_t json_events_plain(const json_events *events);
 
-/** The bytes, at most, that json_events_read_any() will take for a body; 0 if it refuses the body before it takes any. */
+/**
+ * The bytes, at most, that json_events_read_any() will take for a body; 0 if it refuses the body before it takes
+ * any.
+ */
 size_t json_events_tree(utapi_string body, size_t max_events);
 
 /** The same, of any body of so many bytes. */

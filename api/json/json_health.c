@@ -57,7 +57,8 @@ static void warning_write(const utapi_health *health, size_t size, char *ret)
     else if (*health->other_warning != '\0')
         (void)snprintf(ret, size, "%s", health->other_warning);
     else if (dead > 0)
-        (void)snprintf(ret, size, "%llu event%s taken that can never be counted: utapictl journal --refused",
+        (void)snprintf(ret, size,
+                       "%llu event%s accepted that can never be counted: utapictl journal --refused",
                        (unsigned long long)dead, dead == 1 ? " was" : "s were");
     else if (lost > 0)
         (void)snprintf(ret, size, "%llu event%s lost by the storage, and the journal no longer had them",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_list.c - reading a question member by member, as Utapi's validators do.
+ * json_list.c - reading a query member by member, as Utapi's validators do.
  *
  * Utapi looks each member's name up in a JavaScript object, which also finds what every object inherits:
  * a member named so is refused as of wrong format. Other unknown members are ignored.
@@ -118,7 +118,7 @@ http_error json_query_open(utapi_string body, size_t max_names, json_query *ret,
 http_error json_query_open_any(utapi_string body, size_t max_names, json_query *ret, http_failure *failure)
 {
     if (json_size_of(body).weight > JSON_WEIGHT_SMALL + max_names)
-        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "more values than a question of %zu names may have",
+        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "more values than a query of %zu names may have",
                          max_names);
     json_t *document = NULL;
     utapi_error err;
@@ -139,11 +139,11 @@ static bool is_falsy(const json_t *value)
            (json_is_number(value) && json_number_value(value) == 0.0);
 }
 
-json_body_action json_query_action(const json_query *question)
+json_body_action json_query_action(const json_query *query)
 {
-    if (question->document == NULL && question->plain_action.size > 0)
-        return (json_body_action){.is = JSON_ACTION_TEXT, .text = question->plain_action};
-    const json_t *value = json_object_get(question->document, "Action");
+    if (query->document == NULL && query->plain_action.size > 0)
+        return (json_body_action){.is = JSON_ACTION_TEXT, .text = query->plain_action};
+    const json_t *value = json_object_get(query->document, "Action");
     if (value == NULL)
         return (json_body_action){.is = JSON_ACTION_ABSENT};
     if (is_falsy(value))
@@ -160,8 +160,8 @@ static http_error read_names(const json_t *list, const char *member, size_t max_
     if (count == 0)
         return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, NULL);
     if (count > max_names)
-        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "%s: %zu names; a question may have %zu", member,
-                         count, max_names);
+        return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "%s: %zu names; a query may have %zu", member, count,
+                         max_names);
     ret->names = calloc(count, sizeof *ret->names);
     if (ret->names == NULL)
         return http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
@@ -213,17 +213,17 @@ static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *re
 }
 
 /** Each member in its order; whether there was a range. */
-static http_error read_members(json_query *question, const char *names_member, bool takes_range,
+static http_error read_members(json_query *query, const char *names_member, bool takes_range,
                                size_t max_names, int64_t now_ms, bool *ret_has_range, http_failure *failure)
 {
     const char *member;
     json_t *value;
-    json_object_foreach (question->document, member, value) {
+    json_object_foreach (query->document, member, value) {
         http_error error = HTTP_OK;
         if (strcmp(member, names_member) == 0) {
-            error = read_names(value, member, max_names, question, failure);
+            error = read_names(value, member, max_names, query, failure);
         } else if (strcmp(member, "timeRange") == 0 && takes_range) {
-            error = read_range(value, now_ms, &question->range, failure);
+            error = read_range(value, now_ms, &query->range, failure);
             *ret_has_range = true;
         } else if (is_inherited(member)) {
             error = http_fail(failure, HTTP_WRONG_FORMAT, NULL);
@@ -235,37 +235,36 @@ static http_error read_members(json_query *question, const char *names_member, b
 }
 
 /** As read_members(): plain names have nothing wrong with them, so only the range may have. */
-static http_error read_plain(json_query *question, utapi_level level, bool takes_range, int64_t now_ms,
+static http_error read_plain(json_query *query, utapi_level level, bool takes_range, int64_t now_ms,
                              bool *ret_has_range, http_failure *failure)
 {
-    if (question->plain_level != level)
-        question->count = 0;
-    if (!takes_range || question->plain_time_count == 0)
+    if (query->plain_level != level)
+        query->count = 0;
+    if (!takes_range || query->plain_time_count == 0)
         return HTTP_OK;
     *ret_has_range = true;
-    return read_times(question->plain_times_ms, question->plain_time_count, now_ms, &question->range,
-                      failure);
+    return read_times(query->plain_times_ms, query->plain_time_count, now_ms, &query->range, failure);
 }
 
-http_error json_query_read(json_query *question, utapi_level level, json_action action, size_t max_names,
+http_error json_query_read(json_query *query, utapi_level level, json_action action, size_t max_names,
                            int64_t now_ms, http_failure *failure)
 {
     const bool takes_range = action == JSON_LIST_METRICS;
     bool has_range = !takes_range;
     if (!takes_range)
-        question->range = utapi_range_recent(now_ms);
-    const http_error error = question->document == NULL
-                                 ? read_plain(question, level, takes_range, now_ms, &has_range, failure)
-                                 : read_members(question, utapi_level_name(level), takes_range, max_names,
+        query->range = utapi_range_recent(now_ms);
+    const http_error error = query->document == NULL
+                                 ? read_plain(query, level, takes_range, now_ms, &has_range, failure)
+                                 : read_members(query, utapi_level_name(level), takes_range, max_names,
                                                 now_ms, &has_range, failure);
     if (error != HTTP_OK)
         return error;
-    return question->count > 0 && has_range ? HTTP_OK : http_fail(failure, HTTP_WRONG_FORMAT, NULL);
+    return query->count > 0 && has_range ? HTTP_OK : http_fail(failure, HTTP_WRONG_FORMAT, NULL);
 }
 
-void json_query_done(json_query *question)
+void json_query_done(json_query *query)
 {
-    free(question->names);
-    json_decref(question->document);
-    *question = (json_query){0};
+    free(query->names);
+    json_decref(query->document);
+    *query = (json_query){0};
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json_list.h - the questions ListMetrics and ListRecentMetrics, and their answers (docs/specification.md#queries).
+ * json_list.h - the queries ListMetrics and ListRecentMetrics, and their answers (docs/specification.md#queries).
  *
- * A question is read in two steps, for Utapi's order (docs/authentication.md#request-checks) puts others between them:
+ * A query is read in two steps, for Utapi's order (docs/authentication.md#request-checks) puts others between them:
  * json_query_open() when there is a body, json_query_read() when level and action are known. Pure.
  */
 #ifndef JSON_LIST_H
@@ -21,7 +21,7 @@ utapi_string json_action_name(json_action action);
 
 typedef struct json_query {
     utapi_string
-        *names; /* asked for, in order; owned; what they point to is valid as long as body and question are */
+        *names; /* asked for, in order; owned; what they point to is valid as long as body and query are */
     size_t count;
     utapi_range range;
 
@@ -34,8 +34,8 @@ typedef struct json_query {
 } json_query;
 
 /**
- * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level, without
- * escapes, a range of integers, an action.
+ * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level,
+ * without escapes, a range of integers, an action.
  *
  * @param body       borrowed until json_query_done()
  * @param max_names  of a body that has many times as many values no tree is built
@@ -56,10 +56,10 @@ typedef struct json_body_action {
         JSON_ACTION_TEXT,
         JSON_ACTION_OTHER /* not a string */
     } is;
-    utapi_string text; /* valid as long as the question is */
+    utapi_string text; /* valid as long as the query is */
 } json_body_action;
 
-json_body_action json_query_action(const json_query *question);
+json_body_action json_query_action(const json_query *query);
 
 /**
  * Reads names and range. The first error in the order of the body's members is reported, then what is missing.
@@ -68,19 +68,19 @@ json_body_action json_query_action(const json_query *question);
  * @param now_ms     the end of a range that has none
  * @return HTTP_OK, or failure->error
  */
-http_error json_query_read(json_query *question, utapi_level level, json_action action, size_t max_names,
+http_error json_query_read(json_query *query, utapi_level level, json_action action, size_t max_names,
                            int64_t now_ms, http_failure *failure);
 
-void json_query_done(json_query *question);
+void json_query_done(json_query *query);
 
 /**
- * Writes the answer to a question.
+ * Writes the answer to a query.
  *
- * @param usages    one for each of the question's names
+ * @param usages    one for each of the query's names
  * @param ret_size  bytes
  * @return owned: free(). NULL if out of memory
  */
-char *json_answer(utapi_level level, const json_query *question, const utapi_usage *usages, size_t *ret_size);
+char *json_answer(utapi_level level, const json_query *query, const utapi_usage *usages, size_t *ret_size);
 
 /** Writes the answer to GET /v2/storage. Otherwise as json_answer(). */
 char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, size_t *ret_size);

@@ -11,8 +11,8 @@
 #include <jansson.h>
 
 /**
- * Parses any JSON value. Duplicate members, NUL, lone surrogates and bad UTF-8 are refused. A program with this in it has
- * jansson allocate by functions of this file's, which nobody may replace.
+ * Parses any JSON value. Duplicate members, NUL, lone surrogates and bad UTF-8 are refused. A program with this in
+ * it has jansson allocate by functions of this file's, which nobody may replace.
  *
  * @param ret  owned: json_decref()
  * @return UTAPI_INVALID   with line, column and reason

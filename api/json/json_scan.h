@@ -27,7 +27,8 @@ typedef struct json_scan {
 /**
  * Reads on in an array of V2 events, event by event, as far as it is plain and there.
  *
- * @param text        as it has arrived so far; borrowed. What was read of it must be the same still, wherever it lies now
+ * @param text        as it has arrived so far; borrowed. What was read of it must be the same still, wherever it
+ *                    lies now
  * @param max_events  no more are read
  * @param on_event    may keep strings for as long as the text does not move
  * @return true if the text is read to its end, an array of plain events; false if there is more to read, or what only

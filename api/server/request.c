@@ -3,9 +3,10 @@
  * request.c - a request between libmicrohttpd and the router.
  *
  * libmicrohttpd calls, on the worker's thread and in this order: mhd_request_begin() with the raw request line; then
- * mhd_request_handle() when the headers are there, for each piece of the body, when it is whole, and again until there is
- * a reply, but not while the connection is suspended; mhd_request_end() when the reply is sent or the connection lost. A connection is
- * never closed while it is suspended, so a client that goes away meanwhile is noticed when its reply is written.
+ * mhd_request_handle() when the headers are there, for each piece of the body, when it is whole, and again until
+ * there is a reply, but not while the connection is suspended; mhd_request_end() when the reply is sent or the
+ * connection lost. A connection is never closed while it is suspended, so a client that goes away meanwhile is
+ * noticed when its reply is written.
  */
 #include "server/worker.h"
 
@@ -182,7 +183,10 @@ static ssize_t read_stream(void *ctx, uint64_t position, char *buffer, size_t si
                         : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-/** Makes a response that takes over the reply's body; a stream stays the reply's, which lives until the response is sent. */
+/**
+ * Makes a response that takes over the reply's body; a stream stays the reply's, which lives until the response is
+ * sent.
+ */
 static struct MHD_Response *make_response(http_reply *reply)
 {
     if (reply->stream.read != NULL)
@@ -300,8 +304,10 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
     return send_reply(self, mhd);
 }
 
-/** Makes room for more bytes of body: no more than twice what has arrived, whatever was declared; and for all bodies of a
- * worker no more than the largest ones take. */
+/**
+ * Makes room for more bytes of body: no more than twice what has arrived, whatever was declared; and for all bodies
+ * of a worker no more than the largest ones take.
+ */
 static bool grow_body(mhd_request *self, size_t more)
 {
     const size_t needed = self->body_size + more;

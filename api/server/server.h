@@ -25,9 +25,9 @@ typedef struct server_options {
 } server_options;
 
 /**
- * A connection beyond max_connections takes the place of the one that has been idle longest on the same worker. When all of
- * these are busy its request is answered 503 and it is closed; so many of those a worker takes at a time, and others wait
- * to be accepted.
+ * A connection beyond max_connections takes the place of the one that has been idle longest on the same worker.
+ * When all of these are busy its request is answered 503 and it is closed; so many of those a worker takes at a
+ * time, and others wait to be accepted.
  */
 enum { SERVER_EXCESS_CONNECTIONS = 32 };
 

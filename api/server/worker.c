@@ -3,14 +3,16 @@
  * worker.c - a thread that drives one libmicrohttpd daemon.
  *
  * The daemon has an epoll descriptor and no thread; the worker polls that and an eventfd. Whoever has made a
- * call ready for which a connection sleeps puts it on the done-queue and writes the eventfd; the worker resumes it, for a
- * connection that another thread resumes may wait for the poll's time-out.
+ * call ready for which a connection sleeps puts it on the done-queue and writes the eventfd; the worker resumes it,
+ * for a connection that another thread resumes may wait for the poll's time-out.
  */
 #include "server/worker.h"
 
 #include "handlers/log.h"
 #include "handlers/routes.h"
 #include "utapi/clock.h"
+#include "utapi/scoped.h"
+#include "json/json_list.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024) /* headers of 16 KiB, and what else a request needs */
@@ -55,8 +58,11 @@ void worker_suspend(worker *self, mhd_request *to_suspend)
     self->to_suspend = to_suspend;
 }
 
-/** Puts to sleep what waits since the last run. Not within that: a connection that is suspended by its handler is read from
- * again when it wakes, before it is asked for its reply, and closed without one where its client has sent its last byte. */
+/**
+ * Puts to sleep what waits since the last run. Not within that: a connection that is suspended by its handler is
+ * read from again when it wakes, before it is asked for its reply, and closed without one where its client has sent
+ * its last byte.
+ */
 static void suspend_waiting(worker *self)
 {
     for (; self->to_suspend != NULL; self->to_suspend = self->to_suspend->next_to_suspend)
@@ -143,19 +149,27 @@ static bool has_left(const connection *link, int fd)
            recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/** Says 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for one, and
- * not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more. */
-static void send_timeout(int fd)
+/**
+ * Answers 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for
+ * one, and not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more.
+ */
+static void send_timeout(const worker *self, const mhd_request *late, int fd)
 {
-    static const char body[] =
-        "{\"code\":\"RequestTimeout\",\"message\":\"The request was not whole in time.\"}";
-    char reply[512];
-    const int size =
-        snprintf(reply, sizeof reply,
-                 "HTTP/1.1 408 Request Timeout\r\nserver: ScalityS3\r\ncontent-type: application/json\r\n"
-                 "content-length: %zu\r\nconnection: close\r\n\r\n%s",
-                 sizeof body - 1, body);
-    (void)send(fd, reply, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
+    char head[256];
+    size_t size = 0;
+    http_failure failure;
+    (void)http_fail(&failure, HTTP_REQUEST_TIMEOUT, NULL);
+    UTAPI_AUTO_FREE char *body = json_failure(&failure, &size);
+    const int head_size =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %d Request Timeout\r\nserver: ScalityS3\r\nx-scal-request-id: %s\r\n"
+                 "content-type: " HTTP_JSON "\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n",
+                 http_error_status(failure.error), late->call.request_id, size);
+    struct iovec parts[] = {{head, (size_t)head_size}, {body, size}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
+    telemetry_log_refusal(self->service->telemetry, &late->call, &failure, NULL);
+    telemetry_count_request(self->service->telemetry, late->call.route, http_error_status(failure.error));
 }
 
 /** Ends connections that are late or left. */
@@ -168,7 +182,7 @@ static void close_connections(worker *self)
         const bool late = is_late(self, link, now_ms);
         const mhd_request *const request = link->request;
         if (late && !link->is_closed && request != NULL && request->is_begun && request->is_reading)
-            send_timeout(fd);
+            send_timeout(self, request, fd);
         if (late || has_left(link, fd))
             connection_close(link, fd);
     }

@@ -24,7 +24,7 @@ typedef struct connection {
     worker *owner;
     struct MHD_Connection *mhd;
     mhd_request *request; /* the request under way; NULL between two of them */
-    int64_t since_ms;     /* when that request began, or the last one ended; steady clock */
+    int64_t since_ms;     /* when that request began, or the last one ended; utapi_monotonic_ms() */
     int64_t head_ms;      /* when bytes of the next request's line were first seen; 0: none were */
     uint64_t received;    /* what its client had sent when it was first looked at after the last request */
     bool has_served;      /* a request of its was answered: between two of them it may be closed */
@@ -80,7 +80,7 @@ struct worker {
     atomic_uint *connection_count; /* of all workers; the server's */
     size_t request_count;
     mhd_request *to_suspend;   /* that wait since the last run: their connections are to sleep */
-    size_t body_bytes;         /* that the bodies of all exchanges have room for */
+    size_t body_bytes;         /* that the bodies of all requests have room for */
     http_budget budget;        /* of what was read of them */
     atomic_size_t reply_bytes; /* that replies take from when they are ready until they are sent */
 
@@ -109,10 +109,10 @@ void worker_join(worker *self);
 /** Frees what a worker holds that was never started, or was joined. */
 void worker_done(worker *self);
 
-/** Has a worker put a connection to sleep until its exchange is finished. From its own thread. */
+/** Has a worker put a connection to sleep until its request is finished. From its own thread. */
 void worker_suspend(worker *self, mhd_request *to_suspend);
 
-/** Wakes a worker to finish an exchange. From any thread. */
+/** Wakes a worker to finish a request. From any thread. */
 void worker_finish(worker *self, mhd_request *finished);
 
 /** Closes the connection that has waited longest for its next request; false if none does. */

@@ -125,29 +125,25 @@ static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_e
     return UTAPI_OK;
 }
 
-static utapi_status journal_find(utapi_backend *base, journal **ret, utapi_error *err)
+static utapi_status no_journal(utapi_error *err)
 {
-    if (base->ops->apply != journal_apply)
-        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
-    *ret = (journal *)base;
-    return UTAPI_OK;
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
 }
 
 utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_refused, void *ctx,
                                    utapi_error *err)
 {
-    journal *self;
-    const utapi_status status = journal_find(base, &self, err);
-    return status == UTAPI_OK ? utapi_journal_dead_letters_list(&self->letters, on_refused, ctx, err)
-                              : status;
+    if (base->ops->apply != journal_apply)
+        return no_journal(err);
+    return utapi_journal_dead_letters_list(&((journal *)base)->letters, on_refused, ctx, err);
 }
 
 utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
                                        utapi_error *err)
 {
-    journal *self;
-    const utapi_status status = journal_find(base, &self, err);
-    return status == UTAPI_OK ? utapi_journal_dead_letters_acknowledge(&self->letters, what, err) : status;
+    if (base->ops->apply != journal_apply)
+        return no_journal(err);
+    return utapi_journal_dead_letters_acknowledge(&((journal *)base)->letters, what, err);
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */

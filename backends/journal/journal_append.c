@@ -207,22 +207,31 @@ static utapi_status record_visit(group_read *read, MDB_val key, MDB_val value, b
         return UTAPI_OK;
     if (status != UTAPI_OK)
         return utapi_fail(err, status, "%s", unread.detail);
-    UTAPI_AUTO_FREE utapi_entry *entries = group.record.entries;
     const uint64_t end = group.first + group.record.count;
-    if (end <= read->at) {
+    if (end > read->at && read->at == read->from && group.record.now_ms < INT64_MAX)
+        status =
+            utapi_journal_code(err, due_from(read->log, read->txn, group.record.now_ms + 1, &group.due_ms),
+                               "scheduled expiries");
+    if (end <= read->at || status != UTAPI_OK)
         free(group.bytes);
-        return UTAPI_OK;
+    else {
+        status = read->on_group(read->ctx, &group, ret_more, err);
+        read->at = end;
     }
-    int rc = 0;
-    if (read->at == read->from && group.record.now_ms < INT64_MAX)
-        rc = due_from(read->log, read->txn, group.record.now_ms + 1, &group.due_ms);
-    if (rc != 0) {
-        free(group.bytes);
-        return utapi_journal_code(err, rc, "scheduled expiries");
-    }
-    status = read->on_group(read->ctx, &group, ret_more, err);
-    read->at = end;
+    free(group.record.entries);
     return status;
+}
+
+/* Nothing could be read at an event: where does the next record begin? */
+static int gap_end(MDB_cursor *cursor, uint32_t incarnation, uint64_t from, uint64_t until, uint64_t *ret)
+{
+    MDB_val key, value;
+    uint64_t first;
+    *ret = until;
+    const int rc = utapi_journal_record_seek(cursor, incarnation, from + 1, &key, &value);
+    if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
+        *ret = first;
+    return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint64_t from, uint64_t until,
@@ -241,22 +250,18 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
                        .at = from,
                        .on_group = on_group,
                        .ctx = ctx};
+    bool more = true;
     int rc = utapi_journal_record_find(reader->cursor, incarnation, from, &key, &value);
-    for (bool more = true; rc == 0 && more && read.at < until && status == UTAPI_OK;) {
+    while (rc == 0 && status == UTAPI_OK) {
         status = record_visit(&read, key, value, &more, err);
-        if (more && status == UTAPI_OK)
-            rc = mdb_cursor_get(reader->cursor, &key, &value, MDB_NEXT);
+        if (!more || read.at >= until)
+            break;
+        rc = mdb_cursor_get(reader->cursor, &key, &value, MDB_NEXT);
     }
+    rc = rc == MDB_NOTFOUND ? 0 : rc;
     *ret_next = read.at;
-    if (status == UTAPI_OK && read.at == from && (rc == 0 || rc == MDB_NOTFOUND)) {
-        uint64_t first; /* nothing could be read there: where does the next record begin? */
-        rc = utapi_journal_record_seek(reader->cursor, incarnation, from + 1, &key, &value);
-        *ret_next = until;
-        if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
-            *ret_next = first;
-    }
+    if (rc == 0 && status == UTAPI_OK && read.at == from)
+        rc = gap_end(reader->cursor, incarnation, from, until, ret_next);
     utapi_lmdbenv_read_end(&log->env, reader);
-    if (status == UTAPI_OK && rc != 0 && rc != MDB_NOTFOUND)
-        return utapi_journal_code(err, rc, "reading");
-    return status;
+    return status == UTAPI_OK ? utapi_journal_code(err, rc, "reading") : status;
 }

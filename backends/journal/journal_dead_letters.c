@@ -54,7 +54,7 @@ static void counts_publish(journal_dead_letters *self, const counts *now)
 utapi_status utapi_journal_dead_letters_open(journal_dead_letters *self, journal_log *log, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader;
-    counts now;
+    counts now = {.ever = 0};
     *self = (journal_dead_letters){.log = log};
     pthread_mutex_init(&self->lock, NULL);
     const utapi_status status = utapi_lmdbenv_read_begin(&log->env, &reader, err);
@@ -133,7 +133,7 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
                                             utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    counts now;
+    counts now = {.ever = 0};
     utapi_status status = utapi_journal_write_begin(self->log, &txn, err);
     if (status != UTAPI_OK)
         return status;
@@ -264,7 +264,7 @@ static utapi_status part_acknowledge(journal_dead_letters *self, const utapi_str
 {
     journal_log *log = self->log;
     MDB_txn *txn = NULL;
-    counts now;
+    counts now = {.ever = 0};
     uint64_t stubs = 0;
     utapi_status status = utapi_journal_write_begin(log, &txn, err);
     if (status != UTAPI_OK)

@@ -22,7 +22,7 @@ typedef struct worker {
     int64_t retain_at_ms, check_at_ms, maintain_at_ms;
     int64_t gathered_at_ms; /* when it delivered last, or had nothing to */
     uint32_t incarnation;   /* the one that was delivered last, */
-    uint64_t handed;        /* and the furthest end of what was ever handed over of it */
+    uint64_t given;         /* and the furthest end of what the storage was ever given of it */
     unsigned seed;
 } worker;
 
@@ -58,7 +58,7 @@ static utapi_status fence_is_foreign(worker *w, uint64_t fence, utapi_error *err
     pthread_mutex_lock(&self->lock);
     snprintf(
         self->fatal, sizeof self->fatal,
-        "the storage's fence stands at %llu, beyond all that was handed over: a copy of this journal is in use",
+        "the storage's fence stands at %llu, beyond all that was delivered: a copy of this journal is in use",
         (unsigned long long)fence);
     pthread_mutex_unlock(&self->lock);
     return utapi_journal_log_renew(self->log, err);
@@ -68,8 +68,8 @@ static utapi_status fence_is_foreign(worker *w, uint64_t fence, utapi_error *err
  * incarnations too. It went on: a reply was lost, or a copy of this journal delivered the same leftovers. */
 static utapi_status fence_adopt(worker *w, const journal_span *span, uint64_t fence, utapi_error *err)
 {
-    const uint64_t handed = w->incarnation == span->incarnation ? w->handed : 0;
-    if (span->is_newest && fence > span->stored && fence > handed)
+    const uint64_t given = w->incarnation == span->incarnation ? w->given : 0;
+    if (span->is_newest && fence > span->stored && fence > given)
         return fence_is_foreign(w, fence, err);
     if (fence < span->stored)
         utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
@@ -127,9 +127,9 @@ static utapi_status batch_apply(worker *w, uint32_t incarnation, const utapi_bat
                                 utapi_applied *applied, utapi_error *err)
 {
     if (w->incarnation != incarnation)
-        w->handed = 0;
+        w->given = 0;
     w->incarnation = incarnation;
-    w->handed = w->handed < batch->fence.to ? batch->fence.to : w->handed;
+    w->given = w->given < batch->fence.to ? batch->fence.to : w->given;
     *applied = (utapi_applied){.fence = batch->fence.from};
     return utapi_backend_apply(w->of->storage, batch, applied, err);
 }

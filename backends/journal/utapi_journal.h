@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * utapi_journal.h - a backend that stands before another one: what it takes is durable here at once, and
- * handed over in order, exactly once, whenever the other can take it (docs/architecture.md#the-journal).
+ * utapi_journal.h - a backend that stands before another one: what it accepts is durable here at once, and
+ * delivered in order, exactly once, whenever the other can store it (docs/architecture.md#the-journal).
  *
  * README.md tells the layout and the rules; the contract is that of utapi/backend.h, but for one promise: a
- * total that leaves 64 bits is found out at the hand-over, when its sender was answered already. Such an event
- * is kept aside, and counted in utapi_stats.journal.refused.
+ * total that leaves 64 bits is found out at the delivery, when its sender was answered already. Such an event
+ * becomes a dead letter, counted in utapi_stats.journal.refused.
  */
 #ifndef JOURNAL_UTAPI_JOURNAL_H
 #define JOURNAL_UTAPI_JOURNAL_H
@@ -16,12 +16,12 @@
 typedef struct utapi_journal_options {
     const char *location;    /* its directory; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the default, 4 GiB */
-    int64_t keep_ms;         /* how long what was handed over stays, to be sent again; at least a minute */
+    int64_t keep_ms;         /* how long what was delivered stays, to be sent again; at least a minute */
     int64_t dedup_window_ms; /* how long it remembers a uuid; 0: not at all */
 } utapi_journal_options;
 
 /**
- * Opens a journal before a storage; makes it if there is none, and hands over what it still holds.
+ * Opens a journal before a storage; makes it if there is none, and delivers what it still holds.
  *
  * @param storage  taken, even on failure: closed with the journal
  * @param ret      owned: close with utapi_backend_close()
@@ -32,15 +32,15 @@ UTAPI_MUST_USE utapi_status utapi_journal_open(utapi_backend *storage, const uta
                                                utapi_backend **ret, utapi_error *err);
 
 /**
- * Told of each event that was kept aside. Borrowed for the call. Return false to stop.
+ * Told of each dead letter: an event that can never be stored. Borrowed for the call. Return false to stop.
  *
- * @param id  names this event among all that this journal ever keeps aside
+ * @param id  names this event among all dead letters that this journal ever has
  */
 typedef bool utapi_refused_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
                               const char *reason);
 
 /**
- * Walks through the events that were kept aside and not acknowledged, the oldest first.
+ * Calls on_refused for the dead letters that were not acknowledged, the oldest first.
  *
  * @param journal  from utapi_journal_open()
  * @return UTAPI_NOT_SUPPORTED if it is not a journal

@@ -79,7 +79,7 @@ static void read_record(const unsigned char *record, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned char *record = malloc(size + UTAPI_CHECKSUM_SIZE); /* of its own: a byte too far is seen */
+    unsigned char *record = calloc(1, size + UTAPI_CHECKSUM_SIZE); /* of its own: a byte too far is seen */
     FUZZ_CHECK(record != NULL);
     if (size > 0)
         memcpy(record, data, size);

@@ -39,7 +39,7 @@ LAYERS = {
     "auth": ["http"],
     "config": ["http"],
     "handlers": ["http", "json", "auth"],
-    "server": ["http", "handlers"],
+    "server": ["http", "json", "handlers"],
     "daemon": ["http", "json", "auth", "config", "handlers", "server"],
     "ctl": ["auth"],
 }

@@ -91,7 +91,7 @@ class WrongKeys(OnRedis):
             self.assertIn("has to be mended before it can be read: s3:buckets:photos:storageUtilized: WRONGTYPE",
                           json.loads(answer)["message"])  # fmt: skip
             line = next(line for line in server.log().splitlines() if "WRONGTYPE" in line)
-            self.assertRegex(line, r'"error".*"a question about 2 names of buckets failed: s3:buckets:photos:storageUtilized: ')
+            self.assertRegex(line, r'"error".*"a query about 2 names of buckets failed: s3:buckets:photos:storageUtilized: ')
 
 
 class Storage(OnRedis):
@@ -136,7 +136,7 @@ class WithoutRedis(OnRedis):
         self.assertEqual((response.status, body["code"]), (503, "ServiceUnavailable"))
         self.assertIn("usage cannot be read now", body["message"])
         self.assertGreater(int(response.headers["Retry-After"]), 0)
-        self.assertRegex(server.log(), r'"warn".*"a question about what one of buckets stores failed: Redis at ')
+        self.assertRegex(server.log(), r'"warn".*"a query about what one of buckets stores failed: Redis at ')
 
     def test_events_taken_without_redis_outlive_a_restart(self):
         redis = self.redis()
@@ -219,7 +219,7 @@ class Operator(OnRedis):
             wait_for(lambda: health(server)["journal"]["refused"] == 2, "two events kept aside")
             wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
             self.assertEqual(health(server)["status"], "degraded")  # the figures lack them for good
-            self.assertIn("2 events were taken that can never be counted", health(server)["trouble"])
+            self.assertIn("2 events were accepted that can never be counted", health(server)["trouble"])
             check_counts(server, flow.counts(), since_ms)
             check_keys(redis, flow.counts())
             self.check_refused(server)

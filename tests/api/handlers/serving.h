@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * serving.h - a world that serves on a socket, one for each case, and what its clients do again and again. Any of these fails the
- * test if it cannot.
+ * serving.h - a world that serves on a socket, one for each case, and what its clients do again and again. Any of
+ * these fails the test if it cannot.
  */
 #ifndef HTTP_SERVING_H
 #define HTTP_SERVING_H

@@ -290,7 +290,7 @@ static void bodies_of_very_many_values_are_413_before_they_are_parsed(void **sta
     check_refusal(ask_with_many(world, "/v1/push", "{\"action\":[", "[],", "0"), 413, "EntityTooLarge",
                   "more values than 1000 events may have");
     check_refusal(ask_with_many(world, "/buckets?Action=ListRecentMetrics", "{\"buckets\":[", "0,", "0"), 413,
-                  "EntityTooLarge", "more values than a question of 1000 names may have");
+                  "EntityTooLarge", "more values than a query of 1000 names may have");
     http_call in_a_string = ask_with_many(world, "/v2/ingest", "[\"", "[],", ""); /* no values there */
     assert_int_equal(in_a_string.reply.status, 400);
     http_call_done(&in_a_string);
@@ -429,7 +429,7 @@ static void too_many_names_are_413(void **state)
     http_world *world = *state;
     world->service.list_max_names = 1;
     check_refusal(ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\",\"b\"]}"), 413,
-                  "EntityTooLarge", "buckets: 2 names; a question may have 1");
+                  "EntityTooLarge", "buckets: 2 names; a query may have 1");
 }
 
 static void a_name_that_nothing_can_have_is_refused(void **state)

@@ -136,14 +136,14 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
 
     *journal = (utapi_journal_stats){.capacity_bytes = 1, .dead_letters = 2};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
+                 "{\"status\":\"degraded\",\"trouble\":\"2 events were accepted that can never be counted: "
                  "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     journal->dead_letters_acknowledged = 1;
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
-    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was taken that can never"));
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was accepted that can never"));
     http_call_done(&one_left);
 
     *journal = (utapi_journal_stats){.capacity_bytes = 1,

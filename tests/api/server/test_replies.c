@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_replies.c - answers of readers are bounded from when they are ready, not from when their worker comes to send them.
+ * test_replies.c - answers of readers are bounded from when they are ready, not from when their worker comes to
+ * send them.
  *
- * The linker puts what begins with __wrap_ before the calls of that name: so the storage answers when every question has come, and
- * then the worker stands still at the first answer until the readers have given all of them.
+ * The linker puts what begins with __wrap_ before the calls of that name: so the storage answers when every
+ * question has come, and then the worker stands still at the first answer until the readers have given all of them.
  */
 #include "serving.h"
 

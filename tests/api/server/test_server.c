@@ -279,6 +279,7 @@ static void a_body_that_trickles_is_408(void **state)
     assert_int_equal(client_read(&client, false, &reply), CLIENT_REPLIED);
     assert_int_equal(reply.status, 408);
     assert_non_null(strstr(reply.body, "RequestTimeout"));
+    assert_non_null(client_reply_header(&reply, "x-scal-request-id"));
     assert_string_equal(client_reply_header(&reply, "connection"), "close");
     client_reply_done(&reply);
     client_close(&client);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_sleep.c - an answer may come while its connection is being put to sleep: it must not wait for the worker's time-out.
+ * test_sleep.c - an answer may come while its connection is being put to sleep: it must not wait for the worker's
+ * time-out.
  *
- * The linker puts what begins with __wrap_ before the calls of that name: so the storage stands still until a connection goes to
- * sleep, which waits for the answer; and a worker that waits for events although it has woken a connection is found out.
+ * The linker puts what begins with __wrap_ before the calls of that name: so the storage stands still until a
+ * connection goes to sleep, which waits for the answer; and a worker that waits for events although it has woken a
+ * connection is found out.
  */
 #include "serving.h"
 

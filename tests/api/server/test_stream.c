@@ -30,7 +30,7 @@ static ssize_t stream_read(void *ctx, char *buffer, size_t size)
     for (; used + LINE_BYTES < size && stream.next < stream.lines; used += LINE_BYTES) {
         if (stream.fails_at != 0 && stream.next == stream.fails_at)
             return -1;
-        (void)snprintf(buffer + used, LINE_BYTES + 1, "%07u\n", stream.next++);
+        (void)snprintf(buffer + used, LINE_BYTES + 1, "%07u\n", stream.next++ % 10000000);
     }
     return (ssize_t)used;
 }
