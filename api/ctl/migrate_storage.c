@@ -5,7 +5,6 @@
 #include "backends/registry.h"
 #include "ctl/command.h"
 #include "utapi/clock.h"
-#include "utapi/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +52,6 @@ utapi_status migrate_open(const char *option, const char *place, bool must_be_th
 /* A Redis that writes its file anew is waited for by its backend no longer than ten minutes. */
 #define WAIT_MAX_MS INT64_C(660000)
 
-/* A question is about thousands of names, for years: a Redis may have to sum up each day of each. */
-#define ANSWER_MAX_MS INT64_C(86400000)
-
 /* A call that may have to be repeated. */
 typedef struct attempt {
     utapi_backend *storage; /* borrowed, as the next one */
@@ -69,7 +65,7 @@ typedef struct attempt {
 static bool attempt_again(attempt *self, utapi_status status)
 {
     static const struct timespec pause = {.tv_nsec = 200000000};
-    utapi_stats stats;
+    utapi_storage_stats stats;
     if (status != UTAPI_UNAVAILABLE || utapi_backend_stats(self->storage, &stats, NULL) != UTAPI_OK)
         return false;
     if (self->until_ms == 0) {
@@ -92,8 +88,7 @@ static utapi_status attempt_end(const attempt *self, utapi_status status, utapi_
 /* ---- export ------------------------------------------------------------------------------- */
 
 typedef struct reading {
-    utapi_backend *storage; /* borrowed, as the next two */
-    external_sort *to;
+    external_sort *to; /* borrowed, as the next one */
     progress *shown;
     sort_side side;
     bool reports;
@@ -102,15 +97,14 @@ typedef struct reading {
     utapi_error *err;
 } reading;
 
-static bool on_change(void *ctx, utapi_level level, utapi_string name, utapi_interval interval,
-                      const utapi_amounts *delta)
+static bool on_row(void *ctx, const utapi_export_row *exported)
 {
     reading *self = ctx;
     for (unsigned m = 0; m < UTAPI_METRIC_COUNT && self->status == UTAPI_OK; m++) {
-        const sort_row row = {.name = name,
-                              .interval = interval,
-                              .amount = utapi_amounts_get(delta, m),
-                              .level = level,
+        const sort_row row = {.name = exported->name,
+                              .interval = exported->interval,
+                              .amount = utapi_amounts_get(exported->amounts, m),
+                              .level = exported->level,
                               .metric = (utapi_metric)m,
                               .side = self->side};
         if (row.amount == 0)
@@ -131,80 +125,21 @@ static void on_unreadable(void *ctx, const char *what)
     ctl_say("not copied: %s", what);
 }
 
-/* Gathers names, each behind a byte that tells its size: a storage that is being listed cannot be asked for rows. */
-static bool on_resource(void *ctx, utapi_string name)
-{
-    utapi_text *names = ctx;
-    utapi_text_add_char(names, (char)(unsigned char)name.size);
-    utapi_text_add_string(names, name);
-    return !names->failed;
-}
-
-/* Rows of one resource. */
-typedef struct row_walk {
-    reading *reading;
-    utapi_level level;
-    utapi_string name;
-    utapi_amounts before; /* the totals of the row before */
-} row_walk;
-
-static bool on_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
-{
-    row_walk *walk = ctx;
-    reading *self = walk->reading;
-    utapi_amounts delta;
-    utapi_amounts_copy(totals, &delta);
-    self->status = utapi_amounts_subtract(&delta, &walk->before, self->err);
-    utapi_amounts_copy(totals, &walk->before);
-    return self->status == UTAPI_OK && on_change(self, walk->level, walk->name, interval, &delta);
-}
-
-static utapi_status level_read(reading *self, utapi_level level)
-{
-    utapi_text names = {0};
-    utapi_status status = utapi_backend_list(self->storage, level, on_resource, &names, self->err);
-    if (status == UTAPI_OK && names.failed)
-        status = utapi_fail(self->err, UTAPI_NO_MEMORY, "the names of all resources");
-    for (size_t at = 0; at < names.size && status == UTAPI_OK;) {
-        const size_t size = (unsigned char)names.data[at];
-        row_walk walk = {.reading = self, .level = level, .name = {names.data + at + 1, size}};
-        at += size + 1;
-        status = utapi_backend_rows(self->storage, level, walk.name, 0, UTAPI_INTERVAL_MAX, on_row, &walk,
-                                    self->err);
-        if (status == UTAPI_OK)
-            status = self->status;
-    }
-    utapi_text_done(&names);
-    return status;
-}
-
-/* Before it tells the first change, a storage may have to work off something, and not be able to yet. */
-static utapi_status changes_read(reading *self)
-{
-    attempt call = {.storage = self->storage, .shown = self->shown};
-    utapi_status status;
-    do
-        status = utapi_backend_changes(self->storage, on_change,
-                                       self->side == SORT_SOURCE ? on_unreadable : NULL, self, &call.why);
-    while (self->found.changes == 0 && attempt_again(&call, status));
-    return attempt_end(&call, status, self->err);
-}
-
 utapi_status migrate_export(utapi_backend *storage, sort_side side, bool reports, external_sort *to,
                             progress *shown, migrate_found *ret, utapi_error *err)
 {
-    reading self = {
-        .storage = storage, .to = to, .shown = shown, .side = side, .reports = reports, .err = err};
+    const utapi_export all = {
+        .form = UTAPI_EXPORT_DELTAS, .level = UTAPI_LEVEL_COUNT, .start = 0, .end = UTAPI_INTERVAL_MAX};
+    reading self = {.to = to, .shown = shown, .side = side, .reports = reports, .err = err};
+    attempt call = {.storage = storage, .shown = shown};
     utapi_status status;
-    if (storage->ops->changes != NULL) {
-        status = changes_read(&self);
-    } else {
-        status = UTAPI_OK;
-        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK; level++)
-            status = level_read(&self, (utapi_level)level);
-    }
+    do /* before its first row a storage may have to work off something, and not be able to yet */
+        status = utapi_backend_export(storage, &all, on_row, side == SORT_SOURCE ? on_unreadable : NULL,
+                                      &self, &call.why);
+    while (self.found.changes == 0 && attempt_again(&call, status));
     progress_clear(shown);
     *ret = self.found;
+    status = attempt_end(&call, status, err);
     return status == UTAPI_OK ? self.status : status;
 }
 
@@ -213,13 +148,11 @@ utapi_status migrate_export(utapi_backend *storage, sort_side side, bool reports
 utapi_status migrate_adjust(utapi_backend *storage, const utapi_adjustment *adjustments, size_t count,
                             progress *shown, utapi_error *err)
 {
-    const size_t largest = storage->ops->largest_step != 0 ? storage->ops->largest_step : count;
     utapi_status status = UTAPI_OK;
-    for (size_t at = 0, step; at < count && status == UTAPI_OK; at += step) {
+    for (size_t at = 0, done = 0; at < count && status == UTAPI_OK; at += done) {
         attempt call = {.storage = storage, .shown = shown};
-        step = count - at < largest ? count - at : largest;
         do
-            status = utapi_backend_adjust(storage, adjustments + at, step, &call.why);
+            status = utapi_backend_adjust(storage, adjustments + at, count - at, &done, &call.why);
         while (attempt_again(&call, status));
         status = attempt_end(&call, status, err);
     }
@@ -230,11 +163,9 @@ utapi_status migrate_ask(utapi_backend *storage, const utapi_query *query, progr
                          utapi_error *err)
 {
     attempt call = {.storage = storage, .shown = shown};
-    utapi_query patient = *query;
     utapi_status status;
-    patient.until_ms = utapi_monotonic_ms() + ANSWER_MAX_MS;
     do
-        status = utapi_backend_read(storage, &patient, ret, NULL, &call.why);
+        status = utapi_backend_read(storage, query, ret, NULL, &call.why);
     while (attempt_again(&call, status));
     return attempt_end(&call, status, err);
 }

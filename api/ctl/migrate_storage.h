@@ -11,6 +11,7 @@
 
 #include "ctl/external_sort.h"
 #include "ctl/progress.h"
+#include "utapi/backend_admin.h"
 
 /**
  * Opens "lmdb:DIRECTORY" or a URI.

@@ -173,9 +173,6 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
         .list_max_bytes = (size_t)settings->max_list_bytes,
         .list_max_names = (size_t)settings->max_names,
-        .dead_letters = settings->journal_enabled ? walk_dead_letters : NULL,
-        .acknowledge = settings->journal_enabled ? acknowledge : NULL,
-        .storage = self->backend,
     };
     return UTAPI_OK;
 }

@@ -62,7 +62,7 @@ static void process_add(utapi_text *text, const telemetry *counted, bool is_heal
     telemetry_requests(counted, requests_add, text);
 }
 
-static void storage_add(utapi_text *text, const utapi_stats *stats)
+static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
 {
     single_add(text, "utapi_storage_resources", "gauge", "Resources that the storage knows.",
                stats->resources);
@@ -70,23 +70,27 @@ static void storage_add(utapi_text *text, const utapi_stats *stats)
     if (stats->used_bytes > 0)
         single_add(text, "utapi_storage_used_bytes", "gauge", "Bytes that the storage takes.",
                    stats->used_bytes);
-    if (stats->journal.capacity_bytes == 0)
-        return;
+}
+
+static void journal_add(utapi_text *text, const utapi_journal_stats *stats)
+{
     single_add(text, "utapi_journal_waiting_events", "gauge",
-               "Events in the journal that the storage does not have yet.", stats->journal.waiting);
+               "Events in the journal that the storage does not have yet.", stats->waiting);
     single_add(text, "utapi_dead_letters_total", "counter", "Accepted events that can never be counted.",
-               stats->journal.refused);
+               stats->dead_letters);
 }
 
 void handle_metrics(const http_service *service, http_call *call)
 {
     utapi_text text = {0};
-    utapi_stats stats;
+    utapi_health health;
     size_t size = 0;
-    const bool has_stats = utapi_engine_stats(service->engine, &stats, NULL) == UTAPI_OK;
-    process_add(&text, service->telemetry, has_stats && !stats.refuses);
-    if (has_stats)
-        storage_add(&text, &stats);
+    const bool storage_answers = utapi_engine_health(service->engine, &health, NULL) == UTAPI_OK;
+    process_add(&text, service->telemetry, storage_answers && !health.refuses);
+    if (storage_answers)
+        storage_add(&text, &health.storage);
+    if (health.journal.capacity_bytes > 0)
+        journal_add(&text, &health.journal);
     char *body = utapi_text_take(&text, &size);
     if (body != NULL) {
         http_call_answer(call, http_error_status(HTTP_OK), body, size);

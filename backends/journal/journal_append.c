@@ -13,70 +13,6 @@
 
 enum { RECORD_EVENTS = 256, EXPIRE_MIN = 64, TIME_SIZE = 8 };
 
-/* ---- keys --------------------------------------------------------------------------------- */
-
-void utapi_journal_key(uint32_t incarnation, uint64_t sequence, unsigned char ret[JOURNAL_KEY_SIZE])
-{
-    utapi_lmdbenv_put_u32(ret, incarnation);
-    utapi_lmdbenv_put_u64(ret + 4, sequence);
-}
-
-bool utapi_journal_key_is_of(MDB_val key, uint32_t incarnation, uint64_t *ret_sequence)
-{
-    if (key.mv_size != JOURNAL_KEY_SIZE || utapi_lmdbenv_get_u32(key.mv_data) != incarnation)
-        return false;
-    *ret_sequence = utapi_lmdbenv_get_u64((const unsigned char *)key.mv_data + 4);
-    return true;
-}
-
-/* Moves to the first record of an incarnation that begins at or behind an event. */
-static int record_seek(MDB_cursor *cursor, uint32_t incarnation, uint64_t sequence, MDB_val *key,
-                       MDB_val *value)
-{
-    unsigned char bytes[JOURNAL_KEY_SIZE];
-    utapi_journal_key(incarnation, sequence, bytes);
-    *key = utapi_lmdbenv_val(bytes, sizeof bytes);
-    return mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
-}
-
-/* Moves to the record that holds an event or, if there is none, to the next one. */
-static int record_find(MDB_cursor *cursor, uint32_t incarnation, uint64_t sequence, MDB_val *key,
-                       MDB_val *value)
-{
-    uint64_t first;
-    int rc = record_seek(cursor, incarnation, sequence, key, value);
-    if (rc == 0 && utapi_journal_key_is_of(*key, incarnation, &first) && first == sequence)
-        return 0;
-    rc = mdb_cursor_get(cursor, key, value, rc == 0 ? MDB_PREV : MDB_LAST);
-    if (rc == 0 && utapi_journal_key_is_of(*key, incarnation, &first))
-        return 0;
-    return record_seek(cursor, incarnation, sequence, key, value);
-}
-
-int utapi_journal_bounds(const journal_log *log, MDB_txn *txn, uint32_t incarnation, uint64_t *first,
-                         uint64_t *end)
-{
-    MDB_cursor *cursor = NULL;
-    MDB_val key, value;
-    uint64_t last;
-    int rc = mdb_cursor_open(txn, log->env.tables[JOURNAL_ENTRY], &cursor);
-    if (rc != 0)
-        return rc;
-    rc = record_seek(cursor, incarnation, 0, &key, &value);
-    if (rc == 0 && utapi_journal_key_is_of(key, incarnation, first))
-        rc = record_find(cursor, incarnation, UINT64_MAX, &key, &value);
-    if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &last)) {
-        /* A record that cannot be read is taken for one event: its successor would tell better. */
-        journal_record record = {.count = 1, .entries = NULL};
-        const utapi_status status = utapi_journal_record_decode(value.mv_data, value.mv_size, &record, NULL);
-        *end = last + (status == UTAPI_OK ? record.count : 1);
-        if (status == UTAPI_OK)
-            free(record.entries);
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
 /* ---- scheduled expiries ------------------------------------------------------------------- */
 
 static int due_put(const journal_log *log, MDB_txn *txn, int64_t due_ms)
@@ -305,7 +241,7 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
                        .at = from,
                        .on_group = on_group,
                        .ctx = ctx};
-    int rc = record_find(reader->cursor, incarnation, from, &key, &value);
+    int rc = utapi_journal_record_find(reader->cursor, incarnation, from, &key, &value);
     for (bool more = true; rc == 0 && more && read.at < until && status == UTAPI_OK;) {
         status = record_visit(&read, key, value, &more, err);
         if (more && status == UTAPI_OK)
@@ -314,7 +250,7 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
     *ret_next = read.at;
     if (status == UTAPI_OK && read.at == from && (rc == 0 || rc == MDB_NOTFOUND)) {
         uint64_t first; /* nothing could be read there: where does the next record begin? */
-        rc = record_seek(reader->cursor, incarnation, from + 1, &key, &value);
+        rc = utapi_journal_record_seek(reader->cursor, incarnation, from + 1, &key, &value);
         *ret_next = until;
         if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
             *ret_next = first;
@@ -323,18 +259,4 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
     if (status == UTAPI_OK && rc != 0 && rc != MDB_NOTFOUND)
         return utapi_journal_code(err, rc, "reading");
     return status;
-}
-
-int64_t utapi_journal_log_accepted_at(journal_log *log, uint32_t incarnation, uint64_t sequence)
-{
-    utapi_lmdbenv_reader *reader;
-    MDB_val key, value;
-    int64_t now_ms = 0;
-    if (utapi_lmdbenv_read_begin(&log->env, &reader, NULL) != UTAPI_OK)
-        return 0;
-    if (record_find(reader->cursor, incarnation, sequence, &key, &value) != 0 ||
-        !utapi_journal_record_peek(value.mv_data, value.mv_size, &now_ms))
-        now_ms = 0;
-    utapi_lmdbenv_read_end(&log->env, reader);
-    return now_ms;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_log.c - the log's incarnations: what former starts left, where each stands, what of it is lost.
  *
- * How far an incarnation is stored is noted on disk now and then only: after a crash the storage's fence tells. Beside
- * that, writes: how they begin and end, and what becomes of one of which the outcome is not known. */
+ * How far an incarnation is stored is noted on disk now and then only: after a crash the storage's fence tells. */
 #include "journal_store.h"
 
 #include "utapi/scoped.h"
@@ -11,62 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define MIB (UINT64_C(1) << 20)
-
-enum { NUMBER_SIZE = 4, ROW_FIXED = JOURNAL_WRITER_SIZE + 8, GAP_SIZE = 16 };
-
-static const char *const table_names[JOURNAL_TABLE_COUNT] = {
-    [JOURNAL_ENTRY] = "entry",   [JOURNAL_DEDUP] = "seen",          [JOURNAL_DUE] = "due",
-    [JOURNAL_WRITER] = "writer", [JOURNAL_DEAD_LETTER] = "refused", [JOURNAL_META] = "meta",
-};
-
-static const utapi_lmdbenv_layout layout = {
-    .tables = table_names,
-    .table_count = JOURNAL_TABLE_COUNT,
-    .reader_table = JOURNAL_ENTRY,
-    .readers = 126,
-    .format = 1,
-    .map_default_bytes = 4096 * MIB,
-    .map_least_bytes = 256 * MIB,
-    .reserve_least_bytes = 16 * MIB,
-    .small_map_bytes = 64 * MIB,
-    .lock_file = "journal.lock",
-    .prefix = "the journal: ",
-    .full = "the journal is full",
-    .in_use = "another process uses this journal",
-};
-
-utapi_status utapi_journal_code(utapi_error *err, int rc, const char *doing)
-{
-    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(&layout, err, rc, doing);
-}
-
-/* ---- incarnations in memory, with the lock held ------------------------------------------- */
-
-static uint64_t waiting_of(const journal_incarnation *one)
-{
-    return one->next > one->stored ? one->next - one->stored : 0;
-}
-
-void utapi_journal_observe(journal_log *log, const journal_appended *appended)
-{
-    const journal_incarnation *newest = log->newest;
-    journal_standing standing = {
-        .incarnation = newest->number, .stored = newest->stored, .next = newest->next};
-    memcpy(standing.writer, newest->writer, sizeof standing.writer);
-    memcpy(standing.tombstone_ms, log->tombstone_ms, sizeof standing.tombstone_ms);
-    for (const journal_incarnation *one = log->oldest; one != newest; one = one->next_one)
-        standing.older += waiting_of(one);
-    log->observer(log->ctx, &standing, appended);
-}
-
-journal_incarnation *utapi_journal_incarnation(const journal_log *log, uint32_t number)
-{
-    journal_incarnation *one = log->oldest;
-    while (one != NULL && one->number != number)
-        one = one->next_one;
-    return one;
-}
+/* ---- where incarnations stand ------------------------------------------------------------- */
 
 static void incarnation_join(journal_log *log, journal_incarnation *one)
 {
@@ -91,10 +35,10 @@ bool utapi_journal_log_waiting(journal_log *log, journal_span *ret)
 {
     pthread_mutex_lock(&log->lock);
     const journal_incarnation *one = log->oldest;
-    while (one != log->newest && waiting_of(one) == 0)
+    while (one != log->newest && utapi_journal_waiting_of(one) == 0)
         one = one->next_one;
     span_fill(log, one, ret);
-    const bool waits = waiting_of(one) > 0;
+    const bool waits = utapi_journal_waiting_of(one) > 0;
     pthread_mutex_unlock(&log->lock);
     return waits;
 }
@@ -144,114 +88,6 @@ utapi_status utapi_journal_log_stats(journal_log *log, utapi_stats *stats, utapi
     stats->refuses = log->full;
     pthread_mutex_unlock(&log->lock);
     return UTAPI_OK;
-}
-
-/* ---- writes ------------------------------------------------------------------------------- */
-
-/* After a commit of which the outcome is not known: takes up what is really there. Nobody who asked for it to be
- * stored was told that it is, and nobody that it is not. */
-static int outcome_look_up(journal_log *log, MDB_txn *txn)
-{
-    journal_incarnation *newest = log->newest; /* only a write replaces it */
-    uint64_t first = 0, end = 0;
-    const int rc = utapi_journal_bounds(log, txn, newest->number, &first, &end);
-    if (rc != 0)
-        return rc;
-    pthread_mutex_lock(&log->lock);
-    if (end > newest->next) {
-        newest->next = end;
-        utapi_journal_observe(log, NULL);
-    }
-    pthread_mutex_unlock(&log->lock);
-    log->outcome_unknown = false;
-    return 0;
-}
-
-utapi_status utapi_journal_write_begin(journal_log *log, MDB_txn **ret, utapi_error *err)
-{
-    const utapi_status status = utapi_lmdbenv_write_begin(&log->env, ret, err);
-    if (status != UTAPI_OK || !log->outcome_unknown)
-        return status;
-    const int rc = outcome_look_up(log, *ret);
-    if (rc == 0)
-        return UTAPI_OK;
-    mdb_txn_abort(*ret);
-    utapi_lmdbenv_write_leave(&log->env);
-    return utapi_journal_code(err, rc, "beginning to write");
-}
-
-utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, utapi_status status, utapi_error *err)
-{
-    const bool is_commit = status == UTAPI_OK;
-    status = utapi_lmdbenv_write_end(&log->env, txn, status, err);
-    log->outcome_unknown |= is_commit && status == UTAPI_UNCERTAIN;
-    return status;
-}
-
-/* ---- rows --------------------------------------------------------------------------------- */
-
-int utapi_journal_incarnation_put(journal_log *log, MDB_txn *txn, const journal_incarnation *one,
-                                  uint64_t stored)
-{
-    unsigned char number[NUMBER_SIZE];
-    unsigned char row[ROW_FIXED + JOURNAL_GAPS_MAX * GAP_SIZE];
-    utapi_lmdbenv_put_u32(number, one->number);
-    memcpy(row, one->writer, JOURNAL_WRITER_SIZE);
-    utapi_lmdbenv_put_u64(row + JOURNAL_WRITER_SIZE, stored);
-    for (size_t i = 0; i < one->gap_count; i++) {
-        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i, one->gaps[i].from);
-        utapi_lmdbenv_put_u64(row + ROW_FIXED + GAP_SIZE * i + 8, one->gaps[i].to);
-    }
-    MDB_val key = utapi_lmdbenv_val(number, sizeof number);
-    MDB_val value = utapi_lmdbenv_val(row, ROW_FIXED + GAP_SIZE * one->gap_count);
-    return mdb_put(txn, log->env.tables[JOURNAL_WRITER], &key, &value, 0);
-}
-
-static bool row_decode(MDB_val key, MDB_val value, journal_incarnation *ret)
-{
-    const unsigned char *row = value.mv_data;
-    if (key.mv_size != NUMBER_SIZE || value.mv_size < ROW_FIXED ||
-        (value.mv_size - ROW_FIXED) % GAP_SIZE != 0 ||
-        (value.mv_size - ROW_FIXED) / GAP_SIZE > JOURNAL_GAPS_MAX)
-        return false;
-    *ret = (journal_incarnation){.number = utapi_lmdbenv_get_u32(key.mv_data)};
-    memcpy(ret->writer, row, JOURNAL_WRITER_SIZE);
-    ret->stored = ret->noted = utapi_lmdbenv_get_u64(row + JOURNAL_WRITER_SIZE);
-    ret->gap_count = (value.mv_size - ROW_FIXED) / GAP_SIZE;
-    for (size_t i = 0; i < ret->gap_count; i++) {
-        ret->gaps[i].from = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i);
-        ret->gaps[i].to = utapi_lmdbenv_get_u64(row + ROW_FIXED + GAP_SIZE * i + 8);
-    }
-    return true;
-}
-
-int utapi_journal_number_get(const journal_log *log, MDB_txn *txn, const char *name, uint64_t *ret)
-{
-    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
-    MDB_val value;
-    const int rc = mdb_get(txn, log->env.tables[JOURNAL_META], &key, &value);
-    if (rc == 0 && value.mv_size == 8)
-        *ret = utapi_lmdbenv_get_u64(value.mv_data);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-int utapi_journal_number_put(const journal_log *log, MDB_txn *txn, const char *name, uint64_t number)
-{
-    unsigned char bytes[8];
-    utapi_lmdbenv_put_u64(bytes, number);
-    MDB_val key = utapi_lmdbenv_val(name, strlen(name));
-    MDB_val value = utapi_lmdbenv_val(bytes, sizeof bytes);
-    return mdb_put(txn, log->env.tables[JOURNAL_META], &key, &value, 0);
-}
-
-static const char *const tombstone_names[UTAPI_LEVEL_COUNT] = {
-    [UTAPI_BUCKETS] = "gone",         [UTAPI_ACCOUNTS] = "gone accounts",   [UTAPI_USERS] = "gone users",
-    [UTAPI_SERVICE] = "gone service", [UTAPI_LOCATIONS] = "gone locations",
-};
-
-int utapi_journal_tombstone_put(const journal_log *log, MDB_txn *txn, utapi_level level, int64_t time_ms)
-{
-    return utapi_journal_number_put(log, txn, tombstone_names[level], (uint64_t)time_ms);
 }
 
 utapi_status utapi_journal_log_expire(journal_log *log, utapi_level level, int64_t time_ms, utapi_error *err)
@@ -304,7 +140,8 @@ static int incarnations_load(journal_log *log, MDB_txn *txn)
     if (rc != 0)
         return rc;
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        rc = row_decode(key, value, &row) ? incarnation_load(log, txn, &row) : MDB_CORRUPTED;
+        rc = utapi_journal_incarnation_get(key, value, &row) ? incarnation_load(log, txn, &row)
+                                                             : MDB_CORRUPTED;
         if (rc != 0)
             break;
     }
@@ -321,11 +158,8 @@ static utapi_status log_load(journal_log *log, utapi_error *err)
     int rc = incarnations_load(log, reader->txn);
     if (rc == 0)
         rc = utapi_journal_number_get(log, reader->txn, "lost", &log->lost);
-    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && rc == 0; level++) {
-        uint64_t time_ms = (uint64_t)INT64_MIN;
-        rc = utapi_journal_number_get(log, reader->txn, tombstone_names[level], &time_ms);
-        log->tombstone_ms[level] = (int64_t)time_ms;
-    }
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && rc == 0; level++)
+        rc = utapi_journal_tombstone_get(log, reader->txn, (utapi_level)level, &log->tombstone_ms[level]);
     utapi_lmdbenv_read_end(&log->env, reader);
     return utapi_journal_code(err, rc, "what was left");
 }
@@ -389,7 +223,7 @@ utapi_status utapi_journal_log_open(const journal_log_options *options, journal_
     log->observer = options->observer;
     log->ctx = options->ctx;
     pthread_mutex_init(&log->lock, NULL);
-    utapi_status status = utapi_lmdbenv_open(&log->env, &layout, options->journal->location,
+    utapi_status status = utapi_lmdbenv_open(&log->env, &utapi_journal_layout, options->journal->location,
                                              options->journal->capacity_bytes, err);
     if (status == UTAPI_OK)
         status = log_load(log, err);

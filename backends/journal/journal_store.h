@@ -2,9 +2,10 @@
 /*
  * journal_store.h - the LMDB environment of the journal, and what the log has in memory of it.
  *
- * For the files that store: journal_log.c, journal_append.c, journal_retention.c and
- * journal_dead_letters.c. Two locks: the environment's `writing` is held through a write transaction, the log's `lock`
- * guards what is in memory and is never held while a disk works. Who needs both takes `writing` first.
+ * For the files that store: from the ground up journal_store.c, journal_retention.c, journal_append.c and
+ * journal_log.c, and journal_dead_letters.c beside them. Two locks: the environment's `writing` is held through a
+ * write transaction, the log's `lock` guards what is in memory and is never held while a disk works. Who needs both
+ * takes `writing` first.
  */
 #ifndef JOURNAL_JOURNAL_STORE_H
 #define JOURNAL_JOURNAL_STORE_H
@@ -71,10 +72,32 @@ struct journal_log {
     bool full;     /* events are refused for want of room */
 };
 
-/* ---- journal_log.c ------------------------------------------------------------------------ */
+/* ---- tables, keys ------------------------------------------------------------------------- */
+
+extern const utapi_lmdbenv_layout utapi_journal_layout;
 
 /** Maps a code of LMDB, or an errno, to a status, with a sentence. 0 is UTAPI_OK. */
 utapi_status utapi_journal_code(utapi_error *err, int rc, const char *doing);
+
+/** The key of an event, or of the record that begins with it. */
+void utapi_journal_key(uint32_t incarnation, uint64_t sequence, unsigned char ret[JOURNAL_KEY_SIZE]);
+
+/** Whether a key is of an incarnation, and then its sequence. */
+bool utapi_journal_key_is_of(MDB_val key, uint32_t incarnation, uint64_t *ret_sequence);
+
+/** Moves to the first record of any incarnation that begins at or behind an event. An LMDB code, as of what follows. */
+int utapi_journal_record_seek(MDB_cursor *cursor, uint32_t incarnation, uint64_t sequence, MDB_val *key,
+                              MDB_val *value);
+
+/** Moves to the record that holds an event or, if there is none, to the next one. */
+int utapi_journal_record_find(MDB_cursor *cursor, uint32_t incarnation, uint64_t sequence, MDB_val *key,
+                              MDB_val *value);
+
+/** Where the records of an incarnation begin and end; both are left as they are if it has none. */
+int utapi_journal_bounds(const journal_log *log, MDB_txn *txn, uint32_t incarnation, uint64_t *first,
+                         uint64_t *end);
+
+/* ---- writes ------------------------------------------------------------------------------- */
 
 /** As utapi_lmdbenv_write_begin(). After a commit of which nobody knew the outcome, that is looked up first. */
 UTAPI_MUST_USE utapi_status utapi_journal_write_begin(journal_log *log, MDB_txn **ret, utapi_error *err);
@@ -83,34 +106,31 @@ UTAPI_MUST_USE utapi_status utapi_journal_write_begin(journal_log *log, MDB_txn 
 UTAPI_MUST_USE utapi_status utapi_journal_write_end(journal_log *log, MDB_txn *txn, utapi_status status,
                                                     utapi_error *err);
 
-/** Tells the observer; with the lock held. */
+/* ---- incarnations in memory, with the lock held ------------------------------------------- */
+
+/** How many events of an incarnation wait. */
+uint64_t utapi_journal_waiting_of(const journal_incarnation *one);
+
+/** Tells the observer. */
 void utapi_journal_observe(journal_log *log, const journal_appended *appended);
 
-/** The incarnation with a number, or NULL; with the lock held. */
+/** The incarnation with a number, or NULL. */
 journal_incarnation *utapi_journal_incarnation(const journal_log *log, uint32_t number);
 
-/** Stores an incarnation, with how far it is stored. An LMDB code. */
+/* ---- rows: LMDB codes --------------------------------------------------------------------- */
+
+/** Stores an incarnation, with how far it is stored; reads one, false if it cannot be read. */
 int utapi_journal_incarnation_put(journal_log *log, MDB_txn *txn, const journal_incarnation *one,
                                   uint64_t stored);
+bool utapi_journal_incarnation_get(MDB_val key, MDB_val value, journal_incarnation *ret);
 
-/** A number under a name. One that is not there leaves *ret as it is. LMDB codes. */
+/** A number under a name. One that is not there leaves *ret as it is. */
 int utapi_journal_number_get(const journal_log *log, MDB_txn *txn, const char *name, uint64_t *ret);
 int utapi_journal_number_put(const journal_log *log, MDB_txn *txn, const char *name, uint64_t number);
 
-/** Stores that no expiry of a level was at a later time. An LMDB code. */
+/** No expiry of a level was at a later time than this; INT64_MIN: there was none. */
+int utapi_journal_tombstone_get(const journal_log *log, MDB_txn *txn, utapi_level level, int64_t *ret);
 int utapi_journal_tombstone_put(const journal_log *log, MDB_txn *txn, utapi_level level, int64_t time_ms);
-
-/* ---- journal_append.c --------------------------------------------------------------------- */
-
-/** The key of an event, or of the group that begins with it. */
-void utapi_journal_key(uint32_t incarnation, uint64_t sequence, unsigned char ret[JOURNAL_KEY_SIZE]);
-
-/** Whether a key is of an incarnation, and then its sequence. */
-bool utapi_journal_key_is_of(MDB_val key, uint32_t incarnation, uint64_t *ret_sequence);
-
-/** Where the groups of an incarnation begin and end; both are left as they are if it has none. An LMDB code. */
-int utapi_journal_bounds(const journal_log *log, MDB_txn *txn, uint32_t incarnation, uint64_t *first,
-                         uint64_t *end);
 
 /* ---- journal_retention.c ------------------------------------------------------------------ */
 
