@@ -234,29 +234,53 @@ static utapi_status adjustments_check(const utapi_adjustment *adjustments, size_
 }
 
 utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
-                                utapi_error *err)
+                                size_t *ret_count, utapi_error *err)
 {
     bool skip = false;
     utapi_applied applied;
-    redis_write write = {
-        .self = (redis_backend *)base, .skip = &skip, .adjustments = adjustments, .adjustment_count = count};
-    const utapi_status status = adjustments_check(adjustments, count, err);
-    return status == UTAPI_OK && count > 0 ? write_send(&write, &applied, err) : status;
+    redis_write write = {.self = (redis_backend *)base,
+                         .skip = &skip,
+                         .adjustments = adjustments,
+                         .adjustment_count = count < REDIS_BUDGET_DELTAS ? count : REDIS_BUDGET_DELTAS};
+    utapi_status status = adjustments_check(adjustments, write.adjustment_count, err);
+    if (status == UTAPI_OK && count > 0)
+        status = write_send(&write, &applied, err);
+    if (status == UTAPI_OK)
+        *ret_count = write.adjustment_count;
+    return status;
+}
+
+/* What lies beyond the budget is cut off before anything else is done about it. */
+static utapi_status batch_cut(redis_backend *self, const utapi_batch *batch, utapi_batch *ret,
+                              utapi_error *err)
+{
+    size_t count = batch->count;
+    utapi_status status = UTAPI_OK;
+    if (utapi_fence_is_set(&batch->fence)) {
+        pthread_mutex_lock(&self->writing);
+        status = utapi_redis_budget(self, batch, &count, err);
+        pthread_mutex_unlock(&self->writing);
+    }
+    *ret = utapi_batch_prefix(batch, count);
+    return status;
 }
 
 utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
 {
-    redis_backend *self = (redis_backend *)base;
-    UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
-    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((batch->count + 1) * sizeof *uuids);
-    redis_write write = {.self = self, .batch = *batch, .skip = skip, .uuids = uuids};
-    if (skip == NULL || uuids == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    const utapi_status status = entries_check(batch, err);
+    redis_write write = {.self = (redis_backend *)base};
+    utapi_status status = batch_cut(write.self, batch, &write.batch, err);
+    if (status == UTAPI_OK)
+        status = entries_check(&write.batch, err);
     if (status != UTAPI_OK)
         return status;
-    if (self->window_ms > 0)
+    UTAPI_AUTO_FREE bool *skip = calloc(write.batch.count + 1, sizeof *skip);
+    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((write.batch.count + 1) * sizeof *uuids);
+    if (skip == NULL || uuids == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", write.batch.count);
+    write.skip = skip;
+    write.uuids = uuids;
+    if (write.self->window_ms > 0)
         uuids_list(&write);
     return write_send(&write, ret, err);
 }

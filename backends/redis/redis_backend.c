@@ -9,37 +9,33 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Redis serves nobody else while a script runs. One of so many deltas takes three to eight milliseconds
- * (tests/system/test_redis_limits.py), most where twice as many are warm and each gets several operations. */
-enum { LARGEST_STEP = 130 };
-
 /* ---- stats ------------------------------------------------------------------------------ */
 
-static void memory_fill(utapi_string info, utapi_stats *ret)
+static void memory_fill(utapi_string info, utapi_storage_stats *ret)
 {
     const utapi_string policy = utapi_redis_info_find(info, "maxmemory_policy");
     ret->used_bytes = utapi_redis_info_number(info, "used_memory");
     ret->capacity_bytes = utapi_redis_info_number(info, "maxmemory");
     if (policy.size > 0 && !utapi_string_equal(policy, utapi_string_of("noeviction")))
         (void)snprintf(
-            ret->trouble, sizeof ret->trouble,
+            ret->warning, sizeof ret->warning,
             "Redis may drop figures when memory is short: maxmemory-policy is %.*s, not noeviction",
             (int)(policy.size < 32 ? policy.size : 32), policy.data);
 }
 
-static void persistence_fill(utapi_string info, utapi_stats *ret)
+static void persistence_fill(utapi_string info, utapi_storage_stats *ret)
 {
-    if (*ret->trouble == '\0' && !utapi_redis_info_aof_is_rewritten(info))
+    if (*ret->warning == '\0' && !utapi_redis_info_aof_is_rewritten(info))
         (void)snprintf(
-            ret->trouble, sizeof ret->trouble,
+            ret->warning, sizeof ret->warning,
             "Redis did not write its append-only file anew after it was started, and its next start "
             "may count twice: run BGREWRITEAOF");
 }
 
-typedef void info_fill(utapi_string info, utapi_stats *ret);
+typedef void info_fill(utapi_string info, utapi_storage_stats *ret);
 
 static utapi_status info_ask(redis_connection *connection, const char *section, info_fill *fill,
-                             utapi_stats *ret, utapi_error *err)
+                             utapi_storage_stats *ret, utapi_error *err)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
@@ -57,10 +53,10 @@ static utapi_status info_ask(redis_connection *connection, const char *section, 
     return status;
 }
 
-utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+utapi_status utapi_redis_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
-    utapi_stats stats = {.resources = 0};
+    utapi_storage_stats stats = {.resources = 0};
     redis_connection *connection = utapi_redis_pool_take(self->pool);
     if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
@@ -123,19 +119,23 @@ static utapi_status redis_open(const utapi_backend_options *options, utapi_backe
     return status;
 }
 
+static const utapi_admin_ops redis_admin = {
+    .list = utapi_redis_list,
+    .export = utapi_redis_export,
+    .adjust = utapi_redis_adjust,
+    .expire = utapi_redis_expire,
+    .fences = utapi_redis_fences,
+};
+
 const utapi_backend_ops utapi_redis_backend = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "redis",
-    .largest_step = LARGEST_STEP,
+    .is_shared = true,
     .open = redis_open,
     .apply = utapi_redis_apply,
     .read = utapi_redis_read,
-    .list = utapi_redis_list,
-    .changes = utapi_redis_export,
-    .adjust = utapi_redis_adjust,
-    .expire = utapi_redis_expire,
-    .maintain = utapi_redis_maintain,
-    .fences = utapi_redis_fences,
     .stats = utapi_redis_stats,
+    .maintain = utapi_redis_maintain,
     .close = redis_close,
+    .admin = &redis_admin,
 };

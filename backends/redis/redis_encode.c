@@ -167,8 +167,10 @@ static void uuids_add(redis_write *write)
         utapi_redis_args_add(&write->args, "U");
         utapi_redis_args_number(&write->args, slice_of(uuids[i]));
         utapi_redis_args_number(&write->args, (int64_t)(end - i));
+        for (size_t at = i; at < end; at++)
+            uuid_add(&write->args, uuids[at]);
         for (; i < end; i++)
-            uuid_add(&write->args, uuids[i]);
+            utapi_redis_args_number(&write->args, uuids[i]->accepted_ms);
     }
 }
 
@@ -218,7 +220,6 @@ utapi_status utapi_redis_encode(redis_write *write, utapi_error *err)
     utapi_redis_encode_number(args, batch->fence.from);
     utapi_redis_encode_number(args, batch->fence.to);
     utapi_redis_args_number(args, batch->now_ms);
-    utapi_redis_args_number(args, batch->accepted_ms);
     utapi_redis_args_number(args, write->self->window_ms);
     utapi_redis_encode_nonce(args, write->self);
     utapi_redis_args_add(args, write->tombstones != NULL || write->adjustments != NULL ? "1" : "0");

@@ -29,7 +29,8 @@ typedef struct redis_export {
     redis_connection *connection; /* borrowed */
     const char *prefix;           /* borrowed */
     redis_args args;              /* the command being put together */
-    utapi_change_cb *on_change;
+    const utapi_export *what;
+    utapi_export_cb *on_row;
     utapi_unreadable_cb *on_unreadable; /* NULL: the first such key ends the walk */
     void *ctx;
     utapi_level level;
@@ -114,10 +115,13 @@ static void export_report(redis_export *self, utapi_string name, utapi_interval 
                           int64_t amount)
 {
     utapi_amounts delta = {.present = 0};
-    if (self->stopped || amount == 0 || interval < 0)
+    const utapi_export_row row = {self->level, name, interval, &delta};
+    if (self->stopped || amount == 0 || interval < 0 || interval < self->what->start ||
+        interval > self->what->end ||
+        (self->what->name.size > 0 && !utapi_string_equal(name, self->what->name)))
         return;
     utapi_amounts_set(&delta, metric, amount);
-    self->stopped = !self->on_change(self->ctx, self->level, name, interval, &delta);
+    self->stopped = !self->on_row(self->ctx, &row);
 }
 
 /* What stands between a level and a metric in a flow's key is no longer than a name and an interval before it. */
@@ -447,6 +451,8 @@ static utapi_status levels_walk(redis_export *self, utapi_error *err)
         const bool is_last = i == UTAPI_LEVEL_COUNT;
         self->level = is_last ? UTAPI_LOCATIONS : (utapi_level)i;
         self->parse = is_last ? utapi_redis_key_parse_location : utapi_redis_key_parse;
+        if (self->what->level != UTAPI_LEVEL_COUNT && self->what->level != self->level)
+            continue;
         status = utapi_redis_scan_word(self->connection, self->prefix,
                                        is_last ? "location" : utapi_level_name(self->level), &self->head,
                                        export_key_found, self, err);
@@ -474,9 +480,11 @@ static utapi_status corrections_settle(redis_backend *backend, redis_export *sel
     }
 }
 
-utapi_status utapi_redis_export(utapi_backend *base, utapi_change_cb *on_change,
+utapi_status utapi_redis_export(utapi_backend *base, const utapi_export *what, utapi_export_cb *on_row,
                                 utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
 {
+    if (what->form == UTAPI_EXPORT_TOTALS)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "Redis: V1's keys hold no running totals to export");
     redis_backend *backend = (redis_backend *)base;
     UTAPI_AUTO_FREE redis_export *self = calloc(1, sizeof *self);
     redis_connection *connection = utapi_redis_pool_take(backend->pool);
@@ -488,7 +496,8 @@ utapi_status utapi_redis_export(utapi_backend *base, utapi_change_cb *on_change,
     *self = (redis_export){.connection = connection,
                            .prefix = backend->uri.prefix,
                            .now_ms = utapi_wall_ms(),
-                           .on_change = on_change,
+                           .what = what,
+                           .on_row = on_row,
                            .on_unreadable = on_unreadable,
                            .ctx = ctx};
     utapi_status status = corrections_settle(backend, self, err);

@@ -9,8 +9,11 @@
 #include "redis_backend.h"
 #include "redis_connection.h"
 #include "redis_keys.h"
+#include "utapi/backend_admin.h"
 
 #include <pthread.h>
+
+enum { REDIS_WARM_DELTAS = 4096 };
 
 typedef struct redis_backend {
     utapi_backend base;
@@ -23,6 +26,8 @@ typedef struct redis_backend {
     bool is_fenced; /* batches are fenced: nothing expires without a look at the fence */
     uint64_t nonce,
         nonce_count; /* random, and how often it was used: members of sorted sets are told apart */
+    uint64_t
+        warm[REDIS_WARM_DELTAS]; /* the writer's: deltas that were written lately, by hash (redis_budget.c) */
 } redis_backend;
 
 /* The slots of the contract (utapi/backend.h), by file. */
@@ -33,7 +38,7 @@ utapi_backend_maintain_fn utapi_redis_maintain; /* redis_maintain.c */
 utapi_backend_read_fn utapi_redis_read;         /* redis_read.c */
 utapi_backend_list_fn utapi_redis_list;         /* redis_list.c */
 utapi_backend_fences_fn utapi_redis_fences;     /* redis_list.c */
-utapi_backend_changes_fn utapi_redis_export;    /* redis_export.c */
+utapi_backend_export_fn utapi_redis_export;     /* redis_export.c */
 utapi_backend_stats_fn utapi_redis_stats;       /* redis_backend.c */
 
 #endif

@@ -21,7 +21,6 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 enum {
     TRIES = 12,
     RAW_FROM_TRY = 2,
-    LONGEST_MS = 30000, /* for one query, if it does not say: clients wait about that long */
 };
 
 /* ---- looking ------------------------------------------------------------------------------ */
@@ -148,28 +147,30 @@ static bool writer_is_set(const unsigned char writer[16])
 }
 
 static utapi_status query_read(redis_reading *reading, const utapi_query *query, redis_snapshot *of,
-                               utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
+                               utapi_usage *ret, uint64_t *ret_fences, utapi_error *err)
 {
     redis_plan plan = {0};
     utapi_status status = UTAPI_OK;
+    if (ret_fences != NULL)
+        ret_fences[0] = 0;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++) {
         utapi_usage_clear(&ret[i]);
         reading->name = query->names[i];
-        if (reading->name.size == 0 || reading->name.size > UTAPI_NAME_MAX) /* no key has it */
-            continue;
-        status = answer(reading, &plan, of, &ret[i], err);
-        of->writer = NULL; /* the first snapshot's fence counts */
+        if (reading->name.size > 0 && reading->name.size <= UTAPI_NAME_MAX)
+            status = answer(reading, &plan, of, &ret[i], err);
+        else if (of->writer != NULL) /* no key has it */
+            status = utapi_redis_fence_read(reading, of->writer, &of->fence, err);
+        if (ret_fences != NULL)
+            ret_fences[i] = of->fence;
     }
-    if (status == UTAPI_OK && of->writer != NULL) /* no name was reached */
-        status = utapi_redis_fence_read(reading, of->writer, &of->fence, err);
-    if (status == UTAPI_OK && ret_fence != NULL)
-        *ret_fence = of->fence;
+    if (query->count == 0 && of->writer != NULL)
+        status = utapi_redis_fence_read(reading, of->writer, &ret_fences[0], err);
     utapi_redis_plan_done(&plan);
     return status;
 }
 
 static utapi_status query_answer(redis_backend *backend, redis_connection *connection,
-                                 const utapi_query *query, utapi_usage *ret, uint64_t *ret_fence,
+                                 const utapi_query *query, utapi_usage *ret, uint64_t *ret_fences,
                                  utapi_error *err)
 {
     redis_reading reading = {
@@ -179,13 +180,13 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
         .level = query->level,
         .range = {query->start, query->end},
         .current_only = query->start == UTAPI_INTERVAL_MAX,
-        .all = query->all_count > 0 ? query->all : query->names,
-        .all_count = query->all_count > 0 ? query->all_count : query->count,
-        .give_up_ms = query->until_ms != 0 ? query->until_ms : utapi_monotonic_ms() + LONGEST_MS,
+        .all = query->names,
+        .all_count = query->count,
+        .give_up_ms = query->deadline_ms != 0 ? query->deadline_ms : INT64_MAX,
     };
-    const bool fenced = ret_fence != NULL && writer_is_set(query->writer);
+    const bool fenced = ret_fences != NULL && writer_is_set(query->writer);
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};
-    const utapi_status status = query_read(&reading, query, &of, ret, ret_fence, err);
+    const utapi_status status = query_read(&reading, query, &of, ret, ret_fences, err);
     utapi_redis_query_drain(&reading);
     utapi_redis_connection_pin(connection, false);
     utapi_redis_resource_info_done(&reading.info);
@@ -197,7 +198,7 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
 }
 
 utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
+                              uint64_t *ret_fences, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)self;
     redis_connection *connection = utapi_redis_pool_take(backend->pool);
@@ -205,10 +206,10 @@ utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, uta
         return utapi_fail(err, UTAPI_NO_MEMORY, "answering a question");
     utapi_error first;
     utapi_error_clear(&first);
-    utapi_status status = query_answer(backend, connection, query, ret, ret_fence, &first);
+    utapi_status status = query_answer(backend, connection, query, ret, ret_fences, &first);
     if (status == UTAPI_UNCERTAIN) { /* a connection that waited may have been closed at the other end */
         utapi_error_clear(&first);
-        status = query_answer(backend, connection, query, ret, ret_fence, &first);
+        status = query_answer(backend, connection, query, ret, ret_fences, &first);
     }
     utapi_redis_pool_give(backend->pool, connection);
     if (status == UTAPI_UNCERTAIN) /* nothing was to be stored */

@@ -41,10 +41,11 @@ void write_put(reading *r, const char *bucket, int64_t time_ms)
 {
     utapi_applied applied;
     const utapi_entry entry = {.time_ms = time_ms,
+                               .accepted_ms = r->now_ms,
                                .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket)},
                                .operation = UTAPI_OP_PUT_OBJECT,
                                .delta = {1, 1, 1, 0}};
-    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
 }
 

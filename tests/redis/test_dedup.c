@@ -34,14 +34,14 @@ static size_t take_many(reading *r, size_t count, int64_t first_ms, int64_t apar
     for (size_t i = 0; i < count; i++) {
         const int size = snprintf(all->texts[i], sizeof all->texts[i], "uuid-%zu", i);
         all->entries[i] = (utapi_entry){.time_ms = r->now_ms,
+                                        .accepted_ms = accepted_ms,
                                         .resource = {[UTAPI_BUCKETS] = utapi_string_of("b")},
                                         .operation = UTAPI_OP_PUT_OBJECT,
                                         .uuid = {all->texts[i], (size_t)size},
                                         .uuid_time_ms = first_ms + (int64_t)i * apart_ms};
     }
     utapi_applied applied;
-    const utapi_batch batch = {
-        .entries = all->entries, .count = count, .now_ms = r->now_ms, .accepted_ms = accepted_ms};
+    const utapi_batch batch = {.entries = all->entries, .count = count, .now_ms = r->now_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
     free(all);
     return applied.repeated;
@@ -76,6 +76,25 @@ static void a_uuid_is_known_until_the_window_s_last_millisecond(void **state)
     assert_int_equal(take(r, 7, r->now_ms + WINDOW), 1);
     assert_int_equal(take(r, 7, r->now_ms + WINDOW + 1), 0);
     assert_int_equal(take(r, 7, r->now_ms + 2 * WINDOW), 1); /* from then on again */
+}
+
+/* A batch joins what was accepted at different times: each is judged by its own. */
+static void a_uuid_is_judged_by_its_own_time(void **state)
+{
+    reading *r = *state;
+    assert_int_equal(take(r, 7, r->now_ms), 0);
+    utapi_entry entries[2];
+    for (size_t i = 0; i < 2; i++)
+        entries[i] = (utapi_entry){.time_ms = r->now_ms,
+                                   .resource = {[UTAPI_BUCKETS] = utapi_string_of("b")},
+                                   .operation = UTAPI_OP_PUT_OBJECT,
+                                   .uuid = utapi_string_of(i == 0 ? "uuid-0" : "uuid-1"),
+                                   .uuid_time_ms = 7,
+                                   .accepted_ms = r->now_ms + WINDOW + (int64_t)i * 1000};
+    const utapi_batch batch = {.entries = entries, .count = 2, .now_ms = r->now_ms};
+    utapi_applied applied;
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_equal(applied.repeated, 1);
 }
 
 static void what_was_taken_the_day_before_is_known(void **state)
@@ -145,6 +164,7 @@ int main(void)
         SEEN_CASE(uuids_of_many_hours_are_each_found_again),
         SEEN_CASE(more_uuids_of_one_moment_than_a_command_takes),
         SEEN_CASE(a_uuid_is_known_until_the_window_s_last_millisecond),
+        SEEN_CASE(a_uuid_is_judged_by_its_own_time),
         SEEN_CASE(what_was_taken_the_day_before_is_known),
         SEEN_CASE(a_uuid_whose_time_is_no_number_was_not_taken),
         SEEN_CASE(a_taking_keeps_its_hash_for_the_window),

@@ -16,7 +16,7 @@ static utapi_entry entry_of(utapi_operation operation, int64_t time_ms)
 static void count(reading *r, utapi_entry entry)
 {
     utapi_applied applied;
-    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
 }
 

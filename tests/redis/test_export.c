@@ -13,16 +13,18 @@ typedef struct told {
     char unreadable[512];
 } told;
 
-static bool on_change(void *ctx, utapi_level level, utapi_string name, utapi_interval interval,
-                      const utapi_amounts *delta)
+static const utapi_export everything = {
+    .form = UTAPI_EXPORT_DELTAS, .level = UTAPI_LEVEL_COUNT, .end = UTAPI_INTERVAL_MAX};
+
+static bool on_row(void *ctx, const utapi_export_row *row)
 {
     told *all = ctx;
     const size_t size = strlen(all->changes);
-    const int64_t puts = utapi_amounts_get(delta, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
+    const int64_t puts = utapi_amounts_get(row->amounts, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
     all->puts += puts;
-    if (level == UTAPI_BUCKETS && puts != 0)
-        (void)snprintf(all->changes + size, sizeof all->changes - size, "%.*s %lld %lld;", (int)name.size,
-                       name.data, (long long)interval, (long long)puts);
+    if (row->level == UTAPI_BUCKETS && puts != 0)
+        (void)snprintf(all->changes + size, sizeof all->changes - size, "%.*s %lld %lld;",
+                       (int)row->name.size, row->name.data, (long long)row->interval, (long long)puts);
     return true;
 }
 
@@ -36,7 +38,8 @@ static void on_unreadable(void *ctx, const char *what)
 static told walk(reading *r)
 {
     told all = {.changes = ""};
-    CHECK_OK(utapi_redis_export(&r->backend.base, on_change, on_unreadable, &all, &r->err), &r->err);
+    CHECK_OK(utapi_redis_export(&r->backend.base, &everything, on_row, on_unreadable, &all, &r->err),
+             &r->err);
     return all;
 }
 
@@ -72,7 +75,8 @@ static void flows_between_two_intervals_are_named(void **state)
         strstr(all.unreadable, "s3:buckets:1700007299999:x:PutObject: its time is no multiple of"));
     utapi_error_clear(&r->err);
     told ignored = {.changes = ""};
-    assert_int_equal(utapi_redis_export(&r->backend.base, on_change, NULL, &ignored, &r->err), UTAPI_CORRUPT);
+    assert_int_equal(utapi_redis_export(&r->backend.base, &everything, on_row, NULL, &ignored, &r->err),
+                     UTAPI_CORRUPT);
 }
 
 /* What utapid counted is told under its name, however the name looks. */

@@ -25,8 +25,7 @@ static utapi_entry put_into(const char *bucket, int64_t time_ms)
 static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
 {
     utapi_applied applied;
-    const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
+    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = r->now_ms};
     return utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err);
 }
 
@@ -322,11 +321,8 @@ static void a_fence_that_is_none_lets_events_wait(void **state)
     reading *r = *state;
     utapi_entry entry = put_into("b", r->now_ms);
     utapi_applied applied;
-    const utapi_batch batch = {.entries = &entry,
-                               .count = 1,
-                               .now_ms = r->now_ms,
-                               .accepted_ms = r->now_ms,
-                               .fence = {.writer = {7}, .from = 0, .to = 1}};
+    const utapi_batch batch = {
+        .entries = &entry, .count = 1, .now_ms = r->now_ms, .fence = {.writer = {7}, .from = 0, .to = 1}};
     redis_key key = {0};
     utapi_redis_key_fence(&key, "s3", batch.fence.writer);
     utapi_query query = {.level = UTAPI_BUCKETS};

@@ -4,18 +4,18 @@
 --
 -- A script is not rolled back: so every key is looked at before the first one is written, and what cannot be stored is
 -- answered with a word and the culprit. KEYS: the writer's fence ("" without one).
--- ARGV: prefix, from, to, now, accepted, window, nonce, 1 if tombstones were read; then operations, each a letter and
--- its words:
---     U slice n uuid...                           uuids of a slice (redis_keys.h), not more than 2,000
+-- ARGV: prefix, from, to, now, window, nonce, 1 if tombstones were read; then operations, each a letter and its words:
+--     U slice n uuid... accepted...               uuids of a slice (redis_keys.h), not more than 2,000, and when each was
+--                                                 accepted
 --     C level name interval n (metric delta)...   what changes in an interval of a resource
 --     M level name tombstone                      the tombstone that the caller found for a resource; "" for none
 --     F level name time                           expires it
 --     A bucket at                                 schedules the expiry of a bucket
 --     P channel message                           tells those who listen
 local ARGV, KEYS = ARGV, KEYS
-local P, FROM, TO, NOW, ACCEPTED, NONCE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
-local WINDOW = tonumber(ARGV[6])
-local TOMBSTONES_KNOWN = ARGV[8] == '1'
+local P, FROM, TO, NOW, NONCE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
+local WINDOW = tonumber(ARGV[5])
+local TOMBSTONES_KNOWN = ARGV[7] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, 1451606400000
 local clock = call('TIME')
 local now, redis_now = tonumber(NOW), clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -35,7 +35,7 @@ end
 -- ---- what is asked for -------------------------------------------------------------------
 
 local steps, deltas, tombstones, slices, expired = {}, {}, {}, {}, {}
-local at, words = 9, #ARGV
+local at, words = 8, #ARGV
 while at <= words do
     local kind = ARGV[at]
     local step = {kind = kind}
@@ -49,7 +49,7 @@ while at <= words do
     elseif kind == 'U' then
         step.slice, step.first, step.last = ARGV[at + 1], at + 3, at + 2 + tonumber(ARGV[at + 2])
         slices[#slices + 1] = step
-        at = step.last + 1
+        at = step.last + 1 + tonumber(ARGV[at + 2]) -- when each was accepted stands behind them
     else
         step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
@@ -93,7 +93,7 @@ for _, each in ipairs(slices) do
         local taken = own('HMGET', dedup_of(past, each.slice), unpack(ARGV, each.first, each.last))
         for i = 1, #taken do
             local before = tonumber(taken[i] or '')
-            if before and ACCEPTED - before <= WINDOW then
+            if before and ARGV[each.last + i] - before <= WINDOW then
                 known[#known + 1] = tostring(uuids + i - 1)
             end
         end
@@ -359,7 +359,7 @@ for _, each in ipairs(slices) do
     local key = dedup_of(period, each.slice)
     local words = {'', UNPACKED}
     for i = each.first, each.last do
-        words[#words + 1], words[#words + 2] = ARGV[i], ACCEPTED
+        words[#words + 1], words[#words + 2] = ARGV[i], ARGV[i + 1 + each.last - each.first]
     end
     call('HSET', key, unpack(words))
     own('ZADD', DEDUP, 'GT', format('%d', redis_now + WINDOW), key)
