@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* batch.c - sorts a batch's deltas into the order of storage and sums them.
  *
- * A fold is an array of references, one for each resource that an entry counts for, sorted by level,
+ * An aggregation is an array of references, one for each resource that an entry counts for, sorted by level,
  * name, segment and interval. Nothing is summed until somebody walks it: a run of equal references is
- * added up on the stack of the walker, so a fold costs three words a reference whatever the number of metrics.
+ * added up on the stack of the walker, so an aggregation costs three words a reference whatever the number of metrics.
  *
  * Names are sorted eight bytes at a time by a quicksort that parts into three: what is equal so far is looked at
  * again only from the next eight bytes on. So names that begin alike, and a service that all entries name, cost
@@ -16,16 +16,16 @@
 
 enum { WORD = 8, FEW = 12 };
 
-typedef struct fold_ref {
-    uint64_t key; /* what it is sorted by at the moment: eight bytes of the name, or its place */
+typedef struct aggregation_ref {
+    uint64_t key; /* what it is sorted by at the moment: eight bytes of the name, or its position */
     const utapi_entry *entry;
     uint32_t segment; /* of its bucket; 0 at the other levels */
     uint32_t level;
-} fold_ref;
+} aggregation_ref;
 
 struct utapi_aggregation {
     size_t count, next;
-    fold_ref refs[];
+    aggregation_ref refs[];
 };
 
 UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
@@ -55,17 +55,17 @@ int64_t utapi_batch_accepted_ms(const utapi_batch *batch)
     return latest_ms;
 }
 
-static utapi_string ref_name(const fold_ref *ref)
+static utapi_string ref_name(const aggregation_ref *ref)
 {
     return ref->entry->resource[ref->level];
 }
 
-static utapi_interval ref_interval(const fold_ref *ref)
+static utapi_interval ref_interval(const aggregation_ref *ref)
 {
     return utapi_interval_of(ref->entry->time_ms);
 }
 
-static bool ref_same_resource(const fold_ref *left, const fold_ref *right)
+static bool ref_same_resource(const aggregation_ref *left, const aggregation_ref *right)
 {
     return left->level == right->level && utapi_string_equal(ref_name(left), ref_name(right));
 }
@@ -73,10 +73,10 @@ static bool ref_same_resource(const fold_ref *left, const fold_ref *right)
 /* ---- sorting ------------------------------------------------------------------------------ */
 
 /* Where a reference stands among those of its resource. */
-typedef uint64_t place_fn(const fold_ref *ref);
+typedef uint64_t position_fn(const aggregation_ref *ref);
 
 typedef struct sorter {
-    place_fn *place;
+    position_fn *position;
     uint64_t draw; /* pivots are drawn: no order of names is slow */
 } sorter;
 
@@ -92,19 +92,19 @@ static uint64_t name_word(utapi_string name, size_t from)
     return word;
 }
 
-static void ref_swap(fold_ref *left, fold_ref *right)
+static void ref_swap(aggregation_ref *left, aggregation_ref *right)
 {
-    const fold_ref kept = *left;
+    const aggregation_ref kept = *left;
     *left = *right;
     *right = kept;
 }
 
-static void equal_sort(sorter *self, fold_ref *refs, size_t count, size_t from);
+static void equal_sort(sorter *self, aggregation_ref *refs, size_t count, size_t from);
 
-static void few_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
+static void few_sort(sorter *self, aggregation_ref *refs, size_t count, size_t from)
 {
     for (size_t i = 1; i < count; i++) {
-        const fold_ref moved = refs[i];
+        const aggregation_ref moved = refs[i];
         size_t at = i;
         for (; at > 0 && refs[at - 1].key > moved.key; at--)
             refs[at] = refs[at - 1];
@@ -118,7 +118,7 @@ static void few_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
 }
 
 /* Sorts by the keys; where those are equal, by what follows the word that begins at `from`. */
-static void refs_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
+static void refs_sort(sorter *self, aggregation_ref *refs, size_t count, size_t from)
 {
     while (count > FEW) {
         self->draw = self->draw * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -145,8 +145,8 @@ static void refs_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
     few_sort(self, refs, count, from);
 }
 
-/* From one word of the name to the next, and from the last one to the places. */
-static void equal_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
+/* From one word of the name to the next, and from the last one to the positions. */
+static void equal_sort(sorter *self, aggregation_ref *refs, size_t count, size_t from)
 {
     enum { AT_PLACES = UTAPI_NAME_MAX + WORD }; /* no name has a word there */
     if (count < 2 || from == AT_PLACES)
@@ -154,98 +154,98 @@ static void equal_sort(sorter *self, fold_ref *refs, size_t count, size_t from)
     const bool name_ends = (refs->key & 0xFF) == 0;
     const size_t next = name_ends ? AT_PLACES : from + WORD;
     for (size_t i = 0; i < count; i++)
-        refs[i].key = name_ends ? self->place(&refs[i]) : name_word(ref_name(&refs[i]), next);
+        refs[i].key = name_ends ? self->position(&refs[i]) : name_word(ref_name(&refs[i]), next);
     refs_sort(self, refs, count, next);
 }
 
-static void fold_sort(utapi_aggregation *fold, place_fn *place)
+static void aggregation_sort(utapi_aggregation *self, position_fn *position)
 {
-    sorter self = {.place = place, .draw = (uint64_t)(uintptr_t)fold};
-    for (size_t first = 0, end; first < fold->count; first = end) { /* they were added level by level */
-        for (end = first; end < fold->count && fold->refs[end].level == fold->refs[first].level; end++)
-            fold->refs[end].key = name_word(ref_name(&fold->refs[end]), 0);
-        refs_sort(&self, fold->refs + first, end - first, 0);
+    sorter by = {.position = position, .draw = (uint64_t)(uintptr_t)self};
+    for (size_t first = 0, end; first < self->count; first = end) { /* they were added level by level */
+        for (end = first; end < self->count && self->refs[end].level == self->refs[first].level; end++)
+            self->refs[end].key = name_word(ref_name(&self->refs[end]), 0);
+        refs_sort(&by, self->refs + first, end - first, 0);
     }
 }
 
-static uint64_t place_in_batch(const fold_ref *ref)
+static uint64_t position_in_batch(const aggregation_ref *ref)
 {
     return (uint64_t)(uintptr_t)ref->entry; /* entries are an array */
 }
 
-static uint64_t place_in_storage(const fold_ref *ref)
+static uint64_t position_in_storage(const aggregation_ref *ref)
 {
     return (uint64_t)ref->segment << 32 | utapi_interval_number(ref_interval(ref));
 }
 
-/* ---- folding ------------------------------------------------------------------------------ */
+/* ---- aggregating -------------------------------------------------------------------------- */
 
-/* Numbers the segments of each bucket: a forgetting ends one, of its own bucket alone. */
-static void fold_part(utapi_aggregation *fold)
+/* Numbers the segments of each bucket: an expiry ends one, of its own bucket alone. */
+static void aggregation_part(utapi_aggregation *self)
 {
-    fold_sort(fold, place_in_batch);
-    for (size_t i = 1; i < fold->count && fold->refs[i].level == UTAPI_BUCKETS; i++) {
-        const fold_ref *before = &fold->refs[i - 1];
-        if (ref_same_resource(before, &fold->refs[i]))
-            fold->refs[i].segment = before->segment + (before->entry->expiry != UTAPI_EXPIRE_NEVER);
+    aggregation_sort(self, position_in_batch);
+    for (size_t i = 1; i < self->count && self->refs[i].level == UTAPI_BUCKETS; i++) {
+        const aggregation_ref *before = &self->refs[i - 1];
+        if (ref_same_resource(before, &self->refs[i]))
+            self->refs[i].segment = before->segment + (before->entry->expiry != UTAPI_EXPIRE_NEVER);
     }
 }
 
-/* Adds what a batch brings to one level; returns whether any of it forgets. */
-static bool fold_add_level(utapi_aggregation *fold, const utapi_batch *batch, const bool *skip,
-                           uint32_t level)
+/* Adds what a batch brings to one level; returns whether any of it expires. */
+static bool aggregation_add_level(utapi_aggregation *self, const utapi_batch *batch, const bool *skip,
+                                  uint32_t level)
 {
-    bool forgets = false;
+    bool expires = false;
     for (size_t i = 0; i < batch->count; i++) {
         const utapi_entry *entry = &batch->entries[i];
         if (entry->resource[level].size == 0 || (skip != NULL && skip[i]))
             continue;
-        fold->refs[fold->count++] = (fold_ref){.entry = entry, .level = level};
-        forgets = forgets || entry->expiry != UTAPI_EXPIRE_NEVER;
+        self->refs[self->count++] = (aggregation_ref){.entry = entry, .level = level};
+        expires = expires || entry->expiry != UTAPI_EXPIRE_NEVER;
     }
-    return forgets;
+    return expires;
 }
 
 utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip, utapi_aggregation **ret,
                                    utapi_error *err)
 {
     const size_t most = batch->count * UTAPI_LEVEL_COUNT;
-    UTAPI_AUTO(utapi_aggregation) *fold = malloc(sizeof *fold + most * sizeof *fold->refs);
-    if (fold == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "folding %zu events", batch->count);
-    fold->count = 0;
-    fold->next = 0;
+    UTAPI_AUTO(utapi_aggregation) *self = malloc(sizeof *self + most * sizeof *self->refs);
+    if (self == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "aggregating %zu events", batch->count);
+    self->count = 0;
+    self->next = 0;
 
-    bool forgets = false;
+    bool expires = false;
     for (uint32_t level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        forgets = fold_add_level(fold, batch, skip, level) || forgets;
-    if (forgets)
-        fold_part(fold);
-    fold_sort(fold, place_in_storage);
-    *ret = UTAPI_TAKE(fold);
+        expires = aggregation_add_level(self, batch, skip, level) || expires;
+    if (expires)
+        aggregation_part(self);
+    aggregation_sort(self, position_in_storage);
+    *ret = UTAPI_TAKE(self);
     return UTAPI_OK;
 }
 
-void utapi_aggregation_free(utapi_aggregation *fold)
+void utapi_aggregation_free(utapi_aggregation *self)
 {
-    free(fold);
+    free(self);
 }
 
-bool utapi_aggregation_next(utapi_aggregation *fold, utapi_resource_run *ret)
+bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret)
 {
-    if (fold->next == fold->count)
+    if (self->next == self->count)
         return false;
-    const fold_ref *first = &fold->refs[fold->next];
+    const aggregation_ref *first = &self->refs[self->next];
     *ret = (utapi_resource_run){
-        .level = (utapi_level)first->level, .name = ref_name(first), .first = fold->next};
-    for (const fold_ref *ref = first; fold->next < fold->count; ref = &fold->refs[fold->next]) {
+        .level = (utapi_level)first->level, .name = ref_name(first), .first = self->next};
+    for (const aggregation_ref *ref = first; self->next < self->count; ref = &self->refs[self->next]) {
         if (ref->segment != first->segment || !ref_same_resource(first, ref))
             break;
         if (first->level == UTAPI_BUCKETS && ref->entry->expiry != UTAPI_EXPIRE_NEVER)
             ret->expiry = ref->entry; /* at most one: it ends its segment */
-        fold->next++;
+        self->next++;
     }
-    ret->end = fold->next;
+    ret->end = self->next;
     return true;
 }
 
@@ -258,23 +258,23 @@ static void sums_add_entry(utapi_sums *sums, const utapi_entry *entry)
         utapi_sums_add(sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
 }
 
-bool utapi_aggregation_sum(const utapi_aggregation *fold, utapi_resource_run *run, int64_t not_before_ms,
+bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *run, int64_t not_before_ms,
                            utapi_interval_delta *ret)
 {
-    while (run->first < run->end && fold->refs[run->first].entry->time_ms < not_before_ms)
+    while (run->first < run->end && self->refs[run->first].entry->time_ms < not_before_ms)
         run->first++;
     if (run->first == run->end)
         return false;
 
-    ret->interval = ref_interval(&fold->refs[run->first]);
+    ret->interval = ref_interval(&self->refs[run->first]);
     ret->sums.present = 0;
-    for (; run->first < run->end && ref_interval(&fold->refs[run->first]) == ret->interval; run->first++)
-        if (fold->refs[run->first].entry->time_ms >= not_before_ms)
-            sums_add_entry(&ret->sums, fold->refs[run->first].entry);
+    for (; run->first < run->end && ref_interval(&self->refs[run->first]) == ret->interval; run->first++)
+        if (self->refs[run->first].entry->time_ms >= not_before_ms)
+            sums_add_entry(&ret->sums, self->refs[run->first].entry);
     return true;
 }
 
-/* ---- blame -------------------------------------------------------------------------------- */
+/* ---- attribution -------------------------------------------------------------------------- */
 
 static int64_t entry_amount(const utapi_entry *entry, unsigned metric)
 {
@@ -284,15 +284,15 @@ static int64_t entry_amount(const utapi_entry *entry, unsigned metric)
 }
 
 /* The entry of a run that moves a metric furthest in the direction in which all of them move it. */
-static const utapi_entry *run_furthest(const utapi_aggregation *fold, const utapi_resource_run *run,
-                                       unsigned metric)
+static const utapi_entry *entry_furthest(const utapi_aggregation *self, const utapi_resource_run *run,
+                                         unsigned metric)
 {
     utapi_wide sum = 0;
     for (size_t i = run->first; i < run->end; i++)
-        sum += entry_amount(fold->refs[i].entry, metric);
-    const utapi_entry *furthest = fold->refs[run->first].entry;
+        sum += entry_amount(self->refs[i].entry, metric);
+    const utapi_entry *furthest = self->refs[run->first].entry;
     for (size_t i = run->first + 1; i < run->end; i++) {
-        const utapi_entry *entry = fold->refs[i].entry;
+        const utapi_entry *entry = self->refs[i].entry;
         const int64_t amount = entry_amount(entry, metric), most = entry_amount(furthest, metric);
         if (sum < 0 ? amount < most : amount > most)
             furthest = entry;
@@ -300,7 +300,7 @@ static const utapi_entry *run_furthest(const utapi_aggregation *fold, const utap
     return furthest;
 }
 
-utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *fold,
+utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *self,
                                          const utapi_resource_run *run, utapi_error *err)
 {
     enum { SHOWN_MOST = 60 };
@@ -308,7 +308,7 @@ utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_a
         return UTAPI_OVERFLOW;
     const utapi_error found = *err;
     const utapi_string metric_name = {.data = found.detail, .size = strcspn(found.detail, ":")};
-    const utapi_entry *entry = run_furthest(fold, run, utapi_metric_find(metric_name));
+    const utapi_entry *entry = entry_furthest(self, run, utapi_metric_find(metric_name));
     const utapi_string name = utapi_string_cut(run->name, SHOWN_MOST);
     const utapi_string uuid = utapi_string_cut(entry->uuid, SHOWN_MOST);
     utapi_error_clear(err);

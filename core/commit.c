@@ -3,7 +3,7 @@
  *
  * A group that overflows a total is halved until only the guilty requests are left alone with their
  * error (docs/architecture.md#group-commit): the others are stored. When a second has passed without a request
- * the backend is tended; while requests keep coming, each apply does what upkeep it needs (backend.h). */
+ * the backend is maintained; while requests keep coming, each apply does what maintenance it needs (backend.h). */
 #include "commit.h"
 
 #include "utapi/clock.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* A group's size is bounded so that one transaction stays short; what is left over is the next group. */
-enum { GROUP_ENTRIES_MAX = 20000, TEND_PERIOD_MS = 1000 };
+enum { GROUP_ENTRIES_MAX = 20000, MAINTENANCE_PERIOD_MS = 1000 };
 
 /* A load balancer that sends no more events would never learn that they can be stored again: so a failure
  * counts only for so long. */
@@ -69,8 +69,8 @@ static void group_answer(commit_group group, utapi_status status, utapi_error *e
     }
 }
 
-/* The moment at which a group is accepted is that of all its entries. An appointment lies after it, so that none falls due
- * within its own group, however the group is cut later on. */
+/* The moment at which a group is accepted is that of all its entries. An appointment lies after it, so that none
+ * falls due within its own group, however the group is cut later on. */
 static void entries_accept(utapi_entry *entries, size_t count, int64_t now_ms, int64_t accepted_ms)
 {
     for (size_t i = 0; i < count; i++) {
@@ -157,7 +157,7 @@ static void group_commit(utapi_committer *self, commit_group group)
 
 static void wait_for_work(utapi_committer *self)
 {
-    const struct timespec until = utapi_timespec_of_ms(utapi_monotonic_ms() + TEND_PERIOD_MS);
+    const struct timespec until = utapi_timespec_of_ms(utapi_monotonic_ms() + MAINTENANCE_PERIOD_MS);
     self->idle = true;
     while (self->head == NULL && !self->stopping)
         if (pthread_cond_timedwait(&self->work, &self->lock, &until) != 0)
@@ -168,11 +168,11 @@ static void wait_for_work(utapi_committer *self)
 /* Takes as many requests as make one group. Called with the lock held. */
 static commit_group queue_take(utapi_committer *self)
 {
-    commit_group taken = {.head = self->head};
+    commit_group group = {.head = self->head};
     utapi_request **link = &self->head;
-    while (*link != NULL && (taken.requests == 0 || taken.entries + (*link)->count <= GROUP_ENTRIES_MAX)) {
-        taken.requests++;
-        taken.entries += (*link)->count;
+    while (*link != NULL && (group.requests == 0 || group.entries + (*link)->count <= GROUP_ENTRIES_MAX)) {
+        group.requests++;
+        group.entries += (*link)->count;
         link = &(*link)->next;
     }
     utapi_request *left = *link;
@@ -180,11 +180,11 @@ static commit_group queue_take(utapi_committer *self)
     self->head = left;
     if (left == NULL)
         self->tail = &self->head;
-    self->waiting -= taken.entries;
-    return taken;
+    self->waiting -= group.entries;
+    return group;
 }
 
-static void tend(utapi_committer *self)
+static void maintain(utapi_committer *self)
 {
     /* A failure is not ours to report: the next apply or healthcheck meets it and says so. */
     utapi_error err;
@@ -202,12 +202,12 @@ static void *committer_main(void *arg)
         wait_for_work(self);
         if (self->head == NULL && self->stopping)
             break;
-        const commit_group taken = self->head != NULL ? queue_take(self) : (commit_group){.head = NULL};
+        const commit_group group = self->head != NULL ? queue_take(self) : (commit_group){.head = NULL};
         pthread_mutex_unlock(&self->lock);
-        if (taken.head != NULL)
-            group_commit(self, taken);
+        if (group.head != NULL)
+            group_commit(self, group);
         else
-            tend(self);
+            maintain(self);
         pthread_mutex_lock(&self->lock);
     }
     pthread_mutex_unlock(&self->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine.c - what is recorded (docs/specification.md#recording), between events and the committer, and between
- * questions and the backend. */
+ * queries and the backend. */
 #include "utapi/engine.h"
 
 #include "commit.h"
@@ -89,8 +89,8 @@ static bool records(const utapi_engine *engine, utapi_level level)
     return (engine->settings.levels & UTAPI_LEVEL_BIT(level)) != 0;
 }
 
-static void entry_set_forgetting(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
-                                 utapi_entry *entry)
+static void entry_set_expiry(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
+                             utapi_entry *entry)
 {
     if (!engine->settings.expire_metrics || event->operation != UTAPI_OP_DELETE_BUCKET ||
         entry->resource[UTAPI_BUCKETS].size == 0)
@@ -127,7 +127,7 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
     if (event->operation != UTAPI_OP_NONE &&
         (engine->settings.operations & UTAPI_OPERATION_BIT(event->operation)) != 0)
         ret->operation = event->operation;
-    entry_set_forgetting(engine, event, now_ms, ret);
+    entry_set_expiry(engine, event, now_ms, ret);
 }
 
 static int entry_order(const void *left_entry, const void *right_entry)
@@ -140,13 +140,13 @@ static int entry_order(const void *left_entry, const void *right_entry)
 }
 
 /* A client that repeats what failed sends it in the order of the uuids. Where that matters, because one
- * of the events forgets its bucket, the order of time is put back. */
+ * of the events expires its bucket, the order of time is put back. */
 static utapi_status request_sort(utapi_request *request, utapi_error *err)
 {
-    bool forgets = false;
+    bool expires = false;
     for (size_t i = 0; i < request->count; i++)
-        forgets = forgets || request->entries[i].expiry != UTAPI_EXPIRE_NEVER;
-    if (!forgets || request->count < 2)
+        expires = expires || request->entries[i].expiry != UTAPI_EXPIRE_NEVER;
+    if (!expires || request->count < 2)
         return UTAPI_OK;
 
     UTAPI_AUTO_FREE const utapi_entry **order = calloc(request->count, sizeof *order);
@@ -232,7 +232,7 @@ utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events
     return UTAPI_OK;
 }
 
-/* ---- questions ---------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------ */
 
 static utapi_status engine_query(utapi_engine *engine, const utapi_query *query, utapi_usage *ret,
                                  utapi_error *err)

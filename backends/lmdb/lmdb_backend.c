@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lmdb_backend.c - the slots that write, each one transaction; opening and closing.
  *
- * A batch goes through here from top to bottom: the fence, what is due, uuids, and then for each resource its tombstone, which
- * says what still counts, and its rows (lmdb_rows.c). */
+ * A batch goes through here from top to bottom: the fence, what is due, uuids, and then for each resource its
+ * tombstone, which says what still counts, and its rows (lmdb_rows.c). */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"

@@ -2,9 +2,9 @@
 /*
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
- * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends what is
- * written in it; lmdb_rows.c changes a resource's rows; lmdb_backend.c holds the slots that write, lmdb_read.c those that
- * read.
+ * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends
+ * what is written in it; lmdb_rows.c changes a resource's rows; lmdb_backend.c holds the slots that write,
+ * lmdb_read.c those that read.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_read.c - the slots that read: each query is answered from one snapshot, by a few look-ups a name however long its range.
+/* lmdb_read.c - the slots that read: each query is answered from one snapshot, by a few look-ups a name however
+ * long its range.
  *
  * What LMDB hands out points into its map and is valid until the transaction ends, so it is decoded at once.
  * Names and fences are listed in chunks, each from a snapshot of its own: a slow caller then holds none. */

@@ -118,8 +118,8 @@ static void deltas_next(lmdb_deltas *deltas)
 
 /* ---- adding in the past ------------------------------------------------------------------- */
 
-/* Two ascending sequences are merged in one walk: the rows of history, and the deltas that are earlier than the newest row.
- * A row takes the sum of all deltas up to it; a delta without a row makes one from the row before. */
+/* Two ascending sequences are merged in one walk: the rows of history, and the deltas that are earlier than the
+ * newest row. A row takes the sum of all deltas up to it; a delta without a row makes one from the row before. */
 
 /* Where the walk is. */
 typedef struct late_walk {
@@ -197,8 +197,8 @@ static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resour
 
 /* ---- adding at the newest ----------------------------------------------------------------- */
 
-/* Each row is changed once, by the sum of all deltas up to it: a total that leaves 64 bits between two deltas and comes back
- * is no overflow. */
+/* Each row is changed once, by the sum of all deltas up to it: a total that leaves 64 bits between two deltas
+ * and comes back is no overflow. */
 utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                  utapi_error *err)
 {

@@ -22,7 +22,8 @@ typedef struct dedup_uuid {
     unsigned char packed[PACKED_SIZE];
 } dedup_uuid;
 
-bool utapi_lmdbenv_uuid_pack(utapi_string uuid, unsigned char *ret)
+/* Packs 8-4-4-4-12 digits in lower case; false for any other form. */
+static bool uuid_pack(utapi_string uuid, unsigned char ret[static PACKED_SIZE])
 {
     const char *at = uuid.data;
     return uuid.size == 36 && at[8] == '-' && at[13] == '-' && at[18] == '-' && at[23] == '-' &&
@@ -37,7 +38,7 @@ static void uuid_init(dedup_uuid *uuid, const utapi_entry *entry, size_t index)
     uuid->index = index;
     uuid->raw = NULL;
     uuid->size = PACKED_SIZE;
-    if (utapi_lmdbenv_uuid_pack(entry->uuid, uuid->packed))
+    if (uuid_pack(entry->uuid, uuid->packed))
         return;
     uuid->raw = entry->uuid.data;
     uuid->size = entry->uuid.size + (entry->uuid.size >= PACKED_SIZE ? 1 : 0); /* a NUL */

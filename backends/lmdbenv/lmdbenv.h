@@ -147,9 +147,4 @@ void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number);
 uint32_t utapi_lmdbenv_get_u32(const unsigned char *at);
 uint64_t utapi_lmdbenv_get_u64(const unsigned char *at);
 
-enum { UTAPI_LMDBENV_UUID_SIZE = 16 };
-
-/** Packs a uuid of the canonical form, 8-4-4-4-12 digits in lower case, into that many bytes; false for any other. */
-bool utapi_lmdbenv_uuid_pack(utapi_string uuid, unsigned char *ret);
-
 #endif

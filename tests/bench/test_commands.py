@@ -17,7 +17,7 @@ BENCH, UTAPID = sys.argv[1:3]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # One line, as short as can be.
 ONE_LINE = ["--backend", "memory", "--transport", "process", "--scale", "0.003", "--no-floors",
-            "--duration", "0.05", "--repeat", "1", "--utapid", UTAPID, "ingest.1"]  # fmt: skip
+            "--duration", "0.15", "--repeat", "1", "--utapid", UTAPID, "ingest.1"]  # fmt: skip
 
 
 def bench(*arguments, **options):
@@ -74,7 +74,7 @@ class Commands(unittest.TestCase):
         run = bench(*ONE_LINE, "--no-floors", "--json", self.path("run.json"))
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         self.assertEqual(self.line()["floors"], [])
-        self.assertIn("\n1 repetition of 0.05 s, closed loop", run.stdout)
+        self.assertIn("\n1 repetition of 0.15 s, closed loop", run.stdout)
         quick = bench("--short", "--short", *ONE_LINE[:6], "--no-floors", "--repeat", "1", "ingest.1")
         self.assertIn("\n1 repetition of 0.6 s, closed loop", quick.stdout)
 
@@ -152,7 +152,7 @@ class Commands(unittest.TestCase):
         # A turn lasts until each bucket had its event, and is in the document whatever became of the lines before.
         run = bench(*ONE_LINE, "turn.10k", "--rate", "1", "--json", self.path("run.json"))
         self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
-        self.assertRegex(run.stdout, "ingest.1 .* not measured: no request was answered within 0.05 s\n")
+        self.assertRegex(run.stdout, "ingest.1 .* not measured: no request was answered within 0.15 s\n")
         self.assertEqual(self.line()["workload"], "turn.10k")
 
     def test_a_table_without_a_line_is_no_success(self):

@@ -5,7 +5,7 @@
  * An entry is an event after the rules were applied: whom it counts for, at which interval, and how
  * much. A backend first finds out which entries it has seen before, then walks a utapi_aggregation of the
  * others: that sorts every (resource, interval) that they touch and sums the deltas of each, so that a
- * row is read and written once however many events it takes. Plain data and pure functions; a fold
+ * row is read and written once however many events it takes. Plain data and pure functions; an aggregation
  * belongs to one thread.
  */
 #ifndef UTAPI_BATCH_H
@@ -64,8 +64,8 @@ int64_t utapi_batch_accepted_ms(const utapi_batch *batch);
 /**
  * The deltas of a batch, sorted by level, name, segment and interval.
  *
- * A segment is a run of one bucket's entries up to and including one that forgets it, now or later; its
- * next entry begins another, so that what came before a forgetting and what came after it stay apart. Other
+ * A segment is a run of one bucket's entries up to and including one that expires it, now or later; its
+ * next entry begins another, so that what came before an expiry and what came after it stay apart. Other
  * levels have one segment.
  */
 typedef struct utapi_aggregation utapi_aggregation;
@@ -74,7 +74,7 @@ typedef struct utapi_aggregation utapi_aggregation;
 typedef struct utapi_resource_run {
     utapi_level level;
     utapi_string name;         /* borrowed from the entries */
-    const utapi_entry *expiry; /* the entry that forgets this bucket, now or later, after this run; or NULL */
+    const utapi_entry *expiry; /* the entry that expires this bucket, now or later, after this run; or NULL */
     size_t first, end;         /* for utapi_aggregation_sum() */
 } utapi_resource_run;
 
@@ -94,31 +94,32 @@ typedef struct utapi_interval_delta {
  */
 UTAPI_MUST_USE utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip,
                                                   utapi_aggregation **ret, utapi_error *err);
-void utapi_aggregation_free(utapi_aggregation *fold);
+void utapi_aggregation_free(utapi_aggregation *self);
 
 /** The next run, in ascending order of level, name and segment; false after the last. */
-bool utapi_aggregation_next(utapi_aggregation *fold, utapi_resource_run *ret);
+bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret);
 
 /**
  * Sums the deltas of the earliest interval that is left in a run, and moves on; intervals ascend.
  *
- * @param not_before_ms  entries of an earlier time are left out: the bucket was forgotten since
+ * @param not_before_ms  entries of an earlier time are left out: the bucket expired since
  *                       (INT64_MIN: none is)
  * @return false when nothing is left in the run
  */
-bool utapi_aggregation_sum(const utapi_aggregation *fold, utapi_resource_run *run, int64_t not_before_ms,
+bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *run, int64_t not_before_ms,
                            utapi_interval_delta *ret);
 
 /**
- * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that moves the
- * metric furthest.
+ * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that
+ * moves the metric furthest.
  *
- * @param batch  that the fold was made of
+ * @param batch  that the aggregation was made of
  * @param run    as utapi_aggregation_next() gave it
- * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if it has one
+ * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if
+ *               it has one
  * @return UTAPI_OVERFLOW
  */
-utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *fold,
+utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *self,
                                          const utapi_resource_run *run, utapi_error *err);
 
 #endif

@@ -17,10 +17,10 @@ typedef struct utapi_engine utapi_engine;
 
 /** What is recorded, and how much may wait (docs/specification.md#recording). */
 typedef struct utapi_engine_settings {
-    utapi_level_set levels;         /* recorded; questions for the others give zeros */
+    utapi_level_set levels;         /* recorded; queries for the others give zeros */
     utapi_operation_set operations; /* counted */
     const char *component;          /* the service's name; copied */
-    bool expire_metrics;            /* deleteBucket forgets the bucket */
+    bool expire_metrics;            /* deleteBucket expires the bucket */
     int64_t expire_ttl_ms;          /* 0 or less: at once */
     size_t queue_events;            /* the most that may wait for the committer */
     utapi_clock clock;

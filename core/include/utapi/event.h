@@ -11,7 +11,7 @@
 
 #include "utapi/metric.h"
 
-/** utapi_event.timestamp_ms of an event that brings none: it counts at the time of its taking. */
+/** utapi_event.timestamp_ms of an event that brings none: it counts when it is accepted. */
 #define UTAPI_NO_TIMESTAMP INT64_MIN
 
 typedef struct utapi_event {

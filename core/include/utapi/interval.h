@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * interval.h - the 15 minutes of UTC that usage is kept by, and the ranges that questions ask for.
+ * interval.h - the 15 minutes of UTC that usage is kept by, and the ranges that queries ask for.
  *
  * An interval is named by its first millisecond since the epoch (docs/specification.md#vocabulary). Pure functions.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * string.h - a borrowed run of bytes: the names that events and questions carry.
+ * string.h - a borrowed run of bytes: the names that events and queries carry.
  *
  * Names (docs/specification.md#names) are opaque, 1-255 bytes of UTF-8 with any character but NUL. A utapi_string with
  * size 0 stands for an absent name.

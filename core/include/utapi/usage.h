@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * usage.h - the answer to a question: one resource's usage over a range.
+ * usage.h - the answer to a query: one resource's usage over a range.
  */
 #ifndef UTAPI_USAGE_H
 #define UTAPI_USAGE_H
@@ -13,7 +13,7 @@ typedef struct utapi_usage {
     int64_t storage_utilized[2];  /* bytes: at the newest interval <= start, and <= end */
     int64_t number_of_objects[2]; /* likewise */
     utapi_amounts flows;          /* bytes in and out and operations, over the intervals in the range */
-    int64_t expired_ms;           /* what is earlier does not count any more; 0: nobody else forgot it */
+    int64_t expired_ms; /* what is earlier does not count any more; 0: it did not expire elsewhere */
 } utapi_usage;
 
 /** Makes it say that there is no usage. */
