@@ -184,6 +184,7 @@ utapi_status utapi_redis_context_open(const redis_uri *uri, size_t endpoint, boo
     }
     if (status == UTAPI_OK)
         status = server_open(uri, "Redis", host, port, &context, err);
+    assert(status != UTAPI_OK || context != NULL);
     if (status == UTAPI_OK)
         status = context_begin(context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)

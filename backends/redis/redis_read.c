@@ -10,13 +10,9 @@
  * again. From the third time on, the snapshot itself reads what late writes keep out of rollups. */
 #include "redis_query.h"
 
-#include "utapi/scoped.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 enum {
     TRIES = 12,

@@ -72,8 +72,9 @@ static void current_states_are_the_counters(void **state)
     utapi_usage usage;
     write_put(r, "b", r->now_ms);
     raw(r, "INCRBY s3:buckets:b:storageUtilized:counter 41");
-    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)(interval_now(r) + INTERVAL));
-    raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 8:node", (long long)(interval_now(r) + INTERVAL));
+    raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node",
+        (long long)interval_now(r) + (long long)INTERVAL);
+    raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 8:node", (long long)interval_now(r) + (long long)INTERVAL);
     CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
     assert_int_equal(usage.storage_utilized[0], 42);
     assert_int_equal(usage.storage_utilized[1], 42);
