@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* machine.c - what stands beside every figure: processor, memory, kernel, file system, versions. */
+/* host.c - what stands beside every figure: processor, memory, kernel, file system, versions. */
 #include "workspace.h"
 
 #include <hiredis/hiredis.h>
