@@ -51,18 +51,36 @@ static bool status_lasts(utapi_status status)
     return status == UTAPI_OVERFLOW || status == UTAPI_INVALID || status == UTAPI_CORRUPT;
 }
 
+/* Whether the storage itself is what cannot be read: it refuses a batch of no entries too. `first` is what it
+ * answered to the first entry alone. */
+static utapi_status corrupt_check(utapi_backend *self, const utapi_batch *first, utapi_applied *ret,
+                                  utapi_error *err)
+{
+    const utapi_batch nothing = utapi_batch_prefix(first, 0);
+    utapi_error own;
+    utapi_error_clear(&own);
+    utapi_status status = self->ops->apply(self, &nothing, ret, &own);
+    if (status == UTAPI_OK)
+        return UTAPI_CORRUPT;
+    if (status_lasts(status))
+        status = UTAPI_UNAVAILABLE;
+    utapi_error_clear(err);
+    return utapi_fail(err, status, "%s", own.detail);
+}
+
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
-    utapi_status status = self->ops->apply(self, batch, ret, err);
+    utapi_batch part = *batch;
+    utapi_status status = self->ops->apply(self, &part, ret, err);
     if (!utapi_fence_is_set(&batch->fence))
         return status;
-    for (size_t count = batch->count / 2; count > 0 && status_lasts(status); count /= 2) {
-        const utapi_batch prefix = utapi_batch_prefix(batch, count);
+    while (part.count > 1 && status_lasts(status)) {
+        part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);
-        status = self->ops->apply(self, &prefix, ret, err);
+        status = self->ops->apply(self, &part, ret, err);
     }
-    return status;
+    return status == UTAPI_CORRUPT ? corrupt_check(self, &part, ret, err) : status;
 }
 
 utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,

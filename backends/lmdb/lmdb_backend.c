@@ -206,11 +206,12 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
-    if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up */
-        status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
-                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
+    /* After the look-up: each entry is judged by its own time. More than the batch brings, so that expiry keeps up. */
+    if (status == UTAPI_OK && batch->count > 0)
+        status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
+                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_aggregation_new(batch, skip, &aggregation, err);
     for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {

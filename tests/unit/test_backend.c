@@ -39,6 +39,7 @@ static utapi_status bare_open(const utapi_backend_options *options, utapi_backen
 /* The sequence of the one entry that can never be stored, and why. */
 static uint64_t poison = UINT64_MAX;
 static utapi_status poison_status = UTAPI_OVERFLOW;
+static utapi_status empty_status; /* of a batch without entries */
 static unsigned applies;
 
 static utapi_status bare_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
@@ -46,6 +47,8 @@ static utapi_status bare_apply(utapi_backend *self, const utapi_batch *batch, ut
 {
     (void)self;
     applies++;
+    if (batch->count == 0 && empty_status != UTAPI_OK)
+        return utapi_fail(apply_err, empty_status, "a damaged page");
     for (size_t i = 0; i < batch->count; i++)
         if (batch->entries[i].sequence == poison)
             return utapi_fail_at(apply_err, poison_status, i, "poison in %zu", batch->count);
@@ -251,6 +254,38 @@ static void only_what_lasts_and_is_fenced_is_tried_in_part(void **state)
     poison = UINT64_MAX;
 }
 
+/* An entry is not to blame for a storage that cannot even carry out what is due. */
+static void a_storage_that_is_corrupt_itself_is_unavailable(void **state)
+{
+    static const struct {
+        utapi_status empty, answer;
+    } cases[] = {{UTAPI_OK, UTAPI_CORRUPT},
+                 {UTAPI_CORRUPT, UTAPI_UNAVAILABLE},
+                 {UTAPI_INVALID, UTAPI_UNAVAILABLE},
+                 {UTAPI_FENCED, UTAPI_FENCED},
+                 {UTAPI_UNCERTAIN, UTAPI_UNCERTAIN}};
+    (void)state;
+    utapi_entry entries[ENTRIES];
+    utapi_batch batch = fenced_batch(entries);
+    utapi_applied applied;
+    poison = 100;
+    poison_status = UTAPI_CORRUPT;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (batch.count = ENTRIES; batch.count > 0; batch.count /= 4) {
+            empty_status = cases[i].empty;
+            assert_int_equal(utapi_backend_apply(&bare, &batch, &applied, &err), cases[i].answer);
+            assert_string_equal(err.detail,
+                                cases[i].answer == UTAPI_CORRUPT ? "poison in 1" : "a damaged page");
+            utapi_error_clear(&err);
+        }
+    batch.count = ENTRIES;
+    poison_status = UTAPI_OVERFLOW;
+    assert_int_equal(utapi_backend_apply(&bare, &batch, &applied, &err), UTAPI_OVERFLOW); /* it was judged */
+    utapi_error_clear(&err);
+    empty_status = UTAPI_OK;
+    poison = UINT64_MAX;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_prefix_ends_behind_its_last_entry),
         cmocka_unit_test(what_precedes_an_entry_that_cannot_be_stored_is_stored),
         cmocka_unit_test(only_what_lasts_and_is_fenced_is_tried_in_part),
+        cmocka_unit_test(a_storage_that_is_corrupt_itself_is_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,13 +2,12 @@
 /**
  * backend.h - the contract between the engine and a kind of storage: what every storage must do.
  *
- * The engine judges events and sums them. A backend stores deltas by resource and interval, durably, and answers
- * with facts. docs/writing-a-backend.md builds one step by step, backends/memory is the one to copy from, and
- * tests/contract checks each sentence below on every backend. What operators need beyond this stands in
- * backend_admin.h, what a journal tells of itself in backend_journal.h. Both are optional.
+ * The engine judges events. A backend stores their deltas by resource and interval, durably, and answers with facts.
+ * docs/writing-a-backend.md builds one, backends/memory is the one to copy from, tests/contract checks each sentence
+ * below on every backend. backend_admin.h (what operators need) and backend_journal.h are optional.
  *
- * Threads: every slot but open and close may be called from any thread at any time; the backend locks for itself.
- * A read never waits for a writer that syncs. Callers use the utapi_backend_... functions, never the slots.
+ * Threads: every slot but open and close may be called from any thread at any time; the backend locks for itself. A
+ * read never waits for a writer that syncs. Callers use the utapi_backend_... functions, never the slots.
  */
 #ifndef UTAPI_BACKEND_H
 #define UTAPI_BACKEND_H
@@ -18,11 +17,9 @@
 
 #define UTAPI_BACKEND_VERSION 3U
 
-typedef struct utapi_backend_ops utapi_backend_ops;
-
 /** An open backend. Implementations put it first in a struct of their own. */
 typedef struct utapi_backend {
-    const utapi_backend_ops *ops;
+    const struct utapi_backend_ops *ops;
 } utapi_backend;
 
 /** What a backend is opened with. A backend ignores the members that it has no use for. */
@@ -51,13 +48,12 @@ typedef struct utapi_query {
 
 /** How a storage is doing. */
 typedef struct utapi_storage_stats {
-    uint64_t resources;  /* known now */
-    uint64_t rows;       /* resources and intervals that are stored */
-    uint64_t uuids;      /* remembered */
-    uint64_t used_bytes; /* 0 if unknown, as the next */
-    uint64_t capacity_bytes;
-    bool refuses;      /* no batch is stored now: warning tells why */
-    char warning[160]; /* what is not well; "": all is well */
+    uint64_t resources;                  /* known now */
+    uint64_t rows;                       /* resources and intervals that are stored */
+    uint64_t uuids;                      /* remembered */
+    uint64_t used_bytes, capacity_bytes; /* 0 if unknown */
+    bool refuses;                        /* no batch is stored now: warning tells why */
+    char warning[160];                   /* what is not well; "": all is well */
 } utapi_storage_stats;
 
 /* Function types, not pointer types: an implementation is declared with the type of its slot. */
@@ -73,64 +69,62 @@ typedef utapi_status utapi_backend_maintain_fn(utapi_backend *self, int64_t now_
 typedef void utapi_backend_close_fn(utapi_backend *self);
 
 /** One kind of storage. A backend defines one of these, const, and never changes it. */
-struct utapi_backend_ops {
+typedef struct utapi_backend_ops {
     unsigned version; /* UTAPI_BACKEND_VERSION when it was compiled */
     const char *name; /* what a configuration calls it: "lmdb" */
     bool is_shared;   /* others read this storage directly: a journal delivers to it without delay */
 
     /**
-     * Required. Opens the storage, makes it if there is none. *ret is owned: closed with close.
-     * UTAPI_LOCKED if another opener has it; UTAPI_CORRUPT if it is of a later format; UTAPI_INVALID for options
-     * that cannot work; UTAPI_UNAVAILABLE if it cannot be reached (a backend on another machine may open all the
-     * same, and answer that to each call until it can).
+     * Required. Opens the storage, makes it if there is none. *ret is owned: closed with close. UTAPI_LOCKED if
+     * another opener has it; UTAPI_CORRUPT if it is of a later format; UTAPI_INVALID for options that cannot work;
+     * UTAPI_UNAVAILABLE if it cannot be reached (one on another machine may open all the same, and say so later).
      */
     utapi_backend_open_fn *open;
 
     /**
-     * Required. Stores a batch, durably: UTAPI_OK means that what is stored survives a crash.
+     * Required. Stores a batch, durably: UTAPI_OK means that what is stored survives a crash. First, each expiry that
+     * is due at batch->now_ms is carried out. Then, entry by entry: one whose (uuid, uuid_time_ms) is known, from
+     * before or from earlier in this batch, is skipped. Any other counts at its own interval and at every later one,
+     * for each resource that it names; but for a bucket that expired at a time later than the entry's own it counts at
+     * the other levels only. An entry that expires its bucket now does so after it counted: the totals up to and
+     * including the interval of its time are taken away. One that expires it later replaces an earlier appointment;
+     * any other entry that counts for the bucket cancels it. A uuid is known if it was stored with an
+     * accepted_ms of no more than the window before the entry's own, or after it. Each entry is judged by its own: no
+     * later one's may make a uuid forgotten before that. (A storage with several writers may let go of it once the
+     * window has passed since it was stored.)
      *
-     * First, each expiry that is due at batch->now_ms is carried out. Then, entry by entry: one whose (uuid,
-     * uuid_time_ms) is known, from before or from earlier in this batch, is skipped. Any other counts at its own
-     * interval and at every later one, for each resource that it names; but for a bucket that expired at a time
-     * later than the entry's own it counts at the other levels only. An entry that expires its bucket now does so
-     * after it counted: the totals up to and including the interval of its time are taken away. One that expires
-     * it later replaces an earlier appointment; any other entry that counts for the bucket cancels it. A uuid is
-     * known for the window that open was told, on the clock of accepted_ms.
+     * A batch without a fence is stored whole, or not at all. Of a fenced one a prefix may be stored, never less than
+     * its first entry. The writer's fence must stand at fence.from; the first entry's sequence may lie beyond it. The
+     * fence moves in the same step: to fence.to if all was stored, else beyond the last entry of the prefix
+     * (utapi_batch_prefix()). What is below ret->fence is stored or a hole; the writer goes on from there, and what of
+     * the rest is stored already is skipped when it comes again. Where a batch is cut changes no answer of a storage
+     * with one writer, except which entry overflows: that is judged on what is stored in one step. Between two parts
+     * another writer, and its now_ms, may come first. A batch of no entries does what is due, and moves the fence.
      *
-     * A batch without a fence is stored whole, or not at all. Of a fenced one a prefix may be stored; never less
-     * than its first entry. The writer's fence must stand at fence.from. It moves in the same step: to fence.to if
-     * all was stored, else beyond the last entry of the prefix (utapi_batch_prefix()). What is below ret->fence is
-     * stored; the writer goes on from there, and what of the rest is stored already is skipped when it comes again.
-     * Where a batch is cut changes no answer. A batch of no entries carries out what is due, and moves the fence.
-     *
-     * UTAPI_OVERFLOW if, after all that would be stored, a total of a row that it touches would leave 64 bits; of a
-     * bucket that an entry expires, now or later, after that entry too. The detail names the resource and the metric
-     * and, where the storage can tell, err->index an entry that led there.
-     * UTAPI_INVALID or UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. (Of a fenced batch
-     * utapi_backend_apply() then tries shorter prefixes: a slot need not.) UTAPI_FENCED, with ret->fence filled, if
-     * the fence stands elsewhere. UTAPI_UNAVAILABLE if there is no room or no connection. After each of these
-     * nothing was stored. UTAPI_UNCERTAIN: what would have been stored may or may not be, all of it.
+     * UTAPI_OVERFLOW if a total of a row that it touches would leave 64 bits after all that would be stored, or
+     * between two expiries of its bucket in the batch; of a bucket that an entry expires, now or later, after that
+     * entry too. The detail names resource and metric and, where the storage can tell, err->index an entry that led
+     * there. UTAPI_INVALID or UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. UTAPI_FENCED,
+     * with ret->fence filled, if the fence stands elsewhere. UTAPI_UNAVAILABLE if there is no room or no connection.
+     * After each of these nothing was stored, but expiries may be carried out. UTAPI_UNCERTAIN: all was, or none.
      */
     utapi_backend_apply_fn *apply;
 
     /**
      * Required. Fills ret[i] for each query->names[i]: the state at the newest interval <= start and <= end, each
      * flow with start <= interval <= end, all of a name from one snapshot. An unknown resource has no usage: OK.
-     * Where ret_fences is not NULL, ret_fences[i] is the fence of query->writer in the snapshot of names[i], 0 if
-     * it never wrote; without names, ret_fences[0] is the fence now.
+     * Where ret_fences is not NULL, ret_fences[i] is the fence of query->writer in the snapshot of names[i], 0 if it
+     * never wrote; without names, ret_fences[0] is the fence now.
      */
     utapi_backend_read_fn *read;
 
-    /**
-     * Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. A journal
-     * answers at once, with what the storage behind it said a moment ago: no older than the last maintenance.
-     */
+    /** Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. */
     utapi_backend_stats_fn *stats;
 
     /**
      * Optional. A slice of maintenance, short enough to stand between two batches: drops uuids whose window is over
-     * at accepted_ms, carries out expiries due at now_ms. Called when a second has passed without a batch, so never
-     * under steady traffic: apply drops more old uuids than it adds.
+     * at accepted_ms, carries out expiries due at now_ms; neither is later than those of batches still to come from
+     * the same writer. Called after a second without a batch: under traffic apply drops more old uuids than it adds.
      */
     utapi_backend_maintain_fn *maintain;
 
@@ -139,23 +133,18 @@ struct utapi_backend_ops {
 
     const struct utapi_admin_ops *admin;     /* Optional, as a whole: backend_admin.h */
     const struct utapi_journal_ops *journal; /* Optional, as a whole: backend_journal.h */
-};
+} utapi_backend_ops;
 
-/* ---- the callers' side: thin wrappers, so that checks have one home ------------------------------------------- */
-
-/**
- * Opens a backend of a kind, after checking its table (version, required slots).
- *
- * @param ret  owned: close with utapi_backend_close()
- * @return UTAPI_NOT_SUPPORTED, naming the slot, for a table that breaks the contract; else as open
- */
+/** Checks a kind's table, and calls open. UTAPI_NOT_SUPPORTED, naming the slot, for one that breaks the contract. */
 UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
                                                const utapi_backend_options *options, utapi_backend **ret,
                                                utapi_error *err);
 
 /**
- * Calls apply. Of a fenced batch that cannot be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it
- * tries half, down to the first entry: so each of these says that the first entry alone can never be stored.
+ * Calls apply. Of a fenced batch that cannot be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries
+ * half, down to the first entry: so each of these says that the first entry alone cannot be stored as the totals are
+ * now. Its caller leaves it out for good, and goes on from the same fence.from: its number is a hole. A storage that
+ * answers UTAPI_CORRUPT to no entries at all is to blame itself: that is UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
 

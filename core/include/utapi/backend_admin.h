@@ -11,7 +11,7 @@
 
 #include "utapi/backend.h"
 
-/* None of these callbacks may call the backend, which may hold a lock meanwhile. What they are given is borrowed for the call. */
+/* No callback may call the backend, which may hold a lock meanwhile. What it is given is borrowed for the call. */
 
 /** Called for each resource of a level. False stops. */
 typedef bool utapi_resource_cb(void *ctx, utapi_string name);
@@ -95,8 +95,8 @@ typedef struct utapi_admin_ops {
     utapi_backend_expire_fn *expire;
 
     /**
-     * Calls on_fence for each writer that has one, in no certain order, perhaps twice. Whoever takes a storage's figures
-     * to another one takes its fences along: else its writers would send again what those hold.
+     * Calls on_fence for each writer that has one, in no certain order, perhaps twice. Whoever takes a storage's
+     * figures to another one takes its fences along: else its writers would send again what those hold.
      */
     utapi_backend_fences_fn *fences;
 } utapi_admin_ops;

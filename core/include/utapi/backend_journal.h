@@ -3,7 +3,9 @@
  * backend_journal.h - what a journal tells of itself: what waits, and the dead letters.
  *
  * A journal is a backend that stands before a storage: what it accepts is durable in it, and delivered to the storage
- * later. A third table of the contract, behind utapi_backend_ops.journal: optional as a whole. Threads as in backend.h.
+ * later. It answers utapi_backend_stats() at once, with what the storage said a moment ago: no older than the last
+ * maintenance. This is a third table of the contract, behind utapi_backend_ops.journal: optional as a whole. Threads
+ * as in backend.h.
  */
 #ifndef UTAPI_BACKEND_JOURNAL_H
 #define UTAPI_BACKEND_JOURNAL_H
@@ -55,10 +57,10 @@ typedef struct utapi_journal_ops {
     utapi_backend_dead_letters_fn *dead_letters;
 
     /**
-     * Acknowledges, durably: these dead letters are dropped, so keep them elsewhere first, and may be pushed again. What was
-     * acknowledged before stays so, and a letter that is not there is passed over: it may be repeated. UTAPI_INVALID for
-     * what cannot be an id, or more lost than there are: nothing is acknowledged then. UTAPI_UNAVAILABLE,
-     * UTAPI_UNCERTAIN: the first of them may be.
+     * Acknowledges, durably: these dead letters are dropped, so keep them elsewhere first, and may be pushed again.
+     * What was acknowledged before stays so, and a letter that is not there is passed over: it may be repeated.
+     * UTAPI_INVALID for what cannot be an id, or more lost than there are: nothing is acknowledged then.
+     * UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the first of them may be.
      */
     utapi_backend_acknowledge_fn *acknowledge;
 } utapi_journal_ops;

@@ -28,37 +28,46 @@ typedef struct utapi_entry {
     utapi_string action, keys;
 
     /* expireMetrics (docs/specification.md#expiry): the entry's bucket expires once the entry is counted: at once,
-     * or when expire_at_ms is reached unless an entry for the bucket comes first. */
+     * or when expire_at_ms is reached unless an entry for the bucket comes first. That is later than now_ms of the
+     * group that the entry was accepted with, so it is never due within it. */
     enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
-    int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER; after the batch's now_ms */
+    int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER */
 
     int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
     uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
 } utapi_entry;
 
-/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. */
+/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. Numbers that none bears are holes. */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
-    uint64_t from;            /* the writer's fence must stand here; no entry's sequence is lower */
-    uint64_t to;              /* the writer's fence once all is stored; every entry's sequence is lower */
+    uint64_t from; /* the writer's fence must stand here; the first entry's sequence is this or higher */
+    uint64_t to;   /* the writer's fence once all is stored; every entry's sequence is lower */
 } utapi_fence;
 
+/** What is stored in one step. */
 typedef struct utapi_batch {
-    const utapi_entry
-        *entries; /* borrowed; in the order in which they were accepted; sequences ascend, with holes */
+    const utapi_entry *entries; /* borrowed; in the order in which they were accepted, so sequences ascend */
     size_t count;
-    int64_t
-        now_ms; /* wall clock as the newest entry was accepted: expiries that are due by then come first */
+
+    /* Wall clock as the newest group was accepted: expiries that are due by then come first. None of the writer's
+     * falls due between the first entry's group and this. */
+    int64_t now_ms;
     utapi_fence fence;
 } utapi_batch;
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);
 
-/** The first `count` entries of a batch, not more than it has, with the fence where it stands once they are stored. */
+/**
+ * The first `count` entries of a batch, with the fence where it stands once they are stored: of none, where it stood;
+ * of as many as it has, the batch itself.
+ */
 utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count);
 
-/** The latest accepted_ms of a batch's entries; INT64_MIN if it has none. */
+/**
+ * The latest accepted_ms of a batch's entries; INT64_MIN if it has none: then no uuid is dropped. Drop uuids by it
+ * only after the batch's own were looked up.
+ */
 int64_t utapi_batch_accepted_ms(const utapi_batch *batch);
 
 /**
@@ -110,13 +119,12 @@ bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *ru
                            utapi_interval_delta *ret);
 
 /**
- * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that
- * moves the metric furthest.
+ * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that moves
+ * the metric furthest.
  *
  * @param batch  that the aggregation was made of
  * @param run    as utapi_aggregation_next() gave it
- * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if
- *               it has one
+ * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if any
  * @return UTAPI_OVERFLOW
  */
 utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *self,
