@@ -1,43 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench.c - the main of utapi-bench: the command line, and signals that end a run early but cleanly. */
-#include "bench.h"
-
+/* bench.c - the main of utapi-bench: the command line. */
 #include "backends/registry.h"
 #include "compare.h"
+#include "interrupt.h"
+#include "options.h"
 #include "plot.h"
 #include "result.h"
 #include "run.h"
 #include "serve.h"
-#include "session_storage.h"
+#include "target_storage.h"
+#include "workload.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-static volatile sig_atomic_t interrupted; /* by this signal; 0: not */
-
-static void on_signal(int number)
-{
-    interrupted = number;
-}
-
-bool bench_is_interrupted(void)
-{
-    return interrupted != 0;
-}
-
-static void catch_signals(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        (void)sigaction(numbers[i], &(struct sigaction){.sa_handler = on_signal}, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-}
 
 /* ---- the command line --------------------------------------------------------------------- */
 
@@ -128,7 +108,7 @@ static bool parse_backends(const struct option_row *row, char *text, bench_optio
     for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
         if (ret->backend_count == BENCH_BACKENDS_MAX || *name == '\0')
             return complain(row, "names of storages with commas between them");
-        if (!session_storage_is_known(name)) {
+        if (!target_storage_is_known(name)) {
             fprintf(stderr, "utapi-bench: --backend: no storage is called \"%s\"; see --help\n", name);
             return false;
         }
@@ -241,7 +221,7 @@ static bool url_is_usable(bench_options *options)
         wrong = "what it stores in is its own choice: leave out --backend";
     else if (options->has_transports && options->transports[BENCH_IN_PROCESS])
         wrong = "it can only be measured over HTTP: leave out --transport";
-    else if (!session_parse_url(options->url, host, sizeof host, &port))
+    else if (!target_parse_url(options->url, host, sizeof host, &port))
         wrong = "expected http://ADDRESS:PORT, with an IPv4 address";
     if (wrong != NULL) {
         fprintf(stderr, "utapi-bench: --url: %s\n", wrong);
@@ -289,11 +269,11 @@ static int run_main(int argc, char **argv)
     /* A floor goes as fast as it can on this machine: a rate that was set, or another machine's, is no part of it. */
     if (options.rate > 0 || options.load > 0 || options.url != NULL)
         options.floors = false;
-    catch_signals();
+    bench_interrupt_catch();
     raise_file_limit();
     const bool is_whole = bench_run(&options);
     if (bench_is_interrupted())
-        return SIGNAL_STATUS + interrupted;
+        return SIGNAL_STATUS + bench_interrupt_signal();
     return is_whole ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

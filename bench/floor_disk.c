@@ -2,6 +2,7 @@
 /* floor_disk.c - the disk: append and fdatasync, which no durable answer can be faster than. */
 #include "floors.h"
 
+#include "interrupt.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -54,11 +55,11 @@ static utapi_status append_for(int fd, size_t bytes, double seconds, histogram *
     return UTAPI_OK;
 }
 
-utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double seconds, histogram *ret,
-                                double *ret_per_s, utapi_error *err)
+utapi_status floor_disk_measure(const bench_workspace *workspace, size_t bytes, double seconds,
+                                histogram *ret, double *ret_per_s, utapi_error *err)
 {
     char path[BENCH_PATH_MAX + 16];
-    (void)snprintf(path, sizeof path, "%s/sync", world->folder);
+    (void)snprintf(path, sizeof path, "%s/sync", workspace->folder);
     const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
@@ -71,13 +72,14 @@ utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double s
 /* A group is written in whole pages. */
 utapi_status floor_sync(const floor_task *task, double *ret_per_s, utapi_error *err)
 {
-    const unsigned events = floor_group_events(task->workload);
+    const unsigned events = bench_workload_group_events(task->workload);
     const size_t bytes = ((size_t)events * EVENT_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     UTAPI_AUTO_FREE histogram *durations = calloc(1, sizeof *durations);
     if (durations == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a histogram");
     double per_s = 0;
-    const utapi_status status = floor_disk_measure(task->world, bytes, task->seconds, durations, &per_s, err);
+    const utapi_status status =
+        floor_disk_measure(task->workspace, bytes, task->seconds, durations, &per_s, err);
     if (status == UTAPI_OK)
         *ret_per_s = per_s * events;
     return status;

@@ -8,15 +8,16 @@
 #define BENCH_FLOORS_H
 
 #include "histogram.h"
-#include "world.h"
+#include "workload.h"
+#include "workspace.h"
 
 /** What a floor is measured for. Borrowed. */
 typedef struct floor_task {
-    const bench_world *world;
+    const bench_workspace *workspace;
     const bench_workload *workload;
     const char *backend;
     bench_transport transport;
-    int64_t origin_ms;   /* of the session that is compared */
+    int64_t origin_ms;   /* of the target that is compared */
     size_t answer_bytes; /* of its answers */
     double seconds;      /* to measure for */
 } floor_task;
@@ -41,15 +42,12 @@ extern const bench_floor bench_floors[];
 /** Whether it is a floor of that task. */
 bool bench_floor_applies(const bench_floor *floor, const floor_task *task);
 
-/** Events that one group takes at best: those of all clients. */
-unsigned floor_group_events(const bench_workload *workload);
-
 floor_measure_fn floor_sync;  /* floor_disk.c */
 floor_measure_fn floor_lmdb;  /* floor_lmdb.c */
 floor_measure_fn floor_redis; /* floor_redis.c */
 
 /** Appends so many bytes to a file and syncs it, again and again; the durations are added to ret. */
-UTAPI_MUST_USE utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double seconds,
+UTAPI_MUST_USE utapi_status floor_disk_measure(const bench_workspace *workspace, size_t bytes, double seconds,
                                                histogram *ret, double *ret_per_s, utapi_error *err);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef BENCH_RUN_H
 #define BENCH_RUN_H
 
-#include "bench.h"
+#include "options.h"
 
 /**
  * Runs, prints, writes the document and the plots. After a signal it ends early and writes neither.

@@ -2,8 +2,8 @@
 /* serve.c - the kinds of servers that are floors. */
 #include "serve.h"
 
-#include "http/server.h"
 #include "noop_backend.h"
+#include "server/server.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 

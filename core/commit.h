@@ -9,14 +9,17 @@
 #define UTAPI_COMMIT_H
 
 #include "utapi/backend.h"
-#include "utapi/engine.h"
+#include "utapi/clock.h"
 
 typedef struct utapi_committer utapi_committer;
+
+/** Told the outcome of a request, once, from the committer's thread: what utapi_ingest_cb (engine.h) promises. */
+typedef void utapi_request_cb(void *ctx, utapi_status status, const utapi_error *err);
 
 /** The entries of one request, and whom to tell. */
 typedef struct utapi_request {
     struct utapi_request *next; /* the committer's own */
-    utapi_ingest_cb *on_done;
+    utapi_request_cb *on_done;
     void *ctx;
     bool is_sorted; /* its entries are not in the order in which the events came */
     size_t count;

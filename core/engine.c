@@ -22,8 +22,6 @@ struct utapi_engine {
 
 UTAPI_AUTO_DEFINE(utapi_engine, utapi_engine_free)
 
-/* ---- clocks ------------------------------------------------------------------------------- */
-
 static int64_t system_wall_ms(void *ctx)
 {
     (void)ctx;
@@ -35,8 +33,6 @@ static int64_t system_steady_ms(void *ctx)
     (void)ctx;
     return utapi_boottime_ms();
 }
-
-const utapi_clock utapi_system_clock = {.wall_ms = system_wall_ms, .steady_ms = system_steady_ms};
 
 const utapi_engine_settings utapi_engine_defaults = {
     .levels = UTAPI_ALL_LEVELS,

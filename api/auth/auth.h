@@ -9,7 +9,7 @@
 
 #include "auth/identity.h"
 #include "http/errors.h"
-#include "http/request.h"
+#include "http/message.h"
 
 #include <stdint.h>
 

@@ -15,7 +15,7 @@
 #define AUTH_SIGV4_H
 
 #include "auth/crypto.h"
-#include "http/request.h"
+#include "http/message.h"
 #include "utapi/text.h"
 
 #define SIGV4_ALGORITHM          "AWS4-HMAC-SHA256"

@@ -36,8 +36,8 @@ void config_done(config *self)
 static utapi_status set_from_text(config *self, const config_key *key, const char *text, const char *name,
                                   utapi_error *err)
 {
-    const config_place place = {.name = name};
-    return key->kind->from_text(key, text, &place, (char *)self + key->member, err);
+    const config_origin origin = {.name = name};
+    return key->kind->from_text(key, text, &origin, (char *)self + key->member, err);
 }
 
 static utapi_status set_default(config *self, const config_key *key, const config_inputs *inputs,
@@ -114,8 +114,8 @@ static const char *asking_for_redis(const config_file_facts *facts, const bool *
 }
 
 /* Who asks for Redis and names no backend means that one. */
-static utapi_status settle_backend(config *self, const config_inputs *inputs, const bool *is_set,
-                                   const config_file_facts *facts, utapi_error *err)
+static utapi_status resolve_backend(config *self, const config_inputs *inputs, const bool *is_set,
+                                    const config_file_facts *facts, utapi_error *err)
 {
     char known[80];
     assert(self->backend != NULL); /* by default */
@@ -137,8 +137,8 @@ static utapi_status settle_backend(config *self, const config_inputs *inputs, co
 
 /* Utapi's list of undelivered events belongs to what its clients write into Redis themselves. CloudServer's file
  * always says where it would be, so elsewhere only localCache.url, which is ours, means that there is one. */
-static utapi_status settle_redis(config *self, const bool *is_set, const config_file_facts *facts,
-                                 utapi_error *err)
+static utapi_status resolve_redis(config *self, const bool *is_set, const config_file_facts *facts,
+                                  utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     if (strcmp(self->backend, "redis") != 0) {
@@ -159,7 +159,7 @@ static utapi_status settle_redis(config *self, const bool *is_set, const config_
 }
 
 /* Redis is another machine that may be away: it is never without a journal. */
-static utapi_status settle_journal(config *self, const bool *is_set, utapi_error *err)
+static utapi_status resolve_journal(config *self, const bool *is_set, utapi_error *err)
 {
     if (self->redis_uri != NULL && !self->journal_enabled && is_given(is_set, "journal.enabled"))
         return utapi_fail(err, UTAPI_INVALID,
@@ -173,14 +173,14 @@ static utapi_status settle_journal(config *self, const bool *is_set, utapi_error
     return UTAPI_OK;
 }
 
-static void settle_operations(config *self)
+static void resolve_operations(config *self)
 {
     self->operations = self->disable_operations ? 0 : UTAPI_ALL_OPERATIONS;
     if (self->enabled_operations.operations != 0 || self->enabled_operations.unknown != NULL)
         self->operations = self->enabled_operations.operations;
 }
 
-static utapi_status settle_limits(const config *self, utapi_error *err)
+static utapi_status resolve_limits(const config *self, utapi_error *err)
 {
     if (self->queue_events < self->max_events)
         return utapi_fail(
@@ -205,14 +205,14 @@ static utapi_status gather(config *self, const config_inputs *inputs, bool *is_s
     for (size_t i = 0; i < count && status == UTAPI_OK; i++)
         status = set_from_process(self, &keys[i], inputs->flags[i], &is_set[i], err);
     if (status == UTAPI_OK)
-        status = settle_backend(self, inputs, is_set, &facts, err);
+        status = resolve_backend(self, inputs, is_set, &facts, err);
     if (status == UTAPI_OK)
-        status = settle_redis(self, is_set, &facts, err);
+        status = resolve_redis(self, is_set, &facts, err);
     if (status == UTAPI_OK)
-        status = settle_journal(self, is_set, err);
+        status = resolve_journal(self, is_set, err);
     if (status == UTAPI_OK)
-        status = settle_limits(self, err);
-    settle_operations(self);
+        status = resolve_limits(self, err);
+    resolve_operations(self);
     return status;
 }
 

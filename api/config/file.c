@@ -52,9 +52,9 @@ static utapi_status read_value(const walk *self, const config_key *key, const js
     char name[PATH_BYTES + 64];
     size_t count;
     (void)snprintf(name, sizeof name, "%s: %s%s", self->file, self->prefix, key->path);
-    const config_place place = {.name = name, .folder = self->folder};
+    const config_origin origin = {.name = name, .folder = self->folder};
     const utapi_status status =
-        key->kind->from_json(key, value, &place, (char *)self->config + key->member, err);
+        key->kind->from_json(key, value, &origin, (char *)self->config + key->member, err);
     if (status == UTAPI_OK)
         self->is_set[key - config_keys(&count)] = true;
     return status;
@@ -84,7 +84,7 @@ static utapi_status forget_group(const walk *self, const char *group, utapi_erro
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         const config_key *key = &keys[i];
-        const config_place place = {.name = key->path};
+        const config_origin origin = {.name = key->path};
         void *member = (char *)self->config + key->member;
         if (strncmp(key->path, group, strlen(group)) != 0 || key->path[strlen(group)] != '.')
             continue;
@@ -92,7 +92,7 @@ static utapi_status forget_group(const walk *self, const char *group, utapi_erro
         if (key->kind->release != NULL)
             key->kind->release(member);
         if (*key->fallback != '\0')
-            status = key->kind->from_text(key, key->fallback, &place, member, err);
+            status = key->kind->from_text(key, key->fallback, &origin, member, err);
     }
     return status;
 }

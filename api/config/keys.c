@@ -17,8 +17,8 @@
 #define MIB          (KIB * 1024)
 #define TIB          (MIB * 1024 * 1024)
 #define YEAR_S       INT64_C(31622400)
-#define TIMEOUT_MOST INT64_C(600000) /* ms: what a URI may say, redis_uri.c */
-#define TEXT_MOST    4096            /* bytes of a URI, of a password */
+#define TIMEOUT_MAX  INT64_C(600000) /* ms: what a URI may say, redis_uri.c */
+#define TEXT_MAX     4096            /* bytes of a URI, of a password */
 
 #define MOST_DEFAULT_WORKERS 8
 

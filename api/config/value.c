@@ -11,9 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
-static utapi_status refuse(const config_place *place, utapi_error *err, const char *expected)
+static utapi_status refuse(const config_origin *origin, utapi_error *err, const char *expected)
 {
-    return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", place->name, expected);
+    return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", origin->name, expected);
 }
 
 /* The text stands for a whole number, with nothing after it but *ret_rest. */
@@ -31,38 +31,38 @@ static bool parse_number(const char *text, int64_t *ret, const char **ret_rest)
 
 /* ---- numbers ------------------------------------------------------------------------------ */
 
-static utapi_status integer_set(const config_key *key, int64_t value, const config_place *place, void *ret,
+static utapi_status integer_set(const config_key *key, int64_t value, const config_origin *origin, void *ret,
                                 utapi_error *err)
 {
     if (value < key->min || value > key->max)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld, not %lld",
-                          place->name, (long long)key->min, (long long)key->max, (long long)value);
+                          origin->name, (long long)key->min, (long long)key->max, (long long)value);
     *(int64_t *)ret = value;
     return UTAPI_OK;
 }
 
-static utapi_status integer_refuse(const config_key *key, const config_place *place, utapi_error *err)
+static utapi_status integer_refuse(const config_key *key, const config_origin *origin, utapi_error *err)
 {
-    return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld", place->name,
+    return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld", origin->name,
                       (long long)key->min, (long long)key->max);
 }
 
-static utapi_status integer_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status integer_from_text(const config_key *key, const char *text, const config_origin *origin,
                                       void *ret, utapi_error *err)
 {
     int64_t value;
     const char *rest;
     if (!parse_number(text, &value, &rest) || *rest != '\0')
-        return integer_refuse(key, place, err);
-    return integer_set(key, value, place, ret, err);
+        return integer_refuse(key, origin, err);
+    return integer_set(key, value, origin, ret, err);
 }
 
-static utapi_status integer_from_json(const config_key *key, const json_t *value, const config_place *place,
+static utapi_status integer_from_json(const config_key *key, const json_t *value, const config_origin *origin,
                                       void *ret, utapi_error *err)
 {
     if (!json_is_integer(value))
-        return integer_refuse(key, place, err);
-    return integer_set(key, json_integer_value(value), place, ret, err);
+        return integer_refuse(key, origin, err);
+    return integer_set(key, json_integer_value(value), origin, ret, err);
 }
 
 const config_kind config_integer = {"a whole number", integer_from_text, integer_from_json, NULL};
@@ -76,23 +76,23 @@ static const struct {
 
 static const char size_form[] = "a size, in bytes or as \"64 MiB\" (KiB, MiB, GiB, TiB)";
 
-static utapi_status size_set(const config_key *key, int64_t bytes, const config_place *place, void *ret,
+static utapi_status size_set(const config_key *key, int64_t bytes, const config_origin *origin, void *ret,
                              utapi_error *err)
 {
     if (bytes < key->min || bytes > key->max)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected a size from %lld to %lld bytes, not %lld",
-                          place->name, (long long)key->min, (long long)key->max, (long long)bytes);
+                          origin->name, (long long)key->min, (long long)key->max, (long long)bytes);
     *(int64_t *)ret = bytes;
     return UTAPI_OK;
 }
 
-static utapi_status size_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status size_from_text(const config_key *key, const char *text, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     int64_t number;
     const char *unit;
     if (!parse_number(text, &number, &unit))
-        return refuse(place, err, size_form);
+        return refuse(origin, err, size_form);
     while (*unit == ' ')
         unit++;
     for (size_t i = 0; i < sizeof size_units / sizeof *size_units; i++) {
@@ -100,43 +100,43 @@ static utapi_status size_from_text(const config_key *key, const char *text, cons
         if (strcasecmp(unit, size_units[i].name) != 0)
             continue;
         if (__builtin_mul_overflow(number, INT64_C(1) << size_units[i].shift, &bytes))
-            return refuse(place, err, "a size that fits 64 bits");
-        return size_set(key, bytes, place, ret, err);
+            return refuse(origin, err, "a size that fits 64 bits");
+        return size_set(key, bytes, origin, ret, err);
     }
-    return refuse(place, err, size_form);
+    return refuse(origin, err, size_form);
 }
 
-static utapi_status size_from_json(const config_key *key, const json_t *value, const config_place *place,
+static utapi_status size_from_json(const config_key *key, const json_t *value, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     if (json_is_string(value))
-        return size_from_text(key, json_string_value(value), place, ret, err);
+        return size_from_text(key, json_string_value(value), origin, ret, err);
     if (!json_is_integer(value))
-        return refuse(place, err, size_form);
-    return size_set(key, json_integer_value(value), place, ret, err);
+        return refuse(origin, err, size_form);
+    return size_set(key, json_integer_value(value), origin, ret, err);
 }
 
 const config_kind config_size = {"a size", size_from_text, size_from_json, NULL};
 
 /* ---- booleans ----------------------------------------------------------------------------- */
 
-static utapi_status boolean_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status boolean_from_text(const config_key *key, const char *text, const config_origin *origin,
                                       void *ret, utapi_error *err)
 {
     (void)key;
     const bool is_true = strcmp(text, "true") == 0;
     if (!is_true && strcmp(text, "false") != 0)
-        return refuse(place, err, "true or false");
+        return refuse(origin, err, "true or false");
     *(bool *)ret = is_true;
     return UTAPI_OK;
 }
 
-static utapi_status boolean_from_json(const config_key *key, const json_t *value, const config_place *place,
+static utapi_status boolean_from_json(const config_key *key, const json_t *value, const config_origin *origin,
                                       void *ret, utapi_error *err)
 {
     (void)key;
     if (!json_is_boolean(value))
-        return refuse(place, err, "true or false");
+        return refuse(origin, err, "true or false");
     *(bool *)ret = json_is_true(value);
     return UTAPI_OK;
 }
@@ -160,47 +160,47 @@ utapi_status config_text_replace(char *text, void *ret, utapi_error *err)
     return UTAPI_OK;
 }
 
-static utapi_status name_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status name_from_text(const config_key *key, const char *text, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     (void)key;
     if (*text == '\0' || strlen(text) > (size_t)key->max)
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected a text of 1 to %lld bytes", place->name,
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a text of 1 to %lld bytes", origin->name,
                           (long long)key->max);
     return config_text_replace(strdup(text), ret, err);
 }
 
-static utapi_status path_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status path_from_text(const config_key *key, const char *text, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     (void)key;
     if (*text == '\0')
-        return refuse(place, err, "a path");
+        return refuse(origin, err, "a path");
     char *path = NULL;
-    if (*text == '/' || place->folder == NULL)
+    if (*text == '/' || origin->folder == NULL)
         path = strdup(text);
-    else if (asprintf(&path, "%s/%s", place->folder, text) < 0)
+    else if (asprintf(&path, "%s/%s", origin->folder, text) < 0)
         path = NULL;
     return config_text_replace(path, ret, err);
 }
 
-static utapi_status address_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status address_from_text(const config_key *key, const char *text, const config_origin *origin,
                                       void *ret, utapi_error *err)
 {
     unsigned char address[sizeof(struct in6_addr)];
     (void)key;
     if (inet_pton(AF_INET, text, address) != 1 && inet_pton(AF_INET6, text, address) != 1)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected an IPv4 or IPv6 address, not \"%.60s\"",
-                          place->name, text);
+                          origin->name, text);
     return config_text_replace(strdup(text), ret, err);
 }
 
-static utapi_status text_from_json(const config_key *key, const json_t *value, const config_place *place,
+static utapi_status text_from_json(const config_key *key, const json_t *value, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     if (!json_is_string(value))
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", place->name, key->kind->name);
-    return key->kind->from_text(key, json_string_value(value), place, ret, err);
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", origin->name, key->kind->name);
+    return key->kind->from_text(key, json_string_value(value), origin, ret, err);
 }
 
 const config_kind config_name = {"a text", name_from_text, text_from_json, config_text_release};
@@ -210,7 +210,7 @@ const config_kind config_address = {"an IPv4 or IPv6 address", address_from_text
 
 /* ---- choices ------------------------------------------------------------------------------ */
 
-static utapi_status choice_from_text(const config_key *key, const char *text, const config_place *place,
+static utapi_status choice_from_text(const config_key *key, const char *text, const config_origin *origin,
                                      void *ret, utapi_error *err)
 {
     char known[96] = "";
@@ -224,7 +224,7 @@ static utapi_status choice_from_text(const config_key *key, const char *text, co
             snprintf(known + used, sizeof known - used, "%s\"%s\"", i > 0 ? ", " : "", key->choices[i]);
         used += written > 0 && (size_t)written < sizeof known - used ? (size_t)written : 0;
     }
-    return utapi_fail(err, UTAPI_INVALID, "%s: expected one of %s, not \"%.40s\"", place->name, known, text);
+    return utapi_fail(err, UTAPI_INVALID, "%s: expected one of %s, not \"%.40s\"", origin->name, known, text);
 }
 
 const config_kind config_choice = {"one of the names that it may have", choice_from_text, text_from_json,

@@ -12,16 +12,16 @@
 #include <jansson.h>
 
 /** Where a value stands: for messages, and for paths that are relative. All borrowed. */
-typedef struct config_place {
+typedef struct config_origin {
     const char *name;   /* "config.json: lmdb.path", "UTAPI_DATA_DIR", "--data" */
     const char *folder; /* that relative paths start from; NULL: the working directory */
-} config_place;
+} config_origin;
 
 /** Reads a value into the member at `ret`, which holds an older value; on failure it stays. */
-typedef utapi_status config_from_text_fn(const config_key *key, const char *text, const config_place *place,
+typedef utapi_status config_from_text_fn(const config_key *key, const char *text, const config_origin *origin,
                                          void *ret, utapi_error *err);
 typedef utapi_status config_from_json_fn(const config_key *key, const json_t *value,
-                                         const config_place *place, void *ret, utapi_error *err);
+                                         const config_origin *origin, void *ret, utapi_error *err);
 typedef void config_release_fn(void *member);
 
 /** Frees a char * member, and makes it NULL. */

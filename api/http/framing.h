@@ -7,7 +7,7 @@
 #define HTTP_FRAMING_H
 
 #include "http/errors.h"
-#include "http/request.h"
+#include "http/message.h"
 
 /** What the headers say of the body. */
 typedef struct http_framing {

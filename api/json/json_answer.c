@@ -92,8 +92,7 @@ static void add_usage(utapi_text *text, const char *name_member, utapi_string na
     JSON_TEXT_LITERAL(text, "}");
 }
 
-char *json_answer(utapi_level level, const json_question *question, const utapi_usage *usages,
-                  size_t *ret_size)
+char *json_answer(utapi_level level, const json_query *question, const utapi_usage *usages, size_t *ret_size)
 {
     utapi_text text = {0};
     (void)utapi_text_reserve(&text, question->count * USAGE_BYTES_MOST);

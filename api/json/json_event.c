@@ -166,7 +166,7 @@ static utapi_status read_v2_amounts(const json_t *object, utapi_event *ret, utap
 }
 
 /** Counts an operation, and says whom to tell of it. */
-static void settle_v2(void *ctx, utapi_event *event, utapi_string operation, utapi_string object)
+static void resolve_v2(void *ctx, utapi_event *event, utapi_string operation, utapi_string object)
 {
     json_events *batch = ctx;
     /* Of a newer CloudServer: its client would repeat a refused array for ever (docs/specification.md#v2-events). */
@@ -193,8 +193,8 @@ static utapi_status read_v2(const json_t *object, json_events *batch, utapi_even
         return status;
 
     const json_t *object_key = json_object_get(object, "object");
-    settle_v2(batch, ret, name,
-              json_is_string(object_key) ? json_string_of(object_key) : (utapi_string){NULL, 0});
+    resolve_v2(batch, ret, name,
+               json_is_string(object_key) ? json_string_of(object_key) : (utapi_string){NULL, 0});
     return UTAPI_OK;
 }
 
@@ -308,7 +308,7 @@ static size_t tree_bytes(size_t body_bytes, size_t weight, size_t events)
     return 2 * body_bytes + weight * JSON_WEIGHT_BYTES + (events + 1) * sizeof(utapi_event);
 }
 
-size_t json_events_tree_most(size_t max_bytes, size_t max_events)
+size_t json_events_tree_max(size_t max_bytes, size_t max_events)
 {
     return tree_bytes(max_bytes, JSON_WEIGHT_SMALL + WEIGHT_AN_EVENT * (max_events + 1), max_events);
 }
@@ -323,25 +323,25 @@ size_t json_events_tree(utapi_string body, size_t max_events)
 
 size_t json_events_plain(const json_events *events)
 {
-    enum { ROOM_LEAST = 4 }; /* it doubles from there */
-    return (ROOM_LEAST + 2 * (events->count + events->scan.count)) * sizeof *events->events;
+    enum { CAPACITY_MIN = 4 }; /* it doubles from there */
+    return (CAPACITY_MIN + 2 * (events->count + events->scan.count)) * sizeof *events->events;
 }
 
 /* Reads on; returns whether all of it was read. */
 static bool scan_on(json_events *batch, utapi_string text, size_t max_events)
 {
     batch->unknown_operation = json_scan_moved(batch->unknown_operation, batch->scan.text, text.data);
-    return json_scan_events(&batch->scan, text, max_events, settle_v2, batch);
+    return json_scan_events(&batch->scan, text, max_events, resolve_v2, batch);
 }
 
-void json_events_arrive(utapi_string so_far, size_t max_events, json_events *events)
+void json_events_on_body(utapi_string so_far, size_t max_events, json_events *events)
 {
     enum { LOOK_BYTES = 4096 };
-    if (so_far.size < events->arrive_next)
+    if (so_far.size < events->next_at)
         return;
     (void)scan_on(events, so_far, max_events);
     /* An event that is not whole is read from its beginning again: so only when twice as much of it is there. */
-    events->arrive_next = so_far.size + LOOK_BYTES + (so_far.size - events->scan.at);
+    events->next_at = so_far.size + LOOK_BYTES + (so_far.size - events->scan.at);
 }
 
 bool json_events_read_plain(json_event_form form, utapi_string body, size_t max_events, json_events *ret)
@@ -353,7 +353,7 @@ bool json_events_read_plain(json_event_form form, utapi_string body, size_t max_
     ret->events = ret->scan.events;
     ret->count = ret->scan.count;
     ret->scan = (json_scan){0};
-    ret->arrive_next = 0;
+    ret->next_at = 0;
     return true;
 }
 

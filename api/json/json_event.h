@@ -22,8 +22,8 @@ typedef struct json_text_kept {
 typedef struct json_events {
     utapi_event *events; /* owned, as what its strings point to: freed by json_events_done() */
     size_t count;
-    json_scan scan;     /* of a body that is arriving: what was read of it by json_events_arrive() */
-    size_t arrive_next; /* how much of it has to be there before it is looked at again */
+    json_scan scan; /* of a body that is arriving: what was read of it by json_events_on_body() */
+    size_t next_at; /* how much of it has to be there before it is looked at again */
     struct json_t *document;
     json_text_kept *kept;
 
@@ -44,14 +44,14 @@ typedef enum json_event_form {
  * @param so_far  borrowed; may lie elsewhere at the next call, longer, with the same beginning
  * @param events  all zero, or what this function left; to be given to json_events_read()
  */
-void json_events_arrive(utapi_string so_far, size_t max_events, json_events *events);
+void json_events_on_body(utapi_string so_far, size_t max_events, json_events *events);
 
 /**
  * Reads a request's events.
  *
  * @param body        borrowed until json_events_done()
  * @param max_events  more are refused
- * @param ret         in: all zero, or what json_events_arrive() left; out: owned: free with json_events_done(). All zero
+ * @param ret         in: all zero, or what json_events_on_body() left; out: owned: free with json_events_done(). All zero
  *                    again if it fails.
  * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
  * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
@@ -77,7 +77,7 @@ size_t json_events_plain(const json_events *events);
 size_t json_events_tree(utapi_string body, size_t max_events);
 
 /** The same, of any body of so many bytes. */
-size_t json_events_tree_most(size_t max_bytes, size_t max_events);
+size_t json_events_tree_max(size_t max_bytes, size_t max_events);
 
 /** The same without the quick way first: what it leaves, and what it is tested against. */
 UTAPI_MUST_USE utapi_status json_events_read_any(json_event_form form, utapi_string body, size_t max_events,

@@ -100,7 +100,7 @@ char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size)
 /* ---- events kept aside --------------------------------------------------------------------- */
 
 /* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
-void json_refused_event(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason)
+void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason)
 {
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
         [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",

@@ -18,7 +18,7 @@
 char *json_health(const utapi_stats *stats, int64_t now_ms, size_t *ret_size);
 
 /** Adds an event that was kept aside, as an object. */
-void json_refused_event(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason);
+void json_dead_letter(utapi_text *text, const char *id, const utapi_entry *entry, const char *reason);
 
 struct json_t;
 

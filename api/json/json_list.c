@@ -37,7 +37,7 @@ utapi_string json_action_name(json_action action)
 /* ---- plain bodies ------------------------------------------------------------------------- */
 
 /** Room for one more name; false if there is none. It doubles whenever their number is a power of two. */
-static bool names_grow(json_question *ret)
+static bool names_grow(json_query *ret)
 {
     if ((ret->count & (ret->count - 1)) != 0)
         return true;
@@ -49,7 +49,7 @@ static bool names_grow(json_question *ret)
     return true;
 }
 
-static bool plain_names_take(json_cursor *s, size_t max_names, json_question *ret)
+static bool plain_names_take(json_cursor *s, size_t max_names, json_query *ret)
 {
     if (ret->count > 0 || !json_char_take(s, '['))
         return false; /* of another level, or the same member again */
@@ -62,7 +62,7 @@ static bool plain_names_take(json_cursor *s, size_t max_names, json_question *re
     return json_char_take(s, ']');
 }
 
-static bool plain_range_take(json_cursor *s, json_question *ret)
+static bool plain_range_take(json_cursor *s, json_query *ret)
 {
     if (ret->plain_time_count > 0 || !json_char_take(s, '['))
         return false;
@@ -75,7 +75,7 @@ static bool plain_range_take(json_cursor *s, json_question *ret)
     return json_char_take(s, ']');
 }
 
-static bool plain_member_take(json_cursor *s, size_t max_names, json_question *ret)
+static bool plain_member_take(json_cursor *s, size_t max_names, json_query *ret)
 {
     utapi_string name;
     if (!json_string_take(s, &name) || !json_char_take(s, ':'))
@@ -89,7 +89,7 @@ static bool plain_member_take(json_cursor *s, size_t max_names, json_question *r
 }
 
 /** Whether a body is plain, whole, and has names. */
-static bool plain_take(utapi_string body, size_t max_names, json_question *ret)
+static bool plain_take(utapi_string body, size_t max_names, json_query *ret)
 {
     json_cursor s = {body.data, body.data + body.size};
     if (!json_char_take(&s, '{'))
@@ -104,19 +104,18 @@ static bool plain_take(utapi_string body, size_t max_names, json_question *ret)
     return s.at == s.end && ret->count > 0;
 }
 
-http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure)
+http_error json_query_open(utapi_string body, size_t max_names, json_query *ret, http_failure *failure)
 {
-    *ret = (json_question){0};
+    *ret = (json_query){0};
     if (body.size > 0 && plain_take(body, max_names, ret))
         return HTTP_OK;
-    json_question_done(ret);
-    return json_question_open_any(body, max_names, ret, failure);
+    json_query_done(ret);
+    return json_query_open_any(body, max_names, ret, failure);
 }
 
 /* ---- any body ----------------------------------------------------------------------------- */
 
-http_error json_question_open_any(utapi_string body, size_t max_names, json_question *ret,
-                                  http_failure *failure)
+http_error json_query_open_any(utapi_string body, size_t max_names, json_query *ret, http_failure *failure)
 {
     if (json_size_of(body).weight > JSON_WEIGHT_SMALL + max_names)
         return http_fail(failure, HTTP_ENTITY_TOO_LARGE, "more values than a question of %zu names may have",
@@ -129,7 +128,7 @@ http_error json_question_open_any(utapi_string body, size_t max_names, json_ques
         return http_fail(failure, HTTP_INTERNAL_ERROR, NULL);
     if (status != UTAPI_OK)
         return http_fail(failure, HTTP_INVALID_PARAMETER_VALUE, NULL); /* Utapi's text says no more */
-    *ret = (json_question){.document = document};
+    *ret = (json_query){.document = document};
     return HTTP_OK;
 }
 
@@ -140,7 +139,7 @@ static bool is_falsy(const json_t *value)
            (json_is_number(value) && json_number_value(value) == 0.0);
 }
 
-json_body_action json_question_action(const json_question *question)
+json_body_action json_query_action(const json_query *question)
 {
     if (question->document == NULL && question->plain_action.size > 0)
         return (json_body_action){.is = JSON_ACTION_TEXT, .text = question->plain_action};
@@ -154,7 +153,7 @@ json_body_action json_question_action(const json_question *question)
     return (json_body_action){.is = JSON_ACTION_TEXT, .text = json_string_of(value)};
 }
 
-static http_error read_names(const json_t *list, const char *member, size_t max_names, json_question *ret,
+static http_error read_names(const json_t *list, const char *member, size_t max_names, json_query *ret,
                              http_failure *failure)
 {
     const size_t count = json_array_size(list); /* 0 for all that is no array */
@@ -214,7 +213,7 @@ static http_error read_range(const json_t *list, int64_t now_ms, utapi_range *re
 }
 
 /** Each member in its order; whether there was a range. */
-static http_error read_members(json_question *question, const char *names_member, bool takes_range,
+static http_error read_members(json_query *question, const char *names_member, bool takes_range,
                                size_t max_names, int64_t now_ms, bool *ret_has_range, http_failure *failure)
 {
     const char *member;
@@ -236,7 +235,7 @@ static http_error read_members(json_question *question, const char *names_member
 }
 
 /** As read_members(): plain names have nothing wrong with them, so only the range may have. */
-static http_error read_plain(json_question *question, utapi_level level, bool takes_range, int64_t now_ms,
+static http_error read_plain(json_query *question, utapi_level level, bool takes_range, int64_t now_ms,
                              bool *ret_has_range, http_failure *failure)
 {
     if (question->plain_level != level)
@@ -248,8 +247,8 @@ static http_error read_plain(json_question *question, utapi_level level, bool ta
                       failure);
 }
 
-http_error json_question_read(json_question *question, utapi_level level, json_action action,
-                              size_t max_names, int64_t now_ms, http_failure *failure)
+http_error json_query_read(json_query *question, utapi_level level, json_action action, size_t max_names,
+                           int64_t now_ms, http_failure *failure)
 {
     const bool takes_range = action == JSON_LIST_METRICS;
     bool has_range = !takes_range;
@@ -264,9 +263,9 @@ http_error json_question_read(json_question *question, utapi_level level, json_a
     return question->count > 0 && has_range ? HTTP_OK : http_fail(failure, HTTP_WRONG_FORMAT, NULL);
 }
 
-void json_question_done(json_question *question)
+void json_query_done(json_query *question)
 {
     free(question->names);
     json_decref(question->document);
-    *question = (json_question){0};
+    *question = (json_query){0};
 }

@@ -3,7 +3,7 @@
  * json_list.h - the questions ListMetrics and ListRecentMetrics, and their answers (docs/specification.md#queries).
  *
  * A question is read in two steps, for Utapi's order (docs/authentication.md#request-checks) puts others between them:
- * json_question_open() when there is a body, json_question_read() when level and action are known. Pure.
+ * json_query_open() when there is a body, json_query_read() when level and action are known. Pure.
  */
 #ifndef JSON_LIST_H
 #define JSON_LIST_H
@@ -19,7 +19,7 @@ typedef enum json_action { JSON_LIST_METRICS, JSON_LIST_RECENT_METRICS } json_ac
 /** "ListMetrics", ... Static storage. */
 utapi_string json_action_name(json_action action);
 
-typedef struct json_question {
+typedef struct json_query {
     utapi_string
         *names; /* asked for, in order; owned; what they point to is valid as long as body and question are */
     size_t count;
@@ -31,23 +31,22 @@ typedef struct json_question {
     utapi_string plain_action;
     int64_t plain_times_ms[2];
     size_t plain_time_count;
-} json_question;
+} json_query;
 
 /**
  * Takes a body apart, and judges nothing of it yet. What clients send all day takes no tree: names of one level, without
  * escapes, a range of integers, an action.
  *
- * @param body       borrowed until json_question_done()
+ * @param body       borrowed until json_query_done()
  * @param max_names  of a body that has many times as many values no tree is built
- * @param ret        owned: free with json_question_done()
+ * @param ret        owned: free with json_query_done()
  * @param failure    what to tell the client
  * @return HTTP_OK, or failure->error
  */
-http_error json_question_open(utapi_string body, size_t max_names, json_question *ret, http_failure *failure);
+http_error json_query_open(utapi_string body, size_t max_names, json_query *ret, http_failure *failure);
 
-/** Always by a tree. Otherwise as json_question_open(), of which no answer may differ (tests/fuzz/fuzz_list.c). */
-http_error json_question_open_any(utapi_string body, size_t max_names, json_question *ret,
-                                  http_failure *failure);
+/** Always by a tree. Otherwise as json_query_open(), of which no answer may differ (tests/fuzz/fuzz_list.c). */
+http_error json_query_open_any(utapi_string body, size_t max_names, json_query *ret, http_failure *failure);
 
 /** What the body's member "Action" says. */
 typedef struct json_body_action {
@@ -60,7 +59,7 @@ typedef struct json_body_action {
     utapi_string text; /* valid as long as the question is */
 } json_body_action;
 
-json_body_action json_question_action(const json_question *question);
+json_body_action json_query_action(const json_query *question);
 
 /**
  * Reads names and range. The first error in the order of the body's members is reported, then what is missing.
@@ -69,10 +68,10 @@ json_body_action json_question_action(const json_question *question);
  * @param now_ms     the end of a range that has none
  * @return HTTP_OK, or failure->error
  */
-http_error json_question_read(json_question *question, utapi_level level, json_action action,
-                              size_t max_names, int64_t now_ms, http_failure *failure);
+http_error json_query_read(json_query *question, utapi_level level, json_action action, size_t max_names,
+                           int64_t now_ms, http_failure *failure);
 
-void json_question_done(json_question *question);
+void json_query_done(json_query *question);
 
 /**
  * Writes the answer to a question.
@@ -81,8 +80,7 @@ void json_question_done(json_question *question);
  * @param ret_size  bytes
  * @return owned: free(). NULL if out of memory
  */
-char *json_answer(utapi_level level, const json_question *question, const utapi_usage *usages,
-                  size_t *ret_size);
+char *json_answer(utapi_level level, const json_query *question, const utapi_usage *usages, size_t *ret_size);
 
 /** Writes the answer to GET /v2/storage. Otherwise as json_answer(). */
 char *json_storage_answer(utapi_level level, utapi_string name, int64_t bytes, size_t *ret_size);

@@ -25,16 +25,23 @@ static const struct scan_member {
     member_kind kind;
     size_t offset;
 } members[] = {
+/* clang-format off */
 #define MEMBER(text, kind, place) {text, sizeof text - 1, kind, offsetof(scan_event, place)},
-    MEMBER("operationId", TEXT, operation) MEMBER("bucket", NAME, event.bucket) MEMBER("object", TEXT, object)
-        MEMBER("versionId", TEXT, ignored) MEMBER("account", NAME, event.account)
-            MEMBER("user", NAME, event.user) MEMBER("location", NAME, event.location)
-                MEMBER("objectDelta", AMOUNT, event.object_delta)
-                    MEMBER("sizeDelta", AMOUNT, event.storage_delta)
-                        MEMBER("incomingBytes", AMOUNT, event.incoming_bytes)
-                            MEMBER("outgoingBytes", AMOUNT, event.outgoing_bytes)
-                                MEMBER("uuid", NAME, event.uuid) MEMBER("timestamp", TIME, event.timestamp_ms)
+    MEMBER("operationId",   TEXT,   operation)
+    MEMBER("bucket",        NAME,   event.bucket)
+    MEMBER("object",        TEXT,   object)
+    MEMBER("versionId",     TEXT,   ignored)
+    MEMBER("account",       NAME,   event.account)
+    MEMBER("user",          NAME,   event.user)
+    MEMBER("location",      NAME,   event.location)
+    MEMBER("objectDelta",   AMOUNT, event.object_delta)
+    MEMBER("sizeDelta",     AMOUNT, event.storage_delta)
+    MEMBER("incomingBytes", AMOUNT, event.incoming_bytes)
+    MEMBER("outgoingBytes", AMOUNT, event.outgoing_bytes)
+    MEMBER("uuid",          NAME,   event.uuid)
+    MEMBER("timestamp",     TIME,   event.timestamp_ms)
 #undef MEMBER
+    /* clang-format on */
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
@@ -120,15 +127,15 @@ static void events_move(json_scan *scan, const char *to)
 /* Room for one more, or false. */
 static bool events_grow(json_scan *scan)
 {
-    enum { ROOM_FIRST = 4 }; /* most requests bring one event */
-    if (scan->count < scan->room)
+    enum { CAPACITY_MIN = 4 }; /* most requests bring one event */
+    if (scan->count < scan->capacity)
         return true;
-    const size_t more = scan->room == 0 ? ROOM_FIRST : scan->room * 2;
+    const size_t more = scan->capacity == 0 ? CAPACITY_MIN : scan->capacity * 2;
     utapi_event *grown = realloc(scan->events, more * sizeof *grown);
     if (grown == NULL)
         return false;
     scan->events = grown;
-    scan->room = more;
+    scan->capacity = more;
     return true;
 }
 

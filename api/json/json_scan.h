@@ -18,7 +18,7 @@ typedef void json_scan_cb(void *ctx, utapi_event *event, utapi_string operation,
 /** How far a text was read. All zero: nothing of it. */
 typedef struct json_scan {
     utapi_event *events; /* owned: free() */
-    size_t count, room;
+    size_t count, capacity;
     size_t at;        /* the bytes that are done with */
     const char *text; /* what the events' strings point into */
     enum { JSON_SCAN_BEFORE, JSON_SCAN_FIRST, JSON_SCAN_EVENT, JSON_SCAN_BETWEEN, JSON_SCAN_AFTER } place;

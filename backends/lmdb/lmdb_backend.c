@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_backend.c - the contract's side: each slot is one transaction, put together from the other files. */
+/* lmdb_backend.c - the slots that write, each one transaction; opening and closing.
+ *
+ * A batch goes through here from top to bottom: the fence, what is due, uuids, and then for each resource its tombstone, which
+ * says what still counts, and its rows (lmdb_rows.c). */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"
@@ -8,24 +11,128 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Slices of upkeep: what one call may look at, so that it is short beside a sync of the disk. */
-enum { TEND_UUIDS = 4096, TEND_FORGETTINGS = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
+/* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
+enum { MAINTAIN_UUIDS = 4096, MAINTAIN_EXPIRIES = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
 
 #define CAPACITY_LEAST (UINT64_C(1) << 20)
 
-/* ---- apply -------------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------- */
 
-void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
+#define NEVER_EXPIRED INT64_MIN
+#define NOT_SCHEDULED INT64_MAX
+
+enum { TIME_SIZE = 8 };
+
+/* A row of `gone`; none is stored for a resource that never expired and is not to. */
+typedef struct tombstone {
+    int64_t expired_ms;
+    int64_t
+        due_ms; /* when it expires, unless it is counted before; once more in `due`, in the order of time */
+} tombstone;
+
+/* Times that sort as bytes do, those before the epoch too. */
+static void put_time(unsigned char *at, int64_t time_ms)
 {
-    static const char prefix[] = "fence ";
-    const size_t size = sizeof((utapi_fence *)NULL)->writer;
-    ret->size = sizeof prefix - 1;
-    memcpy(ret->bytes, prefix, ret->size);
-    if (writer == NULL)
-        return;
-    memcpy(ret->bytes + ret->size, writer, size);
-    ret->size += size;
+    utapi_lmdbenv_put_u64(at, (uint64_t)time_ms ^ UINT64_C(1) << 63);
 }
+
+static int64_t get_time(const unsigned char *at)
+{
+    return (int64_t)(utapi_lmdbenv_get_u64(at) ^ UINT64_C(1) << 63);
+}
+
+static utapi_status tombstone_load(lmdb_write *write, const lmdb_key *key, tombstone *ret, utapi_error *err)
+{
+    MDB_val value;
+    bool found = false;
+    *ret = (tombstone){.expired_ms = NEVER_EXPIRED, .due_ms = NOT_SCHEDULED};
+    if (!write->any_tombstone)
+        return UTAPI_OK;
+    const utapi_status status = utapi_lmdb_get(write, LMDB_TOMBSTONE, key, &value, &found, err);
+    if (status != UTAPI_OK || !found)
+        return status;
+    if (value.mv_size != TIME_SIZE + TIME_SIZE)
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored tombstone of %zu bytes", value.mv_size);
+    ret->expired_ms = get_time(value.mv_data);
+    ret->due_ms = get_time((const unsigned char *)value.mv_data + TIME_SIZE);
+    return UTAPI_OK;
+}
+
+/* Stores what changed. */
+static utapi_status tombstone_store(lmdb_write *write, const lmdb_key *key, const tombstone *from,
+                                    const tombstone *to, utapi_error *err)
+{
+    unsigned char value[TIME_SIZE + TIME_SIZE];
+    lmdb_key due = {.size = TIME_SIZE + key->size};
+    utapi_status status = UTAPI_OK;
+    if (from->due_ms == to->due_ms && from->expired_ms == to->expired_ms)
+        return UTAPI_OK;
+    memcpy(due.bytes + TIME_SIZE, key->bytes, key->size);
+    if (from->due_ms != to->due_ms && from->due_ms != NOT_SCHEDULED) {
+        put_time(due.bytes, from->due_ms);
+        status = utapi_lmdb_del(write, LMDB_SCHEDULE, &due, err);
+    }
+    if (status == UTAPI_OK && from->due_ms != to->due_ms && to->due_ms != NOT_SCHEDULED) {
+        put_time(due.bytes, to->due_ms);
+        status = utapi_lmdb_put(write, LMDB_SCHEDULE, &due, "", 0, err);
+    }
+    if (status != UTAPI_OK)
+        return status;
+    if (to->expired_ms == NEVER_EXPIRED && to->due_ms == NOT_SCHEDULED)
+        return utapi_lmdb_del(write, LMDB_TOMBSTONE, key, err);
+    put_time(value, to->expired_ms);
+    put_time(value + TIME_SIZE, to->due_ms);
+    write->any_tombstone = true;
+    return utapi_lmdb_put(write, LMDB_TOMBSTONE, key, value, sizeof value, err);
+}
+
+/* Takes the rows away, unless the resource expired at a later time. */
+static utapi_status resource_expire(lmdb_write *write, const lmdb_key *key, int64_t time_ms, tombstone *row,
+                                    utapi_error *err)
+{
+    if (time_ms < row->expired_ms)
+        return UTAPI_OK;
+    row->expired_ms = time_ms;
+    return time_ms < 0 ? UTAPI_OK : utapi_lmdb_rows_expire(write, key, utapi_interval_of(time_ms), err);
+}
+
+/* Expires the resources that are due, no more than `max`. */
+static utapi_status due_expire(lmdb_write *write, int64_t now_ms, size_t max, utapi_error *err)
+{
+    MDB_cursor *schedule = NULL;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_SCHEDULE, &schedule, err);
+    for (size_t i = 0; i < max && status == UTAPI_OK; i++) {
+        MDB_val due;
+        const int rc = mdb_cursor_get(schedule, &due, NULL, MDB_FIRST);
+        if (rc != 0)
+            return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "scheduled expiries");
+        if (due.mv_size <= TIME_SIZE || due.mv_size > LMDB_KEY_MAX)
+            return utapi_fail(err, UTAPI_CORRUPT, "a scheduled expiry of %zu bytes", due.mv_size);
+        if (get_time(due.mv_data) > now_ms)
+            return UTAPI_OK;
+        lmdb_key key = {.size = due.mv_size - TIME_SIZE};
+        memcpy(key.bytes, (const unsigned char *)due.mv_data + TIME_SIZE, key.size);
+
+        tombstone before;
+        write->any_tombstone = true;
+        status = tombstone_load(write, &key, &before, err);
+        if (status != UTAPI_OK)
+            return status;
+        tombstone after = before;
+        status = resource_expire(write, &key, before.due_ms, &after, err);
+        if (status == UTAPI_OVERFLOW) { /* it can never be carried out, and nobody else shall wait for it */
+            utapi_error_clear(err);
+            after = before;
+            status = UTAPI_OK;
+        }
+        after.due_ms = NOT_SCHEDULED;
+        if (status == UTAPI_OK)
+            status = tombstone_store(write, &key, &before, &after, err);
+    }
+    return status;
+}
+
+/* ---- apply -------------------------------------------------------------------------------- */
 
 /* Moves the writer's fence, if it stands where the batch begins. */
 static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utapi_applied *ret,
@@ -53,69 +160,86 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
-static utapi_status entries_check(const utapi_batch *batch, utapi_error *err)
+/* Counts what a resource takes, and expires it or schedules that. */
+static utapi_status run_apply(lmdb_write *write, const utapi_fold *fold, const utapi_run *run,
+                              utapi_error *err)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].time_ms < 0 ||
-            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
-                                 (long long)batch->entries[i].time_ms);
-    return UTAPI_OK;
-}
-
-static utapi_status runs_apply(lmdb_write *write, const utapi_batch *batch, const bool *skip,
-                               utapi_error *err)
-{
-    utapi_fold *fold;
-    utapi_status status = utapi_fold_new(batch, skip, &fold, err);
+    lmdb_key key;
+    tombstone before;
+    utapi_status status = utapi_lmdb_resource_key(run->level, run->name, &key, err);
+    if (status == UTAPI_OK)
+        status = tombstone_load(write, &key, &before, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
-        status = utapi_lmdb_run_apply(write, fold, &run, err);
-        if (status == UTAPI_OVERFLOW)
-            status = utapi_fold_blame(batch, fold, &run, err);
+    tombstone after = before;
+    const utapi_entry *expiring = run->forget;
+    if (expiring != NULL && expiring->time_ms < before.expired_ms)
+        expiring = NULL; /* it expired since */
+
+    lmdb_deltas deltas = {.fold = fold, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
+    if (expiring != NULL && expiring->forget == UTAPI_FORGET_NOW) {
+        /* First, so that what is counted only to be taken away cannot overflow. */
+        status = resource_expire(write, &key, expiring->time_ms, &after, err);
+        deltas.after = utapi_interval_of(expiring->time_ms);
     }
-    utapi_fold_free(fold);
-    return status;
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_rows_add(write, &key, &deltas, err);
+    if (deltas.counted)
+        after.due_ms = NOT_SCHEDULED;
+    if (expiring != NULL && expiring->forget == UTAPI_FORGET_LATER)
+        after.due_ms = expiring->forget_at_ms;
+    return status == UTAPI_OK ? tombstone_store(write, &key, &before, &after, err) : status;
 }
 
 static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, bool *skip, utapi_applied *ret,
                                 utapi_error *err)
 {
-    utapi_applied applied = {.fence = batch->fence.to};
-    utapi_status status = entries_check(batch, err);
+    lmdb_backend *self = write->self;
+    utapi_applied applied = {.fence = utapi_fence_is_set(&batch->fence) ? batch->fence.to : 0};
+    utapi_fold *fold = NULL;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].time_ms < 0 ||
+            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
+            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
+                                 (long long)batch->entries[i].time_ms);
+    utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
-        status = fence_move(write, &batch->fence, ret, err);
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
-    if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_dedup_expire(&write->self->dedup, write->txn, batch->taken_ms,
+        status = due_expire(write, batch->now_ms, SIZE_MAX, err);
+    if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up */
+        status = utapi_dedup_expire(&self->dedup, write->txn, batch->taken_ms,
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
+        status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
-        status = runs_apply(write, batch, skip, err);
-    if (status != UTAPI_OK)
-        return status;
-    if (!utapi_fence_is_set(&batch->fence))
-        applied.fence = 0;
-    *ret = applied;
-    return UTAPI_OK;
+        status = utapi_fold_new(batch, skip, &fold, err);
+    for (utapi_run run; status == UTAPI_OK && utapi_fold_next(fold, &run);) {
+        status = run_apply(write, fold, &run, err);
+        if (status == UTAPI_OVERFLOW)
+            status = utapi_fold_blame(batch, fold, &run, err);
+    }
+    utapi_fold_free(fold);
+    if (status == UTAPI_OK)
+        *ret = applied;
+    return status;
 }
 
-static utapi_backend_tend_fn lmdb_tend;
+static utapi_backend_tend_fn lmdb_maintain;
 
 static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
+    const uint64_t room = utapi_lmdbenv_room_pages(&self->env);
+    uint64_t used;
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     if (skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    utapi_status status = utapi_lmdb_check_space(self, err);
+    utapi_status status = utapi_lmdbenv_used_pages(&self->env, room, &used, err);
+    if (status == UTAPI_OK && used > room)
+        status = utapi_lmdbenv_fail_full(&self->env, used, err);
     if (status != UTAPI_OK) {
-        /* While callers keep coming nobody may call tend, and without expiry there would never be room. */
-        (void)!lmdb_tend(base, batch->now_ms, batch->taken_ms, NULL);
+        /* While callers keep coming nobody else maintains it, and without expiry there would never be room. */
+        (void)!lmdb_maintain(base, batch->now_ms, batch->taken_ms, NULL);
         return status;
     }
     lmdb_write write;
@@ -127,18 +251,6 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
 
 /* ---- the other writes --------------------------------------------------------------------- */
 
-static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *adjustment, utapi_error *err)
-{
-    utapi_cell cell = {.interval = adjustment->interval};
-    utapi_sums_add_amounts(&cell.sums, adjustment->delta);
-    lmdb_intake intake = {.once = &cell};
-    lmdb_key key;
-    if (cell.interval < 0 || cell.interval > UTAPI_INTERVAL_MAX)
-        return utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)cell.interval);
-    const utapi_status status = utapi_lmdb_resource_key(adjustment->level, adjustment->name, &key, err);
-    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, &key, &intake, err) : status;
-}
-
 static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
                                 utapi_error *err)
 {
@@ -146,22 +258,44 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
     utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
-        status = adjustment_apply(&write, &adjustments[i], err);
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        const utapi_adjustment *one = &adjustments[i];
+        utapi_cell delta = {.interval = one->interval};
+        lmdb_deltas deltas = {.once = &delta};
+        lmdb_key key;
+        utapi_sums_add_amounts(&delta.sums, one->delta);
+        if (one->interval < 0 || one->interval > UTAPI_INTERVAL_MAX)
+            status = utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)one->interval);
+        else
+            status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
+        if (status == UTAPI_OK)
+            status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
+    }
     return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                 utapi_error *err)
 {
     lmdb_write write;
-    const utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
+    lmdb_key key;
+    tombstone before;
+    utapi_status status = utapi_lmdb_resource_key(level, name, &key, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    return utapi_lmdb_write_end(&write, utapi_lmdb_forget(&write, level, name, time_ms, err), err);
+    status = tombstone_load(&write, &key, &before, err);
+    if (status == UTAPI_OK) {
+        tombstone after = before;
+        status = resource_expire(&write, &key, time_ms, &after, err);
+        if (status == UTAPI_OK)
+            status = tombstone_store(&write, &key, &before, &after, err);
+    }
+    return utapi_lmdb_write_end(&write, status, err);
 }
 
-static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
+static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t taken_ms, utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
     lmdb_write write;
@@ -170,36 +304,11 @@ static utapi_status lmdb_tend(utapi_backend *base, int64_t now_ms, int64_t taken
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
-    status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
+    status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_expire(&self->dedup, write.txn, taken_ms,
-                                    bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
+                                    bearable < MAINTAIN_UUIDS ? bearable : MAINTAIN_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
-}
-
-/* ---- questions ---------------------------------------------------------------------------- */
-
-static utapi_status lmdb_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
-{
-    return utapi_lmdb_read((lmdb_backend *)base, query, ret, ret_fence, err);
-}
-
-static utapi_status lmdb_rows(utapi_backend *base, utapi_level level, utapi_string name, utapi_interval start,
-                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_rows((lmdb_backend *)base, level, name, start, end, on_row, ctx, err);
-}
-
-static utapi_status lmdb_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
-                               void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_visit((lmdb_backend *)base, level, on_resource, ctx, err);
-}
-
-static utapi_status lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
-{
-    return utapi_lmdb_fences((lmdb_backend *)base, on_fence, ctx, err);
 }
 
 static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
@@ -225,7 +334,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
     *ret = (utapi_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
-        .uuids = entries[LMDB_SEEN],
+        .uuids = entries[LMDB_DEDUP],
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
@@ -266,7 +375,7 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
     self->dedup = (utapi_dedup){.env = &self->env,
-                                .table = LMDB_SEEN,
+                                .table = LMDB_DEDUP,
                                 .unit = UTAPI_DEDUP_INTERVALS,
                                 .window_ms = options->dedup_window_ms};
     status =
@@ -283,13 +392,13 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .name = "lmdb",
     .open = lmdb_open,
     .apply = lmdb_apply,
-    .read = lmdb_read,
-    .visit = lmdb_visit,
-    .rows = lmdb_rows,
+    .read = utapi_lmdb_read,
+    .visit = utapi_lmdb_list,
+    .rows = utapi_lmdb_rows,
     .adjust = lmdb_adjust,
-    .forget = lmdb_forget,
-    .tend = lmdb_tend,
-    .fences = lmdb_fences,
+    .forget = lmdb_expire,
+    .tend = lmdb_maintain,
+    .fences = utapi_lmdb_fences,
     .stats = lmdb_stats,
     .close = lmdb_close,
 };

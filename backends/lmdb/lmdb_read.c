@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_read.c - questions: each is answered from one snapshot, by a few look-ups a name however long its range.
+/* lmdb_read.c - the slots that read: each query is answered from one snapshot, by a few look-ups a name however long its range.
  *
  * What LMDB hands out points into its map and is valid until the transaction ends, so it is decoded at once.
- * Names, and fences, are visited in chunks, each from a snapshot of its own: a slow caller then holds none. */
+ * Names and fences are listed in chunks, each from a snapshot of its own: a slow caller then holds none. */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"
@@ -37,15 +37,14 @@ typedef struct read_row {
 static utapi_status row_find(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
                              utapi_interval interval, read_row *ret, utapi_error *err)
 {
-    MDB_val row;
+    bool found;
     ret->totals = &resource->totals;
     if (interval >= resource->newest)
         return UTAPI_OK;
-    const int rc = utapi_lmdb_history_floor(reader->cursor, resource->id, interval, &row);
-    ret->totals = rc == 0 ? &ret->decoded : NULL;
-    if (rc == 0)
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
-    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
+    const utapi_status status =
+        utapi_lmdb_history_at(reader->cursor, resource->id, interval, &ret->decoded, &found, err);
+    ret->totals = found ? &ret->decoded : NULL;
+    return status;
 }
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
@@ -101,9 +100,10 @@ static utapi_status fence_find(const lmdb_backend *self, const utapi_lmdbenv_rea
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a fence up");
 }
 
-utapi_status utapi_lmdb_read(lmdb_backend *self, const utapi_query *query, utapi_usage *ret,
+utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
                              uint64_t *ret_fence, utapi_error *err)
 {
+    lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
     utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
@@ -155,9 +155,10 @@ static utapi_status rows_of_history(rows_walk *walk, utapi_error *err)
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
 }
 
-utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string name, utapi_interval start,
+utapi_status utapi_lmdb_rows(utapi_backend *base, utapi_level level, utapi_string name, utapi_interval start,
                              utapi_interval end, utapi_row_cb *on_row, void *ctx, utapi_error *err)
 {
+    lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
     lmdb_resource resource;
     bool found;
@@ -176,18 +177,18 @@ utapi_status utapi_lmdb_rows(lmdb_backend *self, utapi_level level, utapi_string
     return status;
 }
 
-/* ---- visiting ----------------------------------------------------------------------------- */
+/* ---- listing ------------------------------------------------------------------------------ */
 
-enum { VISIT_CHUNK = 128 };
+enum { CHUNK_KEYS = 128 };
 
-typedef struct visit_chunk {
+typedef struct key_chunk {
     size_t count;
-    lmdb_key keys[VISIT_CHUNK];
-} visit_chunk;
+    lmdb_key keys[CHUNK_KEYS];
+} key_chunk;
 
 /* Collects keys of a table that begin as `after` does, in its first bytes, and are greater. */
 static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_key *after, size_t first,
-                               visit_chunk *chunk, utapi_error *err)
+                               key_chunk *chunk, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader = NULL;
     const utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
@@ -202,7 +203,7 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
         if (rc == 0 && key.mv_size == after->size && memcmp(key.mv_data, after->bytes, after->size) == 0)
             rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT);
         while (rc == 0 && key.mv_size >= first && memcmp(key.mv_data, after->bytes, first) == 0 &&
-               chunk->count < VISIT_CHUNK) {
+               chunk->count < CHUNK_KEYS) {
             lmdb_key *copy = &chunk->keys[chunk->count++];
             copy->size = key.mv_size;
             memcpy(copy->bytes, key.mv_data, key.mv_size);
@@ -214,12 +215,13 @@ static utapi_status chunk_fill(lmdb_backend *self, unsigned table, const lmdb_ke
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through keys");
 }
 
-utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resource_cb *on_resource,
-                              void *ctx, utapi_error *err)
+utapi_status utapi_lmdb_list(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
+                             void *ctx, utapi_error *err)
 {
-    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    lmdb_backend *self = (lmdb_backend *)base;
+    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "visiting resources");
+        return utapi_fail(err, UTAPI_NO_MEMORY, "listing resources");
     lmdb_key after = {.size = 1, .bytes = {(unsigned char)level}}; /* less than every name of the level */
     do {
         const utapi_status status = chunk_fill(self, LMDB_RESOURCE, &after, 1, chunk, err);
@@ -233,26 +235,14 @@ utapi_status utapi_lmdb_visit(lmdb_backend *self, utapi_level level, utapi_resou
         }
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (chunk->count == VISIT_CHUNK);
+    } while (chunk->count == CHUNK_KEYS);
     return UTAPI_OK;
 }
 
-/* One of a chunk. */
-static utapi_status fence_tell(lmdb_backend *self, const unsigned char *writer, utapi_fence_cb *on_fence,
-                               void *ctx, bool *ret_more, utapi_error *err)
+utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
-    utapi_query query = {.level = UTAPI_SERVICE};
-    uint64_t fence = 0;
-    memcpy(query.writer, writer, sizeof query.writer);
-    const utapi_status status = utapi_lmdb_read(self, &query, NULL, &fence, err);
-    if (status == UTAPI_OK && fence > 0)
-        *ret_more = on_fence(ctx, writer, fence);
-    return status;
-}
-
-utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
-{
-    UTAPI_AUTO_FREE visit_chunk *chunk = malloc(sizeof *chunk);
+    lmdb_backend *self = (lmdb_backend *)base;
+    UTAPI_AUTO_FREE key_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "reading fences");
     lmdb_key after;
@@ -261,12 +251,18 @@ utapi_status utapi_lmdb_fences(lmdb_backend *self, utapi_fence_cb *on_fence, voi
     const size_t first = after.size;
     do {
         utapi_status status = chunk_fill(self, LMDB_META, &after, first, chunk, err);
-        for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++)
-            status = fence_tell(self, chunk->keys[i].bytes + first, on_fence, ctx, &more, err);
+        for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++) {
+            utapi_query query = {.level = UTAPI_SERVICE};
+            uint64_t fence = 0;
+            memcpy(query.writer, chunk->keys[i].bytes + first, sizeof query.writer);
+            status = utapi_lmdb_read(base, &query, NULL, &fence, err);
+            if (status == UTAPI_OK && fence > 0)
+                more = on_fence(ctx, query.writer, fence);
+        }
         if (status != UTAPI_OK)
             return status;
         if (chunk->count > 0)
             after = chunk->keys[chunk->count - 1];
-    } while (more && chunk->count == VISIT_CHUNK);
+    } while (more && chunk->count == CHUNK_KEYS);
     return UTAPI_OK;
 }

@@ -81,7 +81,7 @@ static void read_in_pieces(utapi_string body)
         char *so_far = malloc(size);
         FUZZ_CHECK(so_far != NULL);
         memcpy(so_far, body.data, size);
-        json_events_arrive((utapi_string){so_far, size}, MAX_EVENTS, &pieces);
+        json_events_on_body((utapi_string){so_far, size}, MAX_EVENTS, &pieces);
         free(last);
         last = so_far;
     }

@@ -23,7 +23,7 @@ static const char *const name_members[UTAPI_LEVEL_COUNT] = {
 #undef X
 };
 
-static void check_answer(utapi_level level, const json_question *question)
+static void check_answer(utapi_level level, const json_query *question)
 {
     utapi_usage usages[MAX_NAMES];
     for (size_t i = 0; i < question->count; i++)
@@ -43,23 +43,23 @@ static void check_answer(utapi_level level, const json_question *question)
     free(text);
 }
 
-typedef http_error open_fn(utapi_string body, size_t max_names, json_question *ret, http_failure *failure);
+typedef http_error open_fn(utapi_string body, size_t max_names, json_query *ret, http_failure *failure);
 
 /* What became of a body. */
 typedef struct reading {
     http_error error;
-    json_question question;
+    json_query question;
     json_body_action action;
     http_failure failure;
 } reading;
 
-static reading read_question(open_fn *open, utapi_string body, utapi_level level, json_action action)
+static reading read_query(open_fn *open, utapi_string body, utapi_level level, json_action action)
 {
     reading ret = {.question = {0}};
     ret.error = open(body, MAX_NAMES, &ret.question, &ret.failure);
     if (ret.error == HTTP_OK) {
-        ret.action = json_question_action(&ret.question);
-        ret.error = json_question_read(&ret.question, level, action, MAX_NAMES, NOW_MS, &ret.failure);
+        ret.action = json_query_action(&ret.question);
+        ret.error = json_query_read(&ret.question, level, action, MAX_NAMES, NOW_MS, &ret.failure);
     }
     return ret;
 }
@@ -81,9 +81,9 @@ static void check_equal(const reading *quick, const reading *full)
 
 static void check_question(utapi_string body, utapi_level level, json_action action)
 {
-    reading quick = read_question(json_question_open, body, level, action);
-    reading full = read_question(json_question_open_any, body, level, action);
-    const json_question *question = &quick.question;
+    reading quick = read_query(json_query_open, body, level, action);
+    reading full = read_query(json_query_open_any, body, level, action);
+    const json_query *question = &quick.question;
     check_equal(&quick, &full);
     FUZZ_CHECK(quick.action.is != JSON_ACTION_TEXT || quick.action.text.size > 0);
     if (quick.error == HTTP_OK) {
@@ -95,8 +95,8 @@ static void check_question(utapi_string body, utapi_level level, json_action act
     } else {
         FUZZ_CHECK(http_failure_message(&quick.failure)[0] != '\0');
     }
-    json_question_done(&quick.question);
-    json_question_done(&full.question);
+    json_query_done(&quick.question);
+    json_query_done(&full.question);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -50,10 +50,10 @@ int bench_setup(void **state)
                                          .keep_ms = KEEP_MS,
                                          .dedup_window_ms = 1000000000};
     b->tuning = utapi_journal_tuning;
-    b->tuning.steady_ms = steady_ms;
-    b->tuning.tick_ms = 2;
-    b->tuning.back_off_ms = 1;
-    b->tuning.wait_ms = 60000;
+    b->tuning.monotonic_ms = steady_ms;
+    b->tuning.pace.tick_ms = 2;
+    b->tuning.pace.back_off_ms = 1;
+    b->tuning.patience.wait_ms = 60000;
     bench_open(b);
     *state = b;
     return 0;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The direction of use, from #include lines: core uses nobody; a backend uses core and its own library;
-api uses core and never names a backend; each library of others has its one home. Only a main sees both sides.
+api uses core and never names a backend, in layers of which none uses one above it; each library of others has its
+one home. Only a main sees both sides.
 
     python3 lint_includes.py ROOT
 """
@@ -14,10 +15,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # Which files may include a header of somebody else's library.
 LIBRARY_HOMES = {
-    r"microhttpd\.h": r"api/http/(server|worker)[a-z_]*\.[ch]$|tests/|bench/",
-    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/cli/|tests/|bench/",
-    r"openssl/.*": r"api/auth/|api/cli/|tests/|bench/",
-    r"curl/.*": r"api/cli/|tests/|bench/",
+    r"microhttpd\.h": r"api/server/|tests/|bench/",
+    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/ctl/|tests/|bench/",
+    r"openssl/.*": r"api/auth/|tests/|bench/",
+    r"curl/.*": r"api/ctl/client\.c$|tests/|bench/",
     r"lmdb\.h": r"backends/(lmdbenv|lmdb|journal)/|tests/|bench/",
     r"hiredis/.*": r"backends/redis/|tests/|bench/",
     r"cmocka\.h": r"tests/",
@@ -28,18 +29,30 @@ CORE_PUBLIC = r"utapi/[a-z_]+\.(h|def)"
 ROOM_USES = {
     "core": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def)"],
     "backends": [CORE_PUBLIC, r"[a-z_0-9]+\.(h|def|inc)"],
-    "api": [CORE_PUBLIC, r"(auth|cli|config|http|json)/[a-z_0-9]+\.(h|def)", r"[a-z_0-9]+\.(h|def|inc)"],
+    "api": [CORE_PUBLIC, r"[a-z]+/[a-z_0-9]+\.(h|def)", r"[a-z_0-9]+\.(h|def|inc)"],
+}
+
+# The layers of api/: a folder, and those that it may use beside itself.
+LAYERS = {
+    "http": [],
+    "json": ["http"],
+    "auth": ["http"],
+    "config": ["http"],
+    "handlers": ["http", "json", "auth"],
+    "server": ["http", "handlers"],
+    "daemon": ["http", "json", "auth", "config", "handlers", "server"],
+    "ctl": ["auth"],
 }
 
 REGISTRY = "backends/registry.h"
-REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/cli/|tests/|bench/")
+REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/(daemon|ctl)/|tests/|bench/")
 
 # No backend, but what those share that keep an LMDB environment.
 SHARED = "lmdbenv"
 
 # No storage itself: the registry opens it before any, so a main speaks of it, and never of a storage by name.
 JOURNAL = "journal"
-MAINS = re.compile(r"api/cli/")
+MAINS = re.compile(r"api/(daemon|ctl)/")
 
 
 def library_problem(path, header):
@@ -55,7 +68,16 @@ def room_problem(path, header):
         return None if REGISTRY_USERS.match(path) else f"{REGISTRY} is for mains alone"
     if room in ROOM_USES and not any(re.fullmatch(form, header) for form in ROOM_USES[room]):
         return f'{room}/ may not use "{header}"'
-    return None
+    return layer_problem(path, header)
+
+
+def layer_problem(path, header):
+    folder, used = path.split("/")[1], header.split("/")[0]
+    if not path.startswith("api/") or "/" not in header or used in ("utapi", folder):
+        return None
+    if folder not in LAYERS:
+        return f"{folder} has no row in LAYERS"
+    return None if used in LAYERS[folder] else f'api/{folder}/ may not use "{header}"'
 
 
 def backend_names(root):

@@ -6,11 +6,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 
+import lint_circles
 import lint_docs
 import lint_format
 import lint_headers
@@ -50,7 +52,7 @@ class Lints(unittest.TestCase):
         os.remove(whole)
 
     def test_core_uses_nobody(self):
-        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"http/server.h"', '"backends/registry.h"'):
+        for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"server/server.h"', '"backends/registry.h"'):
             self.finds(lint_includes, "core/x.c", f"#include {header}\n")
         self.allows(lint_includes, "core/x.c", '#include "utapi/status.h"\n#include "commit.h"\n#include <stdio.h>\n')
 
@@ -67,12 +69,22 @@ class Lints(unittest.TestCase):
         self.finds(lint_includes, "api/http/x.c", "void *p = &utapi_lmdb_backend;\n")
         self.finds(lint_includes, "api/http/x.c", "#include <lmdb.h>\n")
         self.finds(lint_includes, "api/http/x.c", '#include "backends/registry.h"\n')
-        self.allows(lint_includes, "api/cli/utapid.c", '#include "backends/registry.h"\n')
+        self.allows(lint_includes, "api/daemon/utapid.c", '#include "backends/registry.h"\n')
+
+    def test_a_layer_of_api_uses_none_above_it(self):
+        self.finds(lint_includes, "api/http/x.c", '#include "json/json_text.h"\n')
+        self.finds(lint_includes, "api/json/x.c", '#include "auth/auth.h"\n')
+        self.finds(lint_includes, "api/config/x.c", '#include "handlers/log.h"\n')
+        self.finds(lint_includes, "api/handlers/x.c", '#include "server/server.h"\n')
+        self.finds(lint_includes, "api/attic/x.c", '#include "http/errors.h"\n')
+        self.finds(lint_includes, "api/ctl/x.c", '#include "server/server.h"\n')
+        self.allows(lint_includes, "api/server/x.c", '#include "handlers/router.h"\n#include "http/errors.h"\n')
+        self.allows(lint_includes, "api/daemon/x.c", '#include "server/server.h"\n#include "config/config.h"\n')
 
     def test_each_library_has_its_home(self):
-        self.finds(lint_includes, "api/http/router.c", "#include <microhttpd.h>\n")
-        self.allows(lint_includes, "api/http/server.c", "#include <microhttpd.h>\n")
-        self.finds(lint_includes, "api/http/handle_list.c", "#include <jansson.h>\n")
+        self.finds(lint_includes, "api/handlers/router.c", "#include <microhttpd.h>\n")
+        self.allows(lint_includes, "api/server/request.c", "#include <microhttpd.h>\n")
+        self.finds(lint_includes, "api/handlers/handle_list.c", "#include <jansson.h>\n")
         self.allows(lint_includes, "api/json/json_event.c", "#include <jansson.h>\n")
 
     def test_banned_functions_are_found_in_code_alone(self):
@@ -148,6 +160,28 @@ class Lints(unittest.TestCase):
         self.assertTrue(problems("int utapi_there(void) { return 0; }\nint stray(void) { return 0; }\n"))
         self.assertTrue(problems("int utapi_there(void) { return 0; }\nint utapi_stray(void) { return 0; }\n"))
         self.assertTrue(problems("static int there;\nint *utapi_other = &there;\n"))
+
+    def test_circles(self):
+        build = os.path.join(self.root, "build")
+
+        def problems(**files):
+            """Of files x__y_c="code": core/x/y.c, compiled where CMake would."""
+            for name, code in files.items():
+                path = "core/" + re.sub(r"_([ch])$", r".\1", name.replace("__", "/"))
+                source = self.write(path, code)
+                if path.endswith(".c"):
+                    folder, file = os.path.split(path)
+                    compiled = self.write(f"build/{folder}/CMakeFiles/x.dir/{file}.o", "")
+                    subprocess.run([COMPILERS[0], "-c", source, "-o", compiled], check=True)
+            return lint_circles.check(self.root, build)
+
+        self.assertEqual(problems(x_c="int x(void) { return 0; }", y_c="int x(void); int y(void) { return x(); }"), [])
+        self.assertTrue(problems(x_c="int y(void); int x(void) { return y(); }"))
+        self.assertEqual(lint_circles.check(self.root, build, ("core",)), [])
+        self.assertEqual(problems(x_c="int x(void) { return 0; }", a_h='#include "b.h"\n', b_h=""), [])
+        self.assertTrue(problems(b_h='#include "a.h"\n'))
+        self.assertEqual(problems(b_h="", sub__z_c="int y(void); int z(void) { return y(); }"), [])
+        self.assertTrue(problems(c_h='#include "sub/z.h"\n', sub__z_h=""), "folders, by an include and by a call")
 
 
 if __name__ == "__main__":

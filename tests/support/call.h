@@ -5,7 +5,7 @@
 #ifndef SUPPORT_CALL_H
 #define SUPPORT_CALL_H
 
-#include "http/router.h"
+#include "handlers/router.h"
 
 /**
  * Dispatches a request and waits until it is answered.

@@ -28,4 +28,11 @@ struct timespec utapi_timespec_of_ms(int64_t time_ms);
 /** Initialises a condition whose timed waits are on the monotonic clock. pthread_cond_destroy() it. */
 void utapi_cond_init(pthread_cond_t *condition);
 
+/** Where an engine takes its time from, so that tests own it. */
+typedef struct utapi_clock {
+    int64_t (*wall_ms)(void *ctx);   /* UTC, since the epoch: the clock of the rules */
+    int64_t (*steady_ms)(void *ctx); /* never stepped: the clock of the de-duplication window */
+    void *ctx;
+} utapi_clock;
+
 #endif

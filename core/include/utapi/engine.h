@@ -10,19 +10,10 @@
 #define UTAPI_ENGINE_H
 
 #include "utapi/backend.h"
+#include "utapi/clock.h"
 #include "utapi/event.h"
 
 typedef struct utapi_engine utapi_engine;
-
-/** Where the engine takes its time from, so that tests own it. */
-typedef struct utapi_clock {
-    int64_t (*wall_ms)(void *ctx);   /* UTC, since the epoch: the clock of the rules */
-    int64_t (*steady_ms)(void *ctx); /* never stepped: the clock of the de-duplication window */
-    void *ctx;
-} utapi_clock;
-
-/** The system's clocks. */
-extern const utapi_clock utapi_system_clock;
 
 /** What is recorded, and how much may wait (docs/specification.md#recording). */
 typedef struct utapi_engine_settings {

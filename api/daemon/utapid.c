@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* utapid.c - the server's main: settings, then storage, engine, identities and sockets, each on top of the
+ * one before; a signal, and down again in the opposite order. The only file of api/ that sees storage. */
+#include "auth/auth.h"
+#include "backends/registry.h"
+#include "config/config.h"
+#include "daemon/replay.h"
+#include "daemon/utapid_options.h"
+#include "handlers/log.h"
+#include "handlers/query_pool.h"
+#include "handlers/telemetry.h"
+#include "server/server.h"
+#include "utapi/clock.h"
+#include "utapi/engine.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_BACKEND "lmdb"
+#define MAX_BACKENDS    16
+#define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
+#define MS_PER_S        INT64_C(1000)
+#define WATCH_S         1 /* between looks at how storage is */
+
+#define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
+
+/* Everything that runs, in the order of its making. */
+typedef struct utapid {
+    config config;
+    utapi_backend *backend;
+    utapi_engine *engine;
+    identity *identity;
+    auth *auth;
+    telemetry *telemetry;
+    http_service service;
+    server *server;
+    replay *replay;
+} utapid;
+
+/* ---- settings ----------------------------------------------------------------------------- */
+
+/* The names of all kinds of storage, the default first, ended by NULL. */
+static void list_backends(const char *ret[MAX_BACKENDS])
+{
+    const utapi_backend_ops *const *all = utapi_registry_all();
+    size_t count = 0;
+    ret[count++] = DEFAULT_BACKEND;
+    for (size_t i = 0; all[i] != NULL && count < MAX_BACKENDS - 1; i++) {
+        if (strcmp(all[i]->name, DEFAULT_BACKEND) != 0)
+            ret[count++] = all[i]->name;
+    }
+    ret[count] = NULL;
+}
+
+static utapi_status load_settings(utapid *self, const utapid_options *options, utapi_error *err)
+{
+    const char *backends[MAX_BACKENDS];
+    list_backends(backends);
+    const config_inputs inputs = {
+        .file = options->file, .flags = options->flags, .backends = backends, .is_root = geteuid() == 0};
+    return config_load(&inputs, &self->config, err);
+}
+
+static void open_log(const config *settings)
+{
+    log_level level = LOG_LEVEL_DEBUG; /* "trace" too */
+    const char *name = config_log_levels[settings->log_level];
+    if (strcmp(name, "fatal") == 0)
+        level = LOG_LEVEL_ERROR;
+    else
+        (void)log_level_find(name, &level);
+    log_open("utapid", level);
+}
+
+/* ---- up, step by step --------------------------------------------------------------------- */
+
+/* A journal that was switched off may hold events that were acknowledged. */
+static void warn_of_unused_journal(const config *settings)
+{
+    char path[PATH_MAX];
+    const int size = snprintf(path, sizeof path, "%s/data.mdb", settings->journal_path);
+    if (settings->journal_enabled || size < 0 || (size_t)size >= sizeof path || access(path, F_OK) != 0)
+        return;
+    log_write(
+        LOG_LEVEL_WARN, NULL,
+        "%s: there is a journal here and it is switched off; events that still wait in it are not counted "
+        "until it is switched on again (journal.enabled)",
+        settings->journal_path);
+}
+
+/* The journal remembers uuids for as long as was asked for; a shared storage behind it for less, for all it has
+ * to recognise is what another utapid took too. */
+static utapi_backend_options storage_options(const config *settings)
+{
+    const bool is_shared = settings->redis_uri != NULL;
+    const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
+    return (utapi_backend_options){.location = is_shared ? settings->redis_uri : settings->data_dir,
+                                   .capacity_bytes = (uint64_t)settings->capacity_bytes,
+                                   .dedup_window_ms = window_s * MS_PER_S};
+}
+
+static utapi_status open_storage(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    const utapi_backend_options options = storage_options(settings);
+    const utapi_journal_options journal = {.location = settings->journal_path,
+                                           .capacity_bytes = (uint64_t)settings->journal_bytes,
+                                           .keep_ms = settings->journal_keep_s * MS_PER_S,
+                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
+    warn_of_unused_journal(settings);
+    return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
+                               &self->backend, err);
+}
+
+static utapi_status walk_dead_letters(void *storage, http_dead_letter_cb *on_letter, void *ctx,
+                                      utapi_error *err)
+{
+    return utapi_journal_refused(storage, on_letter, ctx, err);
+}
+
+static utapi_status acknowledge(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
+                                utapi_error *err)
+{
+    const utapi_acknowledgement what = {.refused = refused, .count = count, .lost = lost};
+    return utapi_journal_acknowledge(storage, &what, err);
+}
+
+static utapi_status start_engine(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    utapi_engine_settings recorded = utapi_engine_defaults;
+    recorded.levels = settings->levels;
+    recorded.operations = settings->operations;
+    recorded.component = settings->component;
+    recorded.expire_metrics = settings->expire_metrics;
+    recorded.expire_ttl_ms = settings->expire_ttl_s * MS_PER_S;
+    recorded.queue_events = (size_t)settings->queue_events;
+    return utapi_engine_new(self->backend, &recorded, &self->engine, err);
+}
+
+/* The file maps account IDs even where nobody has to sign. */
+static utapi_status load_identity(utapid *self, utapi_error *err)
+{
+    if (self->config.auth_file != NULL)
+        return identity_load(self->config.auth_file, &self->identity, err);
+    self->identity = identity_new_empty();
+    if (self->identity == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "identities");
+    return UTAPI_OK;
+}
+
+static utapi_status start_auth(utapid *self, utapi_error *err)
+{
+    if (!self->config.auth_enabled)
+        return UTAPI_OK;
+    if (self->config.auth_file == NULL)
+        log_write(LOG_LEVEL_WARN, NULL,
+                  "no identity file was named, so no key is known and every question will be refused; "
+                  "see --auth-file and --no-auth");
+    return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
+}
+
+static utapi_status make_service(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    self->telemetry = telemetry_new();
+    if (self->telemetry == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
+    self->service = (http_service){
+        .engine = self->engine,
+        .auth = self->auth,
+        .identity = self->identity,
+        .telemetry = self->telemetry,
+        .health_allow = settings->health_allow, /* the lists stay the configuration's */
+        .ingest_allow = settings->ingest_allow,
+        .storage_allow = settings->storage_allow,
+        .prometheus_allow = settings->prometheus_allow,
+        .ingest_max_events = (size_t)settings->max_events,
+        .ingest_max_bytes = (size_t)settings->max_body_bytes,
+        .list_max_bytes = (size_t)settings->max_list_bytes,
+        .list_max_names = (size_t)settings->max_names,
+        .dead_letters = settings->journal_enabled ? walk_dead_letters : NULL,
+        .acknowledge = settings->journal_enabled ? acknowledge : NULL,
+        .storage = self->backend,
+    };
+    return UTAPI_OK;
+}
+
+/* LMDB answers sooner than another thread wakes up; a journal may have to wait for the storage behind it. */
+static utapi_status start_query_pool(utapid *self, utapi_error *err)
+{
+    if (!self->config.journal_enabled)
+        return UTAPI_OK;
+    return query_pool_start(&self->service, (unsigned)self->config.readers, &self->service.query_pool, err);
+}
+
+/* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
+static void raise_file_limit(int64_t connections)
+{
+    struct rlimit limit;
+    const rlim_t wanted = (rlim_t)connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_write(LOG_LEVEL_WARN, NULL, "limits.maxConnections: the system grants only %llu open files",
+                  (unsigned long long)limit.rlim_cur);
+}
+
+static utapi_status start_server(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    raise_file_limit(settings->max_connections + settings->workers * SERVER_EXCESS_CONNECTIONS);
+    const server_options options = {
+        .bind = settings->bind,
+        .port = (uint16_t)settings->port,
+        .workers = (unsigned)settings->workers,
+        .max_connections = (unsigned)settings->max_connections,
+        .idle_timeout_s = (unsigned)settings->idle_timeout_s,
+        .request_timeout_s = (unsigned)settings->request_timeout_s,
+    };
+    return server_start(&options, &self->service, &self->server, err);
+}
+
+static utapi_status start_replay(utapid *self, utapi_error *err)
+{
+    if (self->config.local_cache_uri == NULL)
+        return UTAPI_OK;
+    return replay_start(self->config.local_cache_uri, self->engine, &self->replay, err);
+}
+
+static utapi_status start(utapid *self, utapi_error *err)
+{
+    static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
+        load_identity, open_storage,     start_engine, start_auth,
+        make_service,  start_query_pool, start_server, start_replay};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const utapi_status status = steps[i](self, err);
+        if (status != UTAPI_OK)
+            return status;
+    }
+    return UTAPI_OK;
+}
+
+/* ---- and down ----------------------------------------------------------------------------- */
+
+static void stop(utapid *self)
+{
+    replay_stop(self->replay);
+    server_stop(self->server);
+    query_pool_stop(self->service.query_pool);
+    telemetry_free(self->telemetry);
+    auth_free(self->auth);
+    utapi_engine_free(self->engine); /* commits what still waits */
+    utapi_backend_close(self->backend);
+    identity_free(self->identity);
+    config_done(&self->config);
+}
+
+/* ---- main --------------------------------------------------------------------------------- */
+
+/* Before the first thread, so that every thread has them blocked and only wait_for_signal() gets them. */
+static void block_signals(sigset_t *ret)
+{
+    static const int waited_for[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int ignored[] = {SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        (void)signal(ignored[i], SIG_IGN);
+    sigemptyset(ret);
+    for (size_t i = 0; i < sizeof waited_for / sizeof *waited_for; i++)
+        sigaddset(ret, waited_for[i]);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* What the log was told of. */
+typedef struct watch {
+    bool is_troubled;
+    uint64_t refused, lost; /* events, ever */
+} watch;
+
+static void watch_losses(watch *seen, const utapi_stats *stats)
+{
+    if (stats->journal.refused > seen->refused)
+        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl journal --refused",
+                  (unsigned long long)(stats->journal.refused - seen->refused));
+    if (stats->journal.lost > seen->lost)
+        log_write(LOG_LEVEL_WARN, NULL,
+                  "journal: %llu more were lost by the storage, and it no longer had them",
+                  (unsigned long long)(stats->journal.lost - seen->lost));
+    seen->refused = stats->journal.refused;
+    seen->lost = stats->journal.lost;
+}
+
+/* Says when trouble begins, and when it is over; what it is may change meanwhile. Events that could not be stored are
+ * trouble until others were: that none were sent since proves nothing. */
+static void watch_storage(const utapid *self, watch *seen)
+{
+    utapi_stats stats = {0};
+    utapi_error err = {0};
+    const char *trouble = stats.trouble;
+    if (utapi_engine_stats(self->engine, &stats, &err) != UTAPI_OK)
+        trouble = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
+    else
+        watch_losses(seen, &stats);
+    if (*trouble != '\0' && !seen->is_troubled)
+        log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", trouble,
+                  self->config.journal_enabled && !stats.refuses
+                      ? "; events are taken all the same, until the journal is full"
+                      : "");
+    const bool lasts = *trouble != '\0' || (stats.unproven && seen->is_troubled);
+    if (!lasts && seen->is_troubled)
+        log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
+    seen->is_troubled = lasts;
+}
+
+/* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
+static void wait_for_signal(const utapid *self, sigset_t *signals)
+{
+    static const struct timespec pause = {.tv_sec = WATCH_S};
+    utapi_stats at_first = {0};
+    int received;
+    (void)!utapi_engine_stats(self->engine, &at_first,
+                              NULL); /* what was told at an earlier start is not told again */
+    watch seen = {.refused = at_first.journal.refused, .lost = at_first.journal.lost};
+    while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
+        if (received == SIGHUP)
+            log_write(LOG_LEVEL_WARN, NULL,
+                      "SIGHUP: nothing is read again; restart utapid for a changed configuration");
+        else
+            watch_storage(self, &seen);
+        telemetry_flush(self->telemetry, utapi_monotonic_ms());
+    }
+    log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
+    sigdelset(signals, SIGHUP);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static void announce(const utapid *self)
+{
+    const char *bind = self->config.bind;
+    const bool is_ipv6 = strchr(bind, ':') != NULL;
+    printf("utapid: listening on http://%s%s%s:%u\n", is_ipv6 ? "[" : "", bind, is_ipv6 ? "]" : "",
+           (unsigned)server_port(self->server));
+    (void)fflush(stdout);
+}
+
+/* Reads the URIs of Redis as a start does: opening connects to nothing yet. */
+static utapi_status check_redis(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    const utapi_backend_options options = storage_options(settings);
+    utapi_replay *cache = NULL;
+    utapi_status status = UTAPI_OK;
+    if (settings->redis_uri != NULL)
+        status = utapi_registry_open(settings->backend, &options, NULL, &self->backend, err);
+    if (status == UTAPI_OK && settings->local_cache_uri != NULL)
+        status = utapi_replay_open(settings->local_cache_uri, &cache, err);
+    utapi_replay_close(cache);
+    return status;
+}
+
+/* --check: everything that can be judged without touching storage or sockets. */
+static utapi_status check(utapid *self, utapi_error *err)
+{
+    utapi_status status = load_identity(self, err);
+    if (status == UTAPI_OK)
+        status = check_redis(self, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (self->config.ignored != NULL)
+        printf("utapid: %s: ignored, for they do not apply here: %s\n", self->config.file,
+               self->config.ignored);
+    if (self->config.enabled_operations.unknown != NULL)
+        printf("utapid: " UNKNOWN_OPERATIONS "\n", self->config.enabled_operations.unknown);
+    puts("utapid: the configuration is valid");
+    return UTAPI_OK;
+}
+
+static utapi_status serve(utapid *self, utapi_error *err)
+{
+    sigset_t signals;
+    block_signals(&signals);
+    open_log(&self->config);
+    if (self->config.ignored != NULL)
+        log_write(LOG_LEVEL_WARN, NULL, "%s: ignored, for they do not apply here: %s", self->config.file,
+                  self->config.ignored);
+    if (self->config.enabled_operations.unknown != NULL)
+        log_write(LOG_LEVEL_WARN, NULL, UNKNOWN_OPERATIONS, self->config.enabled_operations.unknown);
+    const utapi_status status = start(self, err);
+    if (status == UTAPI_OK) {
+        announce(self);
+        wait_for_signal(self, &signals);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    utapid self = {0};
+    utapid_options options;
+    utapi_error err = {0};
+    const int code = utapid_options_parse(argc, argv, &options);
+    if (code >= 0)
+        return code;
+
+    utapi_status status = load_settings(&self, &options, &err);
+    if (status == UTAPI_OK)
+        status = options.check ? check(&self, &err) : serve(&self, &err);
+    if (status != UTAPI_OK)
+        fprintf(stderr, "utapid: %s\n", *err.detail != '\0' ? err.detail : utapi_status_text(status));
+    stop(&self);
+    return status == UTAPI_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * test_operator.c - what an operator asks for: health, and events that were kept aside.
+ */
+#include "asking.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int open_world(void **state)
+{
+    http_world *self = calloc(1, sizeof *self);
+    assert_non_null(self);
+    world_open(self, NULL);
+    *state = self;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    world_close(*state);
+    free(*state);
+    return 0;
+}
+
+/* ---- health -------------------------------------------------------------------------------- */
+
+static void health_is_what_storage_says(void **state)
+{
+    http_world *world = *state;
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200, "{}");
+    check_answer(ask(world, "POST", "/_/healthcheck", ""), 200, "{}");
+    world->trouble.stats_says = UTAPI_UNAVAILABLE;
+    http_call call = ask(world, "GET", "/_/healthcheck", "");
+    assert_int_equal(call.reply.status, 500);
+    assert_non_null(strstr(call.reply.body, "\"InternalError\",\"message\":\"storage is not ready\""));
+    http_call_done(&call);
+}
+
+static void health_is_503_while_events_cannot_be_stored(void **state)
+{
+    static const char event[] = "[{\"operationId\":\"putObject\",\"sizeDelta\":1}]";
+    http_world *world = *state;
+    world->trouble.apply_says = UTAPI_UNAVAILABLE;
+    http_call call = ask(world, "POST", "/v2/ingest", event);
+    assert_int_equal(call.reply.status, 503);
+    http_call_done(&call);
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
+                 "{\"status\":\"unavailable\",\"trouble\":\"trouble while applying\"}");
+    world->trouble.apply_says = UTAPI_OK;
+    check_answer(ask(world, "POST", "/v2/ingest", event), 200, "");
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200, "{}");
+}
+
+static void health_tells_of_the_journal_and_of_trouble(void **state)
+{
+    http_world *world = *state;
+    utapi_stats stats = {.journal = {.capacity_bytes = 4096, .used_bytes = 100}};
+    world->trouble.shown = &stats;
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
+                 "\"capacityBytes\":4096,\"refused\":0,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    (void)snprintf(stats.trouble, sizeof stats.trouble, "127.0.0.1:6379: \"refused\"");
+    stats.journal.waiting = 7;
+    stats.journal.oldest_ms = WORLD_NOW_MS - 1500;
+    stats.journal.refused = 2;
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
+        "\"oldestAgeMs\":1500,\"usedBytes\":100,\"capacityBytes\":4096,\"refused\":2,\"lost\":0,"
+        "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    stats =
+        (utapi_stats){.journal = {.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX}};
+    check_answer(
+        ask(world, "GET", "/_/healthcheck", ""), 200,
+        "{\"status\":\"degraded\",\"trouble\":\"18446744073709551615 events were lost by the storage, "
+        "and the journal no longer had them\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,"
+        "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,"
+        "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    stats = (utapi_stats){.journal = {.capacity_bytes = 1, .refused = 2}};
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"2 events were taken that can never be counted: "
+                 "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    stats.journal.refused_acknowledged = 1;
+    http_call one_left = ask(world, "GET", "/_/healthcheck", "");
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was taken that can never"));
+    http_call_done(&one_left);
+
+    stats = (utapi_stats){
+        .journal = {
+            .capacity_bytes = 1, .refused = 2, .lost = 3, .refused_acknowledged = 2, .lost_acknowledged = 3}};
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "\"capacityBytes\":1,\"refused\":2,\"lost\":3,"
+                 "\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
+
+    stats = (utapi_stats){.journal = {.capacity_bytes = 1}, .refuses = true, .trouble = "full"};
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
+                 "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
+                 "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,"
+                 "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
+
+    stats = (utapi_stats){.trouble = "slow"}; /* without a journal */
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
+}
+
+/* ---- events kept aside --------------------------------------------------------------------- */
+
+static utapi_status walk_two(void *storage, http_dead_letter_cb *on_letter, void *ctx, utapi_error *err)
+{
+    (void)err;
+    assert_non_null(storage);
+    const utapi_entry whole = {
+        .uuid = utapi_string_of("u-1"),
+        .time_ms = 5,
+        .resource = {[UTAPI_BUCKETS] = utapi_string_of("b\"1"), [UTAPI_SERVICE] = utapi_string_of("s3")},
+        .operation = UTAPI_OP_PUT_OBJECT,
+        .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
+    };
+    const utapi_entry bare = {.operation = UTAPI_OP_NONE};
+    if (on_letter(ctx, "id-1", &whole, UTAPI_OVERFLOW, "too much"))
+        (void)on_letter(ctx, "id-2", &bare, UTAPI_OVERFLOW, "");
+    return UTAPI_OK;
+}
+
+static utapi_status walk_in_vain(void *storage, http_dead_letter_cb *on_letter, void *ctx, utapi_error *err)
+{
+    (void)storage;
+    (void)on_letter;
+    (void)ctx;
+    return utapi_fail(err, UTAPI_CORRUPT, "trouble");
+}
+
+static void events_kept_aside_are_listed(void **state)
+{
+    http_world *world = *state;
+    check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
+
+    world->service.dead_letters = walk_two;
+    world->service.storage = world;
+    check_answer(
+        ask(world, "GET", "/_/journal/refused", ""), 200,
+        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
+        "\"bucket\":\"b\\\"1\",\"service\":\"s3\","
+        "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
+        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,"
+        "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
+        "\"reason\":\"an amount does not fit 64 bits\"}]");
+
+    world->service.dead_letters = walk_in_vain;
+    check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
+                  "What is stored has to be mended before it can be read: trouble");
+}
+
+/* Takes two certain ids, and none. */
+static utapi_status acknowledge_two(void *storage, const utapi_string *refused, size_t count, uint64_t lost,
+                                    utapi_error *err)
+{
+    (void)storage;
+    if (count == 2) {
+        assert_true(utapi_string_equal(refused[0], utapi_string_of("id-1")));
+        assert_true(utapi_string_equal(refused[1], utapi_string_of("id-2")));
+        return UTAPI_OK;
+    }
+    return count == 0 && lost == 3 ? UTAPI_OK : utapi_fail(err, UTAPI_INVALID, "refused: no more");
+}
+
+static void events_kept_aside_are_acknowledged(void **state)
+{
+    static const struct {
+        const char *body, *message;
+    } wrong[] = {
+        {"{\"refused\":[\"id-1\"]}", "refused: no more"},
+        {"{\"refused\":1}", "refused: expected a list of ids"},
+        {"{\"refused\":[\"id-1\",1]}", "refused[1]: expected a string"},
+        {"{\"lost\":-1}", "lost: expected how many"},
+        {"[]", "expected an object with refused and lost"},
+    };
+    http_world *world = *state;
+    check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{}"), 501, "NotImplemented",
+                  "there is no journal before the storage");
+    world->service.acknowledge = acknowledge_two;
+    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":[\"id-1\",\"id-2\"]}"), 200, "");
+    check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":3}"), 200, "");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        check_refusal(ask(world, "POST", "/_/journal/acknowledge", wrong[i].body), 400,
+                      "InvalidParameterValue", wrong[i].message);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(health_is_what_storage_says),
+        IN_WORLD(health_is_503_while_events_cannot_be_stored),
+        IN_WORLD(health_tells_of_the_journal_and_of_trouble),
+        IN_WORLD(events_kept_aside_are_listed),
+        IN_WORLD(events_kept_aside_are_acknowledged),
+    };
+    return cmocka_run_group_tests_name("http.operator", tests, NULL, NULL);
+}
