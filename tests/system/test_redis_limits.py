@@ -18,7 +18,7 @@ from test_redis import OnRedis
 YEAR = 365 * 96  # intervals
 MOST_MS = 10
 ROUNDS = 3
-OURS = {"apply", "shift", "forget", "sweep", "keep_day", "EXEC"}
+OURS = {"apply", "correct", "expire", "sweep", "store_rollup", "EXEC"}
 AT_A_TIME = 2000
 OPERATIONS = ("getObjectAcl", "headObject", "headBucket", "putObjectAcl")
 
@@ -111,7 +111,7 @@ class Limits(OnRedis):
         self.push_each(at_once, "deleteBucket", [names[1]])
         self.push_each(later, "deleteBucket", [names[2]])
         self.push_each(at_once, "deleteBucket", names[3:], now_ms() - 1000 * INTERVAL_MS)
-        wait_for(lambda: self.runs("sweep") > 20 and self.runs("forget") > 0, "forgetting", timeout_s=120)
+        wait_for(lambda: self.runs("sweep") > 20 and self.runs("expire") > 0, "expiry", timeout_s=120)
         return {kind: max(times) for kind, times in self.watcher.work.items()}
 
     def test_no_script_keeps_redis_for_long(self):
