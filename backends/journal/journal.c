@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal.c - the contract's side: opening and closing, and the slots that wait for the storage. */
+/* journal.c - the contract's side: opening and closing, and the slots; those of the administration wait for the
+ * storage. */
 #include "journal_internal.h"
 
+#include "utapi/backend_admin.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -40,61 +42,18 @@ static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch,
 }
 
 static utapi_status journal_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                                 uint64_t *ret_fence, utapi_error *err)
+                                 uint64_t *ret_fences, utapi_error *err)
 {
     journal *self = (journal *)base;
-    if (ret_fence != NULL)
-        *ret_fence = 0; /* nobody delivers fenced batches to a journal */
+    if (ret_fences != NULL) /* nobody delivers fenced batches to a journal */
+        memset(ret_fences, 0, (query->count > 0 ? query->count : 1) * sizeof *ret_fences);
     return utapi_journal_read(&self->pending, self->storage, &self->patience, query, ret, err);
-}
-
-/* ---- the storage's own slots, once it has all that was accepted before the call ----------- */
-
-static utapi_status stored_wait(journal *self, utapi_error *err)
-{
-    return utapi_journal_pending_wait(&self->pending, utapi_monotonic_ms() + self->patience.wait_ms, err);
-}
-
-static utapi_status journal_visit(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
-                                  void *ctx, utapi_error *err)
-{
-    journal *self = (journal *)base;
-    const utapi_status status = stored_wait(self, err);
-    return status == UTAPI_OK ? utapi_backend_list(self->storage, level, on_resource, ctx, err) : status;
-}
-
-static utapi_status journal_rows(utapi_backend *base, utapi_level level, utapi_string name,
-                                 utapi_interval start, utapi_interval end, utapi_row_cb *on_row, void *ctx,
-                                 utapi_error *err)
-{
-    journal *self = (journal *)base;
-    const utapi_status status = stored_wait(self, err);
-    return status == UTAPI_OK ? utapi_backend_rows(self->storage, level, name, start, end, on_row, ctx, err)
-                              : status;
-}
-
-static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
-                                   utapi_error *err)
-{
-    journal *self = (journal *)base;
-    const utapi_status status = stored_wait(self, err);
-    return status == UTAPI_OK ? utapi_backend_adjust(self->storage, adjustments, count, err) : status;
-}
-
-/* Durable here before the storage expires it: no question may add what that makes void, nor after a restart. */
-static utapi_status journal_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
-                                   utapi_error *err)
-{
-    journal *self = (journal *)base;
-    utapi_status status = stored_wait(self, err);
-    if (status == UTAPI_OK)
-        status = utapi_journal_log_expire(self->log, level, time_ms, err);
-    return status == UTAPI_OK ? utapi_backend_expire(self->storage, level, name, time_ms, err) : status;
 }
 
 /* The storage's maintenance is the delivery's: it must not run ahead of what was accepted earlier. The caller
  * waits for it only while that takes no longer than a delivery. */
-static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
+static utapi_status journal_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms,
+                                     utapi_error *err)
 {
     journal *self = (journal *)base;
     const utapi_status status = utapi_journal_log_maintain(self->log, accepted_ms, err);
@@ -103,47 +62,105 @@ static utapi_status journal_tend(utapi_backend *base, int64_t now_ms, int64_t ac
     return status;
 }
 
-/* ---- figures and dead letters ------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------------------------ */
 
-/* The storage is not asked: one that hangs would hold up each healthcheck. */
-static utapi_status journal_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+/* The storage's figures, as last seen: it is not asked, for one that hangs would hold up each healthcheck. What is not
+ * well, and whether events are refused, is the journal's own. */
+static utapi_status journal_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     journal *self = (journal *)base;
-    utapi_stats stats;
+    utapi_journal_stats own;
+    utapi_storage_stats stats;
     utapi_journal_delivery_stats(&self->delivery, &stats);
-    utapi_journal_dead_letters_stats(&self->letters, &stats);
-    const utapi_status status = utapi_journal_log_stats(self->log, &stats, err);
+    const utapi_status status = utapi_journal_log_stats(self->log, &own, &stats.refuses, err);
     if (status != UTAPI_OK)
         return status;   /* nothing can be accepted: the whole is not well */
     if (stats.refuses) { /* what keeps the storage from storing tells, with it, why nothing gets less */
-        char why[sizeof stats.trouble];
-        memcpy(why, stats.trouble, sizeof why);
-        snprintf(stats.trouble, sizeof stats.trouble, "the journal is full, and events are refused%s%.*s",
+        char why[sizeof stats.warning];
+        memcpy(why, stats.warning, sizeof why);
+        snprintf(stats.warning, sizeof stats.warning, "the journal is full, and events are refused%s%.*s",
                  *why != '\0' ? ": " : "", (int)sizeof why - 48, why);
     }
     *ret = stats;
     return UTAPI_OK;
 }
 
-static utapi_status no_journal(utapi_error *err)
+static void journal_own_stats(utapi_backend *base, utapi_journal_stats *ret)
 {
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "there is no journal before this storage");
+    journal *self = (journal *)base;
+    bool is_full;
+    *ret = (utapi_journal_stats){.waiting = 0};
+    (void)!utapi_journal_log_stats(self->log, ret, &is_full, NULL);
+    utapi_journal_pending_stats(&self->pending, ret);
+    utapi_journal_dead_letters_stats(&self->letters, ret);
 }
 
-utapi_status utapi_journal_refused(utapi_backend *base, utapi_refused_cb *on_refused, void *ctx,
+/* ---- dead letters ------------------------------------------------------------------------- */
+
+static utapi_status journal_dead_letters_list(utapi_backend *base, utapi_dead_letter_cb *on_letter, void *ctx,
+                                              utapi_error *err)
+{
+    return utapi_journal_dead_letters_list(&((journal *)base)->letters, on_letter, ctx, err);
+}
+
+static utapi_status journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                        utapi_error *err)
+{
+    return utapi_journal_dead_letters_acknowledge(&((journal *)base)->letters, what, err);
+}
+
+/* ---- the storage's administration, once it has all that was accepted before the call ------- */
+
+static utapi_status admin_wait(journal *self, utapi_error *err)
+{
+    if (self->storage->ops->admin == NULL)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no administration",
+                          self->storage->ops->name);
+    return utapi_journal_pending_wait(&self->pending, utapi_monotonic_ms() + self->patience.wait_ms, err);
+}
+
+static utapi_status journal_list(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
+                                 void *ctx, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_list(self->storage, level, on_resource, ctx, err) : status;
+}
+
+static utapi_status journal_export(utapi_backend *base, const utapi_export *what, utapi_export_cb *on_row,
+                                   utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_export(self->storage, what, on_row, on_unreadable, ctx, err)
+                              : status;
+}
+
+static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
+                                   size_t *ret_count, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_adjust(self->storage, adjustments, count, ret_count, err)
+                              : status;
+}
+
+/* Durable here before the storage expires it: no question may add what that makes void, nor after a restart. */
+static utapi_status journal_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                    utapi_error *err)
 {
-    if (base->ops->apply != journal_apply)
-        return no_journal(err);
-    return utapi_journal_dead_letters_list(&((journal *)base)->letters, on_refused, ctx, err);
+    journal *self = (journal *)base;
+    utapi_status status = admin_wait(self, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_log_expire(self->log, level, time_ms, err);
+    return status == UTAPI_OK ? utapi_backend_expire(self->storage, level, name, time_ms, err) : status;
 }
 
-utapi_status utapi_journal_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
-                                       utapi_error *err)
+static utapi_status journal_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
-    if (base->ops->apply != journal_apply)
-        return no_journal(err);
-    return utapi_journal_dead_letters_acknowledge(&((journal *)base)->letters, what, err);
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_fences(self->storage, on_fence, ctx, err) : status;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */
@@ -170,18 +187,30 @@ static void journal_close(utapi_backend *base)
     journal_free(self);
 }
 
+static const utapi_admin_ops admin_ops = {
+    .list = journal_list,
+    .export = journal_export,
+    .adjust = journal_adjust,
+    .expire = journal_expire,
+    .fences = journal_fences,
+};
+
+static const utapi_journal_ops own_ops = {
+    .stats = journal_own_stats,
+    .dead_letters = journal_dead_letters_list,
+    .acknowledge = journal_acknowledge,
+};
+
 static const utapi_backend_ops journal_ops = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "journal",
     .apply = journal_apply,
     .read = journal_read,
-    .list = journal_visit,
-    .rows = journal_rows,
-    .adjust = journal_adjust,
-    .expire = journal_forget,
-    .maintain = journal_tend,
+    .maintain = journal_maintain,
     .stats = journal_stats,
     .close = journal_close,
+    .admin = &admin_ops,
+    .journal = &own_ops,
 };
 
 static utapi_status log_open(journal *self, const utapi_journal_options *options,
@@ -226,7 +255,7 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     delivery->pending = &self->pending;
     delivery->letters = &self->letters;
     delivery->pace = tuning->pace;
-    if (storage->ops->largest_step != 0) /* others read it, or wait for it: nothing is gathered */
+    if (storage->ops->is_shared) /* others read it, or wait for it: nothing is gathered */
         delivery->pace.gather_ms = 0;
     status = utapi_journal_delivery_start(delivery, err);
     if (status == UTAPI_OK)

@@ -15,13 +15,13 @@ enum { RECORD_EVENTS = 256, EXPIRE_MIN = 64, TIME_SIZE = 8 };
 
 /* ---- scheduled expiries ------------------------------------------------------------------- */
 
-static int due_put(const journal_log *log, MDB_txn *txn, int64_t due_ms)
+static int due_put(const journal_log *log, MDB_txn *txn, int64_t due_ms, unsigned flags)
 {
     unsigned char time[TIME_SIZE];
     utapi_lmdbenv_put_u64(time, due_ms > 0 ? (uint64_t)due_ms : 0);
     MDB_val key = utapi_lmdbenv_val(time, sizeof time);
     MDB_val value = utapi_lmdbenv_val("", 0);
-    return mdb_put(txn, log->env.tables[JOURNAL_DUE], &key, &value, 0);
+    return mdb_put(txn, log->env.tables[JOURNAL_DUE], &key, &value, flags);
 }
 
 /* The first one that is not before a time; INT64_MAX: there is none. */
@@ -41,6 +41,21 @@ static int due_from(const journal_log *log, MDB_txn *txn, int64_t from_ms, int64
         *ret = (int64_t)utapi_lmdbenv_get_u64(key.mv_data);
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+utapi_status utapi_journal_log_schedule(journal_log *log, int64_t due_ms, utapi_error *err)
+{
+    MDB_txn *txn = NULL;
+    utapi_status status = utapi_journal_write_begin(log, &txn, err);
+    if (status != UTAPI_OK)
+        return status;
+    const int rc = due_put(log, txn, due_ms, MDB_NOOVERWRITE);
+    if (rc == MDB_KEYEXIST)
+        mdb_txn_abort(txn); /* nothing is to be synced */
+    else
+        status = utapi_journal_write_end(log, txn, utapi_journal_code(err, rc, "a scheduled expiry"), err);
+    utapi_lmdbenv_write_leave(&log->env);
+    return status;
 }
 
 /* ---- appending ---------------------------------------------------------------------------- */
@@ -65,29 +80,31 @@ static int expiries_put(const journal_log *log, MDB_txn *txn, append *group)
             continue;
         group->expires = true;
         const bool later = entry->expiry == UTAPI_EXPIRE_LATER;
-        const int64_t at_ms = later ? entry->expire_at_ms : entry->time_ms;
+        const int64_t at_ms = later ? utapi_journal_expire_at(entry, group->batch->now_ms) : entry->time_ms;
         if (at_ms > group->tombstone_ms)
             rc = utapi_journal_tombstone_put(log, txn, UTAPI_BUCKETS, group->tombstone_ms = at_ms);
         if (rc == 0 && later)
-            rc = due_put(log, txn, entry->expire_at_ms);
+            rc = due_put(log, txn, at_ms, 0);
     }
     return rc;
 }
 
+/* A record's entries were accepted at the same moment. */
 static int records_put(const journal_log *log, MDB_txn *txn, const append *group)
 {
+    const utapi_batch *batch = group->batch;
     uint64_t first = group->first;
     int rc = 0;
-    for (size_t i = 0; i < group->batch->count && rc == 0; i += RECORD_EVENTS) {
-        utapi_batch part = *group->batch;
+    for (size_t i = 0, end; i < batch->count && rc == 0; i = end) {
         const bool *skip = group->skip + i;
-        part.entries += i;
-        part.count = part.count - i < RECORD_EVENTS ? part.count - i : RECORD_EVENTS;
         size_t kept = 0;
-        for (size_t j = 0; j < part.count; j++)
-            kept += !skip[j];
+        for (end = i; end < batch->count && end - i < RECORD_EVENTS &&
+                      batch->entries[end].accepted_ms == batch->entries[i].accepted_ms;
+             end++)
+            kept += !group->skip[end];
         if (kept == 0)
             continue;
+        const utapi_batch part = {.entries = &batch->entries[i], .count = end - i, .now_ms = batch->now_ms};
         unsigned char bytes[JOURNAL_KEY_SIZE];
         utapi_journal_key(log->newest->number, first, bytes);
         MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
@@ -104,11 +121,11 @@ static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, siz
 {
     const utapi_batch *batch = group->batch;
     int64_t due_ms = INT64_MAX;
-    /* More uuids than come are looked at, so that their expiry keeps up. */
-    utapi_status status =
-        utapi_dedup_expire(&log->dedup, txn, batch->accepted_ms, 2 * batch->count + EXPIRE_MIN, err);
-    if (status == UTAPI_OK)
-        status = utapi_dedup_add(&log->dedup, txn, batch, group->skip, ret_repeated, err);
+    utapi_status status = utapi_dedup_add(&log->dedup, txn, batch, group->skip, ret_repeated, err);
+    /* After the look-up: each entry is judged by its own time. More than come, so that expiry keeps up. */
+    if (status == UTAPI_OK && batch->count > 0)
+        status = utapi_dedup_expire(&log->dedup, txn, utapi_batch_accepted_ms(batch),
+                                    2 * batch->count + EXPIRE_MIN, err);
     if (status != UTAPI_OK)
         return status;
     group->count = batch->count - *ret_repeated;
@@ -148,7 +165,7 @@ utapi_status utapi_journal_log_append(journal_log *log, const utapi_batch *batch
     utapi_status status = utapi_journal_make_room(log, size, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody may call maintain, and uuids alone may fill the log. */
-        (void)!utapi_journal_log_maintain(log, batch->accepted_ms, NULL);
+        (void)!utapi_journal_log_maintain(log, utapi_batch_accepted_ms(batch), NULL);
         return status;
     }
     status = utapi_journal_write_begin(log, &txn, err);
@@ -207,31 +224,24 @@ static utapi_status record_visit(group_read *read, MDB_val key, MDB_val value, b
         return UTAPI_OK;
     if (status != UTAPI_OK)
         return utapi_fail(err, status, "%s", unread.detail);
+    UTAPI_AUTO_FREE utapi_entry *entries = group.record.entries;
     const uint64_t end = group.first + group.record.count;
-    if (end > read->at && read->at == read->from && group.record.now_ms < INT64_MAX)
-        status =
-            utapi_journal_code(err, due_from(read->log, read->txn, group.record.now_ms + 1, &group.due_ms),
-                               "scheduled expiries");
-    if (end <= read->at || status != UTAPI_OK)
+    if (end <= read->at) {
         free(group.bytes);
-    else {
-        status = read->on_group(read->ctx, &group, ret_more, err);
-        read->at = end;
+        return UTAPI_OK;
     }
-    free(group.record.entries);
+    for (size_t i = 0; i < group.record.count; i++)
+        entries[i].sequence = group.first + i;
+    int rc = 0;
+    if (read->at == read->from && group.record.now_ms < INT64_MAX)
+        rc = due_from(read->log, read->txn, group.record.now_ms + 1, &group.due_ms);
+    if (rc != 0) {
+        free(group.bytes);
+        return utapi_journal_code(err, rc, "scheduled expiries");
+    }
+    status = read->on_group(read->ctx, &group, ret_more, err);
+    read->at = end;
     return status;
-}
-
-/* Nothing could be read at an event: where does the next record begin? */
-static int gap_end(MDB_cursor *cursor, uint32_t incarnation, uint64_t from, uint64_t until, uint64_t *ret)
-{
-    MDB_val key, value;
-    uint64_t first;
-    *ret = until;
-    const int rc = utapi_journal_record_seek(cursor, incarnation, from + 1, &key, &value);
-    if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
-        *ret = first;
-    return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint64_t from, uint64_t until,
@@ -250,18 +260,22 @@ utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint
                        .at = from,
                        .on_group = on_group,
                        .ctx = ctx};
-    bool more = true;
     int rc = utapi_journal_record_find(reader->cursor, incarnation, from, &key, &value);
-    while (rc == 0 && status == UTAPI_OK) {
+    for (bool more = true; rc == 0 && more && read.at < until && status == UTAPI_OK;) {
         status = record_visit(&read, key, value, &more, err);
-        if (!more || read.at >= until)
-            break;
-        rc = mdb_cursor_get(reader->cursor, &key, &value, MDB_NEXT);
+        if (more && status == UTAPI_OK)
+            rc = mdb_cursor_get(reader->cursor, &key, &value, MDB_NEXT);
     }
-    rc = rc == MDB_NOTFOUND ? 0 : rc;
     *ret_next = read.at;
-    if (rc == 0 && status == UTAPI_OK && read.at == from)
-        rc = gap_end(reader->cursor, incarnation, from, until, ret_next);
+    if (status == UTAPI_OK && read.at == from && (rc == 0 || rc == MDB_NOTFOUND)) {
+        uint64_t first; /* nothing could be read there: where does the next record begin? */
+        rc = utapi_journal_record_seek(reader->cursor, incarnation, from + 1, &key, &value);
+        *ret_next = until;
+        if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &first) && first < until)
+            *ret_next = first;
+    }
     utapi_lmdbenv_read_end(&log->env, reader);
-    return status == UTAPI_OK ? utapi_journal_code(err, rc, "reading") : status;
+    if (status == UTAPI_OK && rc != 0 && rc != MDB_NOTFOUND)
+        return utapi_journal_code(err, rc, "reading");
+    return status;
 }

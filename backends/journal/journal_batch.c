@@ -5,17 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOIN_MS = 1000 };
+enum { JOIN_MS = 1000, LETTERS_MAX = 512 };
 
-/* A batch that is being made. */
+/* A batch that is being made. Its fence.to is how far it is. */
 typedef struct joining {
     journal_batch *out;
-    uint64_t until; /* the sequence that it may not go beyond */
+    uint64_t letters[LETTERS_MAX + 1]; /* the dead letters from its beginning on, ascending, and the next */
+    size_t letter_count, letter;
+    uint64_t until; /* it may not go beyond */
     size_t max;
-    int64_t due_ms; /* the first scheduled expiry after its first group */
-    bool schedules; /* one of its entries schedules an expiry */
-    journal_weights *weights;
+    int64_t due_ms;    /* the first scheduled expiry after its first group */
+    int64_t raised_ms; /* an expiry of which the log knew another time; INT64_MAX: none */
 } joining;
+
+/* Whether the next event is a dead letter: then it is passed over. */
+static bool letter_pass(joining *at)
+{
+    utapi_fence *fence = &at->out->batch.fence;
+    const bool is_letter = at->letter < at->letter_count && at->letters[at->letter] == fence->to;
+    at->letter += is_letter;
+    fence->to += is_letter;
+    return is_letter;
+}
 
 static bool may_join(const joining *at, const journal_record *record)
 {
@@ -24,7 +35,7 @@ static bool may_join(const joining *at, const journal_record *record)
         return true;
     if (record->now_ms < batch->now_ms || record->now_ms - at->out->oldest_ms > JOIN_MS)
         return false;
-    return record->now_ms == batch->now_ms || (record->now_ms < at->due_ms && !at->schedules);
+    return record->now_ms == batch->now_ms || record->now_ms < at->due_ms;
 }
 
 /* Takes the bytes of a group over, and makes room for its entries. */
@@ -51,6 +62,7 @@ static utapi_status group_join(void *ctx, const journal_group *group, bool *ret_
     joining *at = ctx;
     utapi_batch *batch = &at->out->batch;
     const journal_record *record = &group->record;
+    const uint64_t end = group->first + record->count;
     *ret_more = false;
     if (!may_join(at, record)) {
         free(group->bytes);
@@ -60,52 +72,59 @@ static utapi_status group_join(void *ctx, const journal_group *group, bool *ret_
     if (status != UTAPI_OK)
         return status;
     const size_t before = batch->count;
-    size_t i = (size_t)(batch->fence.to - group->first);
-    for (; i < record->count && batch->fence.to < at->until && batch->count < at->max; i++) {
-        const utapi_entry *entry = &record->entries[i];
-        if (!utapi_journal_weights_add(at->weights, entry, record->now_ms, batch->count == 0))
-            break;
-        at->out->entries[batch->count++] = *entry;
-        at->schedules |= entry->expiry == UTAPI_EXPIRE_LATER;
-        batch->fence.to++;
+    while (batch->fence.to < end && batch->fence.to < at->until && batch->count < at->max)
+        if (!letter_pass(at))
+            at->out->entries[batch->count++] = record->entries[batch->fence.to++ - group->first];
+    *ret_more = batch->fence.to == end;
+    at->due_ms = group->due_ms < at->due_ms ? group->due_ms : at->due_ms;
+    if (record->is_raised) {
+        at->raised_ms = record->now_ms + 1;
+        at->due_ms = at->raised_ms < at->due_ms ? at->raised_ms : at->due_ms;
     }
-    *ret_more = i == record->count;
     if (batch->count == before)
         return UTAPI_OK;
-    if (before == 0) {
+    if (before == 0)
         at->out->oldest_ms = record->now_ms;
-        at->due_ms = group->due_ms;
-    }
     batch->now_ms = record->now_ms;
-    batch->accepted_ms = record->accepted_ms > batch->accepted_ms ? record->accepted_ms : batch->accepted_ms;
     return UTAPI_OK;
 }
 
-utapi_status utapi_journal_batch_read(journal_log *log, journal_dead_letters *letters,
-                                      const journal_span *span, size_t max, journal_weights *weights,
-                                      journal_batch *ret, utapi_error *err)
+/* Finds the dead letters on its way, and passes those that it begins with. */
+static utapi_status letters_load(joining *at, journal_dead_letters *letters, const journal_span *span,
+                                 utapi_error *err)
 {
-    uint64_t letter = 0, next = 0;
-    *ret = (journal_batch){.kind = BATCH_EVENTS};
-    utapi_fence *fence = &ret->batch.fence;
-    *fence = (utapi_fence){.from = span->stored, .to = span->stored};
-    memcpy(fence->writer, span->writer, sizeof fence->writer);
-    utapi_status status =
-        utapi_journal_dead_letters_next(letters, span->incarnation, span->stored, span->next, &letter, err);
-    if (status == UTAPI_OK && letter == span->stored) {
-        ret->kind = BATCH_DEAD_LETTER;
-        fence->to = span->stored + 1;
-        return UTAPI_OK;
-    }
-    joining at = {.out = ret, .until = letter, .max = max, .due_ms = INT64_MAX, .weights = weights};
-    if (status == UTAPI_OK)
-        status =
-            utapi_journal_log_read(log, span->incarnation, span->stored, letter, group_join, &at, &next, err);
-    if (status == UTAPI_OK && ret->batch.count == 0) {
-        ret->kind = BATCH_GAP;
-        fence->to = next;
-    }
+    const utapi_status status =
+        utapi_journal_dead_letters_find(letters, span->incarnation, span->stored, span->next, at->letters,
+                                        LETTERS_MAX + 1, &at->letter_count, err);
+    if (status == UTAPI_OK && at->letter_count > LETTERS_MAX)
+        at->until = at->letters[--at->letter_count];
+    while (status == UTAPI_OK && letter_pass(at))
+        continue;
     return status;
+}
+
+utapi_status utapi_journal_batch_read(journal_log *log, journal_dead_letters *letters,
+                                      const journal_span *span, size_t max, journal_batch *ret,
+                                      utapi_error *err)
+{
+    joining at = {.out = ret, .until = span->next, .max = max, .due_ms = INT64_MAX, .raised_ms = INT64_MAX};
+    *ret = (journal_batch){.batch.fence = {.from = span->stored, .to = span->stored}};
+    utapi_fence *fence = &ret->batch.fence;
+    memcpy(fence->writer, span->writer, sizeof fence->writer);
+    utapi_status status = letters_load(&at, letters, span, err);
+    if (status != UTAPI_OK || fence->to >= at.until)
+        return status;
+    const uint64_t begin = fence->to;
+    uint64_t next = begin;
+    status = utapi_journal_log_read(log, span->incarnation, begin, at.until, group_join, &at, &next, err);
+    if (status == UTAPI_OK && at.raised_ms != INT64_MAX)
+        status = utapi_journal_log_schedule(log, at.raised_ms, err);
+    if (status != UTAPI_OK || fence->to > begin)
+        return status;
+    if (at.letter < at.letter_count && at.letters[at.letter] < next)
+        next = at.letters[at.letter];
+    fence->to = next;
+    return utapi_journal_log_lose(log, span->incarnation, begin, next, err);
 }
 
 void utapi_journal_batch_free(journal_batch *batch)
@@ -114,5 +133,5 @@ void utapi_journal_batch_free(journal_batch *batch)
         free(batch->groups[i]);
     free(batch->groups);
     free(batch->entries);
-    *batch = (journal_batch){.kind = BATCH_EVENTS};
+    *batch = (journal_batch){.batch.count = 0};
 }

@@ -74,12 +74,12 @@ void utapi_journal_dead_letters_close(journal_dead_letters *self)
         pthread_mutex_destroy(&self->lock);
 }
 
-void utapi_journal_dead_letters_stats(journal_dead_letters *self, utapi_stats *stats)
+void utapi_journal_dead_letters_stats(journal_dead_letters *self, utapi_journal_stats *stats)
 {
     pthread_mutex_lock(&self->lock);
-    stats->journal.refused = self->count;
-    stats->journal.refused_acknowledged = self->count_acknowledged;
-    stats->journal.lost_acknowledged = self->lost_acknowledged;
+    stats->dead_letters = self->count;
+    stats->dead_letters_acknowledged = self->count_acknowledged;
+    stats->lost_acknowledged = self->lost_acknowledged;
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -140,11 +140,8 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
     int rc = 0;
     for (size_t i = 0; i < batch->count && rc == 0; i++) {
         unsigned char bytes[JOURNAL_KEY_SIZE];
-        const utapi_batch one = {.entries = &batch->entries[i],
-                                 .count = 1,
-                                 .now_ms = batch->now_ms,
-                                 .accepted_ms = batch->accepted_ms};
-        utapi_journal_key(incarnation, batch->fence.from + i, bytes);
+        const utapi_batch one = {.entries = &batch->entries[i], .count = 1, .now_ms = batch->now_ms};
+        utapi_journal_key(incarnation, one.entries->sequence, bytes);
         rc = row_put(self->log, txn, utapi_lmdbenv_val(bytes, sizeof bytes), &one, why, reason);
     }
     if (rc == 0)
@@ -156,15 +153,16 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
     return status;
 }
 
-utapi_status utapi_journal_dead_letters_next(journal_dead_letters *self, uint32_t incarnation, uint64_t from,
-                                             uint64_t until, uint64_t *ret, utapi_error *err)
+utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_t incarnation, uint64_t from,
+                                             uint64_t until, uint64_t *ret, size_t max, size_t *ret_count,
+                                             utapi_error *err)
 {
     utapi_lmdbenv_reader *reader;
     MDB_cursor *cursor = NULL;
     unsigned char bytes[JOURNAL_KEY_SIZE];
     MDB_val value;
     uint64_t sequence;
-    *ret = until;
+    size_t count = 0;
     const utapi_status status = utapi_lmdbenv_read_begin(&self->log->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
@@ -173,8 +171,12 @@ utapi_status utapi_journal_dead_letters_next(journal_dead_letters *self, uint32_
     int rc = mdb_cursor_open(reader->txn, self->log->env.tables[JOURNAL_DEAD_LETTER], &cursor);
     if (rc == 0)
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &sequence) && sequence < until)
-        *ret = sequence;
+    while (rc == 0 && count < max && utapi_journal_key_is_of(key, incarnation, &sequence) &&
+           sequence < until) {
+        ret[count++] = sequence;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    *ret_count = count;
     if (cursor != NULL)
         mdb_cursor_close(cursor);
     utapi_lmdbenv_read_end(&self->log->env, reader);
@@ -298,14 +300,14 @@ utapi_status utapi_journal_dead_letters_acknowledge(journal_dead_letters *self,
     if (what->lost > lost)
         return utapi_fail(err, UTAPI_INVALID, "lost: no more than %llu were", (unsigned long long)lost);
     for (size_t i = 0; i < what->count; i++)
-        if (!id_read(what->refused[i], bytes))
+        if (!id_read(what->ids[i], bytes))
             return utapi_fail(err, UTAPI_INVALID, "refused[%zu]: expected an id, as events are listed with",
                               i);
     utapi_status status = UTAPI_OK;
     size_t from = 0;
     do {
         const size_t count = what->count - from < ROWS_AT_ONCE ? what->count - from : ROWS_AT_ONCE;
-        status = part_acknowledge(self, what->refused + from, count, what->lost, err);
+        status = part_acknowledge(self, what->ids + from, count, what->lost, err);
         from += count;
     } while (status == UTAPI_OK && from < what->count);
     return status;
@@ -314,22 +316,24 @@ utapi_status utapi_journal_dead_letters_acknowledge(journal_dead_letters *self,
 /* ---- listing ------------------------------------------------------------------------------ */
 
 /* A row that cannot be read is shown as an event of which only that is known. */
-static bool row_show(MDB_val key, MDB_val value, utapi_refused_cb *on_letter, void *ctx)
+static bool row_show(MDB_val key, MDB_val value, utapi_dead_letter_cb *on_letter, void *ctx)
 {
     static const utapi_entry unknown = {.operation = UTAPI_OP_NONE};
     char id[ID_SIZE + 1], reason[REASON_MAX + 1];
-    journal_record record;
+    journal_record record = {.entries = NULL};
+    utapi_dead_letter letter = {.id = id, .entry = &unknown, .status = UTAPI_CORRUPT, .reason = reason};
     *utapi_hex_put(id, key.mv_data, key.mv_size) = '\0';
-    if (!row_read(value, &record, reason))
-        return on_letter(ctx, id, &unknown, UTAPI_CORRUPT,
-                         *reason != '\0' ? reason : "the journal holds a row that cannot be read");
-    const utapi_status why = (utapi_status) * (const unsigned char *)value.mv_data;
-    const bool more = on_letter(ctx, id, &record.entries[0], why, reason);
+    if (row_read(value, &record, reason)) {
+        letter.entry = &record.entries[0];
+        letter.status = (utapi_status) * (const unsigned char *)value.mv_data;
+    } else if (*reason == '\0')
+        letter.reason = "the journal holds a row that cannot be read";
+    const bool more = on_letter(ctx, &letter);
     free(record.entries);
     return more;
 }
 
-utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self, utapi_refused_cb *on_letter,
+utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self, utapi_dead_letter_cb *on_letter,
                                              void *ctx, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader;

@@ -23,27 +23,26 @@ UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_open(journal_dead_letters
                                                             utapi_error *err);
 void utapi_journal_dead_letters_close(journal_dead_letters *self);
 
-/** Keeps the events of a fenced batch, and why. One that is there already is there once. Errors as in append. */
+/** Keeps the events of a batch, by their sequences, and why. One that is there already is there once. Errors as in
+ *  append. */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t incarnation,
                                                            const utapi_batch *batch, utapi_status why,
                                                            const char *reason, utapi_error *err);
 
-/** The sequence of the next one of an incarnation, in [from, until); `until` if there is none. */
-UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_next(journal_dead_letters *self, uint32_t incarnation,
+/** The sequences of an incarnation's first dead letters in [from, until), ascending: no more than `max`. */
+UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_t incarnation,
                                                             uint64_t from, uint64_t until, uint64_t *ret,
-                                                            utapi_error *err);
+                                                            size_t max, size_t *ret_count, utapi_error *err);
 
-/** As utapi_journal_refused(). */
+/** As utapi_backend_dead_letters(), and utapi_backend_acknowledge(). */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self,
-                                                            utapi_refused_cb *on_letter, void *ctx,
+                                                            utapi_dead_letter_cb *on_letter, void *ctx,
                                                             utapi_error *err);
-
-/** As utapi_journal_acknowledge(). */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_acknowledge(journal_dead_letters *self,
                                                                    const utapi_acknowledgement *what,
                                                                    utapi_error *err);
 
 /** Adds the counts. */
-void utapi_journal_dead_letters_stats(journal_dead_letters *self, utapi_stats *stats);
+void utapi_journal_dead_letters_stats(journal_dead_letters *self, utapi_journal_stats *stats);
 
 #endif

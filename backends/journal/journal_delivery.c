@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_delivery.c - see journal_delivery.h.
  *
- * Each batch says which events it brings; the storage takes it only where its fence for the writer stands at the
- * first of them. So a reply that was lost, a batch that is cut differently when it is repeated, and a storage
- * that lost its newest part are one and the same question: where does the fence stand? */
+ * Each batch says from where on it brings events; the storage stores it only where its fence for the writer stands
+ * there. So a reply that was lost, a batch that is cut differently when it is repeated, and a storage that lost its
+ * newest part are one and the same question: where does the fence stand? */
 #include "journal_delivery.h"
 
 #include "utapi/clock.h"
@@ -18,11 +18,12 @@ enum { BACK_OFF_MAX_MS = 1000 };
 typedef struct worker {
     journal_delivery *of;
     int64_t back_off_ms; /* the next one; 0: all is well */
-    size_t max_events;   /* in a batch: halved around one that is refused */
+    size_t most;         /* events in a batch: twice what the storage stored of the last one that it cut */
     int64_t retain_at_ms, check_at_ms, maintain_at_ms;
     int64_t gathered_at_ms; /* when it delivered last, or had nothing to */
-    uint32_t incarnation;   /* the one that was delivered last, */
-    uint64_t given;         /* and the furthest end of what the storage was ever given of it */
+    uint32_t incarnation;   /* the one that was delivered last; and of it, */
+    uint64_t reached;       /* the furthest that the fence ever was, by us, */
+    uint64_t perhaps;       /* and where it may be by a call of which the outcome is not known */
     unsigned seed;
 } worker;
 
@@ -68,8 +69,8 @@ static utapi_status fence_is_foreign(worker *w, uint64_t fence, utapi_error *err
  * incarnations too. It went on: a reply was lost, or a copy of this journal delivered the same leftovers. */
 static utapi_status fence_adopt(worker *w, const journal_span *span, uint64_t fence, utapi_error *err)
 {
-    const uint64_t given = w->incarnation == span->incarnation ? w->given : 0;
-    if (span->is_newest && fence > span->stored && fence > given)
+    const bool is_last = w->incarnation == span->incarnation;
+    if (span->is_newest && fence > span->stored && (!is_last || (fence > w->reached && fence > w->perhaps)))
         return fence_is_foreign(w, fence, err);
     if (fence < span->stored)
         utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
@@ -123,81 +124,90 @@ static utapi_status storage_maintain(worker *w, int64_t now_ms, int64_t accepted
     return utapi_backend_maintain(w->of->storage, now_ms, accepted_ms, err);
 }
 
+/* How far the fence may be is raised before the call, and again what it was after an answer that is definite: else
+ * what a copy of this journal stores there would be taken for ours. */
 static utapi_status batch_apply(worker *w, uint32_t incarnation, const utapi_batch *batch,
                                 utapi_applied *applied, utapi_error *err)
 {
+    const utapi_fence *fence = &batch->fence;
     if (w->incarnation != incarnation)
-        w->given = 0;
+        w->reached = w->perhaps = 0;
     w->incarnation = incarnation;
-    w->given = w->given < batch->fence.to ? batch->fence.to : w->given;
-    *applied = (utapi_applied){.fence = batch->fence.from};
-    return utapi_backend_apply(w->of->storage, batch, applied, err);
+    const uint64_t before = w->perhaps;
+    w->perhaps = before < fence->to ? fence->to : before;
+    *applied = (utapi_applied){.fence = fence->from};
+    const utapi_status status = utapi_backend_apply(w->of->storage, batch, applied, err);
+    if (status == UTAPI_UNCERTAIN)
+        return status;
+    w->perhaps = before;
+    if (status != UTAPI_OK)
+        return status;
+    if (applied->fence > fence->to || (applied->fence <= fence->from && fence->to > fence->from))
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "the storage stored a batch, and its fence stands at %llu",
+                          (unsigned long long)applied->fence);
+    w->perhaps = 0;
+    w->reached = w->reached < applied->fence ? applied->fence : w->reached;
+    return UTAPI_OK;
 }
 
-static utapi_status batch_stored(worker *w, const journal_span *span, const utapi_batch *batch,
-                                 utapi_error *err)
+static utapi_status batch_stored(worker *w, const journal_span *span, const journal_batch *delivered,
+                                 uint64_t fence, utapi_error *err)
 {
-    utapi_journal_log_stored(w->of->log, span->incarnation, batch->fence.to);
+    const utapi_batch *batch = &delivered->batch;
+    size_t stored = batch->count;
+    utapi_journal_log_stored(w->of->log, span->incarnation, fence);
     recover(w);
-    if (w->max_events < w->of->pace.batch_events)
-        w->max_events *= 2;
-    if (utapi_monotonic_ms() < w->maintain_at_ms)
+    while (stored > 0 && batch->entries[stored - 1].sequence >= fence)
+        stored--;
+    /* What a storage leaves of a batch was read and decoded for nothing. */
+    if (stored < batch->count || 2 * stored > w->most)
+        w->most = 2 * stored < w->of->pace.batch_events ? 2 * stored : w->of->pace.batch_events;
+    if (batch->count == 0 || utapi_monotonic_ms() < w->maintain_at_ms)
         return UTAPI_OK;
-    return storage_maintain(w, batch->now_ms, batch->accepted_ms,
-                            err); /* while events keep coming nobody finds it idle */
+    /* While events keep coming nobody finds it idle. Nothing that is still to come is of an earlier time. */
+    return storage_maintain(w, delivered->oldest_ms, batch->entries[0].accepted_ms, err);
 }
 
-/* It can never be stored as it is: half of it is tried next, down to the one event that is to blame. */
-static utapi_status batch_refused(worker *w, const journal_span *span, const utapi_batch *batch,
-                                  utapi_status why, utapi_error *err)
-{
-    const utapi_error reason = *err;
-    if (batch->count == 0)
-        return why;
-    utapi_error_clear(err);
-    if (batch->count > 1) {
-        w->max_events = batch->count / 2;
-        return UTAPI_OK;
-    }
-    return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, batch, why, reason.detail, err);
-}
-
-static utapi_status batch_deliver(worker *w, const journal_span *span, const journal_batch *batch,
+static utapi_status batch_deliver(worker *w, const journal_span *span, const journal_batch *delivered,
                                   utapi_error *err)
 {
+    const utapi_batch *batch = &delivered->batch;
     utapi_applied applied;
-    if (batch->oldest_ms != 0)
-        utapi_journal_pending_oldest(w->of->pending, batch->oldest_ms);
-    const utapi_status status = batch_apply(w, span->incarnation, &batch->batch, &applied, err);
-    switch (status) {
-    case UTAPI_OK:
-        return batch_stored(w, span, &batch->batch, err);
-    case UTAPI_FENCED:
+    if (delivered->oldest_ms != 0)
+        utapi_journal_pending_oldest(w->of->pending, delivered->oldest_ms);
+    const utapi_status status = batch_apply(w, span->incarnation, batch, &applied, err);
+    if (status == UTAPI_OK)
+        return batch_stored(w, span, delivered, applied.fence, err);
+    if (status == UTAPI_FENCED) {
         if (applied.fence == span->stored) /* it cannot be: nothing is to be rushed */
             return status;
         utapi_error_clear(err);
         return fence_adopt(w, span, applied.fence, err);
-    case UTAPI_INVALID:
-    case UTAPI_OVERFLOW:
-    case UTAPI_NOT_SUPPORTED:
-    case UTAPI_CORRUPT:
-        return batch_refused(w, span, &batch->batch, status, err);
-    default: /* it may be there, and it may pass: the fence tells */
-        utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
-        return status;
     }
+    if (batch->count > 0 &&
+        (status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_CORRUPT)) {
+        const utapi_batch first = utapi_batch_prefix(batch, 1); /* it alone was judged */
+        const utapi_error why = *err;
+        utapi_error_clear(err);
+        w->most = 1;
+        return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &first, status, why.detail,
+                                              err);
+    }
+    /* It may be there, and it may pass: the fence tells. */
+    utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
+    return status;
 }
 
 /* What is left of an incarnation under whose name somebody else writes. */
-static utapi_status batch_give_up(worker *w, const journal_span *span, const journal_batch *batch,
+static utapi_status batch_give_up(worker *w, const journal_span *span, const utapi_batch *batch,
                                   utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    if (batch->kind == BATCH_EVENTS)
-        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &batch->batch,
-                                                UTAPI_FENCED, w->of->fatal, err);
+    if (batch->count > 0)
+        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, batch, UTAPI_FENCED,
+                                                w->of->fatal, err);
     if (status == UTAPI_OK)
-        utapi_journal_log_stored(w->of->log, span->incarnation, batch->batch.fence.to);
+        utapi_journal_log_stored(w->of->log, span->incarnation, batch->fence.to);
     return status;
 }
 
@@ -206,26 +216,16 @@ static void deliver(worker *w)
     journal_delivery *self = w->of;
     journal_span span;
     journal_batch batch;
-    journal_weights weights;
     utapi_error err;
     utapi_error_clear(&err);
     if (!utapi_journal_log_waiting(self->log, &span))
         return;
-    if (!utapi_journal_weights_new(&weights, self->storage->ops->largest_step, self->lately)) {
-        utapi_fail(&err, UTAPI_NO_MEMORY, "a delivery");
-        back_off(w, &err);
-        return;
-    }
-    utapi_status status =
-        utapi_journal_batch_read(self->log, self->letters, &span, w->max_events, &weights, &batch, &err);
-    if (status == UTAPI_OK && batch.kind == BATCH_GAP)
-        status = utapi_journal_log_lose(self->log, span.incarnation, batch.batch.fence.from,
-                                        batch.batch.fence.to, &err);
-    if (status == UTAPI_OK)
-        status =
-            span.given_up ? batch_give_up(w, &span, &batch, &err) : batch_deliver(w, &span, &batch, &err);
+    utapi_status status = utapi_journal_batch_read(self->log, self->letters, &span, w->most, &batch, &err);
+    if (status == UTAPI_OK && span.given_up)
+        status = batch_give_up(w, &span, &batch.batch, &err);
+    else if (status == UTAPI_OK)
+        status = batch_deliver(w, &span, &batch, &err);
     utapi_journal_batch_free(&batch);
-    free(weights.slots);
     if (status != UTAPI_OK)
         back_off(w, &err);
 }
@@ -236,18 +236,18 @@ static void deliver(worker *w)
 static void storage_stats_keep(const worker *w)
 {
     journal_delivery *self = w->of;
-    utapi_stats stats = {.resources = 0};
+    utapi_storage_stats stats = {.resources = 0};
     utapi_error err;
     utapi_error_clear(&err);
     if (w->back_off_ms != 0)
         return;
     if (utapi_backend_stats(self->storage, &stats, &err) != UTAPI_OK) {
-        stats = (utapi_stats){.resources = 0};
-        snprintf(stats.trouble, sizeof stats.trouble, "%.*s", (int)sizeof stats.trouble - 1,
+        stats = (utapi_storage_stats){.resources = 0};
+        snprintf(stats.warning, sizeof stats.warning, "%.*s", (int)sizeof stats.warning - 1,
                  *err.detail != '\0' ? err.detail : utapi_status_text(err.status));
     }
     pthread_mutex_lock(&self->lock);
-    self->storage_stats = stats;
+    self->stats = stats;
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -271,9 +271,7 @@ static void maintain(worker *w, const journal_work *work)
     utapi_error_clear(&err);
     if (!fences_ask(w) || utapi_journal_log_waiting(w->of->log, &span))
         return;
-    utapi_batch due = {.now_ms = work->now_ms,
-                       .accepted_ms = work->accepted_ms,
-                       .fence = {.from = span.stored, .to = span.stored}};
+    utapi_batch due = {.now_ms = work->now_ms, .fence = {.from = span.stored, .to = span.stored}};
     memcpy(due.fence.writer, span.writer, sizeof due.fence.writer);
     utapi_status status = batch_apply(w, span.incarnation, &due, &applied, &err);
     if (status == UTAPI_FENCED) {
@@ -336,7 +334,7 @@ static void heartbeat(journal_delivery *self, int64_t at_ms)
 static void *delivery_main(void *arg)
 {
     journal_delivery *self = arg;
-    worker w = {.of = self, .max_events = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
+    worker w = {.of = self, .most = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
     journal_work work;
     for (utapi_journal_pending_work(self->pending, &work); !work.stopping;
          utapi_journal_pending_work(self->pending, &work)) {
@@ -389,18 +387,19 @@ void utapi_journal_delivery_stop(journal_delivery *self)
     self->started = false;
 }
 
-void utapi_journal_delivery_stats(journal_delivery *self, utapi_stats *ret)
+void utapi_journal_delivery_stats(journal_delivery *self, utapi_storage_stats *ret)
 {
     pthread_mutex_lock(&self->lock);
-    *ret = self->storage_stats;
+    *ret = self->stats;
     const int64_t silent_ms = utapi_monotonic_ms() - self->heartbeat_ms;
-    memcpy(ret->trouble, self->fatal, sizeof ret->trouble);
-    utapi_journal_pending_stats(self->pending, ret);
-    if (*ret->trouble == '\0' &&
+    memcpy(ret->warning, self->fatal, sizeof ret->warning);
+    if (*ret->warning == '\0')
+        utapi_journal_pending_warning(self->pending, ret->warning);
+    if (*ret->warning == '\0' &&
         silent_ms > self->pace.stalled_ms) /* a round begins each tick, unless the storage keeps it */
-        snprintf(ret->trouble, sizeof ret->trouble, "the storage has not answered for %lld s",
+        snprintf(ret->warning, sizeof ret->warning, "the storage has not answered for %lld s",
                  (long long)(silent_ms / 1000));
-    if (*ret->trouble == '\0')
-        memcpy(ret->trouble, self->storage_stats.trouble, sizeof ret->trouble);
+    if (*ret->warning == '\0')
+        memcpy(ret->warning, self->stats.warning, sizeof ret->warning);
     pthread_mutex_unlock(&self->lock);
 }

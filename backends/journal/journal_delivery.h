@@ -29,13 +29,12 @@ typedef struct journal_delivery {
     journal_pace pace;
 
     pthread_mutex_t lock;      /* guards what follows */
-    utapi_stats storage_stats; /* as last seen, its trouble included */
+    utapi_storage_stats stats; /* the storage's as last seen, its warning included */
     int64_t heartbeat_ms;      /* when the last round began */
     char fatal[160];           /* a warning that only an operator can end */
 
     pthread_t thread;
     bool started;
-    uint64_t lately[JOURNAL_LATELY]; /* the thread's own: for the weights */
 } journal_delivery;
 
 /** Starts the thread. The members above the lock are filled. */
@@ -44,7 +43,7 @@ UTAPI_MUST_USE utapi_status utapi_journal_delivery_start(journal_delivery *self,
 /** Ends it. One that was never started, or is all zero, may be stopped too. */
 void utapi_journal_delivery_stop(journal_delivery *self);
 
-/** The storage's figures as last seen, and the first of its warnings, of those of the index, and of this thread. */
-void utapi_journal_delivery_stats(journal_delivery *self, utapi_stats *ret);
+/** The storage's figures as last seen, and one warning: this thread's, the index's, or the storage's own. */
+void utapi_journal_delivery_stats(journal_delivery *self, utapi_storage_stats *ret);
 
 #endif

@@ -75,19 +75,18 @@ bool utapi_journal_log_keeps(journal_log *log, uint32_t incarnation, uint64_t se
     return keeps;
 }
 
-utapi_status utapi_journal_log_stats(journal_log *log, utapi_stats *stats, utapi_error *err)
+utapi_status utapi_journal_log_stats(journal_log *log, utapi_journal_stats *stats, bool *ret_full,
+                                     utapi_error *err)
 {
     uint64_t used_pages = 0;
     const utapi_status status = utapi_lmdbenv_used_pages(&log->env, 0, &used_pages, err);
-    if (status != UTAPI_OK)
-        return status;
     pthread_mutex_lock(&log->lock);
-    stats->journal.capacity_bytes = log->env.map_pages * log->env.page_size;
-    stats->journal.used_bytes = used_pages * log->env.page_size;
-    stats->journal.lost = log->lost;
-    stats->refuses = log->full;
+    stats->capacity_bytes = log->env.map_pages * log->env.page_size;
+    stats->used_bytes = used_pages * log->env.page_size;
+    stats->lost = log->lost;
+    *ret_full = log->full;
     pthread_mutex_unlock(&log->lock);
-    return UTAPI_OK;
+    return status;
 }
 
 utapi_status utapi_journal_log_expire(journal_log *log, utapi_level level, int64_t time_ms, utapi_error *err)

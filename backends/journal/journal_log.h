@@ -21,6 +21,8 @@
 #include "journal_record.h"
 #include "utapi_journal.h"
 
+#include "utapi/backend_journal.h"
+
 enum { JOURNAL_WRITER_SIZE = 16 };
 
 typedef struct journal_log journal_log;
@@ -85,8 +87,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_log_expire(journal_log *log, utapi_lev
 UTAPI_MUST_USE utapi_status utapi_journal_log_maintain(journal_log *log, int64_t accepted_ms,
                                                        utapi_error *err);
 
-/** Adds what the log knows: its size, what was lost, whether it is full. */
-UTAPI_MUST_USE utapi_status utapi_journal_log_stats(journal_log *log, utapi_stats *stats, utapi_error *err);
+/** Adds what the log knows: its size, and what was lost. An error says that it cannot be read: its size is left out. */
+UTAPI_MUST_USE utapi_status utapi_journal_log_stats(journal_log *log, utapi_journal_stats *stats,
+                                                    bool *ret_full, utapi_error *err);
 
 /** Whether an event may have to be delivered (again). */
 bool utapi_journal_log_keeps(journal_log *log, uint32_t incarnation, uint64_t sequence);
@@ -130,6 +133,9 @@ typedef utapi_status journal_group_fn(void *ctx, const journal_group *group, boo
 UTAPI_MUST_USE utapi_status utapi_journal_log_read(journal_log *log, uint32_t incarnation, uint64_t from,
                                                    uint64_t until, journal_group_fn *on_group, void *ctx,
                                                    uint64_t *ret_next, utapi_error *err);
+
+/** Notes, durably, that a bucket expires at a time: batches are parted there. Errors as in append. */
+UTAPI_MUST_USE utapi_status utapi_journal_log_schedule(journal_log *log, int64_t due_ms, utapi_error *err);
 
 /** When the group was accepted that holds an event; 0 if it is not there. */
 int64_t utapi_journal_log_accepted_at(journal_log *log, uint32_t incarnation, uint64_t sequence);

@@ -218,7 +218,8 @@ static void group_note(journal_pending *self, const journal_appended *appended)
     if (waiting(self) == 0)
         self->oldest_ms = batch->now_ms;
     self->now_ms = batch->now_ms;
-    self->accepted_ms = batch->accepted_ms > self->accepted_ms ? batch->accepted_ms : self->accepted_ms;
+    const int64_t accepted_ms = utapi_batch_accepted_ms(batch);
+    self->accepted_ms = accepted_ms > self->accepted_ms ? accepted_ms : self->accepted_ms;
     events_add(self, appended);
 }
 
@@ -317,13 +318,18 @@ void utapi_journal_pending_maintain(journal_pending *self, int64_t now_ms, int64
     pthread_mutex_unlock(&self->lock);
 }
 
-void utapi_journal_pending_stats(journal_pending *self, utapi_stats *stats)
+void utapi_journal_pending_stats(journal_pending *self, utapi_journal_stats *stats)
 {
     pthread_mutex_lock(&self->lock);
-    stats->journal.waiting = waiting(self);
-    stats->journal.oldest_ms = waiting(self) > 0 ? self->oldest_ms : 0;
-    if (*stats->trouble == '\0')
-        memcpy(stats->trouble, self->warning, sizeof stats->trouble);
+    stats->waiting = waiting(self);
+    stats->oldest_ms = waiting(self) > 0 ? self->oldest_ms : 0;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_warning(journal_pending *self, char ret[static JOURNAL_WARNING_SIZE])
+{
+    pthread_mutex_lock(&self->lock);
+    memcpy(ret, self->warning, sizeof self->warning);
     pthread_mutex_unlock(&self->lock);
 }
 

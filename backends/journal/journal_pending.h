@@ -14,6 +14,8 @@
 
 #include <pthread.h>
 
+enum { JOURNAL_WARNING_SIZE = 160 };
+
 typedef struct journal_name journal_name;
 typedef struct journal_event journal_event;
 
@@ -70,7 +72,7 @@ typedef struct journal_pending {
     unsigned wanted;
     uint64_t wake_at; /* so many events that wait wake the delivery */
     bool stopping;
-    char warning[160]; /* what keeps the storage from taking events; "": nothing does */
+    char warning[JOURNAL_WARNING_SIZE]; /* what keeps the storage from storing events; "": nothing does */
 } journal_pending;
 
 /** Makes an index that is empty. */
@@ -98,8 +100,11 @@ void utapi_journal_pending_wake(journal_pending *self, unsigned wanted);
 void utapi_journal_pending_maintain(journal_pending *self, int64_t now_ms, int64_t accepted_ms,
                                     int64_t until_ms);
 
-/** Adds what the index knows: how much waits, since when; and a warning where there is none yet. */
-void utapi_journal_pending_stats(journal_pending *self, utapi_stats *stats);
+/** Adds what the index knows: how much waits, and since when. */
+void utapi_journal_pending_stats(journal_pending *self, utapi_journal_stats *stats);
+
+/** What keeps the storage from storing events; "": nothing does. */
+void utapi_journal_pending_warning(journal_pending *self, char ret[static JOURNAL_WARNING_SIZE]);
 
 /* ---- for the delivery --------------------------------------------------------------------- */
 
@@ -126,7 +131,7 @@ void utapi_journal_pending_stop(journal_pending *self);
 /** Says that something which was wanted is done. */
 void utapi_journal_pending_did(journal_pending *self, unsigned wanted);
 
-/** Notes what keeps the storage from taking events; "": nothing does any more. */
+/** Notes what keeps the storage from storing events; "": nothing does any more. */
 void utapi_journal_pending_warn(journal_pending *self, const char *warning);
 
 /** Notes when the oldest event that waits was accepted. */
@@ -140,7 +145,7 @@ typedef struct journal_patience {
     int64_t read_ms; /* for the storage's answer */
 } journal_patience;
 
-/** As utapi_backend_read(), of the storage and what waits together. */
+/** As utapi_backend_read(), of the storage and what waits together; of nobody's fence. */
 UTAPI_MUST_USE utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
                                                const journal_patience *patience, const utapi_query *query,
                                                utapi_usage *ret, utapi_error *err);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal_read.c - questions: what the storage says, and what is accepted and not yet there.
  *
- * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for one
- * name at a time, without a lock; the answer says how far the storage was. Events between that and the moment
+ * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for all
+ * names at once, without a lock; the answer says for each how far the storage was. Events between that and the moment
  * are added, or taken away where the storage was further already. The events are in memory: what was not stored
  * when the question began stays until it ends. Where sums are not enough (an expiry is under way) or events are
  * not in memory, the question waits for the storage. */
 #include "journal_pending.h"
 
 #include "utapi/clock.h"
+#include "utapi/scoped.h"
 
 #include <string.h>
 
@@ -116,28 +117,21 @@ static void question_end(journal_pending *pending, journal_question *question, b
 
 /* Asks once; *ret_answered is false if the storage has to catch up first. */
 static utapi_status question_ask(journal_pending *pending, utapi_backend *storage, const utapi_query *query,
-                                 int64_t read_ms, utapi_usage *ret, bool *ret_answered, utapi_error *err)
+                                 utapi_usage *ret, bool *ret_answered, utapi_error *err)
 {
+    UTAPI_AUTO_FREE uint64_t *fences = calloc(query->count + 1, sizeof *fences);
+    if (fences == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a question of %zu names", query->count);
     journal_question question;
     question_begin(pending, &question);
-    utapi_query one = *query;
-    one.count = 1;
-    one.all = query->names;
-    one.all_count = query->count;
-    one.until_ms = utapi_monotonic_ms() + read_ms;
-    memcpy(one.writer, question.writer, sizeof one.writer);
-    utapi_status status = UTAPI_OK;
+    utapi_query asked = *query;
+    memcpy(asked.writer, question.writer, sizeof asked.writer);
+    const utapi_status status = utapi_backend_read(storage, &asked, ret, fences, err);
     bool is_answered = true;
-    for (size_t i = 0; i < query->count && status == UTAPI_OK && is_answered; i++) {
-        uint64_t fence = 0;
-        one.names = &query->names[i];
-        status = utapi_backend_read(storage, &one, &ret[i], &fence, err);
-        if (status != UTAPI_OK)
-            break;
-        pthread_mutex_lock(&pending->lock);
-        is_answered = usage_resolve(pending, &question, query, *one.names, fence, &ret[i]);
-        pthread_mutex_unlock(&pending->lock);
-    }
+    pthread_mutex_lock(&pending->lock);
+    for (size_t i = 0; i < query->count && status == UTAPI_OK && is_answered; i++)
+        is_answered = usage_resolve(pending, &question, query, query->names[i], fences[i], &ret[i]);
+    pthread_mutex_unlock(&pending->lock);
     question_end(pending, &question, is_answered);
     *ret_answered = is_answered;
     return status;
@@ -156,12 +150,18 @@ utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
                                 const journal_patience *patience, const utapi_query *query, utapi_usage *ret,
                                 utapi_error *err)
 {
-    const int64_t until_ms = utapi_monotonic_ms() + patience->wait_ms;
+    utapi_query asked = *query;
+    int64_t until_ms = utapi_monotonic_ms() + patience->wait_ms;
+    if (query->deadline_ms != 0 && query->deadline_ms < until_ms)
+        until_ms = query->deadline_ms;
     for (bool waits = !is_whole(self);; waits = true) {
         bool is_answered = false;
         utapi_status status = waits ? utapi_journal_pending_wait(self, until_ms, err) : UTAPI_OK;
+        asked.deadline_ms = utapi_monotonic_ms() + patience->read_ms;
+        if (query->deadline_ms != 0 && query->deadline_ms < asked.deadline_ms)
+            asked.deadline_ms = query->deadline_ms;
         if (status == UTAPI_OK)
-            status = question_ask(self, storage, query, patience->read_ms, ret, &is_answered, err);
+            status = question_ask(self, storage, &asked, ret, &is_answered, err);
         if (status != UTAPI_OK || is_answered)
             return status;
         if (waits && utapi_monotonic_ms() >= until_ms)

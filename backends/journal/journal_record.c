@@ -64,7 +64,12 @@ static uint64_t entry_flags(const utapi_entry *entry)
     return flags;
 }
 
-static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
+int64_t utapi_journal_expire_at(const utapi_entry *entry, int64_t now_ms)
+{
+    return entry->expire_at_ms > now_ms || now_ms == INT64_MAX ? entry->expire_at_ms : now_ms + 1;
+}
+
+static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry, int64_t now_ms)
 {
     const uint64_t flags = entry_flags(entry);
     at = utapi_varint_put(at, flags);
@@ -84,7 +89,7 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry)
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         at = utapi_varint_put(at, (uint64_t)entry->operation);
     if ((flags & FLAG(FORGET_LATER)) != 0)
-        at = put_signed(at, entry->expire_at_ms);
+        at = put_signed(at, utapi_journal_expire_at(entry, now_ms));
     return at;
 }
 
@@ -110,10 +115,10 @@ size_t utapi_journal_record_encode(const utapi_batch *batch, const bool *skip, u
     *at++ = VERSION;
     at = utapi_varint_put(at, count);
     at = put_signed(at, batch->now_ms);
-    at = put_signed(at, batch->accepted_ms);
+    at = put_signed(at, batch->entries[0].accepted_ms);
     for (size_t i = 0; i < batch->count; i++)
         if (skip == NULL || !skip[i])
-            at = put_entry(at, &batch->entries[i]);
+            at = put_entry(at, &batch->entries[i], batch->now_ms);
     at = utapi_checksum_put(buffer, at);
     return (size_t)(at - buffer);
 }
@@ -212,14 +217,21 @@ utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_
     reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     const uint64_t count = get_number(&in);
     *ret = (journal_record){.now_ms = get_signed(&in)};
-    ret->accepted_ms = get_signed(&in);
+    const int64_t accepted_ms = get_signed(&in);
     if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
         return corrupt(err);
     UTAPI_AUTO_FREE utapi_entry *entries = malloc((size_t)count * sizeof *entries);
     if (entries == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events of the journal", (size_t)count);
-    for (size_t i = 0; i < count && !in.failed; i++)
-        get_entry(&in, &entries[i]);
+    for (size_t i = 0; i < count && !in.failed; i++) {
+        utapi_entry *entry = &entries[i];
+        get_entry(&in, entry);
+        entry->accepted_ms = accepted_ms;
+        if (entry->expiry == UTAPI_EXPIRE_LATER && entry->expire_at_ms <= ret->now_ms) {
+            entry->expire_at_ms = utapi_journal_expire_at(entry, ret->now_ms);
+            ret->is_raised = true;
+        }
+    }
     if (in.failed || in.at != in.end)
         return corrupt(err);
     ret->count = (size_t)count;

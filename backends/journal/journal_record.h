@@ -11,16 +11,24 @@
 #include "utapi/status.h"
 
 typedef struct journal_record {
-    int64_t now_ms, accepted_ms; /* of the batch that brought it */
+    int64_t now_ms; /* of the batch that brought it */
     size_t count;
-    utapi_entry *entries; /* owned: free(); their strings are borrowed from the bytes that were decoded */
+    utapi_entry *
+        entries; /* owned: free(); their strings are borrowed from the bytes that were decoded; no sequence */
+    bool is_raised; /* an entry was to expire its bucket at a time that its own group had reached */
 } journal_record;
+
+/**
+ * When an entry expires its bucket that does so later: not before its own group's now_ms is over, so that where a
+ * group is cut changes nothing. Earlier versions stored such times: reading raises them too.
+ */
+int64_t utapi_journal_expire_at(const utapi_entry *entry, int64_t now_ms);
 
 /** No record of a batch takes more bytes. */
 size_t utapi_journal_record_max(const utapi_batch *batch);
 
 /**
- * Writes a record.
+ * Writes a record of entries that were accepted at the same moment. Their sequences are not in it.
  *
  * @param skip    for each entry: true if it is left out; NULL: none is
  * @param buffer  of utapi_journal_record_max() bytes

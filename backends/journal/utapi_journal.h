@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * utapi_journal.h - a backend that stands before another one: what it accepts is durable here at once, and
- * delivered in order, exactly once, whenever the other can store it (docs/architecture.md#the-journal).
+ * delivered in order, exactly once, whenever the other can take it (docs/architecture.md#the-journal).
  *
- * README.md tells the layout and the rules; the contract is that of utapi/backend.h, but for one promise: a
- * total that leaves 64 bits is found out at the delivery, when its sender was answered already. Such an event
- * becomes a dead letter, counted in utapi_stats.journal.refused.
+ * README.md tells the layout and the rules. The contract is that of utapi/backend.h, but for one promise: a total
+ * that leaves 64 bits is found out at the delivery, when its sender was answered already. Such an event becomes a
+ * dead letter (utapi/backend_journal.h).
  */
 #ifndef JOURNAL_UTAPI_JOURNAL_H
 #define JOURNAL_UTAPI_JOURNAL_H
@@ -16,7 +16,7 @@
 typedef struct utapi_journal_options {
     const char *location;    /* its directory; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the default, 4 GiB */
-    int64_t keep_ms;         /* how long what was delivered stays, to be sent again; at least a minute */
+    int64_t keep_ms;         /* how long what was stored stays, to be sent again; at least a minute */
     int64_t dedup_window_ms; /* how long it remembers a uuid; 0: not at all */
 } utapi_journal_options;
 
@@ -30,40 +30,5 @@ typedef struct utapi_journal_options {
  */
 UTAPI_MUST_USE utapi_status utapi_journal_open(utapi_backend *storage, const utapi_journal_options *options,
                                                utapi_backend **ret, utapi_error *err);
-
-/**
- * Told of each dead letter: an event that can never be stored. Borrowed for the call. Return false to stop.
- *
- * @param id  names this event among all dead letters that this journal ever has
- */
-typedef bool utapi_refused_cb(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
-                              const char *reason);
-
-/**
- * Calls on_refused for the dead letters that were not acknowledged, the oldest first.
- *
- * @param journal  from utapi_journal_open()
- * @return UTAPI_NOT_SUPPORTED if it is not a journal
- */
-UTAPI_MUST_USE utapi_status utapi_journal_refused(utapi_backend *journal, utapi_refused_cb *on_refused,
-                                                  void *ctx, utapi_error *err);
-
-/** What an operator has taken note of. */
-typedef struct utapi_acknowledgement {
-    const utapi_string *refused; /* ids of events, as they were shown; borrowed */
-    size_t count;                /* of ids */
-    uint64_t lost;               /* how many of utapi_stats.journal.lost, ever */
-} utapi_acknowledgement;
-
-/**
- * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays
- * so, and an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped,
- * so keep them elsewhere first.
- *
- * @return UTAPI_INVALID for what cannot be an id, or more lost than there are, and then nothing is acknowledged;
- *         UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the first of them may be
- */
-UTAPI_MUST_USE utapi_status utapi_journal_acknowledge(utapi_backend *journal,
-                                                      const utapi_acknowledgement *what, utapi_error *err);
 
 #endif

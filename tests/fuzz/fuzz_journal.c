@@ -20,8 +20,9 @@ static void check_text(utapi_string text, const unsigned char *record, size_t si
     FUZZ_CHECK(text.size == 0 || (at >= record && text.size <= size && at + text.size <= record + size));
 }
 
-static void check_entry(const utapi_entry *entry, const unsigned char *record, size_t size)
+static void check_entry(const journal_record *group, size_t i, const unsigned char *record, size_t size)
 {
+    const utapi_entry *entry = &group->entries[i];
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
         FUZZ_CHECK(entry->resource[level].size <= UTAPI_NAME_MAX);
         check_text(entry->resource[level], record, size);
@@ -30,15 +31,15 @@ static void check_entry(const utapi_entry *entry, const unsigned char *record, s
     check_text(entry->uuid, record, size);
     check_text(entry->action, record, size);
     check_text(entry->keys, record, size);
+    FUZZ_CHECK(entry->accepted_ms == group->entries[0].accepted_ms);
+    FUZZ_CHECK(entry->expiry != UTAPI_EXPIRE_LATER || entry->expire_at_ms > group->now_ms ||
+               group->now_ms == INT64_MAX);
     FUZZ_CHECK(entry->operation == UTAPI_OP_NONE || (unsigned)entry->operation < UTAPI_OPERATION_COUNT);
 }
 
 static unsigned char *write_group(const journal_record *group, size_t *ret_size)
 {
-    const utapi_batch batch = {.entries = group->entries,
-                               .count = group->count,
-                               .now_ms = group->now_ms,
-                               .accepted_ms = group->accepted_ms};
+    const utapi_batch batch = {.entries = group->entries, .count = group->count, .now_ms = group->now_ms};
     const size_t most = utapi_journal_record_max(&batch);
     unsigned char *bytes = malloc(most);
     FUZZ_CHECK(bytes != NULL);
@@ -54,8 +55,7 @@ static void check_group(const journal_record *group)
     journal_record read;
     unsigned char *bytes = write_group(group, &size);
     FUZZ_CHECK(utapi_journal_record_decode(bytes, size, &read, NULL) == UTAPI_OK);
-    FUZZ_CHECK(read.count == group->count && read.now_ms == group->now_ms &&
-               read.accepted_ms == group->accepted_ms);
+    FUZZ_CHECK(read.count == group->count && read.now_ms == group->now_ms && !read.is_raised);
     unsigned char *again = write_group(&read, &again_size);
     FUZZ_CHECK(again_size == size && memcmp(again, bytes, size) == 0);
     free(again);
@@ -72,7 +72,7 @@ static void read_record(const unsigned char *record, size_t size)
         return;
     FUZZ_CHECK(peeked && now_ms == group.now_ms);
     for (size_t i = 0; i < group.count; i++)
-        check_entry(&group.entries[i], record, size);
+        check_entry(&group, i, record, size);
     check_group(&group);
     free(group.entries);
 }

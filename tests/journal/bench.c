@@ -77,11 +77,12 @@ utapi_status bench_take(bench *b, const char *bucket, size_t count, int64_t byte
     for (size_t i = 0; i < count; i++)
         entries[i] = (utapi_entry){
             .time_ms = T0,
+            .accepted_ms = T0,
             .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket)},
             .operation = UTAPI_OP_PUT_OBJECT,
             .delta = {[UTAPI_STORAGE_UTILIZED] = bytes, [UTAPI_NUMBER_OF_OBJECTS] = 1},
         };
-    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = T0, .accepted_ms = T0};
+    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = T0};
     return utapi_backend_apply(b->journal, &batch, &applied, &b->err);
 }
 
@@ -94,11 +95,14 @@ int64_t bench_objects(bench *b, const char *bucket)
     return usage.number_of_objects[1];
 }
 
-utapi_stats bench_stats(bench *b)
+utapi_health bench_stats(bench *b)
 {
-    utapi_stats stats;
-    CHECK_OK(utapi_backend_stats(b->journal, &stats, &b->err), &b->err);
-    return stats;
+    utapi_health health = {.recovering = false};
+    CHECK_OK(utapi_backend_stats(b->journal, &health.storage, &b->err), &b->err);
+    utapi_backend_journal_stats(b->journal, &health.journal);
+    health.refuses = health.storage.refuses;
+    memcpy(health.warning, health.storage.warning, sizeof health.warning);
+    return health;
 }
 
 void bench_drained(bench *b)

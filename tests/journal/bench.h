@@ -7,6 +7,7 @@
 
 #include "journal_internal.h"
 #include "server.h"
+#include "utapi/health.h"
 
 enum { KEEP_MS = 64000 };
 
@@ -34,7 +35,8 @@ utapi_status bench_take(bench *b, const char *bucket, size_t count, int64_t byte
 /** The journal's answer for a bucket's objects. */
 int64_t bench_objects(bench *b, const char *bucket);
 
-utapi_stats bench_stats(bench *b);
+/** What the storage's and the journal's stats say, as an engine joins them. */
+utapi_health bench_stats(bench *b);
 
 /** Waits until nothing waits any more. */
 void bench_drained(bench *b);

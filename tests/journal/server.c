@@ -31,11 +31,17 @@ void server_init(server *s)
     pthread_mutex_init(&s->lock, NULL);
 }
 
+static void batch_free(server_batch *batch)
+{
+    free(batch->bytes);
+    free(batch->stamps);
+}
+
 void server_free(server *s)
 {
     utapi_backend_close(s->memory);
     for (size_t i = 0; i < s->count; i++)
-        free(s->batches[i].bytes);
+        batch_free(&s->batches[i]);
     free(s->batches);
     pthread_mutex_destroy(&s->lock);
 }
@@ -48,26 +54,36 @@ static void batch_keep(server *s, const utapi_batch *batch)
         assert_non_null(s->batches);
     }
     server_batch *kept = &s->batches[s->count++];
-    *kept = (server_batch){.bytes = malloc(utapi_journal_record_max(batch)), .fence = batch->fence};
+    *kept = (server_batch){.count = batch->count, .now_ms = batch->now_ms, .fence = batch->fence};
+    if (batch->count == 0)
+        return;
+    kept->bytes = malloc(utapi_journal_record_max(batch));
+    kept->stamps = malloc(batch->count * sizeof *kept->stamps);
     assert_non_null(kept->bytes);
+    assert_non_null(kept->stamps);
     kept->size = utapi_journal_record_encode(batch, NULL, kept->bytes);
+    for (size_t i = 0; i < batch->count; i++)
+        kept->stamps[i] = (server_stamp){.sequence = batch->entries[i].sequence,
+                                         .accepted_ms = batch->entries[i].accepted_ms};
 }
 
 static void batch_replay(server *s, const server_batch *kept)
 {
-    journal_record group = {.count = 0};
+    journal_record record = {.count = 0};
     utapi_applied applied;
     utapi_error err;
     utapi_error_clear(&err);
-    if (kept->size > 10) /* an empty one is no group */
-        (void)(utapi_journal_record_decode(kept->bytes, kept->size, &group, NULL) == UTAPI_OK);
-    const utapi_batch batch = {.entries = group.entries,
-                               .count = group.count,
-                               .now_ms = group.now_ms,
-                               .accepted_ms = group.accepted_ms,
-                               .fence = kept->fence};
+    if (kept->count > 0)
+        CHECK_OK(utapi_journal_record_decode(kept->bytes, kept->size, &record, &err), &err);
+    for (size_t i = 0; i < record.count; i++) {
+        record.entries[i].sequence = kept->stamps[i].sequence;
+        record.entries[i].accepted_ms = kept->stamps[i].accepted_ms;
+    }
+    const utapi_batch batch = {
+        .entries = record.entries, .count = record.count, .now_ms = kept->now_ms, .fence = kept->fence};
     CHECK_OK(utapi_backend_apply(s->memory, &batch, &applied, &err), &err);
-    free(group.entries);
+    assert_int_equal(applied.fence, kept->fence.to);
+    free(record.entries);
 }
 
 void server_lose(server *s, size_t kept)
@@ -79,7 +95,7 @@ void server_lose(server *s, size_t kept)
         if (i < kept)
             batch_replay(s, &s->batches[i]);
         else
-            free(s->batches[i].bytes);
+            batch_free(&s->batches[i]);
     s->count = kept < s->count ? kept : s->count;
     pthread_mutex_unlock(&s->lock);
 }
@@ -90,6 +106,27 @@ size_t server_count(server *s)
     const size_t count = s->count;
     pthread_mutex_unlock(&s->lock);
     return count;
+}
+
+bool server_find(server *s, uint64_t sequence, server_stamp *ret)
+{
+    bool found = false;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->count && !found; i++)
+        for (size_t j = 0; j < s->batches[i].count && !found; j++) {
+            *ret = s->batches[i].stamps[j];
+            found = ret->sequence == sequence;
+        }
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+void server_cut(server *s, size_t most, uint64_t cuts)
+{
+    pthread_mutex_lock(&s->lock);
+    s->most = most;
+    s->cuts = cuts;
+    pthread_mutex_unlock(&s->lock);
 }
 
 size_t server_asked(server *s)
@@ -144,6 +181,17 @@ static bool is_poisoned(const server *s, const utapi_batch *batch)
     return false;
 }
 
+/* What it would store of a batch: as much as fits at once, or a part of that at random. */
+static utapi_batch batch_cut(server *s, const utapi_batch *batch)
+{
+    size_t count = s->most != 0 && s->most < batch->count ? s->most : batch->count;
+    if (s->cuts != 0 && count > 0 && utapi_fence_is_set(&batch->fence)) {
+        s->cuts = s->cuts * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        count = 1 + (size_t)((s->cuts >> 33) % count);
+    }
+    return utapi_batch_prefix(batch, count);
+}
+
 static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_applied *ret, utapi_error *err)
 {
     const server_fault fault = s->fault;
@@ -151,19 +199,26 @@ static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_appl
     s->fault = SERVER_WELL;
     s->answer = UTAPI_OK;
     s->asked++;
+    s->given += batch->count;
+    if (batch->count > s->largest_batch)
+        s->largest_batch = batch->count;
     if (s->absent || s->full || fault == SERVER_GONE)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone");
     if (fault == SERVER_CUT)
         return utapi_fail(err, UTAPI_UNCERTAIN, "the connection was cut");
     if (answer != UTAPI_OK)
         return utapi_fail(err, answer, "as it was told to");
-    if (is_poisoned(s, batch))
+    utapi_batch part = batch_cut(s, batch);
+    if (is_poisoned(s, &part))
         return utapi_fail(err, UTAPI_OVERFLOW, "poisoned");
-    const utapi_status status = utapi_backend_apply(s->memory, batch, ret, err);
+    const utapi_status status = utapi_backend_apply(s->memory, &part, ret, err);
+    if (status == UTAPI_OK && ret->fence < part.fence.to) { /* it stored a part of that */
+        while (part.count > 0 && part.entries[part.count - 1].sequence >= ret->fence)
+            part.count--;
+        part.fence.to = ret->fence;
+    }
     if (status == UTAPI_OK)
-        batch_keep(s, batch);
-    if (batch->count > s->largest_batch)
-        s->largest_batch = batch->count;
+        batch_keep(s, &part);
     if (status == UTAPI_OK && fault == SERVER_LOST_REPLY)
         return utapi_fail(err, UTAPI_UNCERTAIN, "the reply was lost");
     return status;
@@ -189,17 +244,20 @@ static utapi_status server_apply(utapi_backend *base, const utapi_batch *batch, 
 }
 
 static utapi_status server_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                                uint64_t *ret_fence, utapi_error *err)
+                                uint64_t *ret_fences, utapi_error *err)
 {
     server *s = reach(base);
-    s->names = query->all_count;
+    if (query->count > 0) {
+        s->names = query->count;
+        s->reads++;
+    }
     const utapi_status status = s->absent ? utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone")
-                                          : utapi_backend_read(s->memory, query, ret, ret_fence, err);
+                                          : utapi_backend_read(s->memory, query, ret, ret_fences, err);
     pthread_mutex_unlock(&s->lock);
     return status;
 }
 
-static utapi_status server_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+static utapi_status server_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     server *s = reach(base);
     const utapi_status status = s->absent ? utapi_fail(err, UTAPI_UNAVAILABLE, "the server is gone")
@@ -208,8 +266,8 @@ static utapi_status server_stats(utapi_backend *base, utapi_stats *ret, utapi_er
     return status;
 }
 
-/* What is lost does not bring back what was forgotten: tests do not do both. */
-static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
+/* What is lost does not bring back what was expired: tests do not do both. */
+static utapi_status server_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                   utapi_error *err)
 {
     server *s = reach(base);
@@ -218,10 +276,46 @@ static utapi_status server_forget(utapi_backend *base, utapi_level level, utapi_
     return status;
 }
 
-static utapi_status server_tend(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
+static utapi_status server_list(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
+                                void *ctx, utapi_error *err)
 {
     server *s = reach(base);
-    atomic_fetch_add(&s->tended, 1);
+    const utapi_status status = utapi_backend_list(s->memory, level, on_resource, ctx, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static utapi_status server_export(utapi_backend *base, const utapi_export *what, utapi_export_cb *on_row,
+                                  utapi_unreadable_cb *on_unreadable, void *ctx, utapi_error *err)
+{
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_export(s->memory, what, on_row, on_unreadable, ctx, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static utapi_status server_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
+                                  size_t *ret_count, utapi_error *err)
+{
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_adjust(s->memory, adjustments, count, ret_count, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static utapi_status server_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
+{
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_fences(s->memory, on_fence, ctx, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static utapi_status server_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms,
+                                    utapi_error *err)
+{
+    server *s = reach(base);
+    atomic_fetch_add(&s->maintained, 1);
     const utapi_status status = utapi_backend_maintain(s->memory, now_ms, accepted_ms, err);
     pthread_mutex_unlock(&s->lock);
     return status;
@@ -232,17 +326,29 @@ static void server_close(utapi_backend *base)
     free(base);
 }
 
+static const utapi_admin_ops server_admin = {
+    .list = server_list,
+    .export = server_export,
+    .adjust = server_adjust,
+    .expire = server_expire,
+    .fences = server_fences,
+};
+
 #define SLOTS                                                                                       \
     .version = UTAPI_BACKEND_VERSION, .name = "server", .apply = server_apply, .read = server_read, \
-    .expire = server_forget, .maintain = server_tend, .stats = server_stats, .close = server_close
+    .maintain = server_maintain, .stats = server_stats, .close = server_close
 
-static const utapi_backend_ops server_ops = {SLOTS, .largest_step = 24};
-static const utapi_backend_ops alone_ops = {SLOTS};
+static const utapi_backend_ops server_ops = {SLOTS, .admin = &server_admin, .is_shared = true};
+static const utapi_backend_ops alone_ops = {SLOTS, .admin = &server_admin};
+static const utapi_backend_ops bare_ops = {SLOTS, .is_shared = true};
 
 utapi_backend *server_connect(server *s)
 {
     connection *made = malloc(sizeof *made);
     assert_non_null(made);
-    *made = (connection){.base.ops = s->alone ? &alone_ops : &server_ops, .to = s};
+    *made = (connection){.base.ops = s->has_no_admin ? &bare_ops
+                                     : s->alone      ? &alone_ops
+                                                     : &server_ops,
+                         .to = s};
     return &made->base;
 }

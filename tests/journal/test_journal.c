@@ -61,9 +61,9 @@ static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
 static void the_storage_is_tended_while_events_keep_coming(void **state)
 {
     bench *b = *state;
-    for (int i = 0; i < 20000 && atomic_load(&b->server.tended) < 3; i++)
+    for (int i = 0; i < 20000 && atomic_load(&b->server.maintained) < 3; i++)
         CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
-    assert_in_range(atomic_load(&b->server.tended), 3, SIZE_MAX);
+    assert_in_range(atomic_load(&b->server.maintained), 3, SIZE_MAX);
 }
 
 static void taking_goes_on_while_the_storage_is_gone(void **state)
@@ -72,8 +72,8 @@ static void taking_goes_on_while_the_storage_is_gone(void **state)
     server_set(&b->server, true, SERVER_WELL);
     for (int i = 0; i < 30; i++)
         CHECK_OK(bench_take(b, "b", 10, 1), &b->err);
-    utapi_stats stats = bench_stats(b);
-    for (int i = 0; *stats.trouble == '\0'; i++, stats = bench_stats(b)) { /* its thread finds out */
+    utapi_health stats = bench_stats(b);
+    for (int i = 0; *stats.warning == '\0'; i++, stats = bench_stats(b)) { /* its thread finds out */
         assert_in_range(i, 0, 10000);
         usleep(1000);
     }
@@ -91,37 +91,37 @@ static void figures_are_told_while_the_storage_hangs(void **state)
     b->tuning.pace.stalled_ms = 200;
     bench_open(b);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
-    while (bench_stats(b).resources != 1) /* it looks again and again */
+    while (bench_stats(b).storage.resources != 1) /* it looks again and again */
         usleep(1000);
-    assert_string_equal(bench_stats(b).trouble, "");
+    assert_string_equal(bench_stats(b).warning, "");
     atomic_store(&b->server.hangs, true);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
-    while (strstr(bench_stats(b).trouble, "the storage has not answered for") == NULL)
+    while (strstr(bench_stats(b).warning, "the storage has not answered for") == NULL)
         usleep(1000);
-    assert_int_equal(bench_stats(b).resources, 1);
+    assert_int_equal(bench_stats(b).storage.resources, 1);
     assert_int_equal(bench_stats(b).journal.waiting, 1);
     atomic_store(&b->server.hangs, false);
-    while (*bench_stats(b).trouble != '\0')
+    while (*bench_stats(b).warning != '\0')
         usleep(1000);
     assert_int_equal(stored(b, "b"), 2);
 }
 
-static void trouble_lasts_while_the_storage_answers_and_takes_nothing(void **state)
+static void warning_lasts_while_the_storage_answers_and_takes_nothing(void **state)
 {
     bench *b = *state;
     server_fill(&b->server, true);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
-    while (*bench_stats(b).trouble == '\0')
+    while (*bench_stats(b).warning == '\0')
         usleep(100);
     const size_t asked = server_asked(&b->server);
     for (int i = 0; i < 1000; i++) {
-        assert_string_equal(bench_stats(b).trouble, "the server is gone");
+        assert_string_equal(bench_stats(b).warning, "the server is gone");
         usleep(100);
     }
     assert_in_range(server_asked(&b->server) - asked, 0, 20); /* it waits longer and longer */
     server_fill(&b->server, false);
     assert_int_equal(stored(b, "b"), 1);
-    while (*bench_stats(b).trouble != '\0')
+    while (*bench_stats(b).warning != '\0')
         usleep(100);
 }
 
@@ -181,14 +181,13 @@ typedef struct aside {
     utapi_string refused[3000];
 } aside;
 
-static bool refused_note(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
-                         const char *reason)
+static bool refused_note(void *ctx, const utapi_dead_letter *letter)
 {
     aside *seen = ctx;
-    assert_int_equal(status, UTAPI_OVERFLOW);
-    assert_string_equal(reason, "poisoned");
-    assert_int_equal(entry->resource[UTAPI_BUCKETS].size, 6);
-    (void)snprintf(seen->ids[seen->count], sizeof *seen->ids, "%s", id);
+    assert_int_equal(letter->status, UTAPI_OVERFLOW);
+    assert_string_equal(letter->reason, "poisoned");
+    assert_int_equal(letter->entry->resource[UTAPI_BUCKETS].size, 6);
+    (void)snprintf(seen->ids[seen->count], sizeof *seen->ids, "%s", letter->id);
     seen->refused[seen->count] = utapi_string_of(seen->ids[seen->count]);
     return ++seen->count < sizeof seen->ids / sizeof *seen->ids;
 }
@@ -197,7 +196,7 @@ static const aside *aside_list(bench *b)
 {
     static aside seen;
     seen.count = 0;
-    CHECK_OK(utapi_journal_refused(b->journal, refused_note, &seen, &b->err), &b->err);
+    CHECK_OK(utapi_backend_dead_letters(b->journal, refused_note, &seen, &b->err), &b->err);
     return &seen;
 }
 
@@ -205,10 +204,10 @@ static const aside *aside_list(bench *b)
 static void aside_acknowledge(bench *b, size_t most)
 {
     const aside *seen = aside_list(b);
-    const utapi_acknowledgement what = {.refused = seen->refused,
+    const utapi_acknowledgement what = {.ids = seen->refused,
                                         .count = seen->count < most ? seen->count : most};
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
+    CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
+    CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
 }
 
 static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
@@ -221,7 +220,7 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     CHECK_OK(bench_take(b, "b", 20, 1), &b->err);
     server_set(&b->server, false, SERVER_WELL);
     assert_int_equal(stored(b, "b"), 40);
-    assert_int_equal(bench_stats(b).journal.refused, 2);
+    assert_int_equal(bench_stats(b).journal.dead_letters, 2);
     server_lose(&b->server, 0); /* sent again, and not twice aside */
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_objects(b, "b") != 41)
@@ -229,37 +228,35 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     assert_int_equal(aside_list(b)->count, 2);
 }
 
-static void a_single_event_is_lost_to_no_trouble_that_may_pass(void **state)
+static void a_single_event_is_lost_to_no_warning_that_may_pass(void **state)
 {
-    static const utapi_status passing[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN, UTAPI_LOCKED, UTAPI_NO_MEMORY};
+    static const utapi_status passing[] = {UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN, UTAPI_LOCKED, UTAPI_NO_MEMORY,
+                                           UTAPI_NOT_SUPPORTED};
     bench *b = *state;
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
         server_answer(&b->server, passing[i]);
         CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
         assert_int_equal(stored(b, "b"), i + 1);
-        assert_int_equal(bench_stats(b).journal.refused, 0);
+        assert_int_equal(bench_stats(b).journal.dead_letters, 0);
     }
 }
 
 static void a_single_event_that_is_refused_for_ever_is_kept_aside(void **state)
 {
-    static const utapi_status lasting[] = {UTAPI_INVALID, UTAPI_OVERFLOW, UTAPI_NOT_SUPPORTED, UTAPI_CORRUPT};
+    static const utapi_status lasting[] = {UTAPI_INVALID, UTAPI_OVERFLOW, UTAPI_CORRUPT};
     bench *b = *state;
     for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
         server_answer(&b->server, lasting[i]);
         CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
         assert_int_equal(stored(b, "b"), 0);
-        assert_int_equal(bench_stats(b).journal.refused, i + 1);
+        assert_int_equal(bench_stats(b).journal.dead_letters, i + 1);
     }
 }
 
-static bool reason_note(void *ctx, const char *id, const utapi_entry *entry, utapi_status status,
-                        const char *reason)
+static bool reason_note(void *ctx, const utapi_dead_letter *letter)
 {
-    (void)id;
-    (void)entry;
-    assert_int_equal(status, UTAPI_OVERFLOW);
-    assert_string_equal(reason, "buckets full: storageUtilized: the total would not fit 64 bits");
+    assert_int_equal(letter->status, UTAPI_OVERFLOW);
+    assert_string_equal(letter->reason, "buckets full: storageUtilized: the total would not fit 64 bits");
     *(bool *)ctx = true;
     return true;
 }
@@ -271,17 +268,17 @@ static void an_overflow_is_shown_with_what_is_at_its_limit(void **state)
     CHECK_OK(bench_take(b, "full", 1, INT64_MAX), &b->err);
     CHECK_OK(bench_take(b, "full", 1, 1), &b->err);
     bench_drained(b);
-    CHECK_OK(utapi_journal_refused(b->journal, reason_note, &was_shown, &b->err), &b->err);
+    CHECK_OK(utapi_backend_dead_letters(b->journal, reason_note, &was_shown, &b->err), &b->err);
     assert_true(was_shown);
 }
 
 /* How many are shown, how many there ever were, and how many of those were acknowledged. */
 static void check_aside(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
 {
-    const utapi_stats stats = bench_stats(b);
+    const utapi_health stats = bench_stats(b);
     assert_int_equal(aside_list(b)->count, shown);
-    assert_int_equal(stats.journal.refused, refused);
-    assert_int_equal(stats.journal.refused_acknowledged, acknowledged);
+    assert_int_equal(stats.journal.dead_letters, refused);
+    assert_int_equal(stats.journal.dead_letters_acknowledged, acknowledged);
 }
 
 static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **state)
@@ -296,7 +293,7 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
 
     server_lose(&b->server, 0); /* all is sent again: what was refused is known, acknowledged or not */
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
-    while (bench_stats(b).journal.refused != 3)
+    while (bench_stats(b).journal.dead_letters != 3)
         usleep(1000);
     bench_drained(b);
     check_aside(b, 2, 3, 1);
@@ -322,10 +319,10 @@ static void what_was_not_shown_is_not_acknowledged(void **state)
 
     b->server.poison = "before";
     server_lose(&b->server, 0);
-    while (bench_stats(b).journal.refused != 2)
+    while (bench_stats(b).journal.dead_letters != 2)
         usleep(1000);
-    const utapi_acknowledgement what = {.refused = shown.refused, .count = 1};
-    CHECK_OK(utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    const utapi_acknowledgement what = {.ids = shown.refused, .count = 1};
+    CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
     const aside *left = aside_list(b);
     assert_int_equal(left->count, 1);
     assert_string_not_equal(left->ids[0], shown.ids[0]);
@@ -339,13 +336,13 @@ static void what_cannot_be_acknowledged_changes_nothing(void **state)
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     bench_drained(b);
     utapi_string ids[] = {aside_list(b)->refused[0], {NULL, 0}};
-    utapi_acknowledgement what = {.refused = ids, .count = 2};
+    utapi_acknowledgement what = {.ids = ids, .count = 2};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ids[1] = utapi_string_of(wrong[i]);
-        CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+        CHECK_STATUS(UTAPI_INVALID, utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
     }
-    what = (utapi_acknowledgement){.refused = ids, .count = 1, .lost = 1};
-    CHECK_STATUS(UTAPI_INVALID, utapi_journal_acknowledge(b->journal, &what, &b->err), &b->err);
+    what = (utapi_acknowledgement){.ids = ids, .count = 1, .lost = 1};
+    CHECK_STATUS(UTAPI_INVALID, utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
     check_aside(b, 1, 1, 0);
 }
 
@@ -363,7 +360,7 @@ static void a_nearly_full_journal_acknowledges_all_the_same(void **state)
         (void)!bench_take(b, "poison", 100, 1); /* as many as there is room for */
         bench_drained(b);
     }
-    const uint64_t all = bench_stats(b).journal.refused;
+    const uint64_t all = bench_stats(b).journal.dead_letters;
     assert_true(all >= 2000);
     utapi_error_clear(&b->err);
     while (aside_list(b)->count > 0)
@@ -411,7 +408,7 @@ static int64_t journal_fill(bench *b, const char *bucket)
 static void check_full(bench *b)
 {
     assert_true(bench_stats(b).refuses);
-    assert_memory_equal(bench_stats(b).trouble, "the journal is full, and events are refused", 43);
+    assert_memory_equal(bench_stats(b).warning, "the journal is full, and events are refused", 43);
 }
 
 static void a_full_journal_says_so_and_recovers(void **state)
@@ -512,12 +509,12 @@ int main(void)
         CASE(the_storage_is_tended_while_events_keep_coming),
         CASE(taking_goes_on_while_the_storage_is_gone),
         CASE(figures_are_told_while_the_storage_hangs),
-        CASE(trouble_lasts_while_the_storage_answers_and_takes_nothing),
+        CASE(warning_lasts_while_the_storage_answers_and_takes_nothing),
         CASE(leftovers_are_handed_over_after_restarts),
         CASE(what_the_storage_lost_is_sent_again),
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
-        CASE(a_single_event_is_lost_to_no_trouble_that_may_pass),
+        CASE(a_single_event_is_lost_to_no_warning_that_may_pass),
         CASE(a_single_event_that_is_refused_for_ever_is_kept_aside),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
         CASE(an_overflow_is_shown_with_what_is_at_its_limit),

@@ -67,10 +67,10 @@ static bool is_exact(model *m)
 
 static void model_show(model *m)
 {
-    const utapi_stats stats = bench_stats(m->b);
-    print_error("seed %llu: lost %llu, refused %llu, trouble \"%s\"\n", (unsigned long long)m->seed,
-                (unsigned long long)stats.journal.lost, (unsigned long long)stats.journal.refused,
-                stats.trouble);
+    const utapi_health stats = bench_stats(m->b);
+    print_error("seed %llu: lost %llu, refused %llu, warning \"%s\"\n", (unsigned long long)m->seed,
+                (unsigned long long)stats.journal.lost, (unsigned long long)stats.journal.dead_letters,
+                stats.warning);
     for (size_t i = 0; i < BUCKETS; i++) {
         int64_t objects, bytes;
         server_totals(&m->b->server, names[i], &objects, &bytes);
