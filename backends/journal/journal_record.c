@@ -227,9 +227,10 @@ utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_
         utapi_entry *entry = &entries[i];
         get_entry(&in, entry);
         entry->accepted_ms = accepted_ms;
-        if (entry->expiry == UTAPI_EXPIRE_LATER && entry->expire_at_ms <= ret->now_ms) {
-            entry->expire_at_ms = utapi_journal_expire_at(entry, ret->now_ms);
-            ret->is_raised = true;
+        if (entry->expiry == UTAPI_EXPIRE_LATER) {
+            const int64_t expire_at_ms = utapi_journal_expire_at(entry, ret->now_ms);
+            ret->is_raised |= expire_at_ms != entry->expire_at_ms;
+            entry->expire_at_ms = expire_at_ms;
         }
     }
     if (in.failed || in.at != in.end)

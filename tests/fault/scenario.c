@@ -12,6 +12,8 @@
 #include "backends/registry.h"
 #include "trace.h"
 
+#include "utapi/backend_admin.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { BATCHES = 14, BUCKETS = 3, ATTEMPTS = 60, HURRIED = 3, NO_FAULT = 10 };
+enum { BATCHES = 14, BUCKETS = 3, ATTEMPTS = 60, FLUSHED = 3, NO_FAULT = 10 };
 
 #define JOURNAL "journal+"
 
@@ -126,22 +128,22 @@ static int64_t batches_stored(utapi_backend *storage)
     return -1;
 }
 
-static bool any_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
+static bool any_row(void *ctx, const utapi_export_row *row)
 {
     (void)ctx;
-    (void)interval;
-    (void)totals;
+    (void)row;
     return true;
 }
 
-/* Has a journal hand over what it took. Rows are the storage's own, and are told once it has everything. */
-static void storage_settle(utapi_backend *storage)
+/* Has a journal deliver what it accepted: an export is the storage's own, once it has everything. */
+static void storage_flush(utapi_backend *storage)
 {
+    const utapi_export service = {
+        .level = UTAPI_SERVICE, .name = utapi_string_of("s3"), .end = UTAPI_INTERVAL_MAX};
     utapi_error err;
     for (int i = 0; i < ATTEMPTS; i++) {
         utapi_error_clear(&err);
-        if (utapi_backend_rows(storage, UTAPI_SERVICE, utapi_string_of("s3"), 0, UTAPI_INTERVAL_MAX, any_row,
-                               NULL, &err) == UTAPI_OK)
+        if (utapi_backend_export(storage, &service, any_row, NULL, NULL, &err) == UTAPI_OK)
             return;
     }
     fail(err.detail, 0, err.status);
@@ -161,6 +163,7 @@ static void batch_fill(utapi_entry entries[BUCKETS], char uuids[BUCKETS][24], un
                 {[UTAPI_BUCKETS] = utapi_string_of(bucket_names[b]), [UTAPI_SERVICE] = utapi_string_of("s3")},
             .operation = UTAPI_OP_PUT_OBJECT,
             .delta = {[UTAPI_STORAGE_UTILIZED] = 1, [UTAPI_NUMBER_OF_OBJECTS] = 1},
+            .accepted_ms = FIRST + DAY,
         };
     }
 }
@@ -177,8 +180,7 @@ static void batch_send(utapi_backend *storage, unsigned number)
     char uuids[BUCKETS][24];
     utapi_error err;
     batch_fill(entries, uuids, number);
-    const utapi_batch batch = {
-        .entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY, .accepted_ms = FIRST + DAY};
+    const utapi_batch batch = {.entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY};
     const int64_t before = batches_stored(storage);
     bool is_uncertain = false;
     for (int i = 0; i < ATTEMPTS; i++) {
@@ -219,10 +221,10 @@ int main(int argc, char **argv)
         (void)printf("%u\n", number + 1);
         (void)fflush(stdout);
         trace_mark(trace, number + 1);
-        if (number % HURRIED == 0)
-            storage_settle(storage);
+        if (number % FLUSHED == 0)
+            storage_flush(storage);
     }
-    storage_settle(storage);
+    storage_flush(storage);
     utapi_backend_close(storage);
     const char *behind = behind_journal(argv[1]);
     storage = storage_open(behind != NULL ? behind : argv[1], argv[2]);

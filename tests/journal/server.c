@@ -137,6 +137,14 @@ size_t server_asked(server *s)
     return asked;
 }
 
+size_t server_given(server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const size_t given = s->given;
+    pthread_mutex_unlock(&s->lock);
+    return given;
+}
+
 void server_set(server *s, bool absent, server_fault fault)
 {
     pthread_mutex_lock(&s->lock);
@@ -156,6 +164,20 @@ void server_answer(server *s, utapi_status status)
 {
     pthread_mutex_lock(&s->lock);
     s->answer = status;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void server_damage(server *s, bool damaged)
+{
+    pthread_mutex_lock(&s->lock);
+    s->damaged = damaged;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void server_poison(server *s, const char *bucket)
+{
+    pthread_mutex_lock(&s->lock);
+    s->poison = bucket;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -208,6 +230,8 @@ static utapi_status apply_locked(server *s, const utapi_batch *batch, utapi_appl
         return utapi_fail(err, UTAPI_UNCERTAIN, "the connection was cut");
     if (answer != UTAPI_OK)
         return utapi_fail(err, answer, "as it was told to");
+    if (s->damaged)
+        return utapi_fail(err, UTAPI_CORRUPT, "a damaged page");
     utapi_batch part = batch_cut(s, batch);
     if (is_poisoned(s, &part))
         return utapi_fail(err, UTAPI_OVERFLOW, "poisoned");

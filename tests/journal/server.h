@@ -43,6 +43,7 @@ typedef struct server {
     bool full;            /* apply alone does */
     server_fault fault;   /* of the next apply */
     utapi_status answer;  /* of the next apply, which stores nothing; UTAPI_OK: it is not set */
+    bool damaged;         /* apply answers UTAPI_CORRUPT to anything */
     const char *poison;   /* a bucket whose events overflow; NULL: none */
     size_t most;          /* it stores no more entries of a batch than this; 0: any */
     uint64_t cuts;        /* seeds prefixes of a random size that it stores; 0: it does not */
@@ -65,6 +66,8 @@ utapi_backend *server_connect(server *s);
 void server_set(server *s, bool absent, server_fault fault);
 void server_fill(server *s, bool full);
 void server_answer(server *s, utapi_status status);
+void server_damage(server *s, bool damaged);
+void server_poison(server *s, const char *bucket);
 
 /** From now on it stores no more than `most` entries of a batch (0: any), and less at random where `cuts` is not 0. */
 void server_cut(server *s, size_t most, uint64_t cuts);
@@ -78,6 +81,9 @@ bool server_find(server *s, uint64_t sequence, server_stamp *ret);
 
 /** How often it was asked to apply. */
 size_t server_asked(server *s);
+
+/** How many entries it was given by that. */
+size_t server_given(server *s);
 
 /** The objects and the bytes of a bucket. */
 void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t *ret_bytes);

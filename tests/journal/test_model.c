@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_model.c - a seeded stream of takings, lost replies, absences, lost tails, flushed databases, restarts,
- * times that make a journal let go of what it kept, and restored and cloned journals: what is stored in the end is
- * what was taken, each event once, less exactly what is counted as lost.
+/* test_model.c - a seeded stream of groups, batches that are stored in part, dead letters, lost replies, absences, lost
+ * tails, flushed databases, restarts, times that make a journal let go of what it kept, and restored and cloned
+ * journals: what is stored in the end is what was accepted, each event once, less exactly what is counted as lost or
+ * as a dead letter.
  *
  *     model RUNS [FIRST_SEED]      the seed is printed when a run fails */
 #include "bench.h"
@@ -20,7 +21,7 @@ static uint64_t runs = 20, first_seed = 1, lossy;
 typedef struct model {
     bench *b;
     uint64_t seed, random;
-    int64_t objects[BUCKETS], bytes[BUCKETS]; /* taken */
+    int64_t objects[BUCKETS], bytes[BUCKETS]; /* accepted */
     size_t floor; /* batches that the server must not lose: no journal has them any more */
     char copy[320], twin[320];
 } model;
@@ -49,12 +50,13 @@ static void lose(model *m, bool all)
     server_lose(&m->b->server, kept);
 }
 
-/* What was taken, less what is known to be lost. */
+/* What was accepted, less what is known to be lost, or to be a dead letter. */
 static bool is_exact(model *m)
 {
     int64_t missing = 0;
     bench_drained(m->b);
-    const int64_t lost = (int64_t)bench_stats(m->b).journal.lost;
+    const utapi_journal_stats stats = bench_stats(m->b).journal;
+    const int64_t lost = (int64_t)(stats.lost + stats.dead_letters);
     for (size_t i = 0; i < BUCKETS; i++) {
         int64_t objects, bytes;
         server_totals(&m->b->server, names[i], &objects, &bytes);
@@ -89,7 +91,8 @@ static void settle(model *m)
         assert_in_range(i, 0, PATIENCE - 1);
         usleep(1000);
     }
-    for (size_t i = 0; i < BUCKETS && bench_stats(m->b).journal.lost == 0; i++)
+    const utapi_journal_stats stats = bench_stats(m->b).journal;
+    for (size_t i = 0; i < BUCKETS && stats.lost + stats.dead_letters == 0; i++)
         assert_int_equal(bench_objects(m->b, names[i]), m->objects[i]);
 }
 
@@ -99,9 +102,11 @@ static void restart(model *m)
     bench_open(m->b);
 }
 
-/* What the older copy does not hold is stored, and must not be lost from now on. What is lost it knows already. */
+/* What the older copy does not hold is stored, and must not be lost from now on. What is lost it knows already; a
+ * dead letter of what is accepted now it would not know. */
 static void restore(model *m)
 {
+    server_poison(&m->b->server, NULL);
     settle(m);
     server_set(&m->b->server, true, SERVER_WELL);
     take(m, m->b);
@@ -118,6 +123,7 @@ static void restore(model *m)
 
 static void duplicate(model *m)
 {
+    server_poison(&m->b->server, NULL);
     settle(m);
     server_set(&m->b->server, true, SERVER_WELL);
     take(m, m->b);
@@ -141,7 +147,7 @@ static void duplicate(model *m)
 
 static void step(model *m)
 {
-    switch (below(m, 24)) {
+    switch (below(m, 28)) {
     case 0:
         lose(m, false);
         break;
@@ -174,6 +180,12 @@ static void step(model *m)
         break;
     case 12: /* what was handed over may be kept no longer: if it is lost, that is counted */
         bench_pass(KEEP_MS / (1 + (int64_t)below(m, 4)));
+        break;
+    case 13: /* it stores parts of batches, of a random size */
+        server_cut(&m->b->server, (size_t)below(m, 30), below(m, 2) == 0 ? 0 : m->random);
+        break;
+    case 14: /* some events can never be stored, for a while */
+        server_poison(&m->b->server, below(m, 2) == 0 ? names[0] : NULL);
         break;
     default:
         take(m, m->b);
