@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* partial_apply.c - random writers whose fenced batches are stored in parts: whatever is cut, refused, lost on the way
+ * or sent again, each event counts once, or is a dead letter once.
+ *
+ * A writer behaves as a journal does: it joins groups, goes on from the fence, and leaves out for ever what can never be
+ * stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage took
+ * is kept as pieces: so a storage that lost its newest part is one that took only the first of them. In the end its
+ * answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
+#include "contract.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    STEPS = 40,
+    WRITERS = 2,
+    BUCKETS = 3,
+    NAMES = BUCKETS + 1, /* and the service */
+    INTERVALS = 128,
+    EVENTS_MAX = 512,
+    PIECES_MAX = 4096,
+    BATCH_MAX = 64,
+    PATIENCE = 5000
+};
+
+/* Ten of them are an interval. */
+#define UNIT_MS           (UTAPI_INTERVAL_MS / 10)
+#define JOIN_MS           (6 * UNIT_MS)
+#define NEVER             INT64_MIN
+#define START             INTERVAL(0)
+#define START_NOW_MS      (START + 10 * UTAPI_INTERVAL_MS)
+#define LAST_INTERVAL     (START + (INTERVALS - 1) * UTAPI_INTERVAL_MS)
+#define NOT_SCHEDULED     INT64_MAX
+#define CERTAIN_WINDOW_MS (1000 * DAY)
+
+static const char *const names[NAMES] = {"a", "b", "c", "s3"};
+
+/* What a life is made of. */
+typedef struct partial_kind {
+    size_t writers;
+    bool overflows;
+} partial_kind;
+
+typedef struct partial_event {
+    utapi_entry entry;
+    char uuid[16];
+    size_t bucket;
+    int64_t now_ms; /* of its group */
+    unsigned group;
+    bool is_dead;
+} partial_event;
+
+typedef struct partial_writer {
+    unsigned char id[16];
+    partial_event events[EVENTS_MAX]; /* by sequence */
+    size_t count;
+    uint64_t applied;
+    unsigned groups;
+    int64_t now_ms; /* of its newest group */
+} partial_writer;
+
+/* What the storage took in one step. */
+typedef struct partial_piece {
+    size_t writer, count;
+    bool is_maintenance;
+    uint64_t from, to;
+    int64_t now_ms;
+    uint16_t events[BATCH_MAX];
+} partial_piece;
+
+typedef struct partial {
+    utapi_backend slot; /* stands before the storage; first, for its functions are given it */
+    contract *c;
+    partial_kind kind;
+    uint64_t random;
+    partial_writer writers[WRITERS];
+    partial_piece pieces[PIECES_MAX];
+    size_t piece_count, snapshot; /* pieces that an older copy of the storage has */
+    int64_t now_ms, accepted_ms, window_ms;
+    unsigned uuids;
+} partial;
+
+static uint64_t below(partial *p, uint64_t limit)
+{
+    p->random = p->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (p->random >> 33) % limit;
+}
+
+static bool chance(partial *p, uint64_t percent)
+{
+    return below(p, 100) < percent;
+}
+
+/* ---- the storage, and what stands before it ----------------------------------------------- */
+
+static utapi_status piece_apply(partial *p, const partial_piece *piece, utapi_applied *ret, utapi_error *err)
+{
+    utapi_entry entries[BATCH_MAX];
+    const partial_writer *writer = &p->writers[piece->writer];
+    if (piece->is_maintenance)
+        return utapi_backend_maintain(p->c->backend, piece->now_ms, START, err);
+    for (size_t i = 0; i < piece->count; i++)
+        entries[i] = writer->events[piece->events[i]].entry;
+    utapi_batch batch = {.entries = entries, .count = piece->count, .now_ms = piece->now_ms};
+    batch.fence = (utapi_fence){.from = piece->from, .to = piece->to};
+    memcpy(batch.fence.writer, writer->id, sizeof writer->id);
+    return p->c->backend->ops->apply(p->c->backend, &batch, ret, err);
+}
+
+static void piece_keep(partial *p, const partial_piece *piece)
+{
+    assert_in_range(p->piece_count, 0, PIECES_MAX - 1);
+    p->pieces[p->piece_count++] = *piece;
+}
+
+static uint64_t fence_of(const partial *p, const partial_writer *writer)
+{
+    utapi_query query = {.level = UTAPI_SERVICE};
+    uint64_t fence = 0;
+    memcpy(query.writer, writer->id, sizeof query.writer);
+    CHECK_OK(utapi_backend_read(p->c->backend, &query, NULL, &fence, &p->c->err), &p->c->err);
+    return fence;
+}
+
+static utapi_status slot_apply(utapi_backend *slot, const utapi_batch *whole, utapi_applied *ret,
+                               utapi_error *err)
+{
+    partial *p = (partial *)slot;
+    const uint64_t fault = below(p, 100);
+    if (fault < 10)
+        return utapi_fail(err, fault < 6 ? UTAPI_UNAVAILABLE : UTAPI_UNCERTAIN, "nothing was stored");
+    utapi_batch batch = *whole;
+    if (batch.count > 0 && chance(p, 40))
+        batch = utapi_batch_prefix(whole, 1 + (size_t)below(p, batch.count));
+    partial_piece piece = {.count = batch.count, .from = batch.fence.from, .to = batch.fence.to};
+    while (memcmp(p->writers[piece.writer].id, batch.fence.writer, sizeof batch.fence.writer) != 0)
+        piece.writer++;
+    piece.now_ms = batch.now_ms;
+    for (size_t i = 0; i < batch.count; i++)
+        piece.events[i] = (uint16_t)batch.entries[i].sequence;
+    const utapi_status status = piece_apply(p, &piece, ret, err);
+    if (status == UTAPI_OK) {
+        assert_int_equal(ret->fence, piece.to);
+        piece_keep(p, &piece);
+    }
+    return status == UTAPI_OK && fault >= 94 ? utapi_fail(err, UTAPI_UNCERTAIN, "the reply was lost")
+                                             : status;
+}
+
+static const utapi_backend_ops slot_ops = {
+    .version = UTAPI_BACKEND_VERSION, .name = "slot", .apply = slot_apply};
+
+/* The storage loses what it took after a snapshot. */
+static void storage_restore(partial *p)
+{
+    utapi_applied applied;
+    contract_begin_anew(p->c);
+    for (size_t i = 0; i < p->snapshot; i++)
+        CHECK_OK(piece_apply(p, &p->pieces[i], &applied, &p->c->err), &p->c->err);
+    p->piece_count = p->snapshot;
+}
+
+/* ---- accepting ---------------------------------------------------------------------------- */
+
+static partial_event *event_of_the_past(partial *p)
+{
+    partial_writer *writer = &p->writers[below(p, p->kind.writers)];
+    const size_t last = writer->count < 12 ? writer->count : 12;
+    partial_event *event = last > 0 ? &writer->events[writer->count - 1 - below(p, last)] : NULL;
+    return event != NULL && event->entry.uuid.size > 0 ? event : NULL;
+}
+
+static int64_t random_bytes(partial *p)
+{
+    const int64_t bytes = (int64_t)below(p, 12) - 4;
+    if (!p->kind.overflows || !chance(p, 8))
+        return bytes;
+    return chance(p, 50) ? INT64_MAX - bytes - 5 : INT64_MIN + bytes + 5;
+}
+
+static void event_new(partial *p, partial_event *event)
+{
+    const int64_t back =
+        (int64_t)below(p, chance(p, 30) ? 60 : 6) - (int64_t)(chance(p, 20) ? below(p, 3) : 0);
+    *event = (partial_event){.bucket = (size_t)below(p, BUCKETS)};
+    event->entry = entry_put(names[event->bucket], p->now_ms - back * UNIT_MS, random_bytes(p));
+    event->entry.delta[UTAPI_INCOMING_BYTES] = 0;
+    if (chance(p, 50)) {
+        (void)snprintf(event->uuid, sizeof event->uuid, "uuid-%u", p->uuids++);
+        event->entry.uuid_time_ms = event->entry.time_ms;
+    }
+    const uint64_t fate = below(p, 100);
+    event->entry.expiry = fate < 8 ? UTAPI_EXPIRE_NOW : fate < 20 ? UTAPI_EXPIRE_LATER : UTAPI_EXPIRE_NEVER;
+}
+
+static int event_order(const void *left_event, const void *right_event)
+{
+    const partial_event *left = left_event, *right = right_event;
+    return (left->entry.time_ms > right->entry.time_ms) - (left->entry.time_ms < right->entry.time_ms);
+}
+
+/* A group: the engine raises what it schedules above the group's own time. */
+static void group_accept(partial *p, partial_writer *writer)
+{
+    const size_t first = writer->count;
+    const size_t count = 1 + (size_t)below(p, chance(p, 40) ? 1 : 6);
+    if (first + count > EVENTS_MAX)
+        return;
+    for (size_t i = 0; i < count; i++, writer->count++) {
+        const partial_event *past = chance(p, 25) ? event_of_the_past(p) : NULL;
+        if (past != NULL)
+            writer->events[writer->count] = *past;
+        else
+            event_new(p, &writer->events[writer->count]);
+    }
+    if (chance(p, 80))
+        qsort(&writer->events[first], count, sizeof *writer->events, event_order);
+    for (size_t i = first; i < writer->count; i++) {
+        partial_event *event = &writer->events[i];
+        const int64_t scheduled_ms = p->now_ms + ((int64_t)below(p, 6) - 1) * UNIT_MS;
+        event->now_ms = p->now_ms;
+        event->group = writer->groups;
+        event->is_dead = false;
+        event->entry.uuid = utapi_string_of(event->uuid);
+        event->entry.accepted_ms = p->accepted_ms;
+        event->entry.sequence = i;
+        if (event->entry.expiry == UTAPI_EXPIRE_LATER)
+            event->entry.expire_at_ms = scheduled_ms > p->now_ms ? scheduled_ms : p->now_ms + 1;
+    }
+    writer->groups++;
+    writer->now_ms = p->now_ms;
+}
+
+/* An acceptance stands at the end of an interval, for a storage may keep no more of it than that. */
+static void time_pass(partial *p)
+{
+    static const int64_t units[] = {0, 0, 1, 1, 2, 3, 8, 20};
+    p->now_ms += units[below(p, sizeof units / sizeof *units)] * UNIT_MS;
+    p->accepted_ms += (int64_t)(chance(p, 30) ? 1 + below(p, 2) : 0) * UTAPI_INTERVAL_MS;
+    assert_true(p->now_ms < LAST_INTERVAL);
+}
+
+/* ---- delivering --------------------------------------------------------------------------- */
+
+static bool is_due_between(const partial_writer *writer, int64_t after_ms, int64_t until_ms)
+{
+    for (size_t i = 0; i < writer->count; i++) {
+        const utapi_entry *entry = &writer->events[i].entry;
+        if (entry->expiry == UTAPI_EXPIRE_LATER && entry->expire_at_ms > after_ms &&
+            entry->expire_at_ms <= until_ms)
+            return true;
+    }
+    return false;
+}
+
+static bool group_may_join(const partial_writer *writer, const utapi_batch *batch, int64_t first_ms,
+                           int64_t now_ms)
+{
+    return batch->count == 0 || now_ms == batch->now_ms ||
+           (now_ms > batch->now_ms && now_ms - first_ms <= JOIN_MS &&
+            !is_due_between(writer, batch->now_ms, now_ms));
+}
+
+/* The next batch: groups as long as they may join, without dead letters. */
+static utapi_batch batch_gather(partial *p, const partial_writer *writer,
+                                utapi_entry entries[static BATCH_MAX])
+{
+    static const size_t sizes[] = {1, 2, 3, 5, BATCH_MAX};
+    const size_t most = sizes[below(p, sizeof sizes / sizeof *sizes)];
+    utapi_batch batch = {.entries = entries, .fence = {.from = writer->applied, .to = writer->applied}};
+    int64_t first_ms = 0;
+    memcpy(batch.fence.writer, writer->id, sizeof writer->id);
+    for (; batch.fence.to < writer->count; batch.fence.to++) {
+        const partial_event *event = &writer->events[batch.fence.to];
+        if (event->is_dead)
+            continue;
+        if (batch.count == most || !group_may_join(writer, &batch, first_ms, event->now_ms))
+            break;
+        first_ms = batch.count == 0 ? event->now_ms : first_ms;
+        batch.now_ms = event->now_ms;
+        entries[batch.count++] = event->entry;
+    }
+    return batch;
+}
+
+static void dead_letter(const partial *p, partial_writer *writer, const utapi_batch *batch)
+{
+    partial_event *event = &writer->events[batch->entries[0].sequence];
+    assert_true(p->kind.overflows);
+    assert_false(event->is_dead);
+    assert_int_equal(fence_of(p, writer), batch->fence.from);
+    event->is_dead = true;
+}
+
+static void deliver(partial *p, partial_writer *writer)
+{
+    utapi_entry entries[BATCH_MAX];
+    const utapi_batch batch = batch_gather(p, writer, entries);
+    utapi_applied applied = {.fence = batch.fence.from};
+    if (batch.fence.to == batch.fence.from)
+        return;
+    const utapi_status status = utapi_backend_apply(&p->slot, &batch, &applied, &p->c->err);
+    utapi_error_clear(&p->c->err);
+    if (status == UTAPI_OK)
+        assert_true(applied.fence > batch.fence.from && applied.fence <= batch.fence.to);
+    if (status == UTAPI_OK || status == UTAPI_FENCED)
+        writer->applied = applied.fence;
+    else if (status == UTAPI_UNCERTAIN)
+        writer->applied = fence_of(p, writer);
+    else if (status == UTAPI_OVERFLOW)
+        dead_letter(p, writer, &batch);
+    else
+        assert_int_equal(status, UTAPI_UNAVAILABLE);
+    if (status == UTAPI_OK && chance(p, 20)) {
+        const partial_piece piece = {.is_maintenance = true, .now_ms = batch.now_ms};
+        CHECK_OK(piece_apply(p, &piece, &applied, &p->c->err), &p->c->err);
+        piece_keep(p, &piece);
+    }
+}
+
+/* With nothing waiting, an empty batch carries out what is due. */
+static void due_deliver(partial *p, partial_writer *writer)
+{
+    utapi_batch batch = {.now_ms = writer->now_ms, .fence = {.from = writer->applied, .to = writer->applied}};
+    utapi_applied applied = {.fence = writer->applied};
+    memcpy(batch.fence.writer, writer->id, sizeof writer->id);
+    if (writer->applied < writer->count)
+        return;
+    (void)!utapi_backend_apply(&p->slot, &batch, &applied, &p->c->err);
+    utapi_error_clear(&p->c->err);
+    writer->applied = fence_of(p, writer);
+}
+
+/* ---- the reference ------------------------------------------------------------------------ */
+
+typedef struct reference {
+    __int128 bytes[NAMES][INTERVALS];
+    int64_t objects[NAMES][INTERVALS];
+    int64_t expired_ms[BUCKETS], scheduled_ms[BUCKETS];
+    bool is_known[WRITERS * EVENTS_MAX];
+    int64_t accepted_ms[WRITERS * EVENTS_MAX]; /* by number of uuid */
+    int64_t window_ms;
+} reference;
+
+static size_t interval_index(int64_t time_ms)
+{
+    const int64_t index = (utapi_interval_of(time_ms) - START) / UTAPI_INTERVAL_MS;
+    assert_in_range(index, 0, INTERVALS - 1);
+    return (size_t)index;
+}
+
+/* Whether every later total still fits without what goes. */
+static bool expiry_fits(const reference *r, size_t bucket, int64_t time_ms)
+{
+    __int128 total = 0;
+    for (size_t i = interval_index(time_ms) + 1; i < INTERVALS; i++) {
+        total += r->bytes[bucket][i];
+        if (total > INT64_MAX || total < INT64_MIN)
+            return false;
+    }
+    return true;
+}
+
+static void reference_expire(reference *r, size_t bucket, int64_t time_ms)
+{
+    if (time_ms < r->expired_ms[bucket])
+        return;
+    r->expired_ms[bucket] = time_ms;
+    for (size_t i = 0; i <= interval_index(time_ms); i++)
+        r->bytes[bucket][i] = r->objects[bucket][i] = 0;
+}
+
+static void reference_due(reference *r, int64_t now_ms)
+{
+    for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
+        if (r->scheduled_ms[bucket] > now_ms)
+            continue;
+        if (expiry_fits(r, bucket, r->scheduled_ms[bucket]))
+            reference_expire(r, bucket, r->scheduled_ms[bucket]);
+        r->scheduled_ms[bucket] = NOT_SCHEDULED;
+    }
+}
+
+static bool reference_knows(reference *r, const partial_event *event)
+{
+    const utapi_entry *entry = &event->entry;
+    if (entry->uuid.size == 0)
+        return false;
+    const size_t number = strtoul(event->uuid + strlen("uuid-"), NULL, 10);
+    if (r->is_known[number] && r->accepted_ms[number] >= entry->accepted_ms - r->window_ms)
+        return true;
+    r->is_known[number] = true;
+    r->accepted_ms[number] = entry->accepted_ms;
+    return false;
+}
+
+static void reference_count(reference *r, const partial_event *event)
+{
+    const utapi_entry *entry = &event->entry;
+    const size_t bucket = event->bucket, at = interval_index(entry->time_ms);
+    if (reference_knows(r, event))
+        return;
+    r->bytes[BUCKETS][at] += entry->delta[UTAPI_STORAGE_UTILIZED];
+    r->objects[BUCKETS][at]++;
+    if (entry->time_ms < r->expired_ms[bucket])
+        return;
+    r->bytes[bucket][at] += entry->delta[UTAPI_STORAGE_UTILIZED];
+    r->objects[bucket][at]++;
+    r->scheduled_ms[bucket] = NOT_SCHEDULED;
+    if (entry->expiry == UTAPI_EXPIRE_NOW)
+        reference_expire(r, bucket, entry->time_ms);
+    else if (entry->expiry == UTAPI_EXPIRE_LATER)
+        r->scheduled_ms[bucket] = entry->expire_at_ms;
+}
+
+static reference *reference_new(const partial *p)
+{
+    reference *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    r->window_ms = p->window_ms;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        r->expired_ms[i] = NEVER;
+        r->scheduled_ms[i] = NOT_SCHEDULED;
+    }
+    return r;
+}
+
+/* Each group whole, in the order of acceptance. */
+static void reference_accept(reference *r, const partial_writer *writer)
+{
+    for (size_t i = 0; i < writer->count; i++) {
+        reference_due(r, writer->events[i].now_ms);
+        reference_count(r, &writer->events[i]);
+    }
+}
+
+/* What was stored, in the order of storing. */
+static void reference_store(reference *r, const partial *p)
+{
+    for (size_t i = 0; i < p->piece_count; i++) {
+        const partial_piece *piece = &p->pieces[i];
+        reference_due(r, piece->now_ms);
+        for (size_t k = 0; k < piece->count; k++)
+            reference_count(r, &p->writers[piece->writer].events[piece->events[k]]);
+    }
+}
+
+/* ---- comparing ---------------------------------------------------------------------------- */
+
+static void usage_compare(const partial *p, const reference *r, size_t name)
+{
+    __int128 bytes = 0;
+    int64_t objects = 0;
+    for (size_t i = 0; i < INTERVALS; i++) {
+        const utapi_interval at = START + (int64_t)i * UTAPI_INTERVAL_MS;
+        const utapi_usage usage =
+            usage_of(p->c, name < BUCKETS ? UTAPI_BUCKETS : UTAPI_SERVICE, S(names[name]), at, at);
+        bytes += r->bytes[name][i];
+        objects += r->objects[name][i];
+        assert_true(usage.storage_utilized[1] == bytes);
+        assert_int_equal(usage.number_of_objects[1], objects);
+        assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT),
+                         r->objects[name][i]);
+    }
+}
+
+static void each_event_has_one_end(const partial *p)
+{
+    static unsigned ends[WRITERS][EVENTS_MAX];
+    memset(ends, 0, sizeof ends);
+    for (size_t i = 0; i < p->piece_count; i++)
+        for (size_t k = 0; k < p->pieces[i].count; k++)
+            ends[p->pieces[i].writer][p->pieces[i].events[k]]++;
+    for (size_t w = 0; w < p->kind.writers; w++)
+        for (size_t i = 0; i < p->writers[w].count; i++)
+            assert_int_equal(ends[w][i] + p->writers[w].events[i].is_dead, 1);
+}
+
+static void life_compare(partial *p)
+{
+    reference *r = reference_new(p);
+    const int64_t end_ms = p->now_ms + 10 * UNIT_MS;
+    each_event_has_one_end(p);
+    if (p->kind.writers == 1 && !p->kind.overflows)
+        reference_accept(r, &p->writers[0]);
+    else
+        reference_store(r, p);
+    reference_due(r, end_ms);
+    CHECK_OK(utapi_backend_maintain(p->c->backend, end_ms, START, &p->c->err), &p->c->err);
+    for (size_t name = 0; name < NAMES; name++)
+        usage_compare(p, r, name);
+    free(r);
+}
+
+/* ---- a life ------------------------------------------------------------------------------- */
+
+static void life_step(partial *p)
+{
+    partial_writer *writer = &p->writers[below(p, p->kind.writers)];
+    const uint64_t what = below(p, 100);
+    time_pass(p);
+    if (what < 42)
+        group_accept(p, writer);
+    else if (what < 88)
+        deliver(p, writer);
+    else if (what < 92)
+        p->snapshot = p->piece_count;
+    else if (what < 95)
+        storage_restore(p);
+    else
+        due_deliver(p, writer);
+}
+
+static bool life_is_over(const partial *p)
+{
+    for (size_t i = 0; i < p->kind.writers; i++)
+        if (p->writers[i].applied < p->writers[i].count ||
+            fence_of(p, &p->writers[i]) != p->writers[i].applied)
+            return false;
+    return true;
+}
+
+static void life_end(partial *p)
+{
+    for (int i = 0; !life_is_over(p); i++) {
+        partial_writer *writer = &p->writers[below(p, p->kind.writers)];
+        assert_in_range(i, 0, PATIENCE);
+        if (writer->applied < writer->count)
+            deliver(p, writer);
+        else
+            writer->applied = fence_of(p, writer);
+    }
+}
+
+/* With two writers a uuid is known for ever: a storage lets go of it by the clock of the one that is ahead. */
+static void lives_run(contract *c, partial_kind kind)
+{
+    const uint64_t steps = contract_chance.steps > 0 ? contract_chance.steps : STEPS;
+    partial *p = malloc(sizeof *p);
+    assert_non_null(p);
+    for (uint64_t round = 0; round < contract_chance.rounds; round++) {
+        memset(p, 0, sizeof *p);
+        p->slot.ops = &slot_ops;
+        p->c = c;
+        p->kind = kind;
+        p->random = contract_seed(round, steps);
+        p->window_ms = kind.writers > 1 ? CERTAIN_WINDOW_MS : (int64_t)(1 + below(p, 6)) * UTAPI_INTERVAL_MS;
+        p->now_ms = START_NOW_MS;
+        p->accepted_ms = START_NOW_MS + UTAPI_INTERVAL_MS - 1;
+        for (size_t i = 0; i < WRITERS; i++)
+            p->writers[i].id[0] = (unsigned char)(i + 1);
+        c->options.dedup_window_ms = p->window_ms;
+        contract_begin_anew(c);
+        for (uint64_t step = 0; step < steps; step++)
+            life_step(p);
+        life_end(p);
+        life_compare(p);
+    }
+    free(p);
+}
+
+static void where_a_batch_is_cut_changes_no_answer(void **state)
+{
+    lives_run(*state, (partial_kind){.writers = 1});
+}
+
+static void each_event_is_stored_once_or_is_a_dead_letter_once(void **state)
+{
+    lives_run(*state, (partial_kind){.writers = 1, .overflows = true});
+}
+
+static void two_writers_store_a_uuid_once(void **state)
+{
+    lives_run(*state, (partial_kind){.writers = 2});
+}
+
+static void of_two_writers_each_event_has_one_end(void **state)
+{
+    lives_run(*state, (partial_kind){.writers = 2, .overflows = true});
+}
+
+const struct CMUnitTest contract_partial_apply[] = {
+    CASE(where_a_batch_is_cut_changes_no_answer),
+    CASE(each_event_is_stored_once_or_is_a_dead_letter_once),
+    CASE(two_writers_store_a_uuid_once),
+    CASE(of_two_writers_each_event_has_one_end),
+    {.name = NULL},
+};
