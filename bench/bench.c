@@ -8,7 +8,7 @@
 #include "result.h"
 #include "run.h"
 #include "serve.h"
-#include "session_storage.h"
+#include "target_storage.h"
 #include "workload.h"
 
 #include <errno.h>
@@ -108,7 +108,7 @@ static bool parse_backends(const struct option_row *row, char *text, bench_optio
     for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
         if (ret->backend_count == BENCH_BACKENDS_MAX || *name == '\0')
             return complain(row, "names of storages with commas between them");
-        if (!session_storage_is_known(name)) {
+        if (!target_storage_is_known(name)) {
             fprintf(stderr, "utapi-bench: --backend: no storage is called \"%s\"; see --help\n", name);
             return false;
         }
@@ -221,7 +221,7 @@ static bool url_is_usable(bench_options *options)
         wrong = "what it stores in is its own choice: leave out --backend";
     else if (options->has_transports && options->transports[BENCH_IN_PROCESS])
         wrong = "it can only be measured over HTTP: leave out --transport";
-    else if (!session_parse_url(options->url, host, sizeof host, &port))
+    else if (!target_parse_url(options->url, host, sizeof host, &port))
         wrong = "expected http://ADDRESS:PORT, with an IPv4 address";
     if (wrong != NULL) {
         fprintf(stderr, "utapi-bench: --url: %s\n", wrong);

@@ -183,7 +183,7 @@ bool compare_is_regression(const compare_counts *counts)
 }
 
 /* Figures of different machines can be compared, but say little. */
-static void warn_of_machines(const json_t *before, const json_t *after)
+static void warn_of_hosts(const json_t *before, const json_t *after)
 {
     static const char *const members[] = {"cpu", "cores", "kernel", "file_system", "versions"};
     const json_t *left = json_object_get(before, "machine");
@@ -236,7 +236,7 @@ int compare_main(int count, char **arguments)
     compare_counts counts = {.worse = 0};
     const bool is_done = before != NULL && after != NULL;
     if (is_done) {
-        warn_of_machines(before, after);
+        warn_of_hosts(before, after);
         compare_documents(before, after, stdout, &counts);
     }
     json_decref(before);

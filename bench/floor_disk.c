@@ -55,11 +55,11 @@ static utapi_status append_for(int fd, size_t bytes, double seconds, histogram *
     return UTAPI_OK;
 }
 
-utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double seconds, histogram *ret,
-                                double *ret_per_s, utapi_error *err)
+utapi_status floor_disk_measure(const bench_workspace *workspace, size_t bytes, double seconds,
+                                histogram *ret, double *ret_per_s, utapi_error *err)
 {
     char path[BENCH_PATH_MAX + 16];
-    (void)snprintf(path, sizeof path, "%s/sync", world->folder);
+    (void)snprintf(path, sizeof path, "%s/sync", workspace->folder);
     const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
@@ -78,7 +78,8 @@ utapi_status floor_sync(const floor_task *task, double *ret_per_s, utapi_error *
     if (durations == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a histogram");
     double per_s = 0;
-    const utapi_status status = floor_disk_measure(task->world, bytes, task->seconds, durations, &per_s, err);
+    const utapi_status status =
+        floor_disk_measure(task->workspace, bytes, task->seconds, durations, &per_s, err);
     if (status == UTAPI_OK)
         *ret_per_s = per_s * events;
     return status;

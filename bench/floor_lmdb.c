@@ -7,7 +7,7 @@
 
 #include "interrupt.h"
 #include "raw_lmdb.h"
-#include "session.h"
+#include "target.h"
 #include "utapi/clock.h"
 
 static utapi_status measure(raw_lmdb *raw, const floor_task *task, double *ret_per_s, utapi_error *err)
@@ -37,12 +37,13 @@ static utapi_status measure(raw_lmdb *raw, const floor_task *task, double *ret_p
 utapi_status floor_lmdb(const floor_task *task, double *ret_per_s, utapi_error *err)
 {
     char folder[BENCH_PATH_MAX];
-    const bench_source source = session_source(task->workload, task->world->options->seed, task->origin_ms);
+    const bench_generator generator =
+        target_generator(task->workload, task->workspace->options->seed, task->origin_ms);
     raw_lmdb *raw = NULL;
-    utapi_status status = bench_folder_make(task->world, folder, err);
+    utapi_status status = bench_folder_make(task->workspace, folder, err);
     if (status != UTAPI_OK)
         return status;
-    status = raw_lmdb_open(folder, &source, bench_workload_group_events(task->workload), &raw, err);
+    status = raw_lmdb_open(folder, &generator, bench_workload_group_events(task->workload), &raw, err);
     if (status == UTAPI_OK)
         status = measure(raw, task, ret_per_s, err);
     raw_lmdb_close(raw);

@@ -5,8 +5,8 @@
  * is one interval's: its 47 counters and what stands in the two sorted sets. Always on a server of its own. */
 #include "floors.h"
 
+#include "generator.h"
 #include "interrupt.h"
-#include "source.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -19,7 +19,7 @@ enum { COMMANDS_A_RESOURCE = 8, COUNTERS = 47, NAME_MAX_BYTES = 80, REPLIES_MAX_
 typedef struct raw_redis {
     const floor_task *task;
     redisContext *redis;
-    bench_source source;
+    bench_generator generator;
     unsigned char *is_touched; /* owned; by number of resource */
     uint32_t *touched;         /* owned */
     unsigned behind;           /* replies that were not read yet */
@@ -56,17 +56,17 @@ static void resource_name(const raw_redis *self, uint32_t number, char ret[NAME_
 static void resource_change(raw_redis *self, uint32_t number)
 {
     char name[NAME_MAX_BYTES];
-    const long long interval = (long long)self->source.origin_ms;
+    const long long interval = (long long)self->generator.origin_ms;
     redisContext *redis = self->redis;
     resource_name(self, number, name);
     redisAppendCommand(redis, "INCRBY s3:%s:storageUtilized:counter 1024", name);
     redisAppendCommand(redis, "INCRBY s3:%s:numberOfObjects:counter 1", name);
     redisAppendCommand(redis, "ZREMRANGEBYSCORE s3:%s:storageUtilized %lld %lld", name, interval, interval);
     redisAppendCommand(redis, "ZADD s3:%s:storageUtilized %lld 1024:%llu", name, interval,
-                       (unsigned long long)self->source.serial);
+                       (unsigned long long)self->generator.serial);
     redisAppendCommand(redis, "ZREMRANGEBYSCORE s3:%s:numberOfObjects %lld %lld", name, interval, interval);
     redisAppendCommand(redis, "ZADD s3:%s:numberOfObjects %lld 1:%llu", name, interval,
-                       (unsigned long long)self->source.serial);
+                       (unsigned long long)self->generator.serial);
     redisAppendCommand(redis, "INCRBY s3:%lld:%s:incomingBytes 1024", interval, name);
     redisAppendCommand(redis, "INCRBY s3:%lld:%s:PutObject 1", interval, name);
     self->behind += COMMANDS_A_RESOURCE;
@@ -86,7 +86,7 @@ static void events_draw(raw_redis *self, unsigned events, size_t *count)
     const uint32_t buckets = self->task->workload->buckets;
     for (unsigned i = 0; i < events; i++) {
         bench_item item;
-        bench_source_item(&self->source, &item);
+        bench_generator_item(&self->generator, &item);
         touch(self, item.bucket, count);
         touch(self, buckets + bench_account_of(item.bucket), count);
         touch(self, buckets + BENCH_ACCOUNTS, count);
@@ -101,8 +101,8 @@ static bool group_send(raw_redis *self, unsigned events, uint64_t *units)
     bool is_well = true;
     for (unsigned drawn = 0; drawn < events && is_well;) {
         bench_request request;
-        if (!bench_source_next(&self->source, &request)) { /* a turn is over */
-            bench_source_measure(&self->source);
+        if (!bench_generator_next(&self->generator, &request)) { /* a rollover is over */
+            bench_generator_measure(&self->generator);
             continue;
         }
         events_draw(self, request.item_count, &count);
@@ -126,11 +126,11 @@ static bool question_send(raw_redis *self)
         size_t size = (size_t)snprintf(command, sizeof command, "MGET");
         for (unsigned counter = 0; counter < COUNTERS; counter++)
             size += (size_t)snprintf(command + size, sizeof command - size, " s3:buckets:%u:%lld:Count%02u",
-                                     i, (long long)self->source.origin_ms, counter);
+                                     i, (long long)self->generator.origin_ms, counter);
         redisAppendCommand(self->redis, command);
         for (unsigned set = 0; set < 4; set++)
             redisAppendCommand(self->redis, "ZREVRANGEBYSCORE s3:buckets:%u:set%u %lld -inf LIMIT 0 1", i,
-                               set, (long long)self->source.origin_ms);
+                               set, (long long)self->generator.origin_ms);
         self->behind += 5;
     }
     return replies_read(self);
@@ -143,7 +143,7 @@ static utapi_status measure(raw_redis *self, double *ret_per_s, utapi_error *err
     const unsigned events = bench_workload_group_events(workload);
     const int64_t begin_ns = utapi_monotonic_ns();
     uint64_t count = 0;
-    bench_source_measure(&self->source);
+    bench_generator_measure(&self->generator);
     do {
         uint64_t units = is_list ? 1 : 0;
         if (!(is_list ? question_send(self) : group_send(self, events, &units)))
@@ -174,15 +174,15 @@ utapi_status floor_redis(const floor_task *task, double *ret_per_s, utapi_error 
 {
     char folder[BENCH_PATH_MAX];
     child server = {0};
-    utapi_status status = bench_folder_make(task->world, folder, err);
+    utapi_status status = bench_folder_make(task->workspace, folder, err);
     if (status != UTAPI_OK)
         return status;
-    status = bench_redis_start(task->world, folder, &server, err);
+    status = bench_redis_start(task->workspace, folder, &server, err);
     if (status == UTAPI_OK) {
         raw_redis self = {.task = task,
-                          .source = {.workload = task->workload,
-                                     .origin_ms = task->origin_ms,
-                                     .random = task->world->options->seed}};
+                          .generator = {.workload = task->workload,
+                                        .origin_ms = task->origin_ms,
+                                        .random = task->workspace->options->seed}};
         status = run(&self, folder, ret_per_s, err);
         if (self.redis != NULL)
             redisFree(self.redis);

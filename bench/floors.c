@@ -5,8 +5,8 @@
 #include "interrupt.h"
 #include "load_process.h"
 #include "noop_backend.h"
-#include "session.h"
-#include "session_storage.h"
+#include "target.h"
+#include "target_storage.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -25,22 +25,22 @@ static utapi_status engine_load(const floor_task *task, utapi_engine *engine, lo
                                 utapi_error *err)
 {
     bench_workload workload = *task->workload;
-    if (workload.kind == BENCH_TURN) /* it would end */
+    if (workload.kind == BENCH_ROLLOVER) /* it would end */
         workload.kind = BENCH_INGEST;
     if (workload.kind == BENCH_LIST) { /* its answers would be checked */
         workload.kind = BENCH_MIXED;
         workload.question_percent = 100;
     }
-    bench_source source = session_source(&workload, task->world->options->seed, task->origin_ms);
+    bench_generator generator = target_generator(&workload, task->workspace->options->seed, task->origin_ms);
     const load_options options = {.clients = workload.clients, .duration_s = task->seconds};
     load_process *process;
-    bench_source_measure(&source);
+    bench_generator_measure(&generator);
     utapi_status status =
-        load_process_new(&workload, &source, engine, options.clients, source.batch, &process, err);
+        load_process_new(&workload, &generator, engine, options.clients, generator.batch, &process, err);
     if (status != UTAPI_OK)
         return status;
     const load_transport transport = load_process_transport(process);
-    status = load_run(&transport, &options, &source, ret, err);
+    status = load_run(&transport, &options, &generator, ret, err);
     load_process_free(process);
     return status;
 }
@@ -67,8 +67,8 @@ static utapi_status floor_engine(const floor_task *task, double *ret_per_s, utap
 
 /* ---- servers ------------------------------------------------------------------------------ */
 
-static utapi_status server_load(const floor_task *task, http_target *target, child *server, double *ret_per_s,
-                                utapi_error *err)
+static utapi_status server_load(const floor_task *task, http_endpoint *endpoint, child *server,
+                                double *ret_per_s, utapi_error *err)
 {
     char url[128];
     char host[64];
@@ -78,17 +78,17 @@ static utapi_status server_load(const floor_task *task, http_target *target, chi
     utapi_status status = child_wait_line(server, "listening on ", url, sizeof url, err);
     if (status != UTAPI_OK)
         return status;
-    if (!session_parse_url(url, host, sizeof host, &target->port))
+    if (!target_parse_url(url, host, sizeof host, &endpoint->port))
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the floor's server listens on %s", url);
-    target->host = host;
+    endpoint->host = host;
     bench_workload workload = *task->workload;
-    if (workload.kind == BENCH_TURN)
+    if (workload.kind == BENCH_ROLLOVER)
         workload.kind = BENCH_INGEST;
-    bench_source source = session_source(&workload, task->world->options->seed, task->origin_ms);
+    bench_generator generator = target_generator(&workload, task->workspace->options->seed, task->origin_ms);
     const load_options options = {.clients = workload.clients, .duration_s = task->seconds};
     size_t answer_bytes;
-    bench_source_measure(&source);
-    status = session_load_http(&workload, &source, target, &options, result, &answer_bytes, err);
+    bench_generator_measure(&generator);
+    status = target_load_http(&workload, &generator, endpoint, &options, result, &answer_bytes, err);
     if (status == UTAPI_OK && result->failed > 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "the floor's server: %s", result->failure);
     if (status == UTAPI_OK)
@@ -101,13 +101,14 @@ static utapi_status floor_server(const floor_task *task, const char *kind, doubl
 {
     char size[32];
     child server = {0};
-    const bench_options *options = task->world->options;
-    http_target target = {.access_key = options->access_key, .secret_key = options->secret_key};
+    const bench_options *options = task->workspace->options;
+    http_endpoint endpoint = {.access_key = options->access_key, .secret_key = options->secret_key};
     (void)snprintf(size, sizeof size, "%zu", task->answer_bytes);
-    const char *const arguments[] = {task->world->self, "serve", kind, size, task->world->identities, NULL};
-    utapi_status status = child_start(arguments, task->world->log, &server, err);
+    const char *const arguments[] = {task->workspace->self,       "serve", kind, size,
+                                     task->workspace->identities, NULL};
+    utapi_status status = child_start(arguments, task->workspace->log, &server, err);
     if (status == UTAPI_OK)
-        status = server_load(task, &target, &server, ret_per_s, err);
+        status = server_load(task, &endpoint, &server, ret_per_s, err);
     child_stop(&server);
     return status;
 }
@@ -131,18 +132,18 @@ static utapi_status floor_noop_server(const floor_task *task, double *ret_per_s,
 
 static utapi_status floor_empty_storage(const floor_task *task, double *ret_per_s, utapi_error *err)
 {
-    session_storage storage;
+    target_storage storage;
     uint64_t count = 0;
     int64_t spent_ns = 0;
-    utapi_status status = session_storage_open(&storage, task->world, task->backend, task->transport, err);
+    utapi_status status = target_storage_open(&storage, task->workspace, task->backend, task->transport, err);
     while (status == UTAPI_OK && (double)spent_ns < task->seconds * 1e9 && !bench_is_interrupted()) {
-        session_storage_stop(&storage);
+        target_storage_stop(&storage);
         const int64_t begin_ns = utapi_monotonic_ns();
-        status = session_storage_start(&storage, err);
+        status = target_storage_start(&storage, err);
         spent_ns += utapi_monotonic_ns() - begin_ns;
         count++;
     }
-    session_storage_close(&storage);
+    target_storage_close(&storage);
     if (status == UTAPI_OK && spent_ns > 0)
         *ret_per_s = (double)count * 1e9 / (double)spent_ns;
     return status;
@@ -153,7 +154,7 @@ static utapi_status floor_empty_storage(const floor_task *task, double *ret_per_
 #define KIND(name) (1U << BENCH_##name)
 
 enum {
-    WRITES = KIND(INGEST) | KIND(TURN),
+    WRITES = KIND(INGEST) | KIND(ROLLOVER),
     READS = KIND(LIST),
     MIXED = KIND(MIXED),
     REQUESTS = WRITES | READS | MIXED,
@@ -163,14 +164,20 @@ enum {
 
 /* clang-format off */
 const bench_floor bench_floors[] = {
-    {"noop-server",   floor_noop_server,   WRITES | MIXED, FLOOR_ANY, HTTP, "utapid's own server on a storage that stores nothing"},
-    {"verify-server", floor_verify_server, READS, FLOOR_ANY, HTTP, "a handler that verifies the signature and answers a fixed body of the same size"},
+    {"noop-server",   floor_noop_server,   WRITES | MIXED, FLOOR_ANY, HTTP,
+     "utapid's own server on a storage that stores nothing"},
+    {"verify-server", floor_verify_server, READS, FLOOR_ANY, HTTP,
+     "a handler that verifies the signature and answers a fixed body of the same size"},
     {"empty-server",  floor_empty_server,  REQUESTS, FLOOR_ANY, HTTP, "a handler that does nothing"},
-    {"raw-lmdb",      floor_lmdb,          REQUESTS, FLOOR_LMDB, PROCESS | HTTP, "LMDB alone: the same rows in the same transactions, or the same look-ups"},
-    {"raw-redis",     floor_redis,         WRITES | MIXED, FLOOR_REDIS, PROCESS | HTTP, "Redis alone: the same totals by pipelined commands, or the keys of one interval"},
+    {"raw-lmdb",      floor_lmdb,          REQUESTS, FLOOR_LMDB, PROCESS | HTTP,
+     "LMDB alone: the same rows in the same transactions, or the same look-ups"},
+    {"raw-redis",     floor_redis,         WRITES | MIXED, FLOOR_REDIS, PROCESS | HTTP,
+     "Redis alone: the same totals by pipelined commands, or the keys of one interval"},
     {"raw-redis",     floor_redis,         READS, FLOOR_REDIS, PROCESS, NULL},
-    {"noop-engine",   floor_engine,        REQUESTS, FLOOR_MEMORY, PROCESS, "the engine on a storage that stores nothing"},
-    {"disk-sync",     floor_sync,          WRITES, FLOOR_LMDB | FLOOR_JOURNAL, PROCESS | HTTP, "a group's bytes appended to a file and synced"},
+    {"noop-engine",   floor_engine,        REQUESTS, FLOOR_MEMORY, PROCESS,
+     "the engine on a storage that stores nothing"},
+    {"disk-sync",     floor_sync,          WRITES, FLOOR_LMDB | FLOOR_JOURNAL, PROCESS | HTTP,
+     "a group's bytes appended to a file and synced"},
     {"empty-storage", floor_empty_storage, KIND(START), FLOOR_ANY, PROCESS | HTTP, "the same start on nothing"},
     {.name = NULL},
 };

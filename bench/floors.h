@@ -9,15 +9,15 @@
 
 #include "histogram.h"
 #include "workload.h"
-#include "world.h"
+#include "workspace.h"
 
 /** What a floor is measured for. Borrowed. */
 typedef struct floor_task {
-    const bench_world *world;
+    const bench_workspace *workspace;
     const bench_workload *workload;
     const char *backend;
     bench_transport transport;
-    int64_t origin_ms;   /* of the session that is compared */
+    int64_t origin_ms;   /* of the target that is compared */
     size_t answer_bytes; /* of its answers */
     double seconds;      /* to measure for */
 } floor_task;
@@ -47,7 +47,7 @@ floor_measure_fn floor_lmdb;  /* floor_lmdb.c */
 floor_measure_fn floor_redis; /* floor_redis.c */
 
 /** Appends so many bytes to a file and syncs it, again and again; the durations are added to ret. */
-UTAPI_MUST_USE utapi_status floor_disk_measure(const bench_world *world, size_t bytes, double seconds,
+UTAPI_MUST_USE utapi_status floor_disk_measure(const bench_workspace *workspace, size_t bytes, double seconds,
                                                histogram *ret, double *ret_per_s, utapi_error *err);
 
 #endif

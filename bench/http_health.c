@@ -28,14 +28,14 @@ static ssize_t answer_read(int fd, const struct sockaddr_in *address, char *ret,
     return (ssize_t)size;
 }
 
-utapi_status http_health_waiting(const http_target *target, uint64_t *ret, utapi_error *err)
+utapi_status http_health_waiting(const http_endpoint *endpoint, uint64_t *ret, utapi_error *err)
 {
     static const char member[] = "\"waiting\":";
     char answer[4096];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(target->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(endpoint->port)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ssize_t size = -1;
-    if (fd >= 0 && inet_pton(AF_INET, target->host, &address.sin_addr) == 1)
+    if (fd >= 0 && inet_pton(AF_INET, endpoint->host, &address.sin_addr) == 1)
         size = answer_read(fd, &address, answer, sizeof answer - 1);
     if (fd >= 0)
         (void)close(fd);

@@ -12,6 +12,7 @@
  *
  * @return UTAPI_UNAVAILABLE if there is no answer
  */
-UTAPI_MUST_USE utapi_status http_health_waiting(const http_target *target, uint64_t *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status http_health_waiting(const http_endpoint *endpoint, uint64_t *ret,
+                                                utapi_error *err);
 
 #endif

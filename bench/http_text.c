@@ -38,15 +38,15 @@ enum {
     TIME_DIGITS = 13
 };
 
-utapi_status ingest_text_lay_out(ingest_text *text, const http_target *target, unsigned count, bool has_uuids,
-                                 utapi_error *err)
+utapi_status ingest_text_lay_out(ingest_text *text, const http_endpoint *endpoint, unsigned count,
+                                 bool has_uuids, utapi_error *err)
 {
     char event[sizeof EVENT_TEXT + sizeof UUID_TEXT + 2];
     char head[256];
     const int event_size = snprintf(event, sizeof event, "%s%s},", EVENT_TEXT, has_uuids ? UUID_TEXT : "");
     const size_t body_size = 1 + count * (size_t)event_size; /* the last comma is the bracket */
     const int head_size =
-        snprintf(head, sizeof head, INGEST_HEAD, target->host, (unsigned)target->port, body_size);
+        snprintf(head, sizeof head, INGEST_HEAD, endpoint->host, (unsigned)endpoint->port, body_size);
     char *data = realloc(text->data, (size_t)head_size + count * (size_t)event_size);
     if (data == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a request of %u events", count);
@@ -114,9 +114,9 @@ static char *body_make(const bench_workload *workload, unsigned number, int64_t 
 }
 
 utapi_status question_texts_make(question_texts *texts, const bench_workload *workload,
-                                 const http_target *target, int64_t origin_ms, utapi_error *err)
+                                 const http_endpoint *endpoint, int64_t origin_ms, utapi_error *err)
 {
-    *texts = (question_texts){.workload = workload, .target = target};
+    *texts = (question_texts){.workload = workload, .endpoint = endpoint};
     for (unsigned i = 0; i < QUESTION_TEXTS && workload->names > 0; i++) {
         texts->texts[i].body = body_make(workload, i, origin_ms);
         if (texts->texts[i].body == NULL)
@@ -130,12 +130,12 @@ static utapi_status text_sign(const question_texts *texts, struct question_text 
 {
     char host[64];
     char headers[BENCH_SIGNED_MAX];
-    (void)snprintf(host, sizeof host, "%s:%u", texts->target->host, (unsigned)texts->target->port);
+    (void)snprintf(host, sizeof host, "%s:%u", texts->endpoint->host, (unsigned)texts->endpoint->port);
     const bench_signing signing = {.host = host,
                                    .target = QUESTION_TARGET,
                                    .body = utapi_string_of(text->body),
-                                   .access_key = texts->target->access_key,
-                                   .secret_key = texts->target->secret_key,
+                                   .access_key = texts->endpoint->access_key,
+                                   .secret_key = texts->endpoint->secret_key,
                                    .now_ms = now_s * 1000};
     const utapi_status status = bench_sign(&signing, headers, err);
     if (status != UTAPI_OK)

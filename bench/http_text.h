@@ -9,16 +9,16 @@
 #ifndef BENCH_HTTP_TEXT_H
 #define BENCH_HTTP_TEXT_H
 
-#include "source.h"
+#include "generator.h"
 #include "utapi/status.h"
 #include "utapi/string.h"
 
 /** Where requests go, and who signs them. Borrowed strings. */
-typedef struct http_target {
+typedef struct http_endpoint {
     const char *host; /* an IPv4 address */
     uint16_t port;
     const char *access_key, *secret_key;
-} http_target;
+} http_endpoint;
 
 /** The text of a request with events. */
 typedef struct ingest_text {
@@ -31,8 +31,8 @@ typedef struct ingest_text {
 } ingest_text;
 
 /** Lays a request out for that many events. UTAPI_NO_MEMORY. */
-UTAPI_MUST_USE utapi_status ingest_text_lay_out(ingest_text *text, const http_target *target, unsigned count,
-                                                bool has_uuids, utapi_error *err);
+UTAPI_MUST_USE utapi_status ingest_text_lay_out(ingest_text *text, const http_endpoint *endpoint,
+                                                unsigned count, bool has_uuids, utapi_error *err);
 
 /** Writes an event over the one at that place. */
 void ingest_text_put(ingest_text *text, unsigned place, const bench_item *item,
@@ -44,7 +44,7 @@ enum { QUESTION_TEXTS = 64 };
 /** Questions about a workload's resources. */
 typedef struct question_texts {
     const bench_workload *workload; /* borrowed, as the next */
-    const http_target *target;
+    const http_endpoint *endpoint;
     struct question_text {
         char *body; /* owned */
         char *data; /* owned: the whole request */
@@ -55,7 +55,7 @@ typedef struct question_texts {
 
 /** @param origin_ms  the last interval of the range */
 UTAPI_MUST_USE utapi_status question_texts_make(question_texts *texts, const bench_workload *workload,
-                                                const http_target *target, int64_t origin_ms,
+                                                const http_endpoint *endpoint, int64_t origin_ms,
                                                 utapi_error *err);
 
 /** The text of a question, freshly signed or within the last minute. Valid until the next call. */

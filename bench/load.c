@@ -21,7 +21,7 @@ typedef struct client_state {
 struct load {
     const load_transport *transport;
     const load_options *options;
-    bench_source *source;
+    bench_generator *generator;
     load_result *result;
 
     int64_t begin_ns, warm_ns, end_ns; /* end: INT64_MAX without a duration */
@@ -71,7 +71,7 @@ static utapi_status start_due(load *self, utapi_error *err)
         if (now_ns >= self->end_ns || due_ns > now_ns)
             break;
         bench_request request;
-        self->is_exhausted = !bench_source_next(self->source, &request);
+        self->is_exhausted = !bench_generator_next(self->generator, &request);
         if (self->is_exhausted)
             break;
         const unsigned client = self->idle[--self->idle_count];
@@ -128,8 +128,8 @@ static utapi_status loop(load *self, utapi_error *err)
     }
 }
 
-utapi_status load_run(const load_transport *transport, const load_options *options, bench_source *source,
-                      load_result *ret, utapi_error *err)
+utapi_status load_run(const load_transport *transport, const load_options *options,
+                      bench_generator *generator, load_result *ret, utapi_error *err)
 {
     UTAPI_AUTO_FREE client_state *clients = calloc(options->clients, sizeof *clients);
     UTAPI_AUTO_FREE unsigned *idle = calloc(options->clients, sizeof *idle);
@@ -138,7 +138,7 @@ utapi_status load_run(const load_transport *transport, const load_options *optio
     *ret = (load_result){.seconds = options->duration_s * 0.9};
     load self = {.transport = transport,
                  .options = options,
-                 .source = source,
+                 .generator = generator,
                  .result = ret,
                  .begin_ns = utapi_monotonic_ns(),
                  .end_ns = INT64_MAX,

@@ -11,8 +11,8 @@
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
+#include "generator.h"
 #include "histogram.h"
-#include "source.h"
 #include "utapi/status.h"
 
 typedef struct load load;
@@ -32,7 +32,7 @@ typedef struct load_transport {
 typedef struct load_options {
     unsigned clients;
     double rate;       /* requests a second; 0: closed loop */
-    double duration_s; /* 0: until the source has no more */
+    double duration_s; /* 0: until the generator has no more */
 } load_options;
 
 typedef struct load_result {
@@ -51,10 +51,10 @@ void load_done(load *self, unsigned client, int64_t done_ns, const char *failure
 /**
  * Runs a load.
  *
- * @param source  what is sent; advanced
+ * @param generator  what is sent; advanced
  * @return UTAPI_UNAVAILABLE if it was interrupted, or if answers do not come; what the transport returned
  */
 UTAPI_MUST_USE utapi_status load_run(const load_transport *transport, const load_options *options,
-                                     bench_source *source, load_result *ret, utapi_error *err);
+                                     bench_generator *generator, load_result *ret, utapi_error *err);
 
 #endif

@@ -38,8 +38,8 @@ typedef struct http_client {
 
 struct load_http {
     const bench_workload *workload;
-    bench_source *source;
-    const http_target *target;
+    bench_generator *generator;
+    const http_endpoint *endpoint;
     question_texts questions;
     bench_accounts accounts;
     int epoll_fd;
@@ -55,13 +55,13 @@ UTAPI_AUTO_DEFINE(load_http, load_http_free)
 
 static utapi_status client_connect(load_http *self, http_client *client, unsigned number, utapi_error *err)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(self->target->port)};
-    if (inet_pton(AF_INET, self->target->host, &address.sin_addr) != 1)
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected an IPv4 address", self->target->host);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(self->endpoint->port)};
+    if (inet_pton(AF_INET, self->endpoint->host, &address.sin_addr) != 1)
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected an IPv4 address", self->endpoint->host);
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof address) != 0)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "connecting to %s port %u: %s", self->target->host,
-                          (unsigned)self->target->port, strerror(errno));
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "connecting to %s port %u: %s", self->endpoint->host,
+                          (unsigned)self->endpoint->port, strerror(errno));
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     client->events = EPOLLIN;
     struct epoll_event event = {.events = client->events, .data.u32 = number};
@@ -83,20 +83,21 @@ static utapi_status clients_connect(load_http *self, unsigned count, utapi_error
     return status;
 }
 
-utapi_status load_http_new(const bench_workload *workload, bench_source *source, const http_target *target,
-                           unsigned clients, load_http **ret, utapi_error *err)
+utapi_status load_http_new(const bench_workload *workload, bench_generator *generator,
+                           const http_endpoint *endpoint, unsigned clients, load_http **ret, utapi_error *err)
 {
     UTAPI_AUTO(load_http) *self = calloc(1, sizeof *self);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the load");
     self->workload = workload;
-    self->source = source;
-    self->target = target;
+    self->generator = generator;
+    self->endpoint = endpoint;
     bench_accounts_make(&self->accounts);
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll_fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "epoll: %s", strerror(errno));
-    utapi_status status = question_texts_make(&self->questions, workload, target, source->origin_ms, err);
+    utapi_status status =
+        question_texts_make(&self->questions, workload, endpoint, generator->origin_ms, err);
     if (status == UTAPI_OK)
         status = clients_connect(self, clients, err);
     if (status == UTAPI_OK)
@@ -161,13 +162,13 @@ static utapi_status write_events(load_http *self, http_client *client, unsigned 
     ingest_text *text = &client->ingest;
     const bool has_uuids = self->workload->uuids;
     if (text->count != count) {
-        const utapi_status status = ingest_text_lay_out(text, self->target, count, has_uuids, err);
+        const utapi_status status = ingest_text_lay_out(text, self->endpoint, count, has_uuids, err);
         if (status != UTAPI_OK)
             return status;
     }
     for (unsigned i = 0; i < count; i++) {
         bench_item item;
-        bench_source_item(self->source, &item);
+        bench_generator_item(self->generator, &item);
         ingest_text_put(text, i, &item, &self->accounts);
     }
     client->out = text->data;

@@ -13,12 +13,12 @@ typedef struct load_http load_http;
 /**
  * Connects every client.
  *
- * @param workload, source, target  borrowed: must outlive it
+ * @param workload, generator, endpoint  borrowed: must outlive it
  * @param ret                       owned: load_http_free()
  * @return UTAPI_UNAVAILABLE if nobody listens
  */
-UTAPI_MUST_USE utapi_status load_http_new(const bench_workload *workload, bench_source *source,
-                                          const http_target *target, unsigned clients, load_http **ret,
+UTAPI_MUST_USE utapi_status load_http_new(const bench_workload *workload, bench_generator *generator,
+                                          const http_endpoint *endpoint, unsigned clients, load_http **ret,
                                           utapi_error *err);
 void load_http_free(load_http *self);
 

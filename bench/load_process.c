@@ -23,7 +23,7 @@ typedef struct process_client {
 
 struct load_process {
     const bench_workload *workload;
-    bench_source *source;
+    bench_generator *generator;
     utapi_engine *engine;
     char (*buckets)[BENCH_BUCKET_SIZE]; /* owned; by number */
     bench_accounts accounts;
@@ -71,14 +71,15 @@ static bool clients_make(load_process *self, unsigned count, unsigned batch)
     return self->clients != NULL;
 }
 
-utapi_status load_process_new(const bench_workload *workload, bench_source *source, utapi_engine *engine,
-                              unsigned clients, unsigned batch, load_process **ret, utapi_error *err)
+utapi_status load_process_new(const bench_workload *workload, bench_generator *generator,
+                              utapi_engine *engine, unsigned clients, unsigned batch, load_process **ret,
+                              utapi_error *err)
 {
     UTAPI_AUTO(load_process) *self = calloc(1, sizeof *self);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the load");
     self->workload = workload;
-    self->source = source;
+    self->generator = generator;
     self->engine = engine;
     pthread_mutex_init(&self->lock, NULL);
     utapi_cond_init(&self->any_done);
@@ -134,7 +135,7 @@ static void on_done(void *ctx, utapi_status status, const utapi_error *err)
 static void event_make(load_process *self, process_client *client, unsigned place)
 {
     bench_item item;
-    bench_source_item(self->source, &item);
+    bench_generator_item(self->generator, &item);
     utapi_event *event = &client->events[place];
     *event = (utapi_event){
         .operation = UTAPI_OP_PUT_OBJECT,
@@ -189,7 +190,7 @@ static utapi_status question_ask(load_process *self, load *driver, unsigned clie
                                  const bench_request *request, utapi_error *err)
 {
     const bench_workload *workload = self->workload;
-    const int64_t end_ms = self->source->origin_ms + UTAPI_INTERVAL_MS;
+    const int64_t end_ms = self->generator->origin_ms + UTAPI_INTERVAL_MS;
     const utapi_range range = {.start_ms = end_ms - (int64_t)workload->intervals * UTAPI_INTERVAL_MS,
                                .end_ms = end_ms - 1};
     for (unsigned i = 0; i < workload->names; i++)

@@ -14,11 +14,11 @@
 typedef struct load_process load_process;
 
 /**
- * @param workload, source, engine  borrowed: must outlive it
+ * @param workload, generator, engine  borrowed: must outlive it
  * @param clients, batch            the most that a load will use
  * @param ret                       owned: load_process_free(), which waits for what is under way
  */
-UTAPI_MUST_USE utapi_status load_process_new(const bench_workload *workload, bench_source *source,
+UTAPI_MUST_USE utapi_status load_process_new(const bench_workload *workload, bench_generator *generator,
                                              utapi_engine *engine, unsigned clients, unsigned batch,
                                              load_process **ret, utapi_error *err);
 void load_process_free(load_process *self);

@@ -25,7 +25,7 @@ enum { OTHER_RESOURCES = 2, FILL_AT_ONCE = 20000, UUIDS_AT_ONCE = 1000000 };
 typedef enum raw_table { RAW_RESOURCE, RAW_HISTORY, RAW_SEEN, RAW_TABLES } raw_table;
 
 struct raw_lmdb {
-    bench_source source;
+    bench_generator generator;
     uint32_t accounts, resources;
     size_t row_bytes;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
@@ -65,7 +65,7 @@ static uint32_t get_u32(const unsigned char *at)
 /* A level, and a name of the length that names have; in the order of the numbers. */
 static MDB_val resource_key(const raw_lmdb *self, uint32_t number, char buffer[KEY_MAX])
 {
-    const uint32_t buckets = self->source.workload->buckets;
+    const uint32_t buckets = self->generator.workload->buckets;
     size_t size = sizeof BENCH_LOCATION;
     buffer[0] = (char)('2' + number - buckets - self->accounts);
     if (number < buckets) {
@@ -105,7 +105,7 @@ static MDB_val resource_row(const raw_lmdb *self, uint32_t number, uint32_t newe
 
 static uint32_t interval_now(const raw_lmdb *self)
 {
-    return utapi_interval_number(utapi_interval_of(self->source.origin_ms));
+    return utapi_interval_number(utapi_interval_of(self->generator.origin_ms));
 }
 
 /* The row of a bucket with a single event. */
@@ -122,10 +122,10 @@ static void row_make(raw_lmdb *self)
 
 /* ---- filling ------------------------------------------------------------------------------ */
 
-/* The resources, with a row in the interval of the source, and then their rows in the intervals before it. */
+/* The resources, with a row in the interval of the generator, and then their rows in the intervals before it. */
 static int row_append(raw_lmdb *self, MDB_txn *txn, uint64_t place)
 {
-    const uint32_t older = self->source.workload->history - 1;
+    const uint32_t older = self->generator.workload->history - 1;
     const uint32_t now = interval_now(self);
     if (place < self->resources) {
         char name[KEY_MAX];
@@ -143,7 +143,7 @@ static int row_append(raw_lmdb *self, MDB_txn *txn, uint64_t place)
 
 static int raw_fill(raw_lmdb *self)
 {
-    const uint64_t rows = (uint64_t)self->resources * self->source.workload->history;
+    const uint64_t rows = (uint64_t)self->resources * self->generator.workload->history;
     int rc = 0;
     for (uint64_t place = 0; place < rows && rc == 0;) {
         MDB_txn *txn;
@@ -198,14 +198,14 @@ static int reader_open(raw_lmdb *self)
     return rc;
 }
 
-utapi_status raw_lmdb_open(const char *folder, const bench_source *source, unsigned events, raw_lmdb **ret,
-                           utapi_error *err)
+utapi_status raw_lmdb_open(const char *folder, const bench_generator *generator, unsigned events,
+                           raw_lmdb **ret, utapi_error *err)
 {
-    const uint32_t buckets = source->workload->buckets;
+    const uint32_t buckets = generator->workload->buckets;
     UTAPI_AUTO(raw_lmdb) *self = calloc(1, sizeof *self);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "raw LMDB");
-    self->source = *source;
+    self->generator = *generator;
     self->room = events;
     self->accounts = buckets < BENCH_ACCOUNTS ? buckets : BENCH_ACCOUNTS;
     self->resources = buckets + self->accounts + OTHER_RESOURCES;
@@ -226,7 +226,7 @@ utapi_status raw_lmdb_open(const char *folder, const bench_source *source, unsig
         rc = reader_open(self);
     if (rc != 0)
         return raw_status(rc, err);
-    bench_source_measure(&self->source);
+    bench_generator_measure(&self->generator);
     *ret = UTAPI_TAKE(self);
     return UTAPI_OK;
 }
@@ -256,7 +256,7 @@ static int name_look_up(raw_lmdb *self, uint32_t number)
     MDB_val key = resource_key(self, number, name);
     MDB_val value;
     const uint32_t now = interval_now(self);
-    const uint32_t before = now - self->source.workload->intervals;
+    const uint32_t before = now - self->generator.workload->intervals;
     unsigned char at[HISTORY_KEY_BYTES];
     int rc = mdb_get(self->reader, self->tables[RAW_RESOURCE], &key, &value);
     key = history_key(number, before, at);
@@ -269,7 +269,7 @@ static int name_look_up(raw_lmdb *self, uint32_t number)
 
 static int question_answer(raw_lmdb *self, uint32_t first_name)
 {
-    const bench_workload *workload = self->source.workload;
+    const bench_workload *workload = self->generator.workload;
     int rc = mdb_txn_renew(self->reader);
     if (rc == 0)
         rc = mdb_cursor_renew(self->reader, self->history);
@@ -291,9 +291,9 @@ static void touch(raw_lmdb *self, uint32_t number, uint32_t interval)
 
 static void event_draw(raw_lmdb *self)
 {
-    const uint32_t buckets = self->source.workload->buckets;
+    const uint32_t buckets = self->generator.workload->buckets;
     bench_item *item = &self->items[self->count++];
-    bench_source_item(&self->source, item);
+    bench_generator_item(&self->generator, item);
     const uint32_t interval = utapi_interval_number(utapi_interval_of(item->time_ms));
     touch(self, item->bucket, interval);
     touch(self, buckets + bench_account_of(item->bucket), interval);
@@ -303,14 +303,14 @@ static void event_draw(raw_lmdb *self)
 
 utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests, unsigned *ret_events, utapi_error *err)
 {
-    const bool has_events = self->source.workload->kind != BENCH_LIST;
+    const bool has_events = self->generator.workload->kind != BENCH_LIST;
     unsigned requests = 0;
     int rc = 0;
-    if (self->source.items_left == 0) /* the next turn */
-        bench_source_measure(&self->source);
-    while (rc == 0 && (has_events ? self->count + self->source.batch : requests + 1) <= self->room) {
+    if (self->generator.items_left == 0) /* the next rollover */
+        bench_generator_measure(&self->generator);
+    while (rc == 0 && (has_events ? self->count + self->generator.batch : requests + 1) <= self->room) {
         bench_request request;
-        if (!bench_source_next(&self->source, &request))
+        if (!bench_generator_next(&self->generator, &request))
             break;
         requests++;
         if (request.is_query)
@@ -399,7 +399,7 @@ static int group_write(raw_lmdb *self, MDB_txn *txn)
     int rc = 0;
     for (unsigned i = 0; i < RAW_TABLES && rc == 0; i++)
         rc = mdb_cursor_open(txn, self->tables[i], &cursors[i]);
-    if (self->source.workload->uuids) {
+    if (self->generator.workload->uuids) {
         qsort(self->items, self->count, sizeof *self->items, uuid_order);
         for (unsigned i = 0; i < self->count && rc == 0; i++)
             rc = uuid_write(&self->items[i], cursors[RAW_SEEN]);

@@ -9,7 +9,7 @@
 #ifndef BENCH_RAW_LMDB_H
 #define BENCH_RAW_LMDB_H
 
-#include "source.h"
+#include "generator.h"
 #include "utapi/status.h"
 
 typedef struct raw_lmdb raw_lmdb;
@@ -17,14 +17,14 @@ typedef struct raw_lmdb raw_lmdb;
 /**
  * Opens a store, and fills it as the workload asks.
  *
- * @param folder  an empty one; borrowed for the call, as source
- * @param source  what to draw from: its copy begins at the workload's own requests
+ * @param folder  an empty one; borrowed for the call, as generator
+ * @param generator  what to draw from: its copy begins at the workload's own requests
  * @param events  how many a group has at most; at least the workload's batch
  * @param ret     owned: raw_lmdb_close()
  * @return UTAPI_NO_MEMORY; UTAPI_UNAVAILABLE: what LMDB says
  */
-UTAPI_MUST_USE utapi_status raw_lmdb_open(const char *folder, const bench_source *source, unsigned events,
-                                          raw_lmdb **ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status raw_lmdb_open(const char *folder, const bench_generator *generator,
+                                          unsigned events, raw_lmdb **ret, utapi_error *err);
 void raw_lmdb_close(raw_lmdb *self);
 
 /**
@@ -38,12 +38,15 @@ void raw_lmdb_close(raw_lmdb *self);
 UTAPI_MUST_USE utapi_status raw_lmdb_draw(raw_lmdb *self, unsigned *ret_requests, unsigned *ret_events,
                                           utapi_error *err);
 
-/** Stores the group that was drawn, in one durable transaction. UTAPI_UNAVAILABLE: what LMDB says; nothing is stored. */
+/**
+ * Stores the group that was drawn, in one durable transaction. UTAPI_UNAVAILABLE: what LMDB says; nothing is
+ * stored.
+ */
 UTAPI_MUST_USE utapi_status raw_lmdb_store(raw_lmdb *self, utapi_error *err);
 
 /**
- * Adds uuids to a storage of the meter's that nobody has open: as many as it says, of events of one day, each taken when
- * it happened.
+ * Adds uuids to a storage of the meter's that nobody has open: as many as it says, of events of one day, each taken
+ * when it happened.
  *
  * @param folder  of the storage
  * @param end_ms  when that day ends; before the times of all uuids that the storage knows

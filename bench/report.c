@@ -25,12 +25,10 @@ static void print_rate(FILE *out, double per_s)
         (void)fprintf(out, " %9.0f", per_s);
 }
 
-void report_head(FILE *out, const bench_options *options, const bench_machine *machine,
-                 const bench_disk *disk)
+void report_head(FILE *out, const bench_options *options, const bench_host *host, const bench_disk *disk)
 {
-    (void)fprintf(out, "%s, %ld cores, %.1f GiB; %s; %s\n%s\n", machine->cpu, machine->cores,
-                  (double)machine->memory_bytes / (MIB * 1024), machine->kernel, machine->file_system,
-                  machine->versions);
+    (void)fprintf(out, "%s, %ld cores, %.1f GiB; %s; %s\n%s\n", host->cpu, host->cores,
+                  (double)host->memory_bytes / (MIB * 1024), host->kernel, host->file_system, host->versions);
     (void)fprintf(out, "disk: 4 KiB appended and synced %.0f times a second, p50 %.0f us, p99 %.0f us\n",
                   disk->syncs_per_s, disk->p50_us, disk->p99_us);
     (void)fprintf(out, "%u repetition%s of %g s, %s loop, seed %llu; medians, the rate's spread%s\n\n",

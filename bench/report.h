@@ -10,8 +10,7 @@
 #include <stdio.h>
 
 /** The machine and the head of the table. */
-void report_head(FILE *out, const bench_options *options, const bench_machine *machine,
-                 const bench_disk *disk);
+void report_head(FILE *out, const bench_options *options, const bench_host *host, const bench_disk *disk);
 
 /** One line: medians, the spread of the rate, and its ratio to each floor. */
 void report_line(FILE *out, const bench_result *result);

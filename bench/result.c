@@ -77,7 +77,7 @@ static double quantile_us(const load_result *result, double part)
     return (double)histogram_quantile_ns(&result->latency, part) / 1000.0;
 }
 
-void bench_result_add(bench_result *result, const session_figures *figures)
+void bench_result_add(bench_result *result, const target_figures *figures)
 {
     const load_result *measured = &figures->load;
     const bool counts_events = bench_workload_counts_events(result->workload);
@@ -101,7 +101,7 @@ void bench_result_add(bench_result *result, const session_figures *figures)
 
 /* ---- the document ------------------------------------------------------------------------- */
 
-json_t *bench_document_new(const bench_options *options, const bench_machine *machine, const bench_disk *disk)
+json_t *bench_document_new(const bench_options *options, const bench_host *host, const bench_disk *disk)
 {
     char when[32] = "";
     const time_t now = time(NULL);
@@ -112,10 +112,10 @@ json_t *bench_document_new(const bench_options *options, const bench_machine *ma
         "{s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:{s:s, s:I, s:I, s:s, s:s, s:s}, s:{s:f, s:f, s:f}, s:[]}",
         "format", DOCUMENT_FORMAT, "when", when, "seed", (json_int_t)options->seed, "repeat",
         (int)options->repeat, "duration_s", options->duration_s, "rate", options->rate, "load", options->load,
-        "scale", options->scale, "machine", "cpu", machine->cpu, "cores", (json_int_t)machine->cores,
-        "memory_bytes", (json_int_t)machine->memory_bytes, "kernel", machine->kernel, "file_system",
-        machine->file_system, "versions", machine->versions, "disk", "syncs_per_s", disk->syncs_per_s,
-        "p50_us", disk->p50_us, "p99_us", disk->p99_us, "results");
+        "scale", options->scale, "machine", "cpu", host->cpu, "cores", (json_int_t)host->cores,
+        "memory_bytes", (json_int_t)host->memory_bytes, "kernel", host->kernel, "file_system",
+        host->file_system, "versions", host->versions, "disk", "syncs_per_s", disk->syncs_per_s, "p50_us",
+        disk->p50_us, "p99_us", disk->p99_us, "results");
 }
 
 static json_t *series_json(const bench_series *series)

@@ -6,7 +6,7 @@
 #define BENCH_RESULT_H
 
 #include "floors.h"
-#include "session.h"
+#include "target.h"
 
 #include <jansson.h>
 
@@ -60,7 +60,7 @@ typedef struct bench_result {
 } bench_result;
 
 /** Adds a repetition's figures. */
-void bench_result_add(bench_result *result, const session_figures *figures);
+void bench_result_add(bench_result *result, const target_figures *figures);
 
 /** The disk's own speed, measured when a run begins. */
 typedef struct bench_disk {
@@ -68,8 +68,7 @@ typedef struct bench_disk {
 } bench_disk;
 
 /** The head of a run's document, with an empty array of results. NULL: out of memory. Owned: json_decref(). */
-json_t *bench_document_new(const bench_options *options, const bench_machine *machine,
-                           const bench_disk *disk);
+json_t *bench_document_new(const bench_options *options, const bench_host *host, const bench_disk *disk);
 
 /** Adds a line to it; false if out of memory. */
 bool bench_document_add(json_t *document, const bench_result *result);

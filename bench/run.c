@@ -8,7 +8,7 @@
 #include "interrupt.h"
 #include "plot.h"
 #include "report.h"
-#include "session_storage.h"
+#include "target_storage.h"
 #include "utapi/scoped.h"
 
 #include <stdio.h>
@@ -27,14 +27,14 @@ typedef struct cached_floor {
 
 typedef struct bench_runner {
     const bench_options *options;
-    bench_world world;
+    bench_workspace workspace;
     json_t *document;
     FILE *report;   /* where the table goes */
     bool is_whole;  /* nothing went wrong */
     unsigned tried; /* lines */
-    bench_session *session;
-    const bench_workload *session_for; /* the workload that it was filled for */
-    cached_floor *cache;               /* owned */
+    bench_target *target;
+    const bench_workload *target_for; /* the workload that it was filled for */
+    cached_floor *cache;              /* owned */
     size_t cached;
 } bench_runner;
 
@@ -73,11 +73,11 @@ static utapi_status floor_measure(bench_runner *self, const bench_floor *floor, 
 /* A floor that cannot be measured leaves its line without a ratio, and is told of once. */
 static void floors_measure(bench_runner *self, bench_result *result, size_t answer_bytes, unsigned repeat)
 {
-    const floor_task task = {.world = &self->world,
+    const floor_task task = {.workspace = &self->workspace,
                              .workload = result->workload,
                              .backend = result->backend,
                              .transport = result->transport,
-                             .origin_ms = session_origin_ms(self->session),
+                             .origin_ms = target_origin_ms(self->target),
                              .answer_bytes = answer_bytes,
                              .seconds = self->options->duration_s * FLOOR_PART};
     unsigned count = 0;
@@ -103,11 +103,11 @@ static void floors_measure(bench_runner *self, bench_result *result, size_t answ
 
 static utapi_status line_measure(bench_runner *self, bench_result *result, utapi_error *err)
 {
-    UTAPI_AUTO_FREE session_figures *figures = calloc(1, sizeof *figures);
+    UTAPI_AUTO_FREE target_figures *figures = calloc(1, sizeof *figures);
     if (figures == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "figures");
     for (unsigned repeat = 0; repeat < self->options->repeat; repeat++) {
-        const utapi_status status = session_measure(self->session, result->workload, figures, err);
+        const utapi_status status = target_measure(self->target, result->workload, figures, err);
         if (status != UTAPI_OK)
             return status;
         bench_result_add(result, figures);
@@ -121,15 +121,15 @@ static utapi_status line_measure(bench_runner *self, bench_result *result, utapi
     return UTAPI_OK;
 }
 
-static utapi_status session_prepare(bench_runner *self, const bench_workload *workload, const char *backend,
-                                    bench_transport transport, utapi_error *err)
+static utapi_status target_prepare(bench_runner *self, const bench_workload *workload, const char *backend,
+                                   bench_transport transport, utapi_error *err)
 {
-    if (self->session != NULL && session_serves(self->session_for, workload))
+    if (self->target != NULL && target_serves(self->target_for, workload))
         return UTAPI_OK;
-    session_close(self->session);
-    self->session = NULL;
-    self->session_for = workload;
-    return session_open(&self->world, backend, transport, workload, &self->session, err);
+    target_close(self->target);
+    self->target = NULL;
+    self->target_for = workload;
+    return target_open(&self->workspace, backend, transport, workload, &self->target, err);
 }
 
 static utapi_status line_run(bench_runner *self, const bench_workload *workload, const char *backend,
@@ -141,15 +141,15 @@ static utapi_status line_run(bench_runner *self, const bench_workload *workload,
     utapi_status status = UTAPI_NO_MEMORY;
     if (result != NULL) {
         *result = (bench_result){.workload = workload, .backend = backend, .transport = transport};
-        status = session_prepare(self, workload, backend, transport, &err);
+        status = target_prepare(self, workload, backend, transport, &err);
         if (status == UTAPI_OK)
             status = line_measure(self, result, &err);
     }
     if (result == NULL || status != UTAPI_OK) {
         report_missing(self->report, workload, backend, transport, &err);
         self->is_whole = false;
-        session_close(self->session);
-        self->session = NULL;
+        target_close(self->target);
+        self->target = NULL;
         return status;
     }
     report_line(self->report, result);
@@ -206,7 +206,7 @@ static const char *why_senseless(const bench_runner *self, const bench_workload 
         return "a start needs a server of our own, on a storage that keeps what it has";
     if (workload->known_uuids > 0 && strstr(backend, "lmdb") == NULL)
         return "it is for lmdb alone";
-    if (self->options->load > 0 && (is_start || workload->kind == BENCH_TURN))
+    if (self->options->load > 0 && (is_start || workload->kind == BENCH_ROLLOVER))
         return "it has no rate that a load could be a part of";
     return NULL;
 }
@@ -214,7 +214,7 @@ static const char *why_senseless(const bench_runner *self, const bench_workload 
 static void storage_run(bench_runner *self, const bench_workload *workloads, const char *backend,
                         bench_transport transport)
 {
-    if (!self->options->has_transports && !session_storage_can(backend, transport)) {
+    if (!self->options->has_transports && !target_storage_can(backend, transport)) {
         report_skipped(self->report, backend, transport);
         return;
     }
@@ -232,30 +232,30 @@ static void storage_run(bench_runner *self, const bench_workload *workloads, con
             report_senseless(self->report, workload, backend, transport, reason);
         }
     }
-    session_close(self->session);
-    self->session = NULL;
+    target_close(self->target);
+    self->target = NULL;
 }
 
 static utapi_status begin(bench_runner *self, utapi_error *err)
 {
-    bench_machine machine;
+    bench_host host;
     bench_disk disk;
     UTAPI_AUTO_FREE histogram *durations = calloc(1, sizeof *durations);
     self->cache = calloc(CACHED_MAX, sizeof *self->cache);
     if (durations == NULL || self->cache == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a run");
-    utapi_status status = bench_world_init(&self->world, self->options, err);
+    utapi_status status = bench_workspace_init(&self->workspace, self->options, err);
     if (status == UTAPI_OK)
-        status = floor_disk_measure(&self->world, 4096, DISK_SECONDS, durations, &disk.syncs_per_s, err);
+        status = floor_disk_measure(&self->workspace, 4096, DISK_SECONDS, durations, &disk.syncs_per_s, err);
     if (status != UTAPI_OK)
         return status;
     disk.p50_us = (double)histogram_quantile_ns(durations, 0.5) / 1000.0;
     disk.p99_us = (double)histogram_quantile_ns(durations, 0.99) / 1000.0;
-    bench_machine_read(&self->world, &machine);
-    self->document = bench_document_new(self->options, &machine, &disk);
+    bench_host_read(&self->workspace, &host);
+    self->document = bench_document_new(self->options, &host, &disk);
     if (self->document == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the document");
-    report_head(self->report, self->options, &machine, &disk);
+    report_head(self->report, self->options, &host, &disk);
     return UTAPI_OK;
 }
 
@@ -309,6 +309,6 @@ bool bench_run(const bench_options *options)
         finish(&self);
     json_decref(self.document);
     free(self.cache);
-    bench_world_done(&self.world);
+    bench_workspace_done(&self.workspace);
     return self.is_whole;
 }

@@ -26,14 +26,16 @@ const bench_workload bench_workloads[] = {
 
     {"batch.10",         BENCH_INGEST, BATCH(10, 10 * K),   .uuids = true, .help = "requests of 10 events"},
     {"batch.100",        BENCH_INGEST, BATCH(100, 10 * K),  .uuids = true, .help = "requests of 100 events"},
-    {"batch.1000",       BENCH_INGEST, BATCH(1000, 10 * K), .uuids = true, .is_short = true, .help = "requests of 1,000 events"},
+    {"batch.1000",       BENCH_INGEST, BATCH(1000, 10 * K), .uuids = true, .is_short = true,
+     .help = "requests of 1,000 events"},
     {"batch.10-plain",   BENCH_INGEST, BATCH(10, 10 * K),   .help = "of 10 events without uuids"},
     {"batch.100-plain",  BENCH_INGEST, BATCH(100, 10 * K),  .help = "of 100 events without uuids"},
     {"batch.1000-plain", BENCH_INGEST, BATCH(1000, 10 * K), .is_short = true, .help = "of 1,000 events without uuids"},
 
     {"few.10",         BENCH_INGEST, BATCH(10, 100),   .uuids = true, .help = "requests of 10 events for 100 buckets"},
     {"few.100",        BENCH_INGEST, BATCH(100, 100),  .uuids = true, .help = "requests of 100 events for 100 buckets"},
-    {"few.1000",       BENCH_INGEST, BATCH(1000, 100), .uuids = true, .help = "requests of 1,000 events for 100 buckets"},
+    {"few.1000",       BENCH_INGEST, BATCH(1000, 100), .uuids = true,
+     .help = "requests of 1,000 events for 100 buckets"},
     {"few.1000-plain", BENCH_INGEST, BATCH(1000, 100), .help = "the same without uuids"},
 
     {"late.1",  BENCH_INGEST, BATCH_OF_DAY(100), .late_percent = 1,  .help = "1 % of the events late"},
@@ -43,20 +45,29 @@ const bench_workload bench_workloads[] = {
     {"mixed.1",  BENCH_MIXED, MIX, .late_percent = 1,  .help = "the same, 1 % of the events late"},
     {"mixed.10", BENCH_MIXED, MIX, .late_percent = 10, .help = "the same, 10 % of the events late"},
 
-    {"list.15min",  BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = 1,     .is_short = true, .help = "ListMetrics of one bucket, 15 minutes"},
+    {"list.15min",  BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = 1,     .is_short = true,
+     .help = "ListMetrics of one bucket, 15 minutes"},
     {"list.day",    BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = DAY,   .is_short = true, .help = "a day"},
     {"list.30days", BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = MONTH, .is_short = true, .help = "30 days"},
     {"list.year",   BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = YEAR,  .is_short = true, .help = "a year"},
-    {"list.100",    BENCH_LIST, .clients = 16, .batch = 1, .buckets = K, .history = DAY, .names = 100, .intervals = DAY / 2, .help = "100 resources in one question"},
+    {"list.100",    BENCH_LIST, .clients = 16, .batch = 1, .buckets = K, .history = DAY, .names = 100,
+     .intervals = DAY / 2, .help = "100 resources in one question"},
 
-    {"turn.10k", BENCH_TURN, BATCH(1000, 10 * K), .uuids = true, .help = "the first touch of each of 10,000 buckets in a new interval"},
-    {"start.10k", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .is_short = true, .help = "start-up with 10,000 buckets"},
-    {"start.10g", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .known_uuids = 265 * M, .is_huge = true, .help = "start-up with 10 GB: uuids of a day at 3,000 events a second"},
+    {"turn.10k", BENCH_ROLLOVER, BATCH(1000, 10 * K), .uuids = true,
+     .help = "the first touch of each of 10,000 buckets in a new interval"},
+    {"start.10k", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .is_short = true,
+     .help = "start-up with 10,000 buckets"},
+    {"start.10g", BENCH_START, .clients = 1, .batch = 1, .buckets = 10 * K, .history = 1, .known_uuids = 265 * M,
+     .is_huge = true, .help = "start-up with 10 GB: uuids of a day at 3,000 events a second"},
 
-    {"million.64",   BENCH_INGEST, .clients = 64, .batch = 1, .buckets = M, .history = 1, .uuids = true, .help = "single events, 64 clients, a million buckets"},
-    {"million.1000", BENCH_INGEST, BATCH(1000, M), .uuids = true, .help = "requests of 1,000 events, a million buckets"},
-    {"turn.1m",      BENCH_TURN,   BATCH(1000, M), .uuids = true, .help = "the first touch of each of a million buckets in a new interval"},
-    {"start.1m",     BENCH_START,  .clients = 1, .batch = 1, .buckets = M, .history = 1, .help = "start-up with a million buckets"},
+    {"million.64",   BENCH_INGEST, .clients = 64, .batch = 1, .buckets = M, .history = 1, .uuids = true,
+     .help = "single events, 64 clients, a million buckets"},
+    {"million.1000", BENCH_INGEST, BATCH(1000, M), .uuids = true,
+     .help = "requests of 1,000 events, a million buckets"},
+    {"turn.1m",      BENCH_ROLLOVER,   BATCH(1000, M), .uuids = true,
+     .help = "the first touch of each of a million buckets in a new interval"},
+    {"start.1m",     BENCH_START,  .clients = 1, .batch = 1, .buckets = M, .history = 1,
+     .help = "start-up with a million buckets"},
     {.name = NULL},
 };
 /* clang-format on */
@@ -71,7 +82,7 @@ bool bench_workload_is(const bench_workload *workload, const char *word)
 const char *bench_workload_unit(const bench_workload *workload)
 {
     static const char *const units[] = {[BENCH_INGEST] = "events",
-                                        [BENCH_TURN] = "events",
+                                        [BENCH_ROLLOVER] = "events",
                                         [BENCH_LIST] = "questions",
                                         [BENCH_MIXED] = "requests",
                                         [BENCH_START] = "starts"};
@@ -80,7 +91,7 @@ const char *bench_workload_unit(const bench_workload *workload)
 
 bool bench_workload_counts_events(const bench_workload *workload)
 {
-    return workload->kind == BENCH_INGEST || workload->kind == BENCH_TURN;
+    return workload->kind == BENCH_INGEST || workload->kind == BENCH_ROLLOVER;
 }
 
 unsigned bench_workload_units(const bench_workload *workload)

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 
 typedef enum bench_kind {
-    BENCH_INGEST, /* events into buckets taken by chance */
-    BENCH_TURN,   /* one event for each bucket, in an interval that none of them has a row in yet */
-    BENCH_LIST,   /* questions */
-    BENCH_MIXED,  /* both, by chance */
-    BENCH_START   /* the server, until it listens, on a database that is there */
+    BENCH_INGEST,   /* events into buckets taken by chance */
+    BENCH_ROLLOVER, /* one event for each bucket, in an interval that none of them has a row in yet */
+    BENCH_LIST,     /* questions */
+    BENCH_MIXED,    /* both, by chance */
+    BENCH_START     /* the server, until it listens, on a database that is there */
 } bench_kind;
 
 /** One workload: a row of the table in workload.c. */

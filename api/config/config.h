@@ -64,6 +64,7 @@ typedef struct config {
     allow_list health_allow;
     allow_list ingest_allow;
     allow_list storage_allow;
+    allow_list prometheus_allow;
 
     utapi_level_set levels;
     char *component;

@@ -8,7 +8,9 @@
 #include "daemon/utapid_options.h"
 #include "handlers/log.h"
 #include "handlers/query_pool.h"
+#include "handlers/telemetry.h"
 #include "server/server.h"
+#include "utapi/clock.h"
 #include "utapi/engine.h"
 
 #include <limits.h>
@@ -36,8 +38,8 @@ typedef struct utapid {
     utapi_engine *engine;
     identity *identity;
     auth *auth;
+    telemetry *telemetry;
     http_service service;
-    query_pool *query_pool;
     server *server;
     replay *replay;
 } utapid;
@@ -80,7 +82,7 @@ static void open_log(const config *settings)
 /* ---- up, step by step --------------------------------------------------------------------- */
 
 /* A journal that was switched off may hold events that were acknowledged. */
-static void look_for_journal(const config *settings)
+static void warn_of_unused_journal(const config *settings)
 {
     char path[PATH_MAX];
     const int size = snprintf(path, sizeof path, "%s/data.mdb", settings->journal_path);
@@ -112,7 +114,7 @@ static utapi_status open_storage(utapid *self, utapi_error *err)
                                            .capacity_bytes = (uint64_t)settings->journal_bytes,
                                            .keep_ms = settings->journal_keep_s * MS_PER_S,
                                            .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
-    look_for_journal(settings);
+    warn_of_unused_journal(settings);
     return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
                                &self->backend, err);
 }
@@ -152,12 +154,35 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
 
+static utapi_status make_service(utapid *self, utapi_error *err)
+{
+    const config *settings = &self->config;
+    self->telemetry = telemetry_new();
+    if (self->telemetry == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
+    self->service = (http_service){
+        .engine = self->engine,
+        .auth = self->auth,
+        .identity = self->identity,
+        .telemetry = self->telemetry,
+        .health_allow = settings->health_allow, /* the lists stay the configuration's */
+        .ingest_allow = settings->ingest_allow,
+        .storage_allow = settings->storage_allow,
+        .prometheus_allow = settings->prometheus_allow,
+        .ingest_max_events = (size_t)settings->max_events,
+        .ingest_max_bytes = (size_t)settings->max_body_bytes,
+        .list_max_bytes = (size_t)settings->max_list_bytes,
+        .list_max_names = (size_t)settings->max_names,
+    };
+    return UTAPI_OK;
+}
+
 /* LMDB answers sooner than another thread wakes up; a journal may have to wait for the storage behind it. */
 static utapi_status start_query_pool(utapid *self, utapi_error *err)
 {
     if (!self->config.journal_enabled)
         return UTAPI_OK;
-    return query_pool_start(&self->service, (unsigned)self->config.readers, &self->query_pool, err);
+    return query_pool_start(&self->service, (unsigned)self->config.readers, &self->service.query_pool, err);
 }
 
 /* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
@@ -177,19 +202,6 @@ static utapi_status start_server(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
     raise_file_limit(settings->max_connections + settings->workers * SERVER_EXCESS_CONNECTIONS);
-    self->service = (http_service){
-        .engine = self->engine,
-        .query_pool = self->query_pool,
-        .auth = self->auth,
-        .identity = self->identity,
-        .health_allow = settings->health_allow, /* the lists stay the configuration's */
-        .ingest_allow = settings->ingest_allow,
-        .storage_allow = settings->storage_allow,
-        .ingest_max_events = (size_t)settings->max_events,
-        .ingest_max_bytes = (size_t)settings->max_body_bytes,
-        .list_max_bytes = (size_t)settings->max_list_bytes,
-        .list_max_names = (size_t)settings->max_names,
-    };
     const server_options options = {
         .bind = settings->bind,
         .port = (uint16_t)settings->port,
@@ -211,7 +223,8 @@ static utapi_status start_replay(utapid *self, utapi_error *err)
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity, open_storage, start_engine, start_auth, start_query_pool, start_server, start_replay};
+        load_identity, open_storage,     start_engine, start_auth,
+        make_service,  start_query_pool, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -226,7 +239,8 @@ static void stop(utapid *self)
 {
     replay_stop(self->replay);
     server_stop(self->server);
-    query_pool_stop(self->query_pool);
+    query_pool_stop(self->service.query_pool);
+    telemetry_free(self->telemetry);
     auth_free(self->auth);
     utapi_engine_free(self->engine); /* commits what still waits */
     utapi_backend_close(self->backend);
@@ -304,6 +318,7 @@ static void wait_for_signal(const utapid *self, sigset_t *signals)
                       "SIGHUP: nothing is read again; restart utapid for a changed configuration");
         else
             watch_storage(self, &seen);
+        telemetry_flush(self->telemetry, utapi_monotonic_ms());
     }
     log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
     sigdelset(signals, SIGHUP);

@@ -52,10 +52,26 @@ static void fail_commit(http_failure *failure, const http_call *call, utapi_stat
                         has_reason ? err->detail : utapi_status_text(status));
 }
 
+/** Counts a call's events by what came of them: of a request that cannot be read those up to the first that is wrong. */
+static void count_events(const http_call *call, utapi_status status, const utapi_error *err)
+{
+    const json_events *events = call->pending;
+    const bool is_refused =
+        status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_NOT_SUPPORTED;
+    const telemetry_outcome outcome = status == UTAPI_OK ? TELEMETRY_ACCEPTED
+                                      : is_refused       ? TELEMETRY_REFUSED
+                                                         : TELEMETRY_UNAVAILABLE;
+    size_t count = events != NULL ? events->count : 0;
+    if (count == 0 && status != UTAPI_OK && err->index != UTAPI_NO_INDEX)
+        count = err->index + 1;
+    telemetry_count_events(call->service->telemetry, outcome, count);
+}
+
 /** The committer's answer, on its thread. */
 static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
 {
     http_call *call = ctx;
+    count_events(call, status, err);
     if (status == UTAPI_OK) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
@@ -76,11 +92,18 @@ static void log_unknown_operations(const http_call *call, const json_events *eve
         events->unknown_operations, (int)name.size, name.data);
 }
 
+static void events_free(void *pending)
+{
+    json_events_done(pending);
+    free(pending);
+}
+
 /** Where the call's events are, or will be; NULL: no memory. */
 static json_events *events_of(http_call *call)
 {
     if (call->pending == NULL)
         call->pending = calloc(1, sizeof(json_events));
+    call->pending_free = events_free;
     return call->pending;
 }
 
@@ -129,6 +152,7 @@ static void take_events(const http_service *service, http_call *call, json_event
             return; /* the call may be over by now */
     }
     http_failure failure;
+    count_events(call, status, &err);
     fail_events(&failure, call, status, &err);
     http_call_refuse(call, &failure);
 }
@@ -141,12 +165,4 @@ void handle_ingest_v1(const http_service *service, http_call *call)
 void handle_ingest_v2(const http_service *service, http_call *call)
 {
     take_events(service, call, JSON_EVENT_V2);
-}
-
-void handle_ingest_done(void *pending)
-{
-    json_events *events = pending;
-    if (events != NULL)
-        json_events_done(events);
-    free(events);
 }

@@ -100,15 +100,6 @@ static http_error read_query(const http_service *service, const http_request *re
                            utapi_engine_now_ms(service->engine), failure);
 }
 
-static http_error check_signature(const http_service *service, const http_request *request,
-                                  http_failure *failure)
-{
-    if (service->auth == NULL)
-        return HTTP_OK;
-    const identity_key *key;
-    return auth_verify(service->auth, request, utapi_engine_now_ms(service->engine), &key, failure);
-}
-
 /** The names that usage is stored under: accounts by account ID (docs/specification.md#accounts). NULL: no memory. */
 static utapi_string *map_names(const http_service *service, const question *asked)
 {
@@ -155,7 +146,7 @@ void handle_list(const http_service *service, http_call *call)
 
     http_error error = read_query(service, &call->request, &asked, &failure);
     if (error == HTTP_OK)
-        error = check_signature(service, &call->request, &failure);
+        error = http_call_verify(service, call, &failure);
     if (error == HTTP_OK)
         error = read_usage(service, call, &asked, &body, &size, &failure);
     json_query_done(&asked.body);

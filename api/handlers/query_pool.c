@@ -40,7 +40,7 @@ static void *run(void *ctx)
 {
     query_pool *self = ctx;
     for (http_call *call; (call = next_call(self)) != NULL;)
-        http_route_find(&call->request)->handle(self->service, call);
+        call->route->handle(self->service, call);
     return NULL;
 }
 

@@ -20,7 +20,7 @@ static const char *const methods[] = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
 };
 
-#define RETRY_AFTER_S 1U /* a queue that was full is empty again after one commit */
+#define RETRY_AFTER_S "1" /* a queue that was full is empty again after one commit */
 
 static bool is_method(utapi_string method)
 {
@@ -31,18 +31,28 @@ static bool is_method(utapi_string method)
     return false;
 }
 
-static bool may_ask(const http_service *service, const http_route *route, const http_request *request)
+bool router_admit(const http_service *service, http_call *call, size_t *ret_body_limit)
 {
-    if (route->allow == ROUTE_ANYBODY)
-        return true;
-    const void *list = (const char *)service + route->allow;
-    return allow_list_has(list, request->peer);
+    call->service = service;
+    call->route = http_route_find(&call->request);
+    const http_access *access = &call->route->access;
+    *ret_body_limit = *(const size_t *)(const void *)((const char *)service + call->route->body_limit);
+    const void *list = (const char *)service + access->allow;
+    return access->allow_key == NULL || allow_list_has(list, call->request.peer);
+}
+
+void router_on_body(http_call *call)
+{
+    if (call->route->on_body != NULL)
+        call->route->on_body(call->service, call);
 }
 
 void router_dispatch(const http_service *service, http_call *call)
 {
     const http_request *request = &call->request;
     http_failure failure;
+    size_t body_limit;
+    const bool is_admitted = router_admit(service, call, &body_limit);
     if (!is_method(request->method)) {
         (void)http_fail(&failure, HTTP_INVALID_ARGUMENT, "unknown method");
         http_call_refuse(call, &failure);
@@ -57,53 +67,69 @@ void router_dispatch(const http_service *service, http_call *call)
         http_call_refuse(call, &failure);
         return;
     }
-
-    const http_route *route = http_route_find(request);
-    if (!may_ask(service, route, request)) {
-        (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
-        http_call_refuse(call, &failure);
-        return;
-    }
-    if (route->is_query && service->query_pool != NULL)
+    if (!is_admitted)
+        router_deny(call);
+    else if (call->route->is_query && service->query_pool != NULL)
         query_pool_add(service->query_pool, call);
     else
-        route->handle(service, call);
+        call->route->handle(service, call);
 }
 
-bool router_may_ask(const http_service *service, const http_request *request)
+http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure)
 {
-    return may_ask(service, http_route_find(request), request);
+    const identity_key *key;
+    if (!call->route->access.is_signed || service->auth == NULL)
+        return HTTP_OK;
+    return auth_verify(service->auth, &call->request, utapi_engine_now_ms(service->engine), &key, failure);
 }
 
-void router_on_body(const http_service *service, http_call *call)
-{
-    const http_route *route = http_route_find(&call->request);
-    if (route->on_body != NULL && may_ask(service, route, &call->request))
-        route->on_body(service, call);
-}
+/* ---- replies ------------------------------------------------------------------------------- */
 
-size_t router_body_limit(const http_service *service, const http_request *request)
+void http_call_complete(http_call *call)
 {
-    const void *limit = (const char *)service + http_route_find(request)->body_limit;
-    return *(const size_t *)limit;
+    http_reply *reply = &call->reply;
+    if (reply->content_type == NULL)
+        reply->content_type = call->route != NULL ? call->route->content_type : HTTP_JSON;
+    if (reply->status == http_error_status(HTTP_SERVICE_UNAVAILABLE))
+        http_reply_add_header(reply, "retry-after", RETRY_AFTER_S);
+    if (log_wants(LOG_LEVEL_DEBUG))
+        log_write(LOG_LEVEL_DEBUG, call->request_id, "%.*s %.*s: %d", (int)call->request.method.size,
+                  call->request.method.data, (int)call->request.path.size, call->request.path.data,
+                  reply->status);
+    call->on_ready(call);
 }
 
 void http_call_answer(http_call *call, int status, char *body, size_t size)
 {
     call->reply = (http_reply){.status = status, .body = body, .size = size};
-    if (status == http_error_status(HTTP_SERVICE_UNAVAILABLE))
-        call->reply.retry_after_s = RETRY_AFTER_S;
-    if (log_wants(LOG_LEVEL_DEBUG))
-        log_write(LOG_LEVEL_DEBUG, call->request_id, "%.*s %.*s: %d", (int)call->request.method.size,
-                  call->request.method.data, (int)call->request.path.size, call->request.path.data, status);
-    call->on_ready(call);
+    http_call_complete(call);
+}
+
+/* reason: for the log, where that may know more than the client; NULL: what the client is told */
+static void call_refuse(http_call *call, const http_failure *failure, const char *reason)
+{
+    enum { CLIENT_ERRORS = 400, SERVER_ERRORS = 500 };
+    size_t size = 0;
+    const int status = http_error_status(failure->error);
+    char *body = json_failure(failure, &size); /* without memory: the status alone */
+    if (call->service != NULL && status >= CLIENT_ERRORS && status < SERVER_ERRORS)
+        telemetry_log_refusal(call->service->telemetry, call, failure, reason);
+    call->reply = (http_reply){.status = status, .content_type = HTTP_JSON, .body = body, .size = size};
+    http_call_complete(call);
 }
 
 void http_call_refuse(http_call *call, const http_failure *failure)
 {
-    size_t size = 0;
-    char *body = json_failure(failure, &size); /* without memory: the status alone */
-    http_call_answer(call, http_error_status(failure->error), body, size);
+    call_refuse(call, failure, NULL);
+}
+
+void router_deny(http_call *call)
+{
+    http_failure failure;
+    char reason[64];
+    (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
+    (void)snprintf(reason, sizeof reason, "the address is not in %s", call->route->access.allow_key);
+    call_refuse(call, &failure, reason);
 }
 
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
@@ -186,8 +212,11 @@ bool http_call_reserve(http_call *call, size_t bytes)
 
 void http_call_done(http_call *call)
 {
+    if (call->service != NULL && call->reply.status != 0)
+        telemetry_count_request(call->service->telemetry, call->route, call->reply.status);
     http_reply_done(&call->reply);
-    handle_ingest_done(call->pending);
+    if (call->pending != NULL)
+        call->pending_free(call->pending);
     call->pending = NULL;
     (void)http_call_reserve(call, 0);
 }

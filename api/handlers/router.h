@@ -9,6 +9,7 @@
 #define HANDLERS_ROUTER_H
 
 #include "auth/auth.h"
+#include "handlers/telemetry.h"
 #include "http/allow.h"
 #include "http/message.h"
 #include "utapi/engine.h"
@@ -22,6 +23,8 @@ typedef struct http_service {
     allow_list health_allow;       /* who may ask for the healthcheck */
     allow_list ingest_allow;       /* who may post events */
     allow_list storage_allow;      /* who may ask for /v2/storage */
+    allow_list prometheus_allow;   /* who may ask for /_/metrics */
+    telemetry *telemetry;          /* counts requests, and logs refusals; NULL: nobody does */
     size_t ingest_max_events;      /* docs/specification.md#limits */
     size_t ingest_max_bytes;
     size_t list_max_bytes; /* docs/specification.md#queries */
@@ -43,17 +46,20 @@ size_t http_budget_max(const http_service *service);
 typedef struct http_call {
     http_request request;
     http_reply reply;
+    const http_service *service;    /* NULL until the router has seen it */
+    const struct http_route *route; /* likewise (routes.h) */
 
     /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on
-     * the thread that dispatches, on a reader's or on the committer's. Must be quick. */
+     * the thread that dispatches, on one of the query pool's or on the committer's. Must be quick. */
     void (*on_ready)(struct http_call *call);
     void *ctx; /* the maker's own */
 
     http_budget *budget; /* that what is read of its events takes; NULL: any; borrowed, as long as the call */
-    size_t reserved_bytes;  /* so much of it is this call's; given back by http_call_done() */
-    char request_id[21];    /* 20 hex digits: header x-scal-request-id, and log lines */
-    void *pending;          /* the handler's own: events that are read, and on their way */
-    struct http_call *next; /* the query pool's own */
+    size_t reserved_bytes;               /* so much of it is this call's; given back by http_call_done() */
+    char request_id[21];                 /* 20 hex digits: header x-scal-request-id, and log lines */
+    void *pending;                       /* the handler's own: events that are read, and on their way */
+    void (*pending_free)(void *pending); /* called for it by http_call_done(), unless it is NULL */
+    struct http_call *next;              /* the query pool's own */
 } http_call;
 
 /** Makes a call without a request, and gives it a request_id. */
@@ -62,20 +68,24 @@ void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ct
 /** Notes how much what was read of a call takes by now; false, and nothing changes, if there is no room for it. */
 bool http_call_reserve(http_call *call, size_t bytes);
 
-/** Answers a call; see http_call.on_ready. */
-void router_dispatch(const http_service *service, http_call *call);
-
-/** Whether the address that a request comes from may ask for its route. */
-bool router_may_ask(const http_service *service, const http_request *request);
-
-/** Tells the route of a call that more of its body has arrived: request.body is all of it so far, and not whole yet. */
-void router_on_body(const http_service *service, http_call *call);
-
 /**
- * The most bytes that the body of a request to this method and path may have. The server stops reading
- * beyond and answers EntityTooLarge.
+ * Finds a call's route by its method and path, and whether its address may ask for that.
+ *
+ * @param ret_body_limit  the most bytes that its body may have: the server stops reading beyond, and answers
+ *                        EntityTooLarge
+ * @return false: router_deny() is to answer it, before anything of its body is kept
  */
-size_t router_body_limit(const http_service *service, const http_request *request);
+bool router_admit(const http_service *service, http_call *call, size_t *ret_body_limit);
+
+/** Answers a call whose address may not ask. */
+void router_deny(http_call *call);
+
+/** Tells the route of a call that was admitted that more of its body has arrived: request.body is all of it so far, and not
+ * whole yet. */
+void router_on_body(http_call *call);
+
+/** Answers a call; see http_call.on_ready. It need not have been admitted before. */
+void router_dispatch(const http_service *service, http_call *call);
 
 /** Frees what a call owns: its reply, and what its events kept. */
 void http_call_done(http_call *call);

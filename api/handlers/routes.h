@@ -1,48 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * routes.h - which handler answers what, who may ask it, and how large its body may be. For this folder alone.
+ * routes.h - which handler answers what, who may ask it, what its answer is, and how large its body may be; and what
+ * handlers answer with. For this folder and the server.
  */
 #ifndef HANDLERS_ROUTES_H
 #define HANDLERS_ROUTES_H
 
 #include "handlers/router.h"
 
-/** Answers a call with http_call_answer() or http_call_refuse(), now or later, exactly once. */
+/** Answers a call with http_call_answer(), http_call_complete() or http_call_refuse(), now or later, exactly once. */
 typedef void http_handler_fn(const http_service *service, http_call *call);
 
-/** Told of each piece of a body that is not whole yet: call->request.body is what has arrived. */
+/** Called for each piece of a body that is not whole yet: call->request.body is what has arrived. */
 typedef void http_on_body_fn(const http_service *service, http_call *call);
 
-/** Offset of a member of http_service that a route has no use for. */
-#define ROUTE_ANYBODY ((size_t)-1)
+/** Who may ask. */
+typedef struct http_access {
+    const char *allow_key; /* of the list of addresses, in the configuration; NULL: any address */
+    size_t allow;          /* the list's offset in http_service */
+    bool
+        is_signed; /* the handler asks for a signature where Utapi's order of checks has it: http_call_verify() */
+} http_access;
 
 typedef struct http_route {
+    const char *action;  /* what it does, as the log and the metrics call it; rows may share one */
     utapi_string method; /* absent: any */
     utapi_string path;   /* raw; one that ends with '*' matches what begins so */
     bool takes_query;    /* whether it still matches when there is a '?' */
-    bool is_query;     /* storage is asked for figures, and may take its time: see http_service.query_pool */
-    size_t allow;      /* offset in http_service of the list of addresses; or ROUTE_ANYBODY */
-    size_t body_limit; /* offset in http_service of the most bytes that a body may have */
+    bool is_query; /* storage is asked for figures, and may take its time: see http_service.query_pool */
+    http_access access;
+    size_t body_limit;        /* offset in http_service of the most bytes that a body may have */
+    const char *content_type; /* of its answers; errors are always JSON */
     http_handler_fn *handle;
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
+enum { HTTP_ROUTES = 9 };
+
+extern const http_route http_routes[HTTP_ROUTES];
+
 /** The first route that matches; there always is one, for the last matches all. */
 const http_route *http_route_find(const http_request *request);
+
+/** Completes a call whose reply has its status, and a body or a stream; the route's content type unless it has one. The
+ * call is not to be touched afterwards. */
+void http_call_complete(http_call *call);
 
 /** Completes a call: reply, then on_ready. The call is not to be touched afterwards.
  *  @param body  taken; NULL: an empty body */
 void http_call_answer(http_call *call, int status, char *body, size_t size);
 
-/** Completes a call with an error. */
+/** Completes a call with an error. Where the client is at fault the log says so, though not for each (telemetry.h). */
 void http_call_refuse(http_call *call, const http_failure *failure);
+
+/** Asks for the signature that the call's route may want. */
+http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure);
 
 /** What a client is told when core fails; 5xx are logged with the detail that the client does not get. */
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
                             const utapi_error *err);
 
 /**
- * As http_fail_status(), for a question: no fault of its own can make it fail, so that an overflow is ours. Where only
+ * As http_fail_status(), for a query: no fault of its own can make it fail, so that an overflow is ours. Where only
  * mending what is stored helps, the client is told what it is.
  *
  * @param about  what was asked for, for the log: "3 names of buckets"
@@ -51,16 +70,14 @@ http_error http_fail_query(http_failure *failure, const http_call *call, const c
                            utapi_status status, const utapi_error *err);
 
 http_handler_fn handle_acknowledge;
+http_handler_fn handle_dead_letters;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
-http_handler_fn handle_dead_letters;
+http_handler_fn handle_metrics;
 http_handler_fn handle_storage;
 
 http_on_body_fn on_body_ingest_v2;
-
-/** Frees http_call.pending of an ingest call. NULL is fine. */
-void handle_ingest_done(void *pending);
 
 #endif

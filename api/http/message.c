@@ -4,6 +4,7 @@
  */
 #include "http/message.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -62,9 +63,25 @@ void http_request_set_target(http_request *request, utapi_string target)
     request->query = (utapi_string){mark + 1, rest.size - request->path.size - 1};
 }
 
+void http_reply_add_header(http_reply *reply, const char *name, const char *value)
+{
+    assert(reply->header_count < HTTP_REPLY_HEADERS_MAX);
+    reply->headers[reply->header_count].name = name;
+    reply->headers[reply->header_count++].value = value;
+}
+
+const char *http_reply_header(const http_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, name) == 0)
+            return reply->headers[i].value;
+    return NULL;
+}
+
 void http_reply_done(http_reply *reply)
 {
+    if (reply->stream.read != NULL && reply->stream.done != NULL)
+        reply->stream.done(reply->stream.ctx);
     free(reply->body);
-    reply->body = NULL;
-    reply->size = 0;
+    *reply = (http_reply){0};
 }

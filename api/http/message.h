@@ -11,6 +11,7 @@
 #include "utapi/string.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct sockaddr;
 
@@ -36,12 +37,35 @@ utapi_string http_request_header(const http_request *request, const char *name);
 /** Splits a raw target into path and query as described above. */
 void http_request_set_target(http_request *request, utapi_string target);
 
+#define HTTP_JSON              "application/json"
+#define HTTP_REPLY_HEADERS_MAX 4
+
+/** A body that is made while it is sent, on the thread that sends it: a piece must not be long in coming. */
+typedef struct http_stream {
+    /** Writes the next bytes, at most size of them, and returns how many. 0: that was all. -1: the rest cannot be had,
+     * and the connection is closed so that the client sees it. NULL: there is no stream. */
+    ssize_t (*read)(void *ctx, char *buffer, size_t size);
+    void (*done)(void *ctx); /* called once, whether all was read or not; NULL: there is nothing to free */
+    void *ctx;
+} http_stream;
+
 typedef struct http_reply {
     int status;
-    char *body;             /* owned: malloc'ed JSON text, freed by http_reply_done(); NULL: an empty body */
-    size_t size;            /* bytes */
-    unsigned retry_after_s; /* with a 503: the Retry-After header; 0: none */
+    const char *content_type; /* static storage */
+    struct {
+        const char *name, *value; /* static storage */
+    } headers[HTTP_REPLY_HEADERS_MAX];
+    size_t header_count;
+    char *body;         /* owned: malloc'ed, freed by http_reply_done(); NULL: an empty body, or the stream */
+    size_t size;        /* bytes */
+    http_stream stream; /* owned */
 } http_reply;
+
+/** Adds a header. There are never more than HTTP_REPLY_HEADERS_MAX. Both strings in static storage. */
+void http_reply_add_header(http_reply *reply, const char *name, const char *value);
+
+/** The value of a header that was added; NULL if it was not. Names in lower case. */
+const char *http_reply_header(const http_reply *reply, const char *name);
 
 /** Frees what a reply owns. */
 void http_reply_done(http_reply *reply);

@@ -19,11 +19,12 @@
 
 /* A body that is too large is still read, up to this many bytes, so that the client reads our answer instead of
  * a reset connection. */
-#define DISCARD_MAX_BYTES ((size_t)64 << 20)
-#define BODY_MIN_BYTES    ((size_t)4096)
-#define SMALL_REPLY_BYTES ((size_t)4096)     /* up to here a reply is part of what a connection takes */
-#define REPLIES_MAX_BYTES ((size_t)64 << 20) /* of others that a worker has not sent yet; beyond: 503 */
-#define BODIES_MAX        ((size_t)4)        /* of the largest size, on a worker at a time; beyond: 503 */
+#define DISCARD_MAX_BYTES  ((size_t)64 << 20)
+#define BODY_MIN_BYTES     ((size_t)4096)
+#define SMALL_REPLY_BYTES  ((size_t)4096) /* up to here a reply is part of what a connection takes */
+#define STREAM_PIECE_BYTES ((size_t)32768)
+#define REPLIES_MAX_BYTES  ((size_t)64 << 20) /* of others that a worker has not sent yet; beyond: 503 */
+#define BODIES_MAX         ((size_t)4)        /* of the largest size, on a worker at a time; beyond: 503 */
 
 /* ---- from the request line to the headers -------------------------------------------------- */
 
@@ -113,6 +114,7 @@ void *mhd_request_begin(void *ctx, const char *target, struct MHD_Connection *mh
     }
 
     http_call_init(&self->call, on_ready, self);
+    self->call.service = owner->service;
     self->call.budget = &owner->budget;
     atomic_init(&self->state, REQUEST_RUNNING);
     self->connection = link;
@@ -160,41 +162,49 @@ void mhd_request_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
 
 static bool add_headers(struct MHD_Response *response, const http_call *call, bool is_last)
 {
-    char seconds[16];
-    if (call->reply.retry_after_s > 0)
-        (void)snprintf(seconds, sizeof seconds, "%u", call->reply.retry_after_s);
-    const struct {
-        const char *name, *value;
-        bool is_set;
-    } headers[] = {
-        {"server", "ScalityS3", true},
-        {"x-scal-request-id", call->request_id, true},
-        {"content-type", "application/json", true},
-        {"retry-after", seconds, call->reply.retry_after_s > 0},
-        {"connection", "close", is_last},
-    };
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-        if (headers[i].is_set &&
-            MHD_add_response_header(response, headers[i].name, headers[i].value) != MHD_YES)
-            return false;
-    }
-    return true;
+    const http_reply *reply = &call->reply;
+    bool fits = MHD_add_response_header(response, "server", "ScalityS3") == MHD_YES &&
+                MHD_add_response_header(response, "x-scal-request-id", call->request_id) == MHD_YES &&
+                MHD_add_response_header(response, "content-type", reply->content_type) == MHD_YES &&
+                (!is_last || MHD_add_response_header(response, "connection", "close") == MHD_YES);
+    for (size_t i = 0; i < reply->header_count && fits; i++)
+        fits = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) == MHD_YES;
+    return fits;
+}
+
+static ssize_t read_stream(void *ctx, uint64_t position, char *buffer, size_t size)
+{
+    (void)position;
+    const http_stream *stream = ctx;
+    const ssize_t count = stream->read(stream->ctx, buffer, size);
+    return count > 0    ? count
+           : count == 0 ? MHD_CONTENT_READER_END_OF_STREAM
+                        : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/** Makes a response that takes over the reply's body; a stream stays the reply's, which lives until the response is sent. */
+static struct MHD_Response *make_response(http_reply *reply)
+{
+    if (reply->stream.read != NULL)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE_BYTES, read_stream,
+                                                 &reply->stream, NULL);
+    struct MHD_Response *response =
+        reply->body != NULL ? MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE)
+                            : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response != NULL)
+        reply->body = NULL;
+    return response;
 }
 
 /** Queues the reply; MHD_NO closes the connection. */
 static enum MHD_Result send_reply(mhd_request *self, struct MHD_Connection *mhd)
 {
-    http_reply *reply = &self->call.reply;
-    struct MHD_Response *response =
-        reply->body != NULL ? MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE)
-                            : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = make_response(&self->call.reply);
     if (response == NULL)
         return MHD_NO;
-    reply->body = NULL; /* the response's now */
-
     enum MHD_Result queued = MHD_NO;
     if (add_headers(response, &self->call, self->is_last || atomic_load(&self->connection->owner->stopping)))
-        queued = MHD_queue_response(mhd, (unsigned)reply->status, response);
+        queued = MHD_queue_response(mhd, (unsigned)self->call.reply.status, response);
     MHD_destroy_response(response);
     return queued;
 }
@@ -245,6 +255,18 @@ static bool read_head(mhd_request *self, struct MHD_Connection *mhd, const char 
     return total >= 0 && request->header_count == (size_t)total && request->peer != NULL;
 }
 
+/** Answers what was found out before the body was whole. */
+static void refuse(mhd_request *self)
+{
+    http_failure failure;
+    if (self->refused == HTTP_ACCESS_DENIED) {
+        router_deny(&self->call);
+        return;
+    }
+    (void)http_fail(&failure, self->refused, NULL);
+    http_call_refuse(&self->call, &failure);
+}
+
 static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *mhd, const char *method,
                                      const char *version)
 {
@@ -257,14 +279,14 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
         return refuse_now(self, mhd, &failure);
 
     const worker *owner = self->connection->owner;
+    const bool is_admitted = router_admit(owner->service, &self->call, &self->body_limit);
     self->declared_size = framing.declared_size;
-    self->body_limit = router_body_limit(owner->service, &self->call.request);
     if (self->connection->is_excess &&
         atomic_load(owner->connection_count) > owner->options.max_connections) {
         self->refused = HTTP_SERVICE_UNAVAILABLE;
         self->is_last = true;
-    } else if (!router_may_ask(owner->service, &self->call.request)) {
-        self->refused = HTTP_ACCESS_DENIED; /* nobody else's room is taken for its body */
+    } else if (!is_admitted) {
+        self->refused = HTTP_ACCESS_DENIED; /* nobody else's memory is taken for its body */
     } else if (framing.declared_size > self->body_limit) {
         self->refused = HTTP_ENTITY_TOO_LARGE;
     } else {
@@ -273,8 +295,9 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
 
     if (!framing.expects_continue && framing.declared_size <= self->body_limit + DISCARD_MAX_BYTES)
         return MHD_YES;
-    (void)http_fail(&failure, self->refused, NULL);
-    return refuse_now(self, mhd, &failure);
+    self->is_reading = false;
+    refuse(self);
+    return send_reply(self, mhd);
 }
 
 /** Makes room for more bytes of body: no more than twice what has arrived, whatever was declared; and for all bodies of a
@@ -318,7 +341,7 @@ static enum MHD_Result gather_body(mhd_request *self, const char *upload, size_t
         self->body_size += size;
         self->call.request.body = (utapi_string){self->body, self->body_size};
         if (self->body_size != self->declared_size)
-            router_on_body(self->connection->owner->service, &self->call);
+            router_on_body(&self->call);
         return MHD_YES;
     }
     drop_body(self);
@@ -329,13 +352,10 @@ static enum MHD_Result gather_body(mhd_request *self, const char *upload, size_t
 static void dispatch(mhd_request *self)
 {
     self->is_reading = false;
-    if (self->refused != HTTP_OK) {
-        http_failure failure;
-        (void)http_fail(&failure, self->refused, NULL);
-        http_call_refuse(&self->call, &failure);
-        return;
-    }
-    router_dispatch(self->connection->owner->service, &self->call);
+    if (self->refused != HTTP_OK)
+        refuse(self);
+    else
+        router_dispatch(self->connection->owner->service, &self->call);
 }
 
 /** Dispatches a whole request; unless it is answered by then, the worker puts its connection to sleep. */

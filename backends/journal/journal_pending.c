@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_pending.c - what is taken and not yet applied, in memory: a question adds it to what the storage says.
+/* journal_pending.c - the index of what waits: its lists, and those who wait for it.
  *
- * Events stand in one list in the order of their taking, and in one list for each resource, in the same order.
- * So the oldest event is the first of each of its resources: dropping it looks nothing up. */
-#include "journal_internal.h"
+ * Events stand in one list in the order in which they were accepted, and in one list for each resource, in the same
+ * order. So the oldest event is the first of each of its resources: dropping it looks nothing up. */
+#include "journal_pending.h"
 
+#include "utapi/clock.h"
+#include "utapi/hash.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +25,7 @@ enum { FIRST_SLOTS = 1024 };
 
 static uint64_t name_hash(utapi_level level, utapi_string name)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) + (uint64_t)level;
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 29;
+    return utapi_hash_end(utapi_hash_add(UTAPI_HASH_SEED + (uint64_t)level, name.data, name.size));
 }
 
 static journal_name *name_find(const journal_pending *pending, uint64_t hash, utapi_level level,
@@ -145,49 +146,248 @@ static bool event_add(journal_pending *pending, const utapi_entry *entry, uint64
     return true;
 }
 
-void utapi_journal_pending_clear(journal *self, uint64_t first)
+/* Forgets all of it; what comes next begins at `first`. */
+static void events_clear(journal_pending *self, uint64_t first)
 {
-    while (self->pending.oldest != NULL)
-        oldest_drop(&self->pending);
-    self->pending.first = first;
+    while (self->oldest != NULL)
+        oldest_drop(self);
+    self->first = first;
 }
 
-void utapi_journal_pending_add(journal *self, const utapi_batch *batch, const bool *skip, uint64_t first)
+/* Adds what was appended; beyond its bounds, or without memory, the list begins anew: questions wait then. */
+static void events_add(journal_pending *self, const journal_appended *appended)
 {
-    journal_pending *pending = &self->pending;
     bool added = true;
-    uint64_t sequence = first;
-    for (size_t i = 0; i < batch->count; i++) {
-        if (skip[i])
+    uint64_t sequence = appended->first;
+    for (size_t i = 0; i < appended->batch->count; i++) {
+        if (appended->skip[i])
             continue;
-        added = added && event_add(pending, &batch->entries[i], sequence);
+        added = added && event_add(self, &appended->batch->entries[i], sequence);
         sequence++;
     }
-    if (!added || pending->events > self->tuning.pending_events ||
-        pending->bytes > self->tuning.pending_bytes)
-        utapi_journal_pending_clear(self, sequence);
+    if (!added || self->events > self->max_events || self->bytes > self->max_bytes)
+        events_clear(self, sequence);
 }
 
-void utapi_journal_pending_drop(journal *self)
+void utapi_journal_pending_drop(journal_pending *self)
 {
-    uint64_t until = self->newest->applied;
-    for (const journal_reader *reader = self->readers; reader != NULL; reader = reader->next)
-        until = reader->floor < until ? reader->floor : until;
-    journal_pending *pending = &self->pending;
-    while (pending->oldest != NULL && pending->oldest->sequence < until)
-        oldest_drop(pending);
-    if (pending->first < until)
-        pending->first = until;
+    uint64_t until = self->standing.stored;
+    for (const journal_question *question = self->questions; question != NULL; question = question->next)
+        until = question->stored < until ? question->stored : until;
+    while (self->oldest != NULL && self->oldest->sequence < until)
+        oldest_drop(self);
+    if (self->first < until)
+        self->first = until;
 }
 
-const journal_event *utapi_journal_pending_find(const journal *self, utapi_level level, utapi_string name)
+const journal_event *utapi_journal_pending_find(const journal_pending *self, utapi_level level,
+                                                utapi_string name)
 {
-    const journal_name *found = name_find(&self->pending, name_hash(level, name), level, name);
+    const journal_name *found = name_find(self, name_hash(level, name), level, name);
     return found != NULL ? found->oldest : NULL;
 }
 
-void utapi_journal_pending_free(journal *self)
+void utapi_journal_pending_init(journal_pending *self, size_t max_events, size_t max_bytes)
 {
-    utapi_journal_pending_clear(self, 0);
-    free(self->pending.slots);
+    *self = (journal_pending){.max_events = max_events, .max_bytes = max_bytes, .wake_at = 1};
+    pthread_mutex_init(&self->lock, NULL);
+    utapi_cond_init(&self->changed);
+    utapi_cond_init(&self->work);
+}
+
+void utapi_journal_pending_done(journal_pending *self)
+{
+    events_clear(self, 0);
+    free(self->slots);
+    pthread_mutex_destroy(&self->lock);
+    pthread_cond_destroy(&self->changed);
+    pthread_cond_destroy(&self->work);
+}
+
+/* ---- what the log tells ------------------------------------------------------------------- */
+
+static uint64_t waiting(const journal_pending *self)
+{
+    const journal_standing *now = &self->standing;
+    return now->older + (now->next > now->stored ? now->next - now->stored : 0);
+}
+
+static void group_note(journal_pending *self, const journal_appended *appended)
+{
+    const utapi_batch *batch = appended->batch;
+    if (waiting(self) == 0)
+        self->oldest_ms = batch->now_ms;
+    self->now_ms = batch->now_ms;
+    self->accepted_ms = batch->accepted_ms > self->accepted_ms ? batch->accepted_ms : self->accepted_ms;
+    events_add(self, appended);
+}
+
+void utapi_journal_pending_observe(void *ctx, const journal_standing *standing,
+                                   const journal_appended *appended)
+{
+    journal_pending *self = ctx;
+    pthread_mutex_lock(&self->lock);
+    const journal_standing before = self->standing;
+    if (standing->incarnation != before.incarnation) {
+        events_clear(self, 0);
+        self->resolve = 0;
+    } else if (appended == NULL && standing->next != before.next)
+        events_clear(self, standing->next); /* found out later: nobody has it in memory */
+    if (appended != NULL)
+        group_note(self, appended);
+    self->standing = *standing;
+    if (appended != NULL && appended->expires)
+        self->resolve = standing->next;
+    utapi_journal_pending_drop(self);
+    if (waiting(self) == 0)
+        self->oldest_ms = 0;
+    if (waiting(self) >= self->wake_at)
+        pthread_cond_signal(&self->work);
+    if (appended == NULL)
+        pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+}
+
+/* ---- waiting and waking ------------------------------------------------------------------- */
+
+/* Waits on a condition until a time; false once it is past. */
+static bool wait_until(journal_pending *self, pthread_cond_t *condition, int64_t until_ms)
+{
+    const struct timespec until = utapi_timespec_of_ms(until_ms);
+    return pthread_cond_timedwait(condition, &self->lock, &until) == 0;
+}
+
+bool utapi_journal_pending_is_stored(const journal_pending *self, uint32_t incarnation, uint64_t sequence)
+{
+    const journal_standing *now = &self->standing;
+    return now->older == 0 && (now->incarnation != incarnation || now->stored >= sequence);
+}
+
+static utapi_status fail_waiting(const journal_pending *self, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_UNAVAILABLE,
+                      "the storage has not caught up with the journal: %llu events wait%s%s",
+                      (unsigned long long)waiting(self), *self->warning != '\0' ? ": " : "", self->warning);
+}
+
+utapi_status utapi_journal_pending_fail(journal_pending *self, utapi_error *err)
+{
+    pthread_mutex_lock(&self->lock);
+    const utapi_status status = fail_waiting(self, err);
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+utapi_status utapi_journal_pending_wait(journal_pending *self, int64_t until_ms, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    pthread_mutex_lock(&self->lock);
+    const uint32_t incarnation = self->standing.incarnation;
+    const uint64_t sequence = self->standing.next;
+    self->wanted |= JOURNAL_FLUSH;
+    pthread_cond_signal(&self->work);
+    while (status == UTAPI_OK && !utapi_journal_pending_is_stored(self, incarnation, sequence))
+        if (!wait_until(self, &self->changed, until_ms) &&
+            !utapi_journal_pending_is_stored(self, incarnation, sequence))
+            status = fail_waiting(self, err);
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+void utapi_journal_pending_wake(journal_pending *self, unsigned wanted)
+{
+    pthread_mutex_lock(&self->lock);
+    self->wanted |= wanted;
+    pthread_cond_signal(&self->work);
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_maintain(journal_pending *self, int64_t now_ms, int64_t accepted_ms,
+                                    int64_t until_ms)
+{
+    enum { SHORT_DELIVERY = 10000 };
+    pthread_mutex_lock(&self->lock);
+    self->now_ms = now_ms;
+    self->accepted_ms = accepted_ms > self->accepted_ms ? accepted_ms : self->accepted_ms;
+    self->wanted |= JOURNAL_MAINTAIN | JOURNAL_FLUSH;
+    pthread_cond_signal(&self->work);
+    while ((self->wanted & JOURNAL_MAINTAIN) != 0 && *self->warning == '\0' &&
+           waiting(self) <= SHORT_DELIVERY && wait_until(self, &self->changed, until_ms))
+        continue;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_stats(journal_pending *self, utapi_stats *stats)
+{
+    pthread_mutex_lock(&self->lock);
+    stats->journal.waiting = waiting(self);
+    stats->journal.oldest_ms = waiting(self) > 0 ? self->oldest_ms : 0;
+    if (*stats->trouble == '\0')
+        memcpy(stats->trouble, self->warning, sizeof stats->trouble);
+    pthread_mutex_unlock(&self->lock);
+}
+
+/* ---- for the delivery --------------------------------------------------------------------- */
+
+void utapi_journal_pending_work(journal_pending *self, journal_work *ret)
+{
+    pthread_mutex_lock(&self->lock);
+    if (waiting(self) == 0)
+        self->wanted &= ~(unsigned)JOURNAL_FLUSH;
+    *ret = (journal_work){.waiting = waiting(self),
+                          .older = self->standing.older,
+                          .wanted = self->wanted,
+                          .now_ms = self->now_ms,
+                          .accepted_ms = self->accepted_ms,
+                          .stopping = self->stopping};
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_rest(journal_pending *self, uint64_t wake_at, int64_t until_ms)
+{
+    pthread_mutex_lock(&self->lock);
+    self->wake_at = wake_at;
+    while (!self->stopping && self->wanted == 0 && waiting(self) < wake_at &&
+           wait_until(self, &self->work, until_ms))
+        continue;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_sleep(journal_pending *self, int64_t until_ms)
+{
+    pthread_mutex_lock(&self->lock);
+    while (!self->stopping && wait_until(self, &self->work, until_ms))
+        continue;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_stop(journal_pending *self)
+{
+    pthread_mutex_lock(&self->lock);
+    self->stopping = true;
+    pthread_cond_broadcast(&self->work);
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_did(journal_pending *self, unsigned wanted)
+{
+    pthread_mutex_lock(&self->lock);
+    self->wanted &= ~wanted;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_warn(journal_pending *self, const char *warning)
+{
+    pthread_mutex_lock(&self->lock);
+    snprintf(self->warning, sizeof self->warning, "%.*s", (int)sizeof self->warning - 1, warning);
+    pthread_mutex_unlock(&self->lock);
+}
+
+void utapi_journal_pending_oldest(journal_pending *self, int64_t accepted_at_ms)
+{
+    pthread_mutex_lock(&self->lock);
+    self->oldest_ms = accepted_at_ms;
+    pthread_mutex_unlock(&self->lock);
 }

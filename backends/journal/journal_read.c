@@ -1,77 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_read.c - questions: what the storage says, and what is taken and not yet there.
+/* journal_read.c - questions: what the storage says, and what is accepted and not yet there.
  *
- * A question settles on a moment first: all that was taken until then, and nothing later. It asks the storage for
- * one name at a time, without a lock; the answer says how far the storage was. Events between that and the moment
- * are added, or taken away where the storage was further already. The events are in memory: what was not applied
- * when the question began stays until it ends. Where sums are not enough (a forgetting is under way) or events
- * are not in memory, it waits for the storage. */
-#include "journal_internal.h"
+ * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for one
+ * name at a time, without a lock; the answer says how far the storage was. Events between that and the moment
+ * are added, or taken away where the storage was further already. The events are in memory: what was not stored
+ * when the question began stays until it ends. Where sums are not enough (an expiry is under way) or events are
+ * not in memory, the question waits for the storage. */
+#include "journal_pending.h"
+
+#include "utapi/clock.h"
 
 #include <string.h>
-#include <time.h>
-
-/* ---- waiting ------------------------------------------------------------------------------ */
-
-int64_t utapi_journal_monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-bool utapi_journal_wait_until(journal *self, pthread_cond_t *condition, int64_t until_ms)
-{
-    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
-    return pthread_cond_timedwait(condition, &self->lock, &until) == 0;
-}
-
-static utapi_status fail_waiting(const journal *self, utapi_error *err)
-{
-    return utapi_fail(
-        err, UTAPI_UNAVAILABLE, "the storage has not caught up with the journal: %llu events wait%s%s",
-        (unsigned long long)utapi_journal_waiting(self), *self->trouble != '\0' ? ": " : "", self->trouble);
-}
-
-/* Whether all of the epochs until one is applied, and of that one the events before a sequence. */
-static bool applied_until(const journal *self, uint32_t epoch, uint64_t sequence)
-{
-    const journal_epoch *waiting = utapi_journal_waiting_epoch(self);
-    return waiting == NULL || waiting->number > epoch ||
-           (waiting->number == epoch && waiting->applied >= sequence);
-}
-
-/* With the lock held: waits for all that was taken before the call. */
-static utapi_status wait_for_all(journal *self, int64_t until_ms, utapi_error *err)
-{
-    const uint32_t epoch = self->newest->number;
-    const uint64_t sequence = self->newest->next;
-    utapi_journal_hurry(self);
-    while (!applied_until(self, epoch, sequence))
-        if (!utapi_journal_wait_until(self, &self->changed, until_ms) &&
-            !applied_until(self, epoch, sequence))
-            return fail_waiting(self, err);
-    return UTAPI_OK;
-}
-
-utapi_status utapi_journal_wait_drained(journal *self, utapi_error *err)
-{
-    pthread_mutex_lock(&self->lock);
-    const utapi_status status = wait_for_all(self, utapi_journal_monotonic_ms() + self->tuning.wait_ms, err);
-    pthread_mutex_unlock(&self->lock);
-    return status;
-}
 
 /* ---- adding what waits -------------------------------------------------------------------- */
-
-/* A question, and the moment that it answers for. */
-typedef struct question {
-    const utapi_query *query;
-    uint32_t epoch;
-    uint64_t upper; /* everything before this event, nothing from it on */
-    journal_reader reader;
-} question;
 
 typedef struct difference {
     utapi_wide state[2][2]; /* bytes and objects, at the start and at the end of the range */
@@ -118,107 +59,112 @@ static bool usage_add(utapi_usage *usage, const difference *sums)
     return utapi_amounts_add(&usage->flows, &sums->flows, NULL) == UTAPI_OK;
 }
 
-/* Brings what the storage said at a fence to the question's moment; false if that cannot be done in memory. With
- * the lock held. */
-static bool usage_settle(const journal *self, const question *q, utapi_string name, uint64_t fence,
-                         utapi_usage *usage)
+/* Brings what the storage said of a resource at a fence to the question's moment; false if that cannot be done
+ * in memory. With the lock held. */
+static bool usage_resolve(const journal_pending *pending, const journal_question *question,
+                          const utapi_query *query, utapi_string name, uint64_t fence, utapi_usage *usage)
 {
-    const uint64_t low = fence < q->upper ? fence : q->upper;
-    const uint64_t high = fence < q->upper ? q->upper : fence;
-    if (self->newest->number != q->epoch || self->oldest->foreign || low < self->pending.first ||
-        (low < self->settle && low != high) || high > self->newest->next)
+    const uint64_t low = fence < question->until ? fence : question->until;
+    const uint64_t high = fence < question->until ? question->until : fence;
+    if (pending->standing.incarnation != question->incarnation || low < pending->first ||
+        (low < pending->resolve && low != high) || high > pending->standing.next)
         return false;
-    const journal_event *event = utapi_journal_pending_find(self, q->query->level, name);
+    const int64_t tombstone_ms = pending->standing.tombstone_ms[query->level];
+    const journal_event *event = utapi_journal_pending_find(pending, query->level, name);
     difference sums = {.flows.present = 0};
-    for (; event != NULL && event->sequence < high; event = event->links[q->query->level].next) {
+    for (; event != NULL && event->sequence < high; event = event->links[query->level].next) {
         if (event->sequence < low)
             continue;
-        if (event->time_ms < self->gone_newest_ms[q->query->level] || event->time_ms < usage->expired_ms)
-            return false; /* it may count nowhere: its resource may have been forgotten since */
-        difference_add(&sums, event, q->query, fence < q->upper ? 1 : -1);
+        if (event->time_ms < tombstone_ms || event->time_ms < usage->expired_ms)
+            return false; /* it may count nowhere: its resource may have expired since */
+        difference_add(&sums, event, query, fence < question->until ? 1 : -1);
     }
     return usage_add(usage, &sums);
 }
 
 /* ---- a question --------------------------------------------------------------------------- */
 
-static void question_begin(journal *self, question *q, utapi_query *one)
+static void question_begin(journal_pending *pending, journal_question *question)
 {
-    const journal_epoch *epoch = self->newest;
-    q->epoch = epoch->number;
-    q->upper = epoch->next;
-    memcpy(one->writer, epoch->writer, sizeof one->writer);
-    q->reader = (journal_reader){.next = self->readers, .self = &self->readers, .floor = epoch->applied};
-    if (self->readers != NULL)
-        self->readers->self = &q->reader.next;
-    self->readers = &q->reader;
+    pthread_mutex_lock(&pending->lock);
+    const journal_standing *now = &pending->standing;
+    *question = (journal_question){.next = pending->questions,
+                                   .self = &pending->questions,
+                                   .incarnation = now->incarnation,
+                                   .stored = now->stored,
+                                   .until = now->next};
+    memcpy(question->writer, now->writer, sizeof question->writer);
+    if (pending->questions != NULL)
+        pending->questions->self = &question->next;
+    pending->questions = question;
+    pthread_mutex_unlock(&pending->lock);
 }
 
-static void question_end(journal *self, question *q)
+/* A storage that is said to have everything, and does not answer so, may have lost its newest part. */
+static void question_end(journal_pending *pending, journal_question *question, bool is_answered)
 {
-    *q->reader.self = q->reader.next;
-    if (q->reader.next != NULL)
-        q->reader.next->self = q->reader.self;
-    utapi_journal_pending_drop(self);
+    pthread_mutex_lock(&pending->lock);
+    *question->self = question->next;
+    if (question->next != NULL)
+        question->next->self = question->self;
+    utapi_journal_pending_drop(pending);
+    const bool is_stored = utapi_journal_pending_is_stored(pending, question->incarnation, question->until);
+    pthread_mutex_unlock(&pending->lock);
+    if (!is_answered && is_stored)
+        utapi_journal_pending_wake(pending, JOURNAL_CHECK);
 }
 
-/* Asks once; *ret_settled is false if the storage has to catch up first. */
-static utapi_status question_ask(journal *self, question *q, utapi_query *one, utapi_usage *ret,
-                                 bool *ret_settled, utapi_error *err)
+/* Asks once; *ret_answered is false if the storage has to catch up first. */
+static utapi_status question_ask(journal_pending *pending, utapi_backend *storage, const utapi_query *query,
+                                 int64_t read_ms, utapi_usage *ret, bool *ret_answered, utapi_error *err)
 {
+    journal_question question;
+    question_begin(pending, &question);
+    utapi_query one = *query;
+    one.count = 1;
+    one.all = query->names;
+    one.all_count = query->count;
+    one.until_ms = utapi_monotonic_ms() + read_ms;
+    memcpy(one.writer, question.writer, sizeof one.writer);
     utapi_status status = UTAPI_OK;
-    *ret_settled = true;
-    for (size_t i = 0; i < q->query->count && status == UTAPI_OK && *ret_settled; i++) {
+    bool is_answered = true;
+    for (size_t i = 0; i < query->count && status == UTAPI_OK && is_answered; i++) {
         uint64_t fence = 0;
-        one->names = &q->query->names[i];
-        status = utapi_backend_read(self->storage, one, &ret[i], &fence, err);
-        pthread_mutex_lock(&self->lock);
-        if (status == UTAPI_OK)
-            *ret_settled = usage_settle(self, q, *one->names, fence, &ret[i]);
-        pthread_mutex_unlock(&self->lock);
-    }
-    return status;
-}
-
-static bool older_wait(const journal *self)
-{
-    const journal_epoch *waiting = utapi_journal_waiting_epoch(self);
-    return waiting != NULL && waiting != self->newest;
-}
-
-utapi_status utapi_journal_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
-                                uint64_t *ret_fence, utapi_error *err)
-{
-    journal *self = (journal *)base;
-    const int64_t until_ms = utapi_journal_monotonic_ms() + self->tuning.wait_ms;
-    utapi_status status = UTAPI_OK;
-    if (ret_fence != NULL)
-        *ret_fence = 0; /* nobody hands fenced batches to a journal */
-    bool settled = false, waits = false;
-    pthread_mutex_lock(&self->lock);
-    while (!settled && status == UTAPI_OK) {
-        if (waits || older_wait(self) || self->newest->applied < self->pending.first)
-            status = wait_for_all(self, until_ms, err);
+        one.names = &query->names[i];
+        status = utapi_backend_read(storage, &one, &ret[i], &fence, err);
         if (status != UTAPI_OK)
             break;
-        question q = {.query = query};
-        utapi_query one = *query;
-        one.count = 1;
-        one.all = query->names;
-        one.all_count = query->count;
-        one.until_ms = utapi_journal_monotonic_ms() + self->tuning.read_ms;
-        question_begin(self, &q, &one);
-        pthread_mutex_unlock(&self->lock);
-        status = question_ask(self, &q, &one, ret, &settled, err);
-        pthread_mutex_lock(&self->lock);
-        question_end(self, &q);
-        if (status == UTAPI_OK && !settled && waits && utapi_journal_monotonic_ms() >= until_ms)
-            status = fail_waiting(self, err);
-        if (status == UTAPI_OK && !settled && applied_until(self, q.epoch, q.upper))
-            self->check_wanted = true; /* the storage may have lost its newest part */
-        waits = true;
+        pthread_mutex_lock(&pending->lock);
+        is_answered = usage_resolve(pending, &question, query, *one.names, fence, &ret[i]);
+        pthread_mutex_unlock(&pending->lock);
     }
-    pthread_cond_signal(&self->wake);
-    pthread_mutex_unlock(&self->lock);
+    question_end(pending, &question, is_answered);
+    *ret_answered = is_answered;
     return status;
+}
+
+/* Whether all that waits is in memory. */
+static bool is_whole(journal_pending *pending)
+{
+    pthread_mutex_lock(&pending->lock);
+    const bool whole = pending->standing.older == 0 && pending->standing.stored >= pending->first;
+    pthread_mutex_unlock(&pending->lock);
+    return whole;
+}
+
+utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
+                                const journal_patience *patience, const utapi_query *query, utapi_usage *ret,
+                                utapi_error *err)
+{
+    const int64_t until_ms = utapi_monotonic_ms() + patience->wait_ms;
+    for (bool waits = !is_whole(self);; waits = true) {
+        bool is_answered = false;
+        utapi_status status = waits ? utapi_journal_pending_wait(self, until_ms, err) : UTAPI_OK;
+        if (status == UTAPI_OK)
+            status = question_ask(self, storage, query, patience->read_ms, ret, &is_answered, err);
+        if (status != UTAPI_OK || is_answered)
+            return status;
+        if (waits && utapi_monotonic_ms() >= until_ms)
+            return utapi_journal_pending_fail(self, err);
+    }
 }

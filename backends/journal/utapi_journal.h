@@ -56,9 +56,9 @@ typedef struct utapi_acknowledgement {
 } utapi_acknowledgement;
 
 /**
- * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays so, and
- * an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped, so keep them
- * elsewhere first.
+ * Acknowledges, durably: those events are not shown any more and need no care. What was acknowledged before stays
+ * so, and an event that is not there is passed over: it may be repeated. Events that are acknowledged are dropped,
+ * so keep them elsewhere first.
  *
  * @return UTAPI_INVALID for what cannot be an id, or more lost than there are, and then nothing is acknowledged;
  *         UTAPI_NOT_SUPPORTED if it is not a journal; UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN: the first of them may be

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_backend.c - the contract's side: each slot is one transaction, put together from the other files. */
+/* lmdb_backend.c - the slots that write, each one transaction; opening and closing.
+ *
+ * A batch goes through here from top to bottom: the fence, what is due, uuids, and then for each resource its tombstone, which
+ * says what still counts, and its rows (lmdb_rows.c). */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"
@@ -8,10 +11,126 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Slices of upkeep: what one call may look at, so that it is short beside a sync of the disk. */
-enum { TEND_UUIDS = 4096, TEND_FORGETTINGS = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
+/* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
+enum { MAINTAIN_UUIDS = 4096, MAINTAIN_EXPIRIES = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
 
 #define CAPACITY_LEAST (UINT64_C(1) << 20)
+
+/* ---- expiry ------------------------------------------------------------------------------- */
+
+#define NEVER_EXPIRED INT64_MIN
+#define NOT_SCHEDULED INT64_MAX
+
+enum { TIME_SIZE = 8 };
+
+/* A row of `gone`; none is stored for a resource that never expired and is not to. */
+typedef struct tombstone {
+    int64_t expired_ms;
+    int64_t
+        due_ms; /* when it expires, unless it is counted before; once more in `due`, in the order of time */
+} tombstone;
+
+/* Times that sort as bytes do, those before the epoch too. */
+static void put_time(unsigned char *at, int64_t time_ms)
+{
+    utapi_lmdbenv_put_u64(at, (uint64_t)time_ms ^ UINT64_C(1) << 63);
+}
+
+static int64_t get_time(const unsigned char *at)
+{
+    return (int64_t)(utapi_lmdbenv_get_u64(at) ^ UINT64_C(1) << 63);
+}
+
+static utapi_status tombstone_load(lmdb_write *write, const lmdb_key *key, tombstone *ret, utapi_error *err)
+{
+    MDB_val value;
+    bool found = false;
+    *ret = (tombstone){.expired_ms = NEVER_EXPIRED, .due_ms = NOT_SCHEDULED};
+    if (!write->any_tombstone)
+        return UTAPI_OK;
+    const utapi_status status = utapi_lmdb_get(write, LMDB_TOMBSTONE, key, &value, &found, err);
+    if (status != UTAPI_OK || !found)
+        return status;
+    if (value.mv_size != TIME_SIZE + TIME_SIZE)
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored tombstone of %zu bytes", value.mv_size);
+    ret->expired_ms = get_time(value.mv_data);
+    ret->due_ms = get_time((const unsigned char *)value.mv_data + TIME_SIZE);
+    return UTAPI_OK;
+}
+
+/* Stores what changed. */
+static utapi_status tombstone_store(lmdb_write *write, const lmdb_key *key, const tombstone *from,
+                                    const tombstone *to, utapi_error *err)
+{
+    unsigned char value[TIME_SIZE + TIME_SIZE];
+    lmdb_key due = {.size = TIME_SIZE + key->size};
+    utapi_status status = UTAPI_OK;
+    if (from->due_ms == to->due_ms && from->expired_ms == to->expired_ms)
+        return UTAPI_OK;
+    memcpy(due.bytes + TIME_SIZE, key->bytes, key->size);
+    if (from->due_ms != to->due_ms && from->due_ms != NOT_SCHEDULED) {
+        put_time(due.bytes, from->due_ms);
+        status = utapi_lmdb_del(write, LMDB_SCHEDULE, &due, err);
+    }
+    if (status == UTAPI_OK && from->due_ms != to->due_ms && to->due_ms != NOT_SCHEDULED) {
+        put_time(due.bytes, to->due_ms);
+        status = utapi_lmdb_put(write, LMDB_SCHEDULE, &due, "", 0, err);
+    }
+    if (status != UTAPI_OK)
+        return status;
+    if (to->expired_ms == NEVER_EXPIRED && to->due_ms == NOT_SCHEDULED)
+        return utapi_lmdb_del(write, LMDB_TOMBSTONE, key, err);
+    put_time(value, to->expired_ms);
+    put_time(value + TIME_SIZE, to->due_ms);
+    write->any_tombstone = true;
+    return utapi_lmdb_put(write, LMDB_TOMBSTONE, key, value, sizeof value, err);
+}
+
+/* Takes the rows away, unless the resource expired at a later time. */
+static utapi_status resource_expire(lmdb_write *write, const lmdb_key *key, int64_t time_ms, tombstone *row,
+                                    utapi_error *err)
+{
+    if (time_ms < row->expired_ms)
+        return UTAPI_OK;
+    row->expired_ms = time_ms;
+    return time_ms < 0 ? UTAPI_OK : utapi_lmdb_rows_expire(write, key, utapi_interval_of(time_ms), err);
+}
+
+/* Expires the resources that are due, no more than `max`. */
+static utapi_status due_expire(lmdb_write *write, int64_t now_ms, size_t max, utapi_error *err)
+{
+    MDB_cursor *schedule = NULL;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_SCHEDULE, &schedule, err);
+    for (size_t i = 0; i < max && status == UTAPI_OK; i++) {
+        MDB_val due;
+        const int rc = mdb_cursor_get(schedule, &due, NULL, MDB_FIRST);
+        if (rc != 0)
+            return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "scheduled expiries");
+        if (due.mv_size <= TIME_SIZE || due.mv_size > LMDB_KEY_MAX)
+            return utapi_fail(err, UTAPI_CORRUPT, "a scheduled expiry of %zu bytes", due.mv_size);
+        if (get_time(due.mv_data) > now_ms)
+            return UTAPI_OK;
+        lmdb_key key = {.size = due.mv_size - TIME_SIZE};
+        memcpy(key.bytes, (const unsigned char *)due.mv_data + TIME_SIZE, key.size);
+
+        tombstone before;
+        write->any_tombstone = true;
+        status = tombstone_load(write, &key, &before, err);
+        if (status != UTAPI_OK)
+            return status;
+        tombstone after = before;
+        status = resource_expire(write, &key, before.due_ms, &after, err);
+        if (status == UTAPI_OVERFLOW) { /* it can never be carried out, and nobody else shall wait for it */
+            utapi_error_clear(err);
+            after = before;
+            status = UTAPI_OK;
+        }
+        after.due_ms = NOT_SCHEDULED;
+        if (status == UTAPI_OK)
+            status = tombstone_store(write, &key, &before, &after, err);
+    }
+    return status;
+}
 
 /* ---- apply -------------------------------------------------------------------------------- */
 
@@ -41,54 +160,68 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
-static utapi_status entries_check(const utapi_batch *batch, utapi_error *err)
+/* Counts what a resource takes, and expires it or schedules that. */
+static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggregation,
+                              const utapi_resource_run *run, utapi_error *err)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].time_ms < 0 ||
-            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
-                                 (long long)batch->entries[i].time_ms);
-    return UTAPI_OK;
-}
-
-static utapi_status runs_apply(lmdb_write *write, const utapi_batch *batch, const bool *skip,
-                               utapi_error *err)
-{
-    utapi_aggregation *fold;
-    utapi_status status = utapi_aggregation_new(batch, skip, &fold, err);
+    lmdb_key key;
+    tombstone before;
+    utapi_status status = utapi_lmdb_resource_key(run->level, run->name, &key, err);
+    if (status == UTAPI_OK)
+        status = tombstone_load(write, &key, &before, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(fold, &run);) {
-        status = utapi_lmdb_run_apply(write, fold, &run, err);
-        if (status == UTAPI_OVERFLOW)
-            status = utapi_aggregation_attribute(batch, fold, &run, err);
+    tombstone after = before;
+    const utapi_entry *expiring = run->expiry;
+    if (expiring != NULL && expiring->time_ms < before.expired_ms)
+        expiring = NULL; /* it expired since */
+
+    lmdb_deltas deltas = {
+        .aggregation = aggregation, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
+    if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_NOW) {
+        /* First, so that what is counted only to be taken away cannot overflow. */
+        status = resource_expire(write, &key, expiring->time_ms, &after, err);
+        deltas.after = utapi_interval_of(expiring->time_ms);
     }
-    utapi_aggregation_free(fold);
-    return status;
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_rows_add(write, &key, &deltas, err);
+    if (deltas.counted)
+        after.due_ms = NOT_SCHEDULED;
+    if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_LATER)
+        after.due_ms = expiring->expire_at_ms;
+    return status == UTAPI_OK ? tombstone_store(write, &key, &before, &after, err) : status;
 }
 
 static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, bool *skip, utapi_applied *ret,
                                 utapi_error *err)
 {
-    utapi_applied applied = {.fence = batch->fence.to};
-    utapi_status status = entries_check(batch, err);
+    lmdb_backend *self = write->self;
+    utapi_applied applied = {.fence = utapi_fence_is_set(&batch->fence) ? batch->fence.to : 0};
+    utapi_aggregation *aggregation = NULL;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].time_ms < 0 ||
+            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
+            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
+                                 (long long)batch->entries[i].time_ms);
+    utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
-        status = fence_move(write, &batch->fence, ret, err);
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_forget_due(write, batch->now_ms, SIZE_MAX, err);
-    if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up with taking */
-        status = utapi_dedup_expire(&write->self->dedup, write->txn, utapi_batch_accepted_ms(batch),
+        status = due_expire(write, batch->now_ms, SIZE_MAX, err);
+    if (status == UTAPI_OK) /* more than the batch brings, so that expiry keeps up */
+        status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_add(&write->self->dedup, write->txn, batch, skip, &applied.repeated, err);
+        status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
-        status = runs_apply(write, batch, skip, err);
-    if (status != UTAPI_OK)
-        return status;
-    if (!utapi_fence_is_set(&batch->fence))
-        applied.fence = 0;
-    *ret = applied;
-    return UTAPI_OK;
+        status = utapi_aggregation_new(batch, skip, &aggregation, err);
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {
+        status = run_apply(write, aggregation, &run, err);
+        if (status == UTAPI_OVERFLOW)
+            status = utapi_aggregation_attribute(batch, aggregation, &run, err);
+    }
+    utapi_aggregation_free(aggregation);
+    if (status == UTAPI_OK)
+        *ret = applied;
+    return status;
 }
 
 static utapi_backend_maintain_fn lmdb_maintain;
@@ -97,12 +230,16 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
                                utapi_error *err)
 {
     lmdb_backend *self = (lmdb_backend *)base;
+    const uint64_t room = utapi_lmdbenv_room_pages(&self->env);
+    uint64_t used;
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     if (skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    utapi_status status = utapi_lmdb_check_space(self, err);
+    utapi_status status = utapi_lmdbenv_used_pages(&self->env, room, &used, err);
+    if (status == UTAPI_OK && used > room)
+        status = utapi_lmdbenv_fail_full(&self->env, used, err);
     if (status != UTAPI_OK) {
-        /* While callers keep coming nobody may call maintain, and without expiry there would never be room. */
+        /* While callers keep coming nobody else maintains it, and without expiry there would never be room. */
         (void)!lmdb_maintain(base, batch->now_ms, utapi_batch_accepted_ms(batch), NULL);
         return status;
     }
@@ -115,18 +252,6 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
 
 /* ---- the other writes --------------------------------------------------------------------- */
 
-static utapi_status adjustment_apply(lmdb_write *write, const utapi_adjustment *adjustment, utapi_error *err)
-{
-    utapi_interval_delta cell = {.interval = adjustment->interval};
-    utapi_sums_add_amounts(&cell.sums, adjustment->delta);
-    lmdb_intake intake = {.once = &cell};
-    lmdb_key key;
-    if (cell.interval < 0 || cell.interval > UTAPI_INTERVAL_MAX)
-        return utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)cell.interval);
-    const utapi_status status = utapi_lmdb_resource_key(adjustment->level, adjustment->name, &key, err);
-    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, &key, &intake, err) : status;
-}
-
 static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
                                 size_t *ret_count, utapi_error *err)
 {
@@ -135,8 +260,19 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
     if (status != UTAPI_OK)
         return status;
     size_t done = 0;
-    for (; done < count && status == UTAPI_OK; done += status == UTAPI_OK)
-        status = adjustment_apply(&write, &adjustments[done], err);
+    for (; done < count && status == UTAPI_OK; done += status == UTAPI_OK) {
+        const utapi_adjustment *one = &adjustments[done];
+        utapi_interval_delta delta = {.interval = one->interval};
+        lmdb_deltas deltas = {.once = &delta};
+        lmdb_key key;
+        utapi_sums_add_amounts(&delta.sums, one->delta);
+        if (one->interval < 0 || one->interval > UTAPI_INTERVAL_MAX)
+            status = utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)one->interval);
+        else
+            status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
+        if (status == UTAPI_OK)
+            status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
+    }
     *ret_count = done;
     status = utapi_lmdb_write_end(&write, status, err);
     if (done == 0 || (status != UTAPI_OVERFLOW && status != UTAPI_INVALID))
@@ -149,10 +285,21 @@ static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_st
                                 utapi_error *err)
 {
     lmdb_write write;
-    const utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
+    lmdb_key key;
+    tombstone before;
+    utapi_status status = utapi_lmdb_resource_key(level, name, &key, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    return utapi_lmdb_write_end(&write, utapi_lmdb_forget(&write, level, name, time_ms, err), err);
+    status = tombstone_load(&write, &key, &before, err);
+    if (status == UTAPI_OK) {
+        tombstone after = before;
+        status = resource_expire(&write, &key, time_ms, &after, err);
+        if (status == UTAPI_OK)
+            status = tombstone_store(&write, &key, &before, &after, err);
+    }
+    return utapi_lmdb_write_end(&write, status, err);
 }
 
 static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
@@ -164,14 +311,12 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t a
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
-    status = utapi_lmdb_forget_due(&write, now_ms, TEND_FORGETTINGS, err);
+    status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms,
-                                    bearable < TEND_UUIDS ? bearable : TEND_UUIDS, err);
+                                    bearable < MAINTAIN_UUIDS ? bearable : MAINTAIN_UUIDS, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
-
-/* ---- questions ---------------------------------------------------------------------------- */
 
 static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
@@ -196,7 +341,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, ut
     *ret = (utapi_storage_stats){
         .resources = entries[LMDB_RESOURCE],
         .rows = entries[LMDB_RESOURCE] + entries[LMDB_HISTORY],
-        .uuids = entries[LMDB_SEEN],
+        .uuids = entries[LMDB_DEDUP],
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
@@ -237,7 +382,7 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         return utapi_fail(err, UTAPI_NO_MEMORY, "the lmdb backend");
     self->base.ops = &utapi_lmdb_backend;
     self->dedup = (utapi_dedup){.env = &self->env,
-                                .table = LMDB_SEEN,
+                                .table = LMDB_DEDUP,
                                 .unit = UTAPI_DEDUP_INTERVALS,
                                 .window_ms = options->dedup_window_ms};
     status =

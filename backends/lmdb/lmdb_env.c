@@ -8,8 +8,8 @@
 #define GIB (UINT64_C(1) << 30)
 
 static const char *const table_names[LMDB_TABLE_COUNT] = {
-    [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_SEEN] = "seen",
-    [LMDB_GONE] = "gone",         [LMDB_DUE] = "due",         [LMDB_META] = "meta",
+    [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_DEDUP] = "seen",
+    [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_lmdb_layout = {
@@ -55,29 +55,27 @@ void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
 
 static const lmdb_key next_id_key = {.size = 7, .bytes = "next id"};
 
-static utapi_status write_prepare(lmdb_write *write, utapi_error *err)
+utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err)
 {
     MDB_stat stat;
     MDB_val value;
-    bool found;
-    int rc = mdb_stat(write->txn, write->self->env.tables[LMDB_GONE], &stat);
-    if (rc != 0)
-        return utapi_lmdb_fail(err, rc, "beginning to write");
-    write->any_gone = stat.ms_entries > 0;
-    const utapi_status status = utapi_lmdb_get(write, LMDB_META, &next_id_key, &value, &found, err);
-    if (status == UTAPI_OK && found && value.mv_size == 8)
-        write->next_id = write->stored_next_id = utapi_lmdbenv_get_u64(value.mv_data);
-    return status;
-}
-
-utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err)
-{
+    bool found = false;
     *ret = (lmdb_write){.self = self};
     utapi_status status = utapi_lmdbenv_write_begin(&self->env, &ret->txn, err);
     if (status != UTAPI_OK)
         return status;
-    status = write_prepare(ret, err);
-    return status == UTAPI_OK ? UTAPI_OK : utapi_lmdb_write_end(ret, status, err);
+    const int rc = mdb_stat(ret->txn, self->env.tables[LMDB_TOMBSTONE], &stat);
+    if (rc != 0)
+        status = utapi_lmdb_fail(err, rc, "beginning to write");
+    else {
+        ret->any_tombstone = stat.ms_entries > 0;
+        status = utapi_lmdb_get(ret, LMDB_META, &next_id_key, &value, &found, err);
+    }
+    if (status != UTAPI_OK)
+        return utapi_lmdb_write_end(ret, status, err);
+    if (found && value.mv_size == 8)
+        ret->next_id = ret->stored_next_id = utapi_lmdbenv_get_u64(value.mv_data);
+    return UTAPI_OK;
 }
 
 utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_error *err)
@@ -136,16 +134,4 @@ utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, const lmdb_key 
     MDB_val at = utapi_lmdb_key_val(key);
     const int rc = mdb_del(write->txn, write->self->env.tables[table], &at, NULL);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "deleting");
-}
-
-/* ---- space -------------------------------------------------------------------------------- */
-
-utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err)
-{
-    const uint64_t limit = utapi_lmdbenv_room_pages(&self->env);
-    uint64_t used;
-    const utapi_status status = utapi_lmdbenv_used_pages(&self->env, limit, &used, err);
-    if (status != UTAPI_OK || used <= limit)
-        return status;
-    return utapi_lmdbenv_fail_full(&self->env, used, err);
 }

@@ -3,8 +3,8 @@
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends what is
- * written in it; lmdb_rows.c and lmdb_gone.c change tables inside a write; lmdb_read.c answers questions;
- * lmdb_backend.c is the contract's side.
+ * written in it; lmdb_rows.c changes a resource's rows; lmdb_backend.c holds the slots that write, lmdb_read.c those that
+ * read.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
@@ -16,12 +16,12 @@
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
 typedef enum lmdb_table {
-    LMDB_RESOURCE, /* level, name -> id, newest interval, its row */
-    LMDB_HISTORY,  /* id, interval -> row */
-    LMDB_SEEN,     /* time, uuid -> interval of the taking */
-    LMDB_GONE,     /* level, name -> forgotten until, appointment */
-    LMDB_DUE,      /* time, level, name of an appointment -> nothing */
-    LMDB_META,     /* name -> format, next id, fences */
+    LMDB_RESOURCE,  /* level, name -> id, newest interval, its row */
+    LMDB_HISTORY,   /* id, interval -> row */
+    LMDB_DEDUP,     /* time, uuid -> interval in which it was accepted */
+    LMDB_TOMBSTONE, /* level, name -> expired until, due at */
+    LMDB_SCHEDULE,  /* time of a scheduled expiry, level, name -> nothing */
+    LMDB_META,      /* name -> format, next id, fences */
     LMDB_TABLE_COUNT
 } lmdb_table;
 
@@ -69,7 +69,7 @@ typedef struct lmdb_write {
     MDB_txn *txn;
     MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
     uint64_t next_id, stored_next_id;
-    bool any_gone; /* something stands in `gone` */
+    bool any_tombstone; /* something stands in `gone` */
 } lmdb_write;
 
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err);
@@ -93,9 +93,6 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_put(lmdb_write *write, lmdb_table table, 
                                            const void *value, size_t size, utapi_error *err);
 UTAPI_MUST_USE utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, const lmdb_key *key,
                                            utapi_error *err);
-
-/** Whether taking must stop, so that there is room for expiry and forgetting. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_check_space(lmdb_backend *self, utapi_error *err);
 
 /* ---- lmdb_rows.c -------------------------------------------------------------------------- */
 
@@ -124,48 +121,37 @@ bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_inte
  */
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row);
 
-/* What a resource takes: a run of a fold, or one cell. */
-typedef struct lmdb_intake {
-    const utapi_aggregation *fold; /* NULL: only `once`, if that is not NULL */
+/** The totals of that row, if there is one. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_interval interval,
+                                                  utapi_amounts *ret, bool *ret_found, utapi_error *err);
+
+/* What a resource takes: a run of a aggregation, or one delta. */
+typedef struct lmdb_deltas {
+    const utapi_aggregation *aggregation; /* NULL: only `once`, if that is not NULL */
     utapi_resource_run run;
     int64_t not_before_ms;
-    utapi_interval after; /* cells up to here are left out: they are forgotten at once */
+    utapi_interval after; /* deltas up to here are left out: they expire at once */
     const utapi_interval_delta *once;
     bool counted; /* an entry counted, even if nothing is left of it */
 
-    bool more; /* `cell` is the next one */
-    utapi_interval_delta cell;
-    utapi_sums sums; /* of the cells so far that the next row does not hold yet */
-} lmdb_intake;
+    bool more; /* `next` is the next one */
+    utapi_interval_delta next;
+    utapi_sums sums; /* of the deltas so far that the next row does not hold yet */
+} lmdb_deltas;
 
-/** Adds each cell to its own row and to every later one. The intake's members up to `counted` are set. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+/** Adds each delta to its own row and to every later one. The members up to `counted` are set. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                                 utapi_error *err);
 
 /** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key,
+UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key,
                                                    utapi_interval until, utapi_error *err);
 
-/* ---- lmdb_gone.c -------------------------------------------------------------------------- */
+/* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 
-/** forget() of the contract. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_forget(lmdb_write *write, utapi_level level, utapi_string name,
-                                              int64_t time_ms, utapi_error *err);
-
-/** Carries out forgettings that are due, no more than `most`. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_forget_due(lmdb_write *write, int64_t now_ms, size_t most,
-                                                  utapi_error *err);
-
-/** Counts one run of a fold, and forgets its bucket or makes the appointment for that. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_run_apply(lmdb_write *write, const utapi_aggregation *fold,
-                                                 const utapi_resource_run *run, utapi_error *err);
-
-/* ---- lmdb_read.c -------------------------------------------------------------------------- */
-
-/* Slots of the contract. */
-utapi_backend_read_fn utapi_lmdb_read;
-utapi_backend_list_fn utapi_lmdb_list;
-utapi_backend_export_fn utapi_lmdb_export;
-utapi_backend_fences_fn utapi_lmdb_fences;
+UTAPI_MUST_USE utapi_backend_read_fn utapi_lmdb_read;
+UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
+UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
+UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;
 
 #endif

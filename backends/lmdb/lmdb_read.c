@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_read.c - questions: each is answered from one snapshot, by a few look-ups a name however long its range.
+/* lmdb_read.c - the slots that read: each query is answered from one snapshot, by a few look-ups a name however long its range.
  *
  * What LMDB hands out points into its map and is valid until the transaction ends, so it is decoded at once.
- * Names, and fences, are visited in chunks, each from a snapshot of its own: a slow caller then holds none. */
+ * Names and fences are listed in chunks, each from a snapshot of its own: a slow caller then holds none. */
 #include "lmdb_internal.h"
 
 #include "utapi/scoped.h"
@@ -37,15 +37,14 @@ typedef struct read_row {
 static utapi_status row_find(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
                              utapi_interval interval, read_row *ret, utapi_error *err)
 {
-    MDB_val row;
+    bool found;
     ret->totals = &resource->totals;
     if (interval >= resource->newest)
         return UTAPI_OK;
-    const int rc = utapi_lmdb_history_floor(reader->cursor, resource->id, interval, &row);
-    ret->totals = rc == 0 ? &ret->decoded : NULL;
-    if (rc == 0)
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
-    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
+    const utapi_status status =
+        utapi_lmdb_history_at(reader->cursor, resource->id, interval, &ret->decoded, &found, err);
+    ret->totals = found ? &ret->decoded : NULL;
+    return status;
 }
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
@@ -104,9 +103,9 @@ static utapi_status fence_find(const lmdb_backend *self, const utapi_lmdbenv_rea
 utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
                              uint64_t *ret_fences, utapi_error *err)
 {
-    const lmdb_backend *self = (const lmdb_backend *)base;
+    lmdb_backend *self = (lmdb_backend *)base;
     utapi_lmdbenv_reader *reader = NULL;
-    utapi_status status = utapi_lmdbenv_read_begin(&((lmdb_backend *)base)->env, &reader, err);
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
     if (status != UTAPI_OK)
         return status;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++)
@@ -115,7 +114,7 @@ utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utap
         status = fence_find(self, reader, query->writer, ret_fences, err);
     for (size_t i = 1; ret_fences != NULL && i < query->count; i++)
         ret_fences[i] = ret_fences[0];
-    utapi_lmdbenv_read_end(&((lmdb_backend *)base)->env, reader);
+    utapi_lmdbenv_read_end(&self->env, reader);
     return status;
 }
 
@@ -292,19 +291,6 @@ utapi_status utapi_lmdb_list(utapi_backend *base, utapi_level level, utapi_resou
     return UTAPI_OK;
 }
 
-/* One of a chunk. */
-static utapi_status fence_report(utapi_backend *self, const unsigned char *writer, utapi_fence_cb *on_fence,
-                                 void *ctx, bool *ret_more, utapi_error *err)
-{
-    utapi_query query = {.level = UTAPI_SERVICE};
-    uint64_t fence = 0;
-    memcpy(query.writer, writer, sizeof query.writer);
-    const utapi_status status = utapi_lmdb_read(self, &query, NULL, &fence, err);
-    if (status == UTAPI_OK && fence > 0)
-        *ret_more = on_fence(ctx, writer, fence);
-    return status;
-}
-
 utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
     UTAPI_AUTO_FREE list_chunk *chunk = malloc(sizeof *chunk);
@@ -316,8 +302,14 @@ utapi_status utapi_lmdb_fences(utapi_backend *base, utapi_fence_cb *on_fence, vo
     const size_t first = after.size;
     do {
         utapi_status status = chunk_fill((lmdb_backend *)base, LMDB_META, &after, first, chunk, err);
-        for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++)
-            status = fence_report(base, chunk->keys[i].bytes + first, on_fence, ctx, &more, err);
+        for (size_t i = 0; status == UTAPI_OK && more && i < chunk->count; i++) {
+            utapi_query query = {.level = UTAPI_SERVICE};
+            uint64_t fence = 0;
+            memcpy(query.writer, chunk->keys[i].bytes + first, sizeof query.writer);
+            status = utapi_lmdb_read(base, &query, NULL, &fence, err);
+            if (status == UTAPI_OK && fence > 0)
+                more = on_fence(ctx, query.writer, fence);
+        }
         if (status != UTAPI_OK)
             return status;
         if (chunk->count > 0)

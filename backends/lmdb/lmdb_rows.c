@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdb_rows.c - a resource's rows of running totals: what is added, at the newest or before it, and what is forgotten.
+/* lmdb_rows.c - a resource's rows of running totals: what is added, at the newest or before it, and what expires.
  *
  * The newest row of a resource stands in `resource`, where the rows that change lie close together; the first
  * write of a later interval moves it to `history`. */
@@ -41,6 +41,17 @@ int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval in
     else if (rc == MDB_NOTFOUND)
         rc = mdb_cursor_get(history, &key, ret_row, MDB_LAST);
     return rc == 0 && !utapi_lmdb_history_is_of(key, id, &found) ? MDB_NOTFOUND : rc;
+}
+
+utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_interval interval,
+                                   utapi_amounts *ret, bool *ret_found, utapi_error *err)
+{
+    MDB_val row;
+    const int rc = utapi_lmdb_history_floor(history, id, interval, &row);
+    *ret_found = rc == 0;
+    if (rc == 0)
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, ret, err);
+    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
 }
 
 utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err)
@@ -88,28 +99,27 @@ static utapi_status history_store(lmdb_write *write, const lmdb_resource *resour
 
 /* ---- what a resource takes ------------------------------------------------------------------- */
 
-static void intake_next(lmdb_intake *intake)
+static void deltas_next(lmdb_deltas *deltas)
 {
-    intake->more = false;
-    if (intake->fold == NULL) {
-        if (intake->once != NULL)
-            intake->cell = *intake->once;
-        intake->more = intake->once != NULL;
-        intake->once = NULL;
+    deltas->more = false;
+    if (deltas->aggregation == NULL) {
+        if (deltas->once != NULL)
+            deltas->next = *deltas->once;
+        deltas->more = deltas->once != NULL;
+        deltas->once = NULL;
         return;
     }
-    while (!intake->more &&
-           utapi_aggregation_sum(intake->fold, &intake->run, intake->not_before_ms, &intake->cell)) {
-        intake->counted = true;
-        intake->more = intake->cell.interval > intake->after;
+    while (!deltas->more &&
+           utapi_aggregation_sum(deltas->aggregation, &deltas->run, deltas->not_before_ms, &deltas->next)) {
+        deltas->counted = true;
+        deltas->more = deltas->next.interval > deltas->after;
     }
 }
 
 /* ---- adding in the past ------------------------------------------------------------------- */
 
-/* What comes late changes the rows of history from its own interval on, in one walk. Two ascending sequences are merged: the
- * rows of history and the cells that are earlier than the newest row. A row takes the sum of all cells up to it; a cell
- * without a row makes one from the row before. */
+/* Two ascending sequences are merged in one walk: the rows of history, and the deltas that are earlier than the newest row.
+ * A row takes the sum of all deltas up to it; a delta without a row makes one from the row before. */
 
 /* Where the walk is. */
 typedef struct late_walk {
@@ -132,80 +142,54 @@ static utapi_status walk_to(late_walk *walk, MDB_val *key, MDB_cursor_op op, uta
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
 }
 
-static utapi_status walk_begin(late_walk *walk, utapi_interval interval, utapi_error *err)
-{
-    MDB_val row;
-    utapi_status status = UTAPI_OK;
-    utapi_amounts_clear(&walk->before);
-    const int rc = utapi_lmdb_history_floor(walk->history, walk->id, interval - UTAPI_INTERVAL_MS, &row);
-    if (rc == 0)
-        status = utapi_snapshot_decode(row.mv_data, row.mv_size, &walk->before, err);
-    else if (rc != MDB_NOTFOUND)
-        return utapi_lmdb_fail(err, rc, "the row before a late event");
-    if (status != UTAPI_OK)
-        return status;
-    lmdb_key first;
-    utapi_lmdb_history_key(walk->id, interval, &first);
-    MDB_val key = utapi_lmdb_key_val(&first);
-    return walk_to(walk, &key, MDB_SET_RANGE, err);
-}
-
-/* Writes a row, where the cursor then stands. */
-static utapi_status walk_put(late_walk *walk, utapi_interval interval, const utapi_amounts *totals,
-                             utapi_error *err)
+/* Writes `before` as an interval's row, and moves on to the row after it. */
+static utapi_status walk_put(late_walk *walk, utapi_interval interval, utapi_error *err)
 {
     lmdb_key at;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     utapi_lmdb_history_key(walk->id, interval, &at);
     MDB_val key = utapi_lmdb_key_val(&at);
-    MDB_val data = utapi_lmdbenv_val(row, utapi_snapshot_encode(totals, row));
+    MDB_val data = utapi_lmdbenv_val(row, utapi_snapshot_encode(&walk->before, row));
     const int rc = mdb_cursor_put(walk->history, &key, &data, 0);
-    return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, "storing a late event");
+    return rc == 0 ? walk_to(walk, &key, MDB_NEXT, err) : utapi_lmdb_fail(err, rc, "storing a late event");
 }
 
-/* Takes the next cell; makes its row if there is none. */
-static utapi_status walk_take_cell(late_walk *walk, lmdb_intake *intake, utapi_error *err)
-{
-    utapi_status status = UTAPI_OK;
-    const utapi_interval interval = intake->cell.interval;
-    utapi_sums_merge(&intake->sums, &intake->cell.sums);
-    if (!walk->at_row || interval != walk->interval) {
-        MDB_val key;
-        status = utapi_amounts_add(&walk->before, &intake->cell.sums, err);
-        if (status == UTAPI_OK)
-            status = walk_put(walk, interval, &walk->before, err);
-        if (status == UTAPI_OK)
-            status = walk_to(walk, &key, MDB_NEXT, err);
-    }
-    intake_next(intake);
-    return status;
-}
-
-/* Adds the sum so far to the row, and moves on. */
-static utapi_status walk_change_row(late_walk *walk, const lmdb_intake *intake, utapi_error *err)
-{
-    MDB_val key;
-    utapi_status status = utapi_amounts_add(&walk->totals, &intake->sums, err);
-    if (status == UTAPI_OK)
-        status = walk_put(walk, walk->interval, &walk->totals, err);
-    utapi_amounts_copy(&walk->totals, &walk->before);
-    return status == UTAPI_OK ? walk_to(walk, &key, MDB_NEXT, err) : status;
-}
-
-static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resource, lmdb_intake *intake,
+/* Adds the deltas before the newest row, and leaves in deltas->sums what that one is to take. */
+static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resource, lmdb_deltas *deltas,
                                   utapi_error *err)
 {
     late_walk walk = {.id = resource->id};
+    const utapi_interval first = deltas->next.interval;
+    lmdb_key at;
+    bool has_before;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &walk.history, err);
     if (status == UTAPI_OK)
-        status = walk_begin(&walk, intake->cell.interval, err);
+        status = utapi_lmdb_history_at(walk.history, walk.id, first - UTAPI_INTERVAL_MS, &walk.before,
+                                       &has_before, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (!has_before)
+        utapi_amounts_clear(&walk.before);
+    utapi_lmdb_history_key(walk.id, first, &at);
+    MDB_val key = utapi_lmdb_key_val(&at);
+    status = walk_to(&walk, &key, MDB_SET_RANGE, err);
     while (status == UTAPI_OK) {
-        const bool late = intake->more && intake->cell.interval < resource->newest;
-        if (late && (!walk.at_row || intake->cell.interval <= walk.interval))
-            status = walk_take_cell(&walk, intake, err);
-        else if (walk.at_row)
-            status = walk_change_row(&walk, intake, err);
-        else
+        const utapi_interval interval = deltas->next.interval;
+        const bool is_late = deltas->more && interval < resource->newest;
+        if (is_late && (!walk.at_row || interval <= walk.interval)) {
+            utapi_sums_merge(&deltas->sums, &deltas->next.sums);
+            if (!walk.at_row || interval < walk.interval) {
+                status = utapi_amounts_add(&walk.before, &deltas->next.sums, err);
+                if (status == UTAPI_OK)
+                    status = walk_put(&walk, interval, err);
+            }
+            deltas_next(deltas);
+        } else if (walk.at_row) {
+            status = utapi_amounts_add(&walk.totals, &deltas->sums, err);
+            utapi_amounts_copy(&walk.totals, &walk.before);
+            if (status == UTAPI_OK)
+                status = walk_put(&walk, walk.interval, err);
+        } else
             break;
     }
     return status;
@@ -213,47 +197,38 @@ static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resour
 
 /* ---- adding at the newest ----------------------------------------------------------------- */
 
-/* Begins a row for the next cell's interval: the newest so far takes what it is still owed, and is history. */
-static utapi_status newest_move_on(lmdb_write *write, lmdb_resource *resource, lmdb_intake *intake,
-                                   utapi_error *err)
-{
-    utapi_status status = UTAPI_OK;
-    if (resource->newest == LMDB_NO_ROWS)
-        resource->id = write->next_id++;
-    else {
-        status = utapi_amounts_add(&resource->totals, &intake->sums, err);
-        if (status == UTAPI_OK)
-            status = history_store(write, resource, err);
-        intake->sums.present = 0;
-    }
-    resource->newest = intake->cell.interval;
-    return status;
-}
-
-/* Each row is changed once, by the sum of all cells up to it: a total that leaves 64 bits between two cells
- * and comes back is no overflow. */
-utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_intake *intake,
+/* Each row is changed once, by the sum of all deltas up to it: a total that leaves 64 bits between two deltas and comes back
+ * is no overflow. */
+utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                  utapi_error *err)
 {
-    intake_next(intake);
-    if (!intake->more)
+    deltas_next(deltas);
+    if (!deltas->more)
         return UTAPI_OK;
     lmdb_resource resource = {.newest = LMDB_NO_ROWS};
     utapi_status status = resource_load(write, key, &resource, err);
-    intake->sums.present = 0;
-    if (status == UTAPI_OK && intake->cell.interval < resource.newest)
-        status = rows_add_late(write, &resource, intake, err);
-    for (; intake->more && status == UTAPI_OK; intake_next(intake)) {
-        if (intake->cell.interval != resource.newest)
-            status = newest_move_on(write, &resource, intake, err);
-        utapi_sums_merge(&intake->sums, &intake->cell.sums);
+    deltas->sums.present = 0;
+    if (status == UTAPI_OK && deltas->next.interval < resource.newest)
+        status = rows_add_late(write, &resource, deltas, err);
+    for (; deltas->more && status == UTAPI_OK; deltas_next(deltas)) {
+        if (resource.newest == LMDB_NO_ROWS)
+            resource.id = write->next_id++;
+        else if (deltas->next.interval !=
+                 resource.newest) { /* the newest so far takes its due, and is history */
+            status = utapi_amounts_add(&resource.totals, &deltas->sums, err);
+            if (status == UTAPI_OK)
+                status = history_store(write, &resource, err);
+            deltas->sums.present = 0;
+        }
+        resource.newest = deltas->next.interval;
+        utapi_sums_merge(&deltas->sums, &deltas->next.sums);
     }
     if (status == UTAPI_OK)
-        status = utapi_amounts_add(&resource.totals, &intake->sums, err);
+        status = utapi_amounts_add(&resource.totals, &deltas->sums, err);
     return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
 }
 
-/* ---- forgetting --------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------- */
 
 /* Takes the first rows of a resource away, up to and including an interval. */
 static utapi_status history_delete(lmdb_write *write, uint64_t id, utapi_interval until, utapi_error *err)
@@ -301,29 +276,14 @@ static utapi_status history_rebase(lmdb_write *write, uint64_t id, utapi_interva
             return status;
         rc = mdb_cursor_get(history, &key, &row, MDB_NEXT);
     }
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "rows after a forgetting");
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "rows after an expiry");
 }
 
-/* The totals at the newest row of history until an interval. */
-static utapi_status history_base(lmdb_write *write, uint64_t id, utapi_interval until, utapi_amounts *ret,
-                                 bool *ret_found, utapi_error *err)
-{
-    MDB_cursor *history = NULL;
-    MDB_val row;
-    const utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
-    if (status != UTAPI_OK)
-        return status;
-    const int rc = utapi_lmdb_history_floor(history, id, until, &row);
-    *ret_found = rc == 0;
-    if (rc == 0)
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, ret, err);
-    return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "the row of a forgetting");
-}
-
-utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key, utapi_interval until,
+utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utapi_interval until,
                                     utapi_error *err)
 {
     lmdb_resource resource = {.newest = LMDB_NO_ROWS};
+    MDB_cursor *history = NULL;
     utapi_amounts base;
     bool found = false;
     utapi_status status = resource_load(write, key, &resource, err);
@@ -333,7 +293,9 @@ utapi_status utapi_lmdb_rows_forget(lmdb_write *write, const lmdb_key *key, utap
         status = history_delete(write, resource.id, until, err);
         return status == UTAPI_OK ? utapi_lmdb_del(write, LMDB_RESOURCE, key, err) : status;
     }
-    status = history_base(write, resource.id, until, &base, &found, err);
+    status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_history_at(history, resource.id, until, &base, &found, err);
     if (status != UTAPI_OK || !found)
         return status;
     status = utapi_amounts_subtract(&resource.totals, &base, err);

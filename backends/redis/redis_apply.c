@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * redis_apply.c - a batch through apply.lua: sent as it is thought to be right, and sent anew as long as the script
- * answers that something is not as it was thought: a uuid was taken before, a bucket was forgotten, one is due to be.
- * Until it answers OK nothing was written.
- */
-#include "redis_writing.h"
+/* redis_apply.c - a batch through apply.lua. It is sent as it is thought to be right, and again as long as the
+ * script answers that something is otherwise: a uuid is known, a bucket has a tombstone, an expiry is due. Until
+ * it answers OK nothing was written. */
+#include "redis_write.h"
 
 #include "utapi/scoped.h"
 
-#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS_MOST = 200, SHIFTS_AT_ONCE = 8, SHIFTS_WAITED_FOR = 2000 };
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum { ROUNDS_MAX = 200, CORRECTIONS_AT_ONCE = 8, CORRECTIONS_WAITED_FOR = 2000 };
 
 /* ---- before it is sent -------------------------------------------------------------------- */
 
@@ -37,248 +36,187 @@ static int uuid_order(const void *left_entry, const void *right_entry)
     return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* Puts the entries that have a uuid in order, and finds what the batch brings twice: the later one is the repetition. */
-static void uuids_list(redis_writing *writing)
+/* Puts the entries that have a uuid in order, and finds what the batch brings twice: the later one is the
+ * repetition. */
+static void uuids_list(redis_write *write)
 {
-    const utapi_batch *batch = writing->batch;
-    const utapi_entry **order = writing->uuids;
+    const utapi_batch *batch = &write->batch;
+    const utapi_entry **order = write->uuids;
     for (size_t i = 0; i < batch->count; i++)
         if (batch->entries[i].uuid.size > 0)
-            order[writing->uuid_count++] = &batch->entries[i];
-    qsort(order, writing->uuid_count, sizeof *order, uuid_order);
-    for (size_t i = 1; i < writing->uuid_count; i++)
+            order[write->uuid_count++] = &batch->entries[i];
+    qsort(order, write->uuid_count, sizeof *order, uuid_order);
+    for (size_t i = 1; i < write->uuid_count; i++)
         if (order[i]->uuid_time_ms == order[i - 1]->uuid_time_ms &&
             utapi_string_equal(order[i]->uuid, order[i - 1]->uuid))
-            writing->skip[order[i] - batch->entries] = true;
+            write->skip[order[i] - batch->entries] = true;
 }
 
-/* ---- marks of forgotten resources --------------------------------------------------------- */
+/* ---- what an answer asks for -------------------------------------------------------------- */
 
 /* The batch's resources, each once, in the order of the fold. */
-static utapi_status marks_list(redis_writing *writing, utapi_error *err)
+static utapi_status tombstones_list(redis_write *write, utapi_error *err)
 {
     utapi_aggregation *fold;
-    redis_mark *marks = calloc(writing->batch->count * UTAPI_LEVEL_COUNT + 1, sizeof *marks);
     size_t count = 0;
-    if (marks == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", writing->batch->count);
-    free(writing->marks);
-    writing->marks = marks;
-    const utapi_status status = utapi_aggregation_new(writing->batch, NULL, &fold, err);
+    free(write->tombstones);
+    write->tombstone_count = 0;
+    write->tombstones = calloc(write->batch.count * UTAPI_LEVEL_COUNT + 1, sizeof *write->tombstones);
+    if (write->tombstones == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", write->batch.count);
+    const utapi_status status = utapi_aggregation_new(&write->batch, NULL, &fold, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_resource_run run; utapi_aggregation_next(fold, &run);)
-        if (count == 0 || marks[count - 1].level != run.level ||
-            !utapi_string_equal(marks[count - 1].name, run.name))
-            marks[count++] = (redis_mark){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
+    for (utapi_resource_run run; utapi_aggregation_next(fold, &run);) {
+        const redis_tombstone *last = count > 0 ? &write->tombstones[count - 1] : NULL;
+        if (last == NULL || last->level != run.level || !utapi_string_equal(last->name, run.name))
+            write->tombstones[count++] =
+                (redis_tombstone){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
+    }
     utapi_aggregation_free(fold);
-    writing->mark_count = count;
+    write->tombstone_count = count;
     return UTAPI_OK;
 }
 
-static utapi_status marks_look_up(redis_writing *writing, utapi_error *err)
+static utapi_status tombstones_read(redis_write *write, utapi_error *err)
 {
-    redisReply *reply = NULL;
-    utapi_status status = marks_list(writing, err);
-    if (status != UTAPI_OK || writing->mark_count == 0)
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_key key;
+    utapi_status status = tombstones_list(write, err);
+    if (status != UTAPI_OK || write->tombstone_count == 0)
         return status;
-    redis_args_clear(&writing->args);
-    redis_args_add(&writing->args, "MGET");
-    for (size_t i = 0; i < writing->mark_count; i++) {
-        redis_key key;
-        redis_key_resource(&key, writing->self->uri.prefix, writing->marks[i].level, writing->marks[i].name,
-                           REDIS_OWN "gone");
-        redis_args_key(&writing->args, &key);
+    utapi_redis_args_clear(&write->args);
+    utapi_redis_args_add(&write->args, "MGET");
+    for (size_t i = 0; i < write->tombstone_count; i++) {
+        utapi_redis_key_resource(&key, write->self->uri.prefix, write->tombstones[i].level,
+                                 write->tombstones[i].name, REDIS_OWN "gone");
+        utapi_redis_args_key(&write->args, &key);
     }
-    status = redis_link_ask(writing->self->writer, &writing->args, &reply, err);
-    if (status != UTAPI_OK)
-        return status;
-    for (size_t i = 0; i < writing->mark_count && i < reply->elements; i++) {
+    status = utapi_redis_connection_call(write->self->writer, &write->args, &reply, err);
+    for (size_t i = 0; status == UTAPI_OK && i < write->tombstone_count && i < reply->elements; i++) {
+        redis_tombstone *tombstone = &write->tombstones[i];
         const utapi_string text = redis_text_of(reply->element[i]);
-        redis_mark *mark = &writing->marks[i];
-        if (text.size == 0 || text.size >= sizeof mark->text)
+        if (text.size == 0 || text.size >= sizeof tombstone->text)
             continue;
-        memcpy(mark->text, text.data, text.size);
-        mark->time_ms = strtoll(mark->text, NULL, 10);
+        memcpy(tombstone->text, text.data, text.size);
+        tombstone->time_ms = strtoll(tombstone->text, NULL, 10);
     }
-    freeReplyObject(reply);
-    return UTAPI_OK;
-}
-
-/* ---- the script's answers ----------------------------------------------------------------- */
-
-/* What to do about an answer. */
-typedef enum round_end { ROUND_AGAIN, ROUND_DONE } round_end;
-
-typedef utapi_status answer_fn(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                               round_end *ret_end, utapi_error *err);
-
-static utapi_status on_ok(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                          round_end *ret_end, utapi_error *err)
-{
-    (void)err;
-    *ret = (utapi_applied){0};
-    for (size_t i = 0; i < writing->batch->count; i++)
-        ret->repeated += writing->skip[i];
-    ret->fence = utapi_fence_is_set(&writing->batch->fence) ? writing->batch->fence.to : 0;
-    *ret_end = ROUND_DONE;
-    const utapi_string noted =
-        reply->elements > 1 ? redis_text_of(reply->element[1]) : (utapi_string){"0", 1};
-    if (!utapi_string_equal(noted, utapi_string_of("0"))) /* it is stored: what is left is upkeep's too */
-        (void)!redis_shifts_tend(writing->self, SHIFTS_AT_ONCE, NULL);
-    return UTAPI_OK;
-}
-
-static utapi_status on_fenced(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                              round_end *ret_end, utapi_error *err)
-{
-    const utapi_string stands =
-        reply->elements > 1 ? redis_text_of(reply->element[1]) : (utapi_string){"", 0};
-    *ret_end = ROUND_DONE;
-    ret->fence = stands.size > 0 ? strtoull(stands.data, NULL, 10) : 0;
-    return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
-                      (unsigned long long)ret->fence, (unsigned long long)writing->batch->fence.from);
-}
-
-static utapi_status on_known(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                             round_end *ret_end, utapi_error *err)
-{
-    (void)ret;
-    *ret_end = ROUND_AGAIN;
-    for (size_t i = 1; i < reply->elements; i++) {
-        const utapi_string text = redis_text_of(reply->element[i]);
-        const unsigned long long index = text.size > 0 ? strtoull(text.data, NULL, 10) : ULLONG_MAX;
-        if (index >= writing->uuid_count)
-            return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
-        writing->skip[writing->uuids[index] - writing->batch->entries] = true;
-    }
-    return UTAPI_OK;
-}
-
-static utapi_status on_marks(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                             round_end *ret_end, utapi_error *err)
-{
-    (void)reply;
-    (void)ret;
-    *ret_end = ROUND_AGAIN;
-    return marks_look_up(writing, err);
-}
-
-static utapi_status on_due(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                           round_end *ret_end, utapi_error *err)
-{
-    (void)ret;
-    utapi_status status = UTAPI_OK;
-    *ret_end = ROUND_AGAIN;
-    for (size_t i = 1; i < reply->elements && status == UTAPI_OK; i++)
-        status = redis_forget_one(writing->self, utapi_level_name(UTAPI_BUCKETS),
-                                  redis_text_of(reply->element[i]), INT64_MIN, &writing->batch->fence, err);
     return status;
 }
 
-static utapi_status on_shifts(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                              round_end *ret_end, utapi_error *err)
+static utapi_status answer_is_unknown(utapi_error *err)
 {
-    (void)ret;
-    *ret_end = ROUND_AGAIN;
-    if (reply->elements < 3)
-        return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
-    return redis_shifts_work(writing->self, redis_text_of(reply->element[1]),
-                             redis_text_of(reply->element[2]), SHIFTS_WAITED_FOR, err);
-}
-
-static utapi_status fail_at_key(const redisReply *reply, utapi_status status, const char *what,
-                                round_end *ret_end, utapi_error *err)
-{
-    const utapi_string key = reply->elements > 1 ? redis_text_of(reply->element[1]) : (utapi_string){"", 0};
-    const utapi_string shown = utapi_string_cut(key, 150);
-    *ret_end = ROUND_DONE;
-    return utapi_fail(err, status, "%.*s: %s", (int)shown.size, shown.size > 0 ? shown.data : "", what);
-}
-
-static utapi_status on_overflow(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                                round_end *ret_end, utapi_error *err)
-{
-    (void)writing;
-    (void)ret;
-    return fail_at_key(reply, UTAPI_OVERFLOW, "does not fit 64 bits", ret_end, err);
-}
-
-static utapi_status on_corrupt(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                               round_end *ret_end, utapi_error *err)
-{
-    (void)writing;
-    (void)ret;
-    return fail_at_key(reply, UTAPI_CORRUPT, "holds what is no 64-bit integer, or is of another type",
-                       ret_end, err);
-}
-
-/* What else stands where the fence was says nothing of what was applied: who knows must put it right. */
-static utapi_status on_unfenced(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                                round_end *ret_end, utapi_error *err)
-{
-    (void)writing;
-    (void)ret;
-    return fail_at_key(reply, UTAPI_UNAVAILABLE, "holds no writer's fence", ret_end, err);
-}
-
-static const struct {
-    const char *word;
-    answer_fn *act;
-} answers[] = {
-    {"OK", on_ok},         {"FENCED", on_fenced},     {"UNFENCED", on_unfenced},
-    {"KNOWN", on_known},   {"MARKS", on_marks},       {"DUE", on_due},
-    {"SHIFTS", on_shifts}, {"OVERFLOW", on_overflow}, {"CORRUPT", on_corrupt},
-};
-
-static utapi_status answer_act(redis_writing *writing, const redisReply *reply, utapi_applied *ret,
-                               round_end *ret_end, utapi_error *err)
-{
-    const utapi_string word = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-                                  ? redis_text_of(reply->element[0])
-                                  : (utapi_string){"", 0};
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
-        if (utapi_string_equal(word, utapi_string_of(answers[i].word)))
-            return answers[i].act(writing, reply, ret, ret_end, err);
     return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
+}
+
+/* The places in write->uuids of those that are known. */
+static utapi_status known_skip(redis_write *write, const redisReply *reply, utapi_error *err)
+{
+    for (size_t i = 1; i < reply->elements; i++) {
+        const utapi_string text = redis_text_of(reply->element[i]);
+        const unsigned long long index = text.size > 0 ? strtoull(text.data, NULL, 10) : ULLONG_MAX;
+        if (index >= write->uuid_count)
+            return answer_is_unknown(err);
+        write->skip[write->uuids[index] - write->batch.entries] = true;
+    }
+    return UTAPI_OK;
+}
+
+static utapi_status due_expire(redis_write *write, const redisReply *reply, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 1; i < reply->elements && status == UTAPI_OK; i++)
+        status =
+            utapi_redis_expire_one(write->self, utapi_level_name(UTAPI_BUCKETS),
+                                   redis_text_of(reply->element[i]), INT64_MIN, &write->batch.fence, err);
+    return status;
 }
 
 /* ---- rounds ------------------------------------------------------------------------------- */
 
-static utapi_status round_run(redis_writing *writing, utapi_applied *ret, round_end *ret_end,
-                              utapi_error *err)
+/* What ends it, with the key that is to blame. What else stands where the fence was says nothing of what was
+ * applied: who knows must put it right. */
+static const struct {
+    const char *word;
+    utapi_status status;
+    const char *why;
+} refusals[] = {
+    {"OVERFLOW", UTAPI_OVERFLOW, "does not fit 64 bits"},
+    {"CORRUPT", UTAPI_CORRUPT, "holds what is no 64-bit integer, or is of another type"},
+    {"UNFENCED", UTAPI_UNAVAILABLE, "holds no writer's fence"},
+};
+
+static utapi_string text_at(const redisReply *reply, size_t i)
 {
-    redisReply *reply = NULL;
-    utapi_status status = redis_words_make(writing, err);
-    if (status == UTAPI_OK)
-        status = redis_link_run(writing->self->writer, REDIS_SCRIPT_APPLY, &writing->args, &reply, err);
-    if (status != UTAPI_OK)
-        return status;
-    assert(reply != NULL);
-    status = answer_act(writing, reply, ret, ret_end, err);
-    freeReplyObject(reply);
-    return status;
+    const bool is_there = reply->type == REDIS_REPLY_ARRAY && i < reply->elements;
+    const utapi_string text = is_there ? redis_text_of(reply->element[i]) : (utapi_string){NULL, 0};
+    return text.size > 0 ? text : (utapi_string){"", 0};
 }
 
-static utapi_status rounds_run(redis_writing *writing, utapi_applied *ret, utapi_error *err)
+/* It is stored: what is left to be done is upkeep's too. */
+static void stored(const redis_write *write, utapi_string deferred, utapi_applied *ret)
 {
-    for (unsigned i = 0; i < ROUNDS_MOST; i++) {
-        round_end end = ROUND_DONE;
-        const utapi_status status = round_run(writing, ret, &end, err);
-        if (status != UTAPI_OK || end == ROUND_DONE)
-            return status;
+    *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
+    for (size_t i = 0; i < write->batch.count; i++)
+        ret->repeated += write->skip[i];
+    if (!utapi_string_equal(deferred, utapi_string_of("0")))
+        (void)!utapi_redis_corrections_maintain(write->self, CORRECTIONS_AT_ONCE, NULL);
+}
+
+static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_again, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    *ret_again = false;
+    utapi_status status = utapi_redis_encode(write, err);
+    if (status == UTAPI_OK)
+        status =
+            utapi_redis_connection_run(write->self->writer, REDIS_SCRIPT_APPLY, &write->args, &reply, err);
+    if (status != UTAPI_OK)
+        return status;
+
+    const char *word = text_at(reply, 0).data; /* hiredis ends each text with a NUL */
+    const utapi_string first = text_at(reply, 1);
+    if (strcmp(word, "OK") == 0) {
+        stored(write, first, ret);
+        return UTAPI_OK;
     }
-    return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: too much is due to be forgotten first");
+    if (strcmp(word, "FENCED") == 0) {
+        ret->fence = strtoull(first.data, NULL, 10);
+        return utapi_fail(err, UTAPI_FENCED, "the fence stands at %llu, not at %llu",
+                          (unsigned long long)ret->fence, (unsigned long long)write->batch.fence.from);
+    }
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        if (strcmp(word, refusals[i].word) == 0) {
+            const utapi_string key = utapi_string_cut(first, 150);
+            return utapi_fail(err, refusals[i].status, "%.*s: %s", (int)key.size, key.data, refusals[i].why);
+        }
+    *ret_again = true;
+    if (strcmp(word, "KNOWN") == 0)
+        return known_skip(write, reply, err);
+    if (strcmp(word, "TOMBSTONES") == 0)
+        return tombstones_read(write, err);
+    if (strcmp(word, "DUE") == 0)
+        return due_expire(write, reply, err);
+    if (strcmp(word, "CORRECTIONS") == 0)
+        return utapi_redis_corrections_work(write->self, first, text_at(reply, 2), CORRECTIONS_WAITED_FOR,
+                                            err);
+    return answer_is_unknown(err);
 }
 
 /* Sends it until it is stored or refused. */
-static utapi_status writing_send(redis_writing *writing, utapi_applied *ret, utapi_error *err)
+static utapi_status write_send(redis_write *write, utapi_applied *ret, utapi_error *err)
 {
-    pthread_mutex_lock(&writing->self->writing);
-    const utapi_status status = rounds_run(writing, ret, err);
-    pthread_mutex_unlock(&writing->self->writing);
-    redis_args_done(&writing->args);
-    free(writing->marks);
+    utapi_status status = UTAPI_OK;
+    bool again = true;
+    pthread_mutex_lock(&write->self->writing);
+    write->self->is_fenced |= utapi_fence_is_set(&write->batch.fence);
+    for (unsigned i = 0; i < ROUNDS_MAX && again && status == UTAPI_OK; i++)
+        status = round_run(write, ret, &again, err);
+    pthread_mutex_unlock(&write->self->writing);
+    utapi_redis_args_done(&write->args);
+    free(write->tombstones);
+    if (status == UTAPI_OK && again)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: too much has to expire first");
     return status;
 }
 
@@ -296,38 +234,53 @@ static utapi_status adjustments_check(const utapi_adjustment *adjustments, size_
 }
 
 utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
-                                utapi_error *err)
+                                size_t *ret_count, utapi_error *err)
 {
-    const utapi_batch nothing = {.count = 0};
     bool skip = false;
     utapi_applied applied;
-    redis_writing writing = {.self = (redis_backend *)base,
-                             .batch = &nothing,
-                             .skip = &skip,
-                             .adjustments = adjustments,
-                             .adjustment_count = count};
-    const utapi_status status = adjustments_check(adjustments, count, err);
-    return status == UTAPI_OK && count > 0 ? writing_send(&writing, &applied, err) : status;
+    redis_write write = {.self = (redis_backend *)base,
+                         .skip = &skip,
+                         .adjustments = adjustments,
+                         .adjustment_count = count < REDIS_BUDGET_DELTAS ? count : REDIS_BUDGET_DELTAS};
+    utapi_status status = adjustments_check(adjustments, write.adjustment_count, err);
+    if (status == UTAPI_OK && count > 0)
+        status = write_send(&write, &applied, err);
+    if (status == UTAPI_OK)
+        *ret_count = write.adjustment_count;
+    return status;
+}
+
+/* What lies beyond the budget is cut off before anything else is done about it. */
+static utapi_status batch_cut(redis_backend *self, const utapi_batch *batch, utapi_batch *ret,
+                              utapi_error *err)
+{
+    size_t count = batch->count;
+    utapi_status status = UTAPI_OK;
+    if (utapi_fence_is_set(&batch->fence)) {
+        pthread_mutex_lock(&self->writing);
+        status = utapi_redis_budget(self, batch, &count, err);
+        pthread_mutex_unlock(&self->writing);
+    }
+    *ret = utapi_batch_prefix(batch, count);
+    return status;
 }
 
 utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
 {
-    redis_backend *self = (redis_backend *)base;
-    redis_writing writing = {.self = self, .batch = batch};
-    UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
-    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((batch->count + 1) * sizeof *uuids);
-    if (skip == NULL || uuids == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    writing.skip = skip;
-    writing.uuids = uuids;
-    pthread_mutex_lock(&self->writing);
-    self->is_fenced |= utapi_fence_is_set(&batch->fence);
-    pthread_mutex_unlock(&self->writing);
-    const utapi_status status = entries_check(batch, err);
+    redis_write write = {.self = (redis_backend *)base};
+    utapi_status status = batch_cut(write.self, batch, &write.batch, err);
+    if (status == UTAPI_OK)
+        status = entries_check(&write.batch, err);
     if (status != UTAPI_OK)
         return status;
-    if (self->window_ms > 0)
-        uuids_list(&writing);
-    return writing_send(&writing, ret, err);
+    UTAPI_AUTO_FREE bool *skip = calloc(write.batch.count + 1, sizeof *skip);
+    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((write.batch.count + 1) * sizeof *uuids);
+    if (skip == NULL || uuids == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", write.batch.count);
+    write.skip = skip;
+    write.uuids = uuids;
+    if (write.self->window_ms > 0)
+        uuids_list(&write);
+    return write_send(&write, ret, err);
 }

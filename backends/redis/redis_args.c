@@ -1,72 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_args.c - the words of a command: two arrays as hiredis wants them, and blocks for bytes that were copied.
- *
- * Blocks never move, since words point into them. Running out of memory is noted, and told when the command is
- * to be sent: so whoever puts words together need not look at each. */
-#include "redis_link.h"
-#include "redis_link_internal.h"
+/* redis_args.c - two arrays as hiredis wants them, and blocks for bytes that were copied. Blocks never move, since
+ * arguments point into them. */
+#include "redis_args.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM_FIRST = 32, BLOCK_BYTES = 4096 };
+enum { CAPACITY_FIRST = 32, BLOCK_BYTES = 4096 };
 
 /* A block of copied bytes; the newest is the first of the list. */
 struct redis_text {
     struct redis_text *next;
-    size_t used, room;
+    size_t used, capacity;
     char bytes[];
 };
 
-static bool args_grow(redis_args *args, size_t wanted)
+static bool args_grow(redis_args *args)
 {
-    size_t room = args->room != 0 ? args->room : ROOM_FIRST;
-    while (room < wanted)
-        room *= 2;
-    const char **words = realloc(args->words, room * sizeof *words);
+    const size_t capacity = args->capacity != 0 ? 2 * args->capacity : CAPACITY_FIRST;
+    const char **words = realloc(args->words, capacity * sizeof *words);
     if (words == NULL)
         return false;
     args->words = words;
-    size_t *sizes = realloc(args->sizes, room * sizeof *sizes);
+    size_t *sizes = realloc(args->sizes, capacity * sizeof *sizes);
     if (sizes == NULL)
         return false;
     args->sizes = sizes;
-    args->room = room;
+    args->capacity = capacity;
     return true;
 }
 
-static bool args_reserve(redis_args *args, size_t more)
+void utapi_redis_args_bytes(redis_args *args, const void *bytes, size_t size)
 {
-    if (args->count + more > args->room && !args_grow(args, args->count + more))
+    if (args->failed || (args->count == args->capacity && !args_grow(args))) {
         args->failed = true;
-    return !args->failed;
-}
-
-void redis_args_bytes(redis_args *args, const void *bytes, size_t size)
-{
-    if (!args_reserve(args, 1))
         return;
+    }
     args->words[args->count] = bytes;
     args->sizes[args->count++] = size;
 }
 
-void redis_args_add(redis_args *args, const char *word)
+void utapi_redis_args_add(redis_args *args, const char *word)
 {
-    redis_args_bytes(args, word, strlen(word));
+    utapi_redis_args_bytes(args, word, strlen(word));
 }
 
 /* Where `size` bytes can be kept; NULL: out of memory. */
 static char *text_take(redis_args *args, size_t size)
 {
     struct redis_text *block = args->kept;
-    if (block == NULL || block->room - block->used < size) {
-        const size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-        block = malloc(sizeof *block + room);
+    if (block == NULL || block->capacity - block->used < size) {
+        const size_t capacity = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+        block = malloc(sizeof *block + capacity);
         if (block == NULL)
             return NULL;
-        *block = (struct redis_text){.next = args->kept, .room = room};
+        *block = (struct redis_text){.next = args->kept, .capacity = capacity};
         args->kept = block;
     }
     char *at = block->bytes + block->used;
@@ -74,7 +64,7 @@ static char *text_take(redis_args *args, size_t size)
     return at;
 }
 
-void redis_args_copy(redis_args *args, const void *bytes, size_t size)
+void utapi_redis_args_copy(redis_args *args, const void *bytes, size_t size)
 {
     char *copy = text_take(args, size);
     if (copy == NULL) {
@@ -83,13 +73,12 @@ void redis_args_copy(redis_args *args, const void *bytes, size_t size)
     }
     if (size != 0)
         memcpy(copy, bytes, size);
-    redis_args_bytes(args, copy, size);
+    utapi_redis_args_bytes(args, copy, size);
 }
 
-void redis_args_joined(redis_args *args, utapi_string left, utapi_string right)
+void utapi_redis_args_joined(redis_args *args, utapi_string left, utapi_string right)
 {
-    const size_t size = left.size + 1 + right.size;
-    char *copy = text_take(args, size);
+    char *copy = text_take(args, left.size + 1 + right.size);
     if (copy == NULL) {
         args->failed = true;
         return;
@@ -97,35 +86,21 @@ void redis_args_joined(redis_args *args, utapi_string left, utapi_string right)
     memcpy(copy, left.data, left.size);
     copy[left.size] = ':';
     memcpy(copy + left.size + 1, right.data, right.size);
-    redis_args_bytes(args, copy, size);
+    utapi_redis_args_bytes(args, copy, left.size + 1 + right.size);
 }
 
-void redis_args_number(redis_args *args, int64_t number)
+void utapi_redis_args_number(redis_args *args, int64_t number)
 {
     char text[24];
     const int size = snprintf(text, sizeof text, "%" PRId64, number);
-    redis_args_copy(args, text, (size_t)size);
+    utapi_redis_args_copy(args, text, (size_t)size);
 }
 
-bool redis_args_push_front(redis_args *args, const char *first, const char *second)
+void utapi_redis_args_script(redis_args *args, size_t keys)
 {
-    if (!args_reserve(args, 2))
-        return false;
-    memmove(args->words + 2, args->words, args->count * sizeof *args->words);
-    memmove(args->sizes + 2, args->sizes, args->count * sizeof *args->sizes);
-    args->words[0] = first;
-    args->words[1] = second;
-    args->sizes[0] = strlen(first);
-    args->sizes[1] = strlen(second);
-    args->count += 2;
-    return true;
-}
-
-void redis_args_pop_front(redis_args *args)
-{
-    args->count -= 2;
-    memmove(args->words, args->words + 2, args->count * sizeof *args->words);
-    memmove(args->sizes, args->sizes + 2, args->count * sizeof *args->sizes);
+    utapi_redis_args_add(args, "EVALSHA");
+    utapi_redis_args_add(args, "");
+    utapi_redis_args_number(args, (int64_t)keys);
 }
 
 /* Frees all blocks but the newest. */
@@ -137,7 +112,7 @@ static void texts_trim(redis_args *args)
         args->kept->next = block->next;
 }
 
-void redis_args_clear(redis_args *args)
+void utapi_redis_args_clear(redis_args *args)
 {
     args->count = 0;
     args->failed = false;
@@ -146,7 +121,7 @@ void redis_args_clear(redis_args *args)
         args->kept->used = 0;
 }
 
-void redis_args_done(redis_args *args)
+void utapi_redis_args_done(redis_args *args)
 {
     texts_trim(args);
     free(args->kept);

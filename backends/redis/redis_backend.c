@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_backend.c - the contract's side: opening, closing, figures. */
+/* redis_backend.c - the contract's side: opening, closing, stats. */
 #include "redis_internal.h"
-#include "redis_rewrite.h"
-#include "redis_rights.h"
 
 #include "utapi/scoped.h"
 
@@ -11,44 +9,40 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Redis serves nobody else while a script runs. One of so many cells takes three to eight milliseconds
- * (tests/system/test_redis_limits.py), most where twice as many are warm and each gets several operations. */
-enum { LARGEST_STEP = 130 };
+/* ---- stats ------------------------------------------------------------------------------ */
 
-/* ---- figures ------------------------------------------------------------------------------ */
-
-static void memory_fill(utapi_string info, utapi_stats *ret)
+static void memory_fill(utapi_string info, utapi_storage_stats *ret)
 {
-    const utapi_string policy = redis_info_find(info, "maxmemory_policy");
-    ret->used_bytes = redis_info_number(info, "used_memory");
-    ret->capacity_bytes = redis_info_number(info, "maxmemory");
+    const utapi_string policy = utapi_redis_info_find(info, "maxmemory_policy");
+    ret->used_bytes = utapi_redis_info_number(info, "used_memory");
+    ret->capacity_bytes = utapi_redis_info_number(info, "maxmemory");
     if (policy.size > 0 && !utapi_string_equal(policy, utapi_string_of("noeviction")))
         (void)snprintf(
-            ret->trouble, sizeof ret->trouble,
+            ret->warning, sizeof ret->warning,
             "Redis may drop figures when memory is short: maxmemory-policy is %.*s, not noeviction",
             (int)(policy.size < 32 ? policy.size : 32), policy.data);
 }
 
-static void persistence_fill(utapi_string info, utapi_stats *ret)
+static void persistence_fill(utapi_string info, utapi_storage_stats *ret)
 {
-    if (*ret->trouble == '\0' && !redis_rewrite_is_done(info))
+    if (*ret->warning == '\0' && !utapi_redis_info_aof_is_rewritten(info))
         (void)snprintf(
-            ret->trouble, sizeof ret->trouble,
+            ret->warning, sizeof ret->warning,
             "Redis did not write its append-only file anew after it was started, and its next start "
             "may count twice: run BGREWRITEAOF");
 }
 
-typedef void info_fill(utapi_string info, utapi_stats *ret);
+typedef void info_fill(utapi_string info, utapi_storage_stats *ret);
 
-static utapi_status info_ask(redis_link *link, const char *section, info_fill *fill, utapi_stats *ret,
-                             utapi_error *err)
+static utapi_status info_ask(redis_connection *connection, const char *section, info_fill *fill,
+                             utapi_storage_stats *ret, utapi_error *err)
 {
     redis_args args = {0};
     redisReply *reply = NULL;
-    redis_args_add(&args, "INFO");
-    redis_args_add(&args, section);
-    utapi_status status = redis_link_ask(link, &args, &reply, err);
-    redis_args_done(&args);
+    utapi_redis_args_add(&args, "INFO");
+    utapi_redis_args_add(&args, section);
+    utapi_status status = utapi_redis_connection_call(connection, &args, &reply, err);
+    utapi_redis_args_done(&args);
     if (status != UTAPI_OK)
         return status;
     if (reply->type == REDIS_REPLY_STRING)
@@ -59,17 +53,17 @@ static utapi_status info_ask(redis_link *link, const char *section, info_fill *f
     return status;
 }
 
-utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_error *err)
+utapi_status utapi_redis_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
-    utapi_stats stats = {.resources = 0};
-    redis_link *link = redis_pool_take(self->pool);
-    if (link == NULL)
+    utapi_storage_stats stats = {.resources = 0};
+    redis_connection *connection = utapi_redis_pool_take(self->pool);
+    if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
-    utapi_status status = info_ask(link, "memory", memory_fill, &stats, err);
-    if (status == UTAPI_OK && redis_rewrite_failed(self->writer))
-        status = info_ask(link, "persistence", persistence_fill, &stats, err);
-    redis_pool_give(self->pool, link);
+    utapi_status status = info_ask(connection, "memory", memory_fill, &stats, err);
+    if (status == UTAPI_OK && utapi_redis_connection_aof_failed(self->writer))
+        status = info_ask(connection, "persistence", persistence_fill, &stats, err);
+    utapi_redis_pool_give(self->pool, connection);
     if (status == UTAPI_OK)
         *ret = stats;
     return status;
@@ -81,9 +75,9 @@ utapi_status utapi_redis_stats(utapi_backend *base, utapi_stats *ret, utapi_erro
 static void redis_close(utapi_backend *base)
 {
     redis_backend *self = (redis_backend *)base;
-    redis_link_free(self->writer);
-    redis_pool_free(self->pool);
-    redis_uri_done(&self->uri);
+    utapi_redis_connection_free(self->writer);
+    utapi_redis_pool_free(self->pool);
+    utapi_redis_uri_done(&self->uri);
     pthread_mutex_destroy(&self->walking);
     pthread_mutex_destroy(&self->writing);
     free(self);
@@ -91,17 +85,17 @@ static void redis_close(utapi_backend *base)
 
 static utapi_status redis_begin(redis_backend *self, const utapi_backend_options *options, utapi_error *err)
 {
-    const utapi_status status = redis_uri_parse(options->location, &self->uri, err);
+    const utapi_status status = utapi_redis_uri_parse(options->location, &self->uri, err);
     if (status != UTAPI_OK)
         return status;
     self->window_ms = options->dedup_window_ms;
-    self->pool = redis_pool_new(&self->uri);
-    self->writer = redis_link_new(&self->uri);
+    self->pool = utapi_redis_pool_new(&self->uri);
+    self->writer = utapi_redis_connection_new(&self->uri);
     if (self->pool == NULL || self->writer == NULL ||
-        getrandom(&self->unique, sizeof self->unique, 0) != (ssize_t)sizeof self->unique)
+        getrandom(&self->nonce, sizeof self->nonce, 0) != (ssize_t)sizeof self->nonce)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
-    redis_link_writes(self->writer);
-    redis_link_needs(self->writer, redis_rights_writer);
+    utapi_redis_connection_check_aof(self->writer);
+    utapi_redis_connection_check_acl(self->writer, utapi_redis_acl_writer);
     return UTAPI_OK;
 }
 
@@ -125,19 +119,23 @@ static utapi_status redis_open(const utapi_backend_options *options, utapi_backe
     return status;
 }
 
+static const utapi_admin_ops redis_admin = {
+    .list = utapi_redis_list,
+    .export = utapi_redis_export,
+    .adjust = utapi_redis_adjust,
+    .expire = utapi_redis_expire,
+    .fences = utapi_redis_fences,
+};
+
 const utapi_backend_ops utapi_redis_backend = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "redis",
-    .largest_step = LARGEST_STEP,
+    .is_shared = true,
     .open = redis_open,
     .apply = utapi_redis_apply,
     .read = utapi_redis_read,
-    .list = utapi_redis_visit,
-    .changes = utapi_redis_changes,
-    .adjust = utapi_redis_adjust,
-    .expire = utapi_redis_forget,
-    .maintain = utapi_redis_tend,
-    .fences = utapi_redis_fences,
     .stats = utapi_redis_stats,
+    .maintain = utapi_redis_maintain,
     .close = redis_close,
+    .admin = &redis_admin,
 };

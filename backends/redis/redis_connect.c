@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_connect.c - from a URI to a connection that can be used: the master's address, the login, the rights, the scripts.
+/* redis_connect.c - from a URI to a context that can be used: the master's address, the login, the database.
  *
- * Where the URI names Sentinels, each connection begins by asking them: the one that answered last is asked first, and
- * what it says is believed only if the server there says of itself that it is a master. */
-#include "redis_link_internal.h"
-#include "redis_rewrite.h"
-#include "redis_rights.h"
+ * Where the URI names Sentinels, one of them is asked first. What it says is believed only if the server there says of
+ * itself that it is a master. */
+#include "redis_context.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,16 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <time.h>
-
-enum { DELAY_FIRST_MS = 50, DELAY_MOST_MS = 5000 };
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct timeval time_of(unsigned ms)
 {
@@ -53,13 +41,18 @@ static utapi_status server_open(const redis_uri *uri, const char *who, const cha
     return UTAPI_UNAVAILABLE;
 }
 
-/* Asks while connecting: a failure of any kind means that there is no connection. */
-static utapi_status server_ask(redisContext *context, int count, const char **words, redisReply **ret,
-                               utapi_error *err)
+utapi_status utapi_redis_context_no_reply(const redisContext *context, utapi_status status, utapi_error *err)
+{
+    const bool late = context->err == REDIS_ERR_IO && errno == EAGAIN; /* hiredis leaves read()'s errno */
+    return utapi_fail(err, status, "Redis: %s", late ? "no reply in time" : context->errstr);
+}
+
+utapi_status utapi_redis_context_call(redisContext *context, int count, const char **words, redisReply **ret,
+                                      utapi_error *err)
 {
     redisReply *reply = redisCommandArgv(context, count, words, NULL);
     if (reply == NULL)
-        return redis_link_no_reply(context, UTAPI_UNAVAILABLE, err);
+        return utapi_redis_context_no_reply(context, UTAPI_UNAVAILABLE, err);
     if (reply->type == REDIS_REPLY_ERROR) {
         (void)utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: %s: %s", words[0], reply->str);
         freeReplyObject(reply);
@@ -69,16 +62,8 @@ static utapi_status server_ask(redisContext *context, int count, const char **wo
     return UTAPI_OK;
 }
 
-static utapi_status server_tell(redisContext *context, int count, const char **words, utapi_error *err)
-{
-    redisReply *reply = NULL;
-    const utapi_status status = server_ask(context, count, words, &reply, err);
-    freeReplyObject(reply);
-    return status;
-}
-
-/* Who does not know AUTH (it was renamed, or is an old Sentinel's) repeats its words, or the first bytes of them, behind a
- * comma. */
+/* Who does not know AUTH (it was renamed, or is an old Sentinel's) repeats its words, or the first bytes of
+ * them, behind a comma. */
 static utapi_status login_refused(const char *said, const char *password, utapi_error *err)
 {
     size_t size = strcspn(said, ",");
@@ -98,7 +83,7 @@ static utapi_status server_login(redisContext *context, const char *user, const 
     redisReply *reply = user != NULL ? redisCommandArgv(context, 3, with_user, NULL)
                                      : redisCommandArgv(context, 2, alone, NULL);
     if (reply == NULL)
-        return redis_link_no_reply(context, UTAPI_UNAVAILABLE, err);
+        return utapi_redis_context_no_reply(context, UTAPI_UNAVAILABLE, err);
     const utapi_status status =
         reply->type == REDIS_REPLY_ERROR ? login_refused(reply->str, password, err) : UTAPI_OK;
     freeReplyObject(reply);
@@ -139,7 +124,7 @@ static utapi_status sentinel_ask(const redis_uri *uri, const redis_endpoint *sen
     assert(context != NULL);
     status = server_login(context, uri->sentinel_user, uri->sentinel_password, err);
     if (status == UTAPI_OK)
-        status = server_ask(context, 3, question, &reply, err);
+        status = utapi_redis_context_call(context, 3, question, &reply, err);
     assert(status != UTAPI_OK || reply != NULL);
     if (status == UTAPI_OK)
         status = address_take(reply, uri, sentinel, ret_host, ret_port, err);
@@ -153,7 +138,7 @@ static utapi_status role_check(redisContext *context, const char *host, uint16_t
 {
     const char *question[] = {"ROLE"};
     redisReply *reply = NULL;
-    const utapi_status status = server_ask(context, 1, question, &reply, err);
+    const utapi_status status = utapi_redis_context_call(context, 1, question, &reply, err);
     if (status != UTAPI_OK)
         return status;
     assert(reply != NULL);
@@ -172,19 +157,21 @@ static utapi_status context_begin(redisContext *context, const redis_uri *uri, u
 {
     char database[16];
     const char *select[] = {"SELECT", database};
+    redisReply *reply = NULL;
     (void)snprintf(database, sizeof database, "%u", uri->database);
     utapi_status status = server_login(context, uri->user, uri->password, err);
     /* Where a password was forgotten, the server says so here; of a script it would say only that it is too long. */
     if (status == UTAPI_OK && (uri->database != 0 || uri->password == NULL))
-        status = server_tell(context, 2, select, err);
+        status = utapi_redis_context_call(context, 2, select, &reply, err);
+    freeReplyObject(reply);
     return status;
 }
 
-/* Opens what a Sentinel names, or the one server. *ret_answers is false where that Sentinel does not answer. */
-static utapi_status master_open(redis_link *link, size_t endpoint, bool *ret_answers, utapi_error *err)
+utapi_status utapi_redis_context_open(const redis_uri *uri, size_t endpoint, bool *ret_answers,
+                                      redisContext **ret, utapi_error *err)
 {
-    const redis_uri *uri = link->uri;
     const redis_endpoint *named = uri->endpoint_count > 0 ? &uri->endpoints[endpoint] : NULL;
+    redisContext *context = NULL;
     char *found = NULL;
     const char *host = named != NULL ? named->host : NULL;
     uint16_t port = named != NULL ? named->port : 0;
@@ -196,100 +183,15 @@ static utapi_status master_open(redis_link *link, size_t endpoint, bool *ret_ans
         host = found;
     }
     if (status == UTAPI_OK)
-        status = server_open(uri, "Redis", host, port, &link->context, err);
+        status = server_open(uri, "Redis", host, port, &context, err);
     if (status == UTAPI_OK)
-        status = context_begin(link->context, uri, err);
+        status = context_begin(context, uri, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
-        status = role_check(link->context, host, port, err);
-    if (status == UTAPI_OK && link->rights != NULL)
-        status = redis_rights_see(link, err);
-    if (status == UTAPI_OK && link->writes)
-        status = redis_rewrite_see(link, err);
-    if (status != UTAPI_OK)
-        redis_link_drop(link);
+        status = role_check(context, host, port, err);
     free(found);
+    if (status == UTAPI_OK)
+        *ret = context;
+    else if (context != NULL)
+        redisFree(context);
     return status;
-}
-
-/* Scripts are loaded at once: inside a pipeline a missing one cannot be made good. */
-static utapi_status scripts_load(redis_link *link, utapi_error *err)
-{
-    for (unsigned i = 0; i < REDIS_SCRIPT_COUNT; i++) {
-        const char *load[] = {"SCRIPT", "LOAD", redis_script_text((redis_script)i)};
-        redisReply *reply = NULL;
-        const utapi_status status = server_ask(link->context, 3, load, &reply, err);
-        if (status != UTAPI_OK)
-            return status;
-        assert(reply != NULL);
-        const bool is_sha = reply->type == REDIS_REPLY_STRING && reply->len == REDIS_SHA_SIZE;
-        if (is_sha)
-            memcpy(link->shas[i], reply->str, REDIS_SHA_SIZE + 1);
-        freeReplyObject(reply);
-        if (!is_sha)
-            return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis did not load a script");
-    }
-    return UTAPI_OK;
-}
-
-/* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that answered did
- * not help. */
-static utapi_status endpoints_try(redis_link *link, utapi_error *ret_why)
-{
-    const size_t count = link->uri->endpoint_count > 0 ? link->uri->endpoint_count : 1;
-    bool some_answered = false;
-    for (size_t i = 0; i < count; i++) {
-        const size_t endpoint = (link->first_endpoint + i) % count;
-        bool answers;
-        utapi_error err;
-        utapi_error_clear(&err);
-        utapi_status status = master_open(link, endpoint, &answers, &err);
-        if (status == UTAPI_OK)
-            status = scripts_load(link, &err);
-        if (status == UTAPI_OK) {
-            link->first_endpoint = endpoint;
-            return UTAPI_OK;
-        }
-        redis_link_drop(link);
-        if (answers || !some_answered)
-            *ret_why = err;
-        some_answered |= answers;
-    }
-    return ret_why->status;
-}
-
-/* Doubles the back-off, and spreads it: many that lost one server must not come back all at once. */
-static void back_off(redis_link *link)
-{
-    link->delay_ms = link->delay_ms == 0 ? DELAY_FIRST_MS : link->delay_ms * 2;
-    if (link->delay_ms > DELAY_MOST_MS)
-        link->delay_ms = DELAY_MOST_MS;
-    link->random = link->random * 1103515245U + 12345U;
-    link->retry_at_ms = monotonic_ms() + link->delay_ms / 2 + (link->random >> 8) % (link->delay_ms / 2 + 1);
-}
-
-utapi_status redis_link_connect(redis_link *link, utapi_error *err)
-{
-    utapi_error why;
-    if (link->context != NULL)
-        return UTAPI_OK;
-    if (link->delay_ms != 0 && monotonic_ms() < link->retry_at_ms)
-        return utapi_fail(err, link->why, "%s", link->reason);
-    utapi_error_clear(&why);
-    const utapi_status status = endpoints_try(link, &why);
-    if (status == UTAPI_OK) {
-        link->delay_ms = 0;
-        return UTAPI_OK;
-    }
-    back_off(link);
-    link->why = status;
-    (void)snprintf(link->reason, sizeof link->reason, "%.*s", (int)sizeof link->reason - 1, why.detail);
-    return utapi_fail(err, status, "%s", link->reason);
-}
-
-void redis_link_drop(redis_link *link)
-{
-    if (link->context != NULL)
-        redisFree(link->context);
-    link->context = NULL;
-    link->queued = 0;
 }

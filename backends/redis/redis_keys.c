@@ -4,6 +4,8 @@
  * Prefix and names are bounded (redis_uri.h, docs/specification.md#names), so a key always fits. */
 #include "redis_keys.h"
 
+#include "utapi/codec.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -48,8 +50,8 @@ static void key_begin(redis_key *key, const char *prefix, const char *word)
     key_add(key, ":", 1);
 }
 
-void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                        const char *what)
+void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                              const char *what)
 {
     const bool is_location_storage = level == UTAPI_LOCATIONS && strcmp(what, STORAGE_COUNTER) == 0;
     key_begin(ret, prefix, is_location_storage ? LOCATION_LEVEL : utapi_level_name(level));
@@ -58,8 +60,8 @@ void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, u
     key_add_text(ret, is_location_storage ? LOCATION_STORAGE : what);
 }
 
-void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
-                    utapi_string name, utapi_metric metric)
+void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
+                          utapi_string name, utapi_metric metric)
 {
     key_begin(ret, prefix, utapi_level_name(level));
     if (interval != 0) { /* V1 leaves that one out */
@@ -68,53 +70,125 @@ void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi
     }
     key_add(ret, name.data, name.size);
     key_add(ret, ":", 1);
-    key_add_text(ret, redis_metric_name(metric));
+    key_add_text(ret, utapi_metric_name(metric));
 }
 
-void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                   utapi_interval first_of_day)
+void utapi_redis_key_daily(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                           utapi_interval first_of_day)
 {
-    redis_key_resource(ret, prefix, level, name, REDIS_OWN);
+    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN);
     key_add_number(ret, first_of_day);
 }
 
-void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                     utapi_interval first_of_block)
+void utapi_redis_key_monthly(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                             utapi_interval first_of_block)
 {
-    redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
+    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
     key_add_number(ret, first_of_block);
 }
 
-void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
+void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
 {
-    static const char digits[] = "0123456789abcdef";
-    redis_key_own(ret, prefix, "fence:");
-    for (size_t i = 0; i < 16; i++) {
-        key_add(ret, &digits[writer[i] >> 4], 1);
-        key_add(ret, &digits[writer[i] & 15], 1);
-    }
+    char digits[32];
+    (void)utapi_hex_put(digits, writer, 16);
+    utapi_redis_key_own(ret, prefix, "fence:");
+    key_add(ret, digits, sizeof digits);
 }
 
-void redis_key_own(redis_key *ret, const char *prefix, const char *what)
+void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what)
 {
     key_begin(ret, prefix, "utapid");
     key_add_text(ret, what);
 }
 
-const char *redis_metric_name(utapi_metric metric)
+void utapi_redis_args_key(redis_args *args, const redis_key *key)
 {
-    static const char *const names[UTAPI_FIRST_OPERATION] = {
-        [UTAPI_STORAGE_UTILIZED] = "storageUtilized",
-        [UTAPI_NUMBER_OF_OBJECTS] = "numberOfObjects",
-        [UTAPI_INCOMING_BYTES] = "incomingBytes",
-        [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
-    };
-    if (metric < UTAPI_FIRST_OPERATION)
-        return names[metric];
-    return utapi_operation_name((utapi_operation)(metric - UTAPI_FIRST_OPERATION));
+    utapi_redis_args_copy(args, key->bytes, key->size);
 }
 
-void redis_args_key(redis_args *args, const redis_key *key)
+/* ---- what a key is of ---------------------------------------------------------------------- */
+
+/* A name may hold colons and may look like an interval, so a key is read by its known last words first. */
+
+/* More digits than any interval has. */
+enum { INTERVAL_DIGITS = 16 };
+
+/* Takes ":<word>" off the end. */
+static bool word_cut(utapi_string *key, const char *word)
 {
-    redis_args_copy(args, key->bytes, key->size);
+    const size_t size = strlen(word);
+    if (key->size < size + 1 || key->data[key->size - size - 1] != ':' ||
+        memcmp(key->data + key->size - size, word, size) != 0)
+        return false;
+    key->size -= size + 1;
+    return true;
+}
+
+static bool metric_cut(utapi_string *key, unsigned first, unsigned end, utapi_metric *ret)
+{
+    const char *colon = memrchr(key->data, ':', key->size);
+    if (colon == NULL)
+        return false;
+    const utapi_string word = {colon + 1, key->size - (size_t)(colon + 1 - key->data)};
+    const unsigned metric = utapi_metric_find(word);
+    if (metric < first || metric >= end)
+        return false;
+    *ret = (utapi_metric)metric;
+    key->size -= word.size + 1;
+    return true;
+}
+
+/* Reads "<number>:" at the front, as V1 writes one: it begins with no 0. Returns how many bytes that is; 0:
+ * there is none. */
+static size_t number_read(utapi_string key, int64_t *ret)
+{
+    int64_t number = 0;
+    size_t digits = 0;
+    while (digits < key.size && digits < INTERVAL_DIGITS && key.data[digits] >= '0' &&
+           key.data[digits] <= '9')
+        number = number * 10 + (key.data[digits++] - '0');
+    if (digits == 0 || digits + 1 >= key.size || *key.data == '0' || key.data[digits] != ':')
+        return 0;
+    *ret = number;
+    return digits + 1;
+}
+
+/* Takes "<interval>:" off the front. V1 leaves the interval out where it is 0, so it need not be there. */
+static utapi_interval interval_cut(utapi_string *key)
+{
+    int64_t number;
+    const size_t size = number_read(*key, &number);
+    if (size == 0 || number % UTAPI_INTERVAL_MS != 0)
+        return 0;
+    key->data += size;
+    key->size -= size;
+    return number;
+}
+
+bool utapi_redis_key_is_between(utapi_string name)
+{
+    int64_t number;
+    return number_read(name, &number) > 0 && number >= REDIS_FIRST_DAY && number % UTAPI_INTERVAL_MS != 0;
+}
+
+static bool name_fits(utapi_string name)
+{
+    return name.size > 0 && name.size <= UTAPI_NAME_MAX;
+}
+
+bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret)
+{
+    *ret = (redis_parsed_key){.name = rest, .is = REDIS_KEY_OF_FLOW};
+    if (metric_cut(&ret->name, UTAPI_INCOMING_BYTES, UTAPI_METRIC_COUNT, &ret->metric)) {
+        ret->interval = interval_cut(&ret->name);
+        return name_fits(ret->name);
+    }
+    ret->is = word_cut(&ret->name, "counter") ? REDIS_KEY_OF_COUNTER : REDIS_KEY_OF_STATES;
+    return metric_cut(&ret->name, 0, UTAPI_INCOMING_BYTES, &ret->metric) && name_fits(ret->name);
+}
+
+bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret)
+{
+    *ret = (redis_parsed_key){.name = rest, .metric = UTAPI_STORAGE_UTILIZED, .is = REDIS_KEY_OF_COUNTER};
+    return word_cut(&ret->name, "locationStorage") && name_fits(ret->name);
 }

@@ -9,47 +9,52 @@
  *
  *     P:L:N:storageUtilized:counter      the state now          (level locations: P:location:N:locationStorage)
  *     P:L:N:numberOfObjects:counter
- *     P:L:N:storageUtilized              sorted set, score I, member "<value>:<unique>": the state at I's end
+ *     P:L:N:storageUtilized              sorted set, score I, member "<value>:<nonce>": the state at I's end
  *     P:L:N:numberOfObjects
  *     P:L:I:N:<Metric>                   a flow in I
  *
  *     P:L:N:+utapid:D                    sums of the flows of a closed day: a snapshot (utapi/snapshot.h)
- *     P:L:N:+utapid:mB                   the sum of 32 such days; B: the first interval, a multiple of REDIS_BLOCK_MS
- *     P:L:N:+utapid:late                 sorted set, member: a closed day that was written into, score: the number of the
- *                                        newest such write (P:utapid:late)
- *     P:L:N:+utapid:since                a day: no day before it holds a flow, but those in `odd`; absent: 2016-01-01
- *     P:L:N:+utapid:odd                  sorted set, score and member: days that a script wrote flows into although they
- *                                        lie before `since`, or although the interval begins more than an hour from now; and
- *                                        those on which a migration met such flows of somebody else
- *     P:L:N:+utapid:shifts               late changes of state that the sorted sets do not hold yet
- *     P:L:N:+utapid:created              sorted set, member "at", score: the first interval that the bucket was created in, as
- *                                        far as it is not forgotten: flows may lie before the first state
- *     P:L:N:+utapid:gone                 when the bucket was forgotten (ms): nothing older counts
- *     P:utapid:late                      how many scripts wrote into closed days; where it begins does not matter
- *     P:utapid:fence:W                   where the writer's fence stands. It has no TTL, since a policy that evicts keys with a
- *                                        TTL would have what its journal kept counted twice
- *     P:utapid:seen:T:S                  hash, field: "<time>:<uuid>", value: when it was taken. T: the day of the taking at
- *                                        Redis's clock (where the window is longer than a day: the window), S: the slice of
- *                                        REDIS_SEEN_MS that the uuid's own time lies in, both counted from 1970; <time>: from
- *                                        the slice's beginning, in ms
+ *     P:L:N:+utapid:mB                   the sum of 32 such days; B: the first interval, a multiple of REDIS_MONTH_MS
+ *     P:L:N:+utapid:late                 sorted set, member: a closed day that was written into, score: the
+ *                                        generation of the newest such write (P:utapid:late)
+ *     P:L:N:+utapid:since                the low watermark: no day before it holds a flow, but outliers; absent:
+ *                                        2016-01-01
+ *     P:L:N:+utapid:odd                  outliers. Sorted set, score and member: days that a script wrote flows
+ *                                        into although they lie before `since`, or although the interval begins
+ *                                        more than an hour from now; and those on which a migration met such flows
+ *                                        of somebody else
+ *     P:L:N:+utapid:shifts               pending corrections: late changes of states that the sorted sets do not
+ *                                        hold yet
+ *     P:L:N:+utapid:created              sorted set, member "at", score: the first interval that the bucket was
+ *                                        created in, as far as it has not expired: flows may lie before the first
+ *                                        state
+ *     P:L:N:+utapid:gone                 the tombstone: when the bucket expired (ms). Nothing older counts
+ *     P:utapid:late                      the newest generation: a number for each script that wrote into a closed day
+ *     P:utapid:fence:W                   where the writer's fence stands. It has no TTL, since a policy that evicts
+ *                                        keys with a TTL would have what its journal kept counted twice
+ *     P:utapid:seen:T:S                  hash, field: "<time>:<uuid>", value: when it was accepted. T: the day of
+ *                                        acceptance at Redis's clock (where the window is longer than a day: the
+ *                                        window), S: the slice of REDIS_DEDUP_MS that the uuid's own time lies in,
+ *                                        both counted from 1970; <time>: from the slice's beginning, in ms
  *     P:utapid:seen                      sorted set, member: such a hash, score: when it goes, at Redis's clock
- *     P:utapid:due                       sorted set, score: when to forget, member: the bucket
- *     P:utapid:shifting                  set of "L:N" with shifts to work off
+ *     P:utapid:due                       sorted set, score: when to expire, member: the bucket
+ *     P:utapid:shifting                  set of "L:N" with pending corrections
  *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
  *
- * A uuid that comes again has the time that it came with before, so it is looked for in one slice, of this day and the last.
- * A hash goes when the window has passed since the last taking into it; the day in its name ends those whose uuids come
- * without a time, or always with the same. It may hold millions, and Redis frees what it lets expire before it does anything
- * else: half a second for a million fields. So a hash does not expire: scripts UNLINK what is over.
+ * A uuid that comes again has the time that it came with before, so it is looked for in one slice, of this day and
+ * the last. A hash goes when the window has passed since the last uuid came into it; the day in its name ends those
+ * whose uuids come without a time, or always with the same. It may hold millions, and Redis frees what it lets
+ * expire before it does anything else: half a second for a million fields. So a hash does not expire: scripts
+ * UNLINK what is over.
  *
  * A day is closed when Redis's clock says that it ended REDIS_CLOSING_MS ago. Node writers count at their own clocks'
- * present, which is within REDIS_CLOSING_MS of Redis's, and none of them is older than Utapi: so what a reader must look
- * through is bounded, and scripts note in `odd` what they write outside those bounds.
+ * present, which is within REDIS_CLOSING_MS of Redis's, and none of them is older than Utapi: so what a reader must
+ * look through is bounded, and scripts note in `odd` what they write outside those bounds.
  */
 #ifndef REDIS_REDIS_KEYS_H
 #define REDIS_REDIS_KEYS_H
 
-#include "redis_link.h"
+#include "redis_args.h"
 #include "utapi/interval.h"
 #include "utapi/metric.h"
 
@@ -58,13 +63,13 @@
 #define REDIS_FIRST_DAY  INT64_C(1451606400000) /* 2016-01-01: there was no Utapi before */
 
 /** Uuids whose times lie in the same so many milliseconds are kept together. */
-enum { REDIS_SEEN_MS = 1000 };
+enum { REDIS_DEDUP_MS = 1000 };
 
-/** Days that have one summary together; lua/forgetting.lua has it too. */
-enum { REDIS_BLOCK_DAYS = 32 };
-#define REDIS_BLOCK_MS (REDIS_BLOCK_DAYS * REDIS_DAY_MS)
+/** Days that have one rollup together; lua/expiry.lua has it too. */
+enum { REDIS_MONTH_DAYS = 32 };
+#define REDIS_MONTH_MS (REDIS_MONTH_DAYS * REDIS_DAY_MS)
 
-/** What is ours of a resource begins so, after its name; lua/forgetting.lua has it for the scripts. */
+/** What is ours of a resource begins so, after its name; lua/expiry.lua has it for the scripts. */
 #define REDIS_OWN "+utapid:"
 
 /** A prefix, a level's word, a name, an interval and a metric, with their separators: no key of ours is longer. */
@@ -76,32 +81,58 @@ typedef struct redis_key {
     char bytes[REDIS_KEY_MAX];
 } redis_key;
 
-/** P:L:N:<what>; what: "storageUtilized:counter", REDIS_OWN "late", ... Locations' storage counter has V1's own name. */
-void redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                        const char *what);
+/**
+ * P:L:N:<what>; what: "storageUtilized:counter", REDIS_OWN "late", ... Locations' storage counter has V1's own
+ * name.
+ */
+void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                              const char *what);
 
 /** P:L:I:N:<Metric>; metric: a flow. */
-void redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
-                    utapi_string name, utapi_metric metric);
+void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
+                          utapi_string name, utapi_metric metric);
 
 /** P:L:N:+utapid:D. */
-void redis_key_day(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                   utapi_interval first_of_day);
+void utapi_redis_key_daily(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                           utapi_interval first_of_day);
 
 /** P:L:N:+utapid:mB. */
-void redis_key_block(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                     utapi_interval first_of_block);
+void utapi_redis_key_monthly(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
+                             utapi_interval first_of_block);
 
 /** P:utapid:fence:W. */
-void redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);
+void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);
 
 /** P:utapid:<what>. */
-void redis_key_own(redis_key *ret, const char *prefix, const char *what);
+void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what);
 
-/** The last word of a flow's or a state's key: "incomingBytes", "PutObject", "storageUtilized". Static storage. */
-const char *redis_metric_name(utapi_metric metric);
+/** Adds a key to a command's arguments, copied. */
+void utapi_redis_args_key(redis_args *args, const redis_key *key);
 
-/** Adds a key to a command's words, copied. */
-void redis_args_key(redis_args *args, const redis_key *key);
+/* ---- for those who walk through all keys --------------------------------------------------- */
+
+/** What a key is of. */
+typedef struct redis_parsed_key {
+    utapi_string name; /* borrowed from the key */
+    utapi_metric metric;
+    enum {
+        REDIS_KEY_OF_COUNTER, /* a state as it is now */
+        REDIS_KEY_OF_STATES,  /* the sorted set of a state */
+        REDIS_KEY_OF_FLOW
+    } is;
+    utapi_interval interval; /* of a flow; else 0 */
+} redis_parsed_key;
+
+/** Reads what follows "P:<level>:" in a key; false for a key that is none of V1's. */
+bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret);
+
+/** Reads what follows "P:location:": a location as V1 knows it, which has a counter alone. */
+bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret);
+
+/**
+ * Whether what seems to be a name, of a flow at interval 0, begins with a time of Utapi's that is no interval's first
+ * millisecond: most likely somebody counted there what nobody will ever list.
+ */
+bool utapi_redis_key_is_between(utapi_string name);
 
 #endif

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_read.c - questions: each name is answered from one snapshot, which is a MULTI that reads alone, or a script
- * where Redis is out of memory.
+/* redis_read.c - queries: each name is answered from one snapshot, which is a MULTI that only reads, or a script where
+ * Redis is out of memory.
  *
- * First the marks of the resource and Redis's clock say what to look at (redis_read_plan.c). The snapshot then reads
- * states, the summaries of closed days, every key of the intervals that are still open, and the marks again.
- * Summaries of days that turn out to be missing are made (redis_days.c) before another snapshot, those of 32 days
- * after the answer is found (redis_blocks.c). What was read outside the
- * snapshot, days summed up and the edges of the range, lies in closed days, where only a late write changes
- * anything, and that marks the day in `late`: if the snapshot finds such a mark, the answer is begun again. From the
- * third time on, the snapshot itself reads what late writes keep out of summaries. */
-#include "redis_days.h"
+ * First the resource info and Redis's clock say what to look at (redis_plan.c). The snapshot then reads states, the
+ * rollups of closed days, every key of the intervals that are still open, and the resource info again. Missing daily
+ * rollups are made before another snapshot, monthly ones after the answer is found (redis_rollups.c). What was read
+ * outside the snapshot, days summed up and the edges of the range, lies in closed days. Only a late write changes
+ * anything there, and it notes its generation with the day in `late`: if the snapshot finds one, the answer is begun
+ * again. From the third time on, the snapshot itself reads what late writes keep out of rollups. */
+#include "redis_query.h"
 
 #include "utapi/scoped.h"
 
@@ -22,124 +21,7 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 enum {
     TRIES = 12,
     RAW_FROM_TRY = 2,
-    LONGEST_MS = 30000, /* for one question, if it does not say: clients wait about that long */
 };
-
-/* ---- asking ------------------------------------------------------------------------------- */
-
-utapi_status redis_read_reserve(redis_reading *reading, size_t size, utapi_error *err)
-{
-    if (size <= reading->text_room)
-        return UTAPI_OK;
-    char *text = realloc(reading->text, size);
-    if (text == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "putting a command together");
-    reading->text = text;
-    reading->text_room = size;
-    return UTAPI_OK;
-}
-
-/* Words of snapshot.lua. They are copied, for those who queue them borrow them until a command is sent. */
-static void gather(redis_reading *reading)
-{
-    const redis_args *args = &reading->args;
-    redis_args_number(&reading->gathered, (int64_t)args->count);
-    for (size_t i = 0; i < args->count; i++)
-        redis_args_copy(&reading->gathered, args->words[i], args->sizes[i]);
-    reading->gathered.failed |= args->failed;
-    redis_args_clear(&reading->args);
-}
-
-utapi_status redis_read_queue(redis_reading *reading, utapi_error *err)
-{
-    if (reading->is_gathering) {
-        gather(reading);
-        return UTAPI_OK;
-    }
-    const utapi_status status = redis_link_queue(reading->link, &reading->args, err);
-    redis_args_clear(&reading->args);
-    reading->waiting = status == UTAPI_OK ? reading->waiting + 1 : 0;
-    return status;
-}
-
-utapi_status redis_read_queue_key(redis_reading *reading, const char *command, const char *what,
-                                  const char *word, const char *more, utapi_error *err)
-{
-    redis_key key;
-    redis_key_resource(&key, reading->prefix, reading->level, reading->name, what);
-    redis_args_add(&reading->args, command);
-    redis_args_bytes(&reading->args, key.bytes, key.size);
-    if (word != NULL)
-        redis_args_add(&reading->args, word);
-    if (more != NULL)
-        redis_args_add(&reading->args, more);
-    return redis_read_queue(reading, err);
-}
-
-utapi_status redis_read_next(redis_reading *reading, redisReply **ret, utapi_error *err)
-{
-    const utapi_status status = redis_link_next(reading->link, ret, err);
-    reading->waiting = status == UTAPI_OK ? reading->waiting - 1 : 0;
-    return status;
-}
-
-/* A failure of ours leaves replies behind; the link's next user must not meet them. */
-static void reading_drain(redis_reading *reading)
-{
-    redis_args_clear(&reading->args);
-    while (reading->waiting > 0) {
-        UTAPI_AUTO(redisReply) *reply = NULL;
-        if (redis_read_next(reading, &reply, NULL) != UTAPI_OK)
-            return;
-    }
-}
-
-bool redis_read_integer(const redisReply *value, int64_t *ret)
-{
-    const char *at = value->str, *end = value->str + value->len;
-    while (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
-        at++;
-    const bool negative = at < end && *at == '-';
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    int64_t number = 0; /* kept below zero, where there is room for one more */
-    for (; at < end && *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(number, 10, &number) || __builtin_sub_overflow(number, *at - '0', &number))
-            return false;
-    if (!negative && number == INT64_MIN)
-        return false;
-    *ret = negative ? number : -number;
-    return true;
-}
-
-utapi_status redis_read_corrupt(const redis_reading *reading, const char *what, const redisReply *reply,
-                                utapi_error *err)
-{
-    const bool has_words = reply->type == REDIS_REPLY_ERROR;
-    return utapi_fail(err, UTAPI_CORRUPT, "%s:%s:%.*s:%s: %.*s", reading->prefix,
-                      utapi_level_name(reading->level), (int)reading->name.size, reading->name.data, what,
-                      has_words ? (int)reply->len : 31,
-                      has_words ? reply->str : "holds what nobody puts there...");
-}
-
-void *redis_grow(void *array, size_t count, size_t *room, size_t element_size)
-{
-    enum { LEAST_ROOM = 32 };
-    if (count < *room)
-        return array;
-    const size_t wanted = *room > 0 ? 2 * *room : LEAST_ROOM;
-    void *grown = realloc(array, wanted * element_size);
-    if (grown != NULL)
-        *room = wanted;
-    return grown;
-}
-
-int64_t redis_monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
@@ -149,34 +31,37 @@ static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_err
     int64_t seconds, micros;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING ||
-        !redis_read_integer(reply->element[0], &seconds) || !redis_read_integer(reply->element[1], &micros) ||
-        seconds < 0 || seconds > UTAPI_INTERVAL_MAX / 1000)
+        !utapi_redis_integer(reply->element[0], &seconds) ||
+        !utapi_redis_integer(reply->element[1], &micros) || seconds < 0 ||
+        seconds > UTAPI_INTERVAL_MAX / 1000)
         return utapi_fail(err, UTAPI_CORRUPT, "TIME: an answer of another shape than Redis gives");
     *ret_ms = seconds * 1000 + micros / 1000;
     return UTAPI_OK;
 }
 
-/* Reads the clock and the marks. From there on all of an answer comes from one server: what follows is judged by them. */
-static utapi_status look(redis_reading *reading, utapi_error *err)
+/* Reads the clock and the resource info. From there on all of an answer comes from one server: what follows is
+ * judged by them. */
+static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
 {
-    redisReply *replies[1 + REDIS_MARKS_COMMANDS] = {0};
-    redis_link_pin(reading->link, false);
-    redis_args_add(&reading->args, "TIME");
-    utapi_status status = redis_read_queue(reading, err);
+    redisReply *replies[1 + REDIS_RESOURCE_INFO_COMMANDS] = {0};
+    utapi_redis_connection_pin(reading->connection, false);
+    utapi_redis_args_add(&reading->args, "TIME");
+    utapi_status status = utapi_redis_query_queue(reading, err);
     if (status == UTAPI_OK)
-        status = redis_marks_queue(reading, err);
-    for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS && status == UTAPI_OK; i++)
-        status = redis_read_next(reading, &replies[i], err);
+        status = utapi_redis_resource_info_queue(reading, err);
+    for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS && status == UTAPI_OK; i++)
+        status = utapi_redis_query_next(reading, &replies[i], err);
     if (status == UTAPI_CORRUPT) { /* of another type: MGET passes over that */
         utapi_error_clear(err);
-        (void)!redis_read_corrupt(reading, REDIS_OWN "odd", &(redisReply){.type = REDIS_REPLY_NIL}, err);
+        (void)!utapi_redis_query_corrupt(reading, REDIS_OWN "odd", &(redisReply){.type = REDIS_REPLY_NIL},
+                                         err);
     }
     if (status == UTAPI_OK)
         status = now_take(replies[0], &reading->now_ms, err);
     if (status == UTAPI_OK)
-        status = redis_marks_take(reading, replies + 1, &reading->marks, err);
-    redis_link_pin(reading->link, true);
-    for (size_t i = 0; i < 1 + REDIS_MARKS_COMMANDS; i++)
+        status = utapi_redis_resource_info_take(reading, replies + 1, &reading->info, err);
+    utapi_redis_connection_pin(reading->connection, true);
+    for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS; i++)
         freeReplyObject(replies[i]);
     return status;
 }
@@ -186,26 +71,26 @@ static utapi_status look(redis_reading *reading, utapi_error *err)
 /* Whether a snapshot and what was read before it belong together. */
 static bool snapshot_holds(const redis_reading *reading, const redis_snapshot *of)
 {
-    return redis_marks_hold(&reading->marks, &of->marks) && !of->stale;
+    return utapi_redis_resource_info_hold(&reading->info, &of->info) && !of->stale;
 }
 
 /* Plans anew and takes a snapshot, with its days summed up. *ret_done: it is the answer. */
 static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_plan *plan, redis_snapshot *of,
                                bool *ret_done, utapi_error *err)
 {
-    utapi_status status = look(reading, err);
+    utapi_status status = resource_info_read(reading, err);
     if (status == UTAPI_OK)
-        status = redis_plan_make(reading, raw, plan, err);
+        status = utapi_redis_plan_make(reading, raw, plan, err);
     if (status == UTAPI_OK)
-        status = redis_snapshot_take(reading, plan, of, err);
-    if (status == UTAPI_OK && of->missing_blocks > 0)
-        status = redis_snapshot_take(reading, plan, of, err);
-    if (status == UTAPI_OK && redis_plan_missing(plan) > 0 && !raw->edges) {
-        status = redis_days_fill(reading, plan, err);
+        status = utapi_redis_snapshot_take(reading, plan, of, err);
+    if (status == UTAPI_OK && of->missing_months > 0)
+        status = utapi_redis_snapshot_take(reading, plan, of, err);
+    if (status == UTAPI_OK && utapi_redis_plan_missing(plan) > 0 && !raw->edges) {
+        status = utapi_redis_daily_fill(reading, plan, err);
         if (status == UTAPI_OK)
-            status = redis_snapshot_take(reading, plan, of, err);
+            status = utapi_redis_snapshot_take(reading, plan, of, err);
     }
-    *ret_done = status == UTAPI_OK && redis_plan_missing(plan) == 0 && of->missing_blocks == 0 &&
+    *ret_done = status == UTAPI_OK && utapi_redis_plan_missing(plan) == 0 && of->missing_months == 0 &&
                 snapshot_holds(reading, of);
     return status;
 }
@@ -228,7 +113,7 @@ static void raw_choose(const redis_plan *plan, redis_raw *ret)
 static utapi_status usage_of(const redis_plan *plan, redis_snapshot *of, utapi_usage *ret, utapi_error *err)
 {
     *ret = of->states;
-    ret->expired_ms = of->marks.gone_ms;
+    ret->expired_ms = of->info.expired_ms;
     utapi_sums_merge(&of->flows, &plan->summed);
     utapi_amounts_clear(&ret->flows);
     return utapi_amounts_add(&ret->flows, &of->flows, err);
@@ -244,7 +129,7 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
         if (status != UTAPI_OK)
             return status;
         if (done) {
-            redis_blocks_make(reading, plan);
+            utapi_redis_monthly_make(reading, plan);
             return usage_of(plan, of, ret, err);
         }
         if (i + 1 >= RAW_FROM_TRY)
@@ -253,7 +138,7 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
     return utapi_fail(err, UTAPI_UNAVAILABLE, "late events keep changing this range; ask again");
 }
 
-/* ---- questions ---------------------------------------------------------------------------- */
+/* ---- queries ---------------------------------------------------------------------------- */
 
 static bool writer_is_set(const unsigned char writer[16])
 {
@@ -262,68 +147,71 @@ static bool writer_is_set(const unsigned char writer[16])
 }
 
 static utapi_status query_read(redis_reading *reading, const utapi_query *query, redis_snapshot *of,
-                               utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
+                               utapi_usage *ret, uint64_t *ret_fences, utapi_error *err)
 {
     redis_plan plan = {0};
     utapi_status status = UTAPI_OK;
+    if (ret_fences != NULL)
+        ret_fences[0] = 0;
     for (size_t i = 0; i < query->count && status == UTAPI_OK; i++) {
         utapi_usage_clear(&ret[i]);
         reading->name = query->names[i];
-        if (reading->name.size == 0 || reading->name.size > UTAPI_NAME_MAX) /* no key has it */
-            continue;
-        status = answer(reading, &plan, of, &ret[i], err);
-        of->writer = NULL; /* the first snapshot's fence counts */
+        if (reading->name.size > 0 && reading->name.size <= UTAPI_NAME_MAX)
+            status = answer(reading, &plan, of, &ret[i], err);
+        else if (of->writer != NULL) /* no key has it */
+            status = utapi_redis_fence_read(reading, of->writer, &of->fence, err);
+        if (ret_fences != NULL)
+            ret_fences[i] = of->fence;
     }
-    if (status == UTAPI_OK && of->writer != NULL) /* no name was reached */
-        status = redis_fence_read(reading, of->writer, &of->fence, err);
-    if (status == UTAPI_OK && ret_fence != NULL)
-        *ret_fence = of->fence;
-    redis_plan_done(&plan);
+    if (query->count == 0 && of->writer != NULL)
+        status = utapi_redis_fence_read(reading, of->writer, &ret_fences[0], err);
+    utapi_redis_plan_done(&plan);
     return status;
 }
 
-static utapi_status query_answer(redis_backend *backend, redis_link *link, const utapi_query *query,
-                                 utapi_usage *ret, uint64_t *ret_fence, utapi_error *err)
+static utapi_status query_answer(redis_backend *backend, redis_connection *connection,
+                                 const utapi_query *query, utapi_usage *ret, uint64_t *ret_fences,
+                                 utapi_error *err)
 {
     redis_reading reading = {
         .walking = &backend->walking,
-        .link = link,
+        .connection = connection,
         .prefix = backend->uri.prefix,
         .level = query->level,
         .range = {query->start, query->end},
-        .current_only = query->current_only,
-        .all = query->all_count > 0 ? query->all : query->names,
-        .all_count = query->all_count > 0 ? query->all_count : query->count,
-        .give_up_ms = query->until_ms != 0 ? query->until_ms : redis_monotonic_ms() + LONGEST_MS,
+        .current_only = query->start == UTAPI_INTERVAL_MAX,
+        .all = query->names,
+        .all_count = query->count,
+        .give_up_ms = query->deadline_ms != 0 ? query->deadline_ms : INT64_MAX,
     };
-    const bool fenced = ret_fence != NULL && writer_is_set(query->writer);
+    const bool fenced = ret_fences != NULL && writer_is_set(query->writer);
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};
-    const utapi_status status = query_read(&reading, query, &of, ret, ret_fence, err);
-    reading_drain(&reading);
-    redis_link_pin(link, false);
-    redis_marks_done(&reading.marks);
-    redis_marks_done(&of.marks);
-    redis_args_done(&reading.args);
-    redis_args_done(&reading.gathered);
+    const utapi_status status = query_read(&reading, query, &of, ret, ret_fences, err);
+    utapi_redis_query_drain(&reading);
+    utapi_redis_connection_pin(connection, false);
+    utapi_redis_resource_info_done(&reading.info);
+    utapi_redis_resource_info_done(&of.info);
+    utapi_redis_args_done(&reading.args);
+    utapi_redis_args_done(&reading.gathered);
     free(reading.text);
     return status;
 }
 
 utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
-                              uint64_t *ret_fence, utapi_error *err)
+                              uint64_t *ret_fences, utapi_error *err)
 {
     redis_backend *backend = (redis_backend *)self;
-    redis_link *link = redis_pool_take(backend->pool);
-    if (link == NULL)
+    redis_connection *connection = utapi_redis_pool_take(backend->pool);
+    if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "answering a question");
     utapi_error first;
     utapi_error_clear(&first);
-    utapi_status status = query_answer(backend, link, query, ret, ret_fence, &first);
-    if (status == UTAPI_UNCERTAIN) { /* a link that waited may have been closed at the other end */
+    utapi_status status = query_answer(backend, connection, query, ret, ret_fences, &first);
+    if (status == UTAPI_UNCERTAIN) { /* a connection that waited may have been closed at the other end */
         utapi_error_clear(&first);
-        status = query_answer(backend, link, query, ret, ret_fence, &first);
+        status = query_answer(backend, connection, query, ret, ret_fences, &first);
     }
-    redis_pool_give(backend->pool, link);
+    utapi_redis_pool_give(backend->pool, connection);
     if (status == UTAPI_UNCERTAIN) /* nothing was to be stored */
         status = first.status = UTAPI_UNAVAILABLE;
     if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)

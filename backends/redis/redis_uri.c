@@ -91,7 +91,7 @@ static utapi_status text_decode(utapi_string text, const char *what, char **ret,
     return UTAPI_OK;
 }
 
-static utapi_status number_read(utapi_string text, const char *what, unsigned least, unsigned most,
+static utapi_status number_read(utapi_string text, const char *what, unsigned min, unsigned max,
                                 unsigned *ret, utapi_error *err)
 {
     unsigned long long number = 0;
@@ -100,9 +100,9 @@ static utapi_status number_read(utapi_string text, const char *what, unsigned le
         good = text.data[i] >= '0' && text.data[i] <= '9';
         number = number * 10 + (unsigned)(text.data[i] - '0');
     }
-    if (!good || number < least || number > most)
-        return utapi_fail(err, UTAPI_INVALID, "Redis URI: %s: expected a number from %u to %u", what, least,
-                          most);
+    if (!good || number < min || number > max)
+        return utapi_fail(err, UTAPI_INVALID, "Redis URI: %s: expected a number from %u to %u", what, min,
+                          max);
     *ret = (unsigned)number;
     return UTAPI_OK;
 }
@@ -240,7 +240,7 @@ static utapi_status path_read(utapi_string where, utapi_string path, const struc
 static const struct uri_option {
     const char *name;
     size_t offset;
-    unsigned least, most;
+    unsigned min, max;
 } options[] = {
     {"connectTimeout", offsetof(redis_uri, connect_timeout_ms), 1, TIMEOUT_MAX_MS},
     {"timeout", offsetof(redis_uri, timeout_ms), 1, TIMEOUT_MAX_MS},
@@ -268,8 +268,8 @@ static utapi_status option_read(utapi_string text, redis_uri *uri, utapi_error *
             "Redis URI: options are connectTimeout=, timeout=, database=, prefix=, sentinelUser= and "
             "sentinelPassword=");
     void *member = (char *)uri + option->offset;
-    if (option->most != 0)
-        return number_read(text, option->name, option->least, option->most, member, err);
+    if (option->max != 0)
+        return number_read(text, option->name, option->min, option->max, member, err);
     if (text.size == 0)
         return utapi_fail(err, UTAPI_INVALID, "Redis URI: %s: expected a text", option->name);
     return text_decode(text, option->name, member, err);
@@ -320,7 +320,7 @@ static const struct uri_scheme *scheme_take(utapi_string *text)
     return NULL;
 }
 
-utapi_status redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err)
+utapi_status utapi_redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err)
 {
     utapi_string rest = utapi_string_of(text);
     const struct uri_scheme *scheme = scheme_take(&rest);
@@ -333,11 +333,11 @@ utapi_status redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err)
     if (status == UTAPI_OK)
         *ret = uri;
     else
-        redis_uri_done(&uri);
+        utapi_redis_uri_done(&uri);
     return status;
 }
 
-void redis_uri_done(redis_uri *uri)
+void utapi_redis_uri_done(redis_uri *uri)
 {
     for (size_t i = 0; i < uri->endpoint_count; i++)
         free(uri->endpoints[i].host);

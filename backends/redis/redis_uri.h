@@ -7,7 +7,8 @@
  *     redis-sentinel://[[user]:password@]host[:port][,host[:port]...]/name[/database][?option=value&...]
  *
  * Options: connectTimeout and timeout (milliseconds), sentinelUser and sentinelPassword, database, and prefix,
- * the first word of every key ("s3"; Utapi V1 takes the service's name). User, password and values are percent-encoded; an IPv6 address stands in brackets. A password alone is Redis's `requirepass`.
+ * the first word of every key ("s3"; Utapi V1 takes the service's name). User, password and values are
+ * percent-encoded; an IPv6 address stands in brackets. A password alone is Redis's `requirepass`.
  */
 #ifndef REDIS_REDIS_URI_H
 #define REDIS_REDIS_URI_H
@@ -37,11 +38,11 @@ typedef struct redis_uri {
 /**
  * Reads a URI.
  *
- * @param ret  owned: redis_uri_done(). Written on success only.
+ * @param ret  owned: utapi_redis_uri_done(). Written on success only.
  * @return UTAPI_INVALID, with a sentence that names the part, never a password; UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err);
 
-void redis_uri_done(redis_uri *uri);
+void utapi_redis_uri_done(redis_uri *uri);
 
 #endif

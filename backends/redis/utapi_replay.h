@@ -68,8 +68,8 @@ UTAPI_MUST_USE utapi_status utapi_replay_take(utapi_replay *replay, const utapi_
                                               size_t *ret_count, utapi_error *err);
 
 /**
- * How many elements stand aside, since they can never be counted, as of the last successful utapi_replay_take(): whoever
- * refused them. They stay until somebody removes them from s3:utapid:replay:refused.
+ * How many elements stand aside, since they can never be counted, as of the last successful utapi_replay_take():
+ * whoever refused them. They stay until somebody removes them from s3:utapid:replay:refused.
  */
 uint64_t utapi_replay_refused(const utapi_replay *replay);
 

@@ -26,7 +26,7 @@
 
 enum { DAY = 96, GROUPS = 3, PATH_BYTES = 272 };
 
-/* A turn is one group. */
+/* A rollover is one group. */
 static const bench_workload workloads[] = {
     {.name = "ingest", .clients = 4, .batch = 25, .buckets = 50, .history = 1, .uuids = true},
     {.name = "few", .clients = 8, .batch = 100, .buckets = 10, .history = 1, .uuids = true},
@@ -39,7 +39,7 @@ static const bench_workload workloads[] = {
      .uuids = true,
      .late_percent = 10},
     {.name = "turn",
-     .kind = BENCH_TURN,
+     .kind = BENCH_ROLLOVER,
      .clients = 3,
      .batch = 20,
      .buckets = 60,
@@ -65,16 +65,16 @@ static void path_in(const char *folder, const char *name, char ret[static PATH_B
 
 /* ---- the meter ---------------------------------------------------------------------------- */
 
-static bench_source source_of(const bench_workload *workload)
+static bench_generator generator_of(const bench_workload *workload)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     const int64_t origin_ms = utapi_interval_of((int64_t)now.tv_sec * 1000) - 10 * UTAPI_INTERVAL_MS;
-    return (bench_source){.workload = workload, .origin_ms = origin_ms, .random = 1, .uuid_salt = 8};
+    return (bench_generator){.workload = workload, .origin_ms = origin_ms, .random = 1, .uuid_salt = 8};
 }
 
-/* Sends all that a source has left. */
-static void meter_feed(utapi_engine *engine, bench_source *source)
+/* Sends all that a generator has left. */
+static void meter_feed(utapi_engine *engine, bench_generator *generator)
 {
     utapi_error err;
     utapi_error_clear(&err);
@@ -82,21 +82,22 @@ static void meter_feed(utapi_engine *engine, bench_source *source)
     load_result *result = calloc(1, sizeof *result);
     const load_options options = {.clients = 1};
     assert_non_null(result);
-    CHECK_OK(load_process_new(source->workload, source, engine, 1, source->batch, &process, &err), &err);
+    CHECK_OK(load_process_new(generator->workload, generator, engine, 1, generator->batch, &process, &err),
+             &err);
     const load_transport transport = load_process_transport(process);
-    CHECK_OK(load_run(&transport, &options, source, result, &err), &err);
+    CHECK_OK(load_run(&transport, &options, generator, result, &err), &err);
     assert_int_equal(result->failed, 0);
     load_process_free(process);
     free(result);
 }
 
-static void meter_fill(utapi_engine *engine, const bench_source *source)
+static void meter_fill(utapi_engine *engine, const bench_generator *generator)
 {
-    bench_workload plain = *source->workload;
-    bench_source filling = *source;
+    bench_workload plain = *generator->workload;
+    bench_generator filling = *generator;
     plain.uuids = false;
     filling.workload = &plain;
-    bench_source_fill(&filling);
+    bench_generator_fill(&filling);
     meter_feed(engine, &filling);
 }
 
@@ -112,23 +113,23 @@ static utapi_backend *meter_storage(const char *folder)
     return backend;
 }
 
-static void meter_run(const char *folder, bench_source source)
+static void meter_run(const char *folder, bench_generator generator)
 {
     utapi_error err;
     utapi_error_clear(&err);
     utapi_engine *engine;
     utapi_backend *backend = meter_storage(folder);
     CHECK_OK(utapi_engine_new(backend, &utapi_engine_defaults, &engine, &err), &err);
-    meter_fill(engine, &source);
-    if (source.workload->kind == BENCH_TURN) {
+    meter_fill(engine, &generator);
+    if (generator.workload->kind == BENCH_ROLLOVER) {
         for (unsigned i = 0; i < GROUPS; i++) {
-            bench_source_measure(&source);
-            meter_feed(engine, &source);
+            bench_generator_measure(&generator);
+            meter_feed(engine, &generator);
         }
     } else {
-        bench_source_measure(&source);
-        source.items_left = (uint64_t)GROUPS * source.workload->clients * source.batch;
-        meter_feed(engine, &source);
+        bench_generator_measure(&generator);
+        generator.items_left = (uint64_t)GROUPS * generator.workload->clients * generator.batch;
+        meter_feed(engine, &generator);
     }
     utapi_engine_free(engine);
     utapi_backend_close(backend);
@@ -136,17 +137,17 @@ static void meter_run(const char *folder, bench_source source)
 
 /* ---- raw LMDB ----------------------------------------------------------------------------- */
 
-static void raw_run(const char *folder, const bench_source *source)
+static void raw_run(const char *folder, const bench_generator *generator)
 {
     utapi_error err;
     utapi_error_clear(&err);
     raw_lmdb *raw;
     char path[PATH_BYTES];
-    const bench_workload *workload = source->workload;
+    const bench_workload *workload = generator->workload;
     const unsigned room = workload->clients * workload->batch;
     path_in(folder, RAW, path);
     assert_int_equal(mkdir(path, 0700), 0);
-    CHECK_OK(raw_lmdb_open(path, source, room, &raw, &err), &err);
+    CHECK_OK(raw_lmdb_open(path, generator, room, &raw, &err), &err);
     for (unsigned i = 0; i < GROUPS; i++) {
         unsigned requests, events;
         CHECK_OK(raw_lmdb_draw(raw, &requests, &events, &err), &err);
@@ -218,11 +219,11 @@ static void raw_lmdb_holds_the_rows_of_the_meter(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         char folder[256];
-        const bench_source source = source_of(&workloads[i]);
+        const bench_generator generator = generator_of(&workloads[i]);
         support_folder_make(folder);
         print_message("%s\n", workloads[i].name);
-        meter_run(folder, source);
-        raw_run(folder, &source);
+        meter_run(folder, generator);
+        raw_run(folder, &generator);
         opened raw = open_store(folder, RAW);
         opened meter = open_store(folder, METER);
         check_table(&raw, &meter, "resource");
@@ -244,7 +245,7 @@ static void uuids_that_are_added_are_known_to_the_meter(void **state)
     utapi_error_clear(&err);
     utapi_storage_stats stats;
     utapi_applied applied;
-    const int64_t end_ms = source_of(&workloads[0]).origin_ms;
+    const int64_t end_ms = generator_of(&workloads[0]).origin_ms;
     const utapi_entry again = {.time_ms = end_ms - WINDOW_MS,
                                .accepted_ms = end_ms,
                                .uuid_time_ms = end_ms - WINDOW_MS,

@@ -6,13 +6,13 @@
  * contract and lies within the record; written again, it is read to the same.
  */
 #include "fuzz_target.h"
-#include "journal_internal.h"
+#include "journal_record.h"
+
+#include "utapi/codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CRC_SIZE = 4 };
 
 static void check_text(utapi_string text, const unsigned char *record, size_t size)
 {
@@ -33,27 +33,27 @@ static void check_entry(const utapi_entry *entry, const unsigned char *record, s
     FUZZ_CHECK(entry->operation == UTAPI_OP_NONE || (unsigned)entry->operation < UTAPI_OPERATION_COUNT);
 }
 
-static unsigned char *write_group(const journal_group *group, size_t *ret_size)
+static unsigned char *write_group(const journal_record *group, size_t *ret_size)
 {
     const utapi_batch batch = {.entries = group->entries,
                                .count = group->count,
                                .now_ms = group->now_ms,
                                .accepted_ms = group->accepted_ms};
-    const size_t most = utapi_journal_encoded_most(&batch);
+    const size_t most = utapi_journal_record_max(&batch);
     unsigned char *bytes = malloc(most);
     FUZZ_CHECK(bytes != NULL);
-    *ret_size = utapi_journal_encode(&batch, NULL, bytes);
+    *ret_size = utapi_journal_record_encode(&batch, NULL, bytes);
     FUZZ_CHECK(*ret_size <= most);
     return bytes;
 }
 
 /* A number may be written in many ways, of which only the shortest is ours: so the second writing is compared. */
-static void check_group(const journal_group *group)
+static void check_group(const journal_record *group)
 {
     size_t size, again_size;
-    journal_group read;
+    journal_record read;
     unsigned char *bytes = write_group(group, &size);
-    FUZZ_CHECK(utapi_journal_decode(bytes, size, &read, NULL) == UTAPI_OK);
+    FUZZ_CHECK(utapi_journal_record_decode(bytes, size, &read, NULL) == UTAPI_OK);
     FUZZ_CHECK(read.count == group->count && read.now_ms == group->now_ms &&
                read.accepted_ms == group->accepted_ms);
     unsigned char *again = write_group(&read, &again_size);
@@ -65,10 +65,10 @@ static void check_group(const journal_group *group)
 
 static void read_record(const unsigned char *record, size_t size)
 {
-    journal_group group;
+    journal_record group;
     int64_t now_ms = 0;
-    const bool peeked = utapi_journal_peek(record, size, &now_ms);
-    if (utapi_journal_decode(record, size, &group, NULL) != UTAPI_OK)
+    const bool peeked = utapi_journal_record_peek(record, size, &now_ms);
+    if (utapi_journal_record_decode(record, size, &group, NULL) != UTAPI_OK)
         return;
     FUZZ_CHECK(peeked && now_ms == group.now_ms);
     for (size_t i = 0; i < group.count; i++)
@@ -79,16 +79,14 @@ static void read_record(const unsigned char *record, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned char *record = malloc(size + CRC_SIZE); /* of its own: a byte too far is seen */
+    unsigned char *record = malloc(size + UTAPI_CHECKSUM_SIZE); /* of its own: a byte too far is seen */
     FUZZ_CHECK(record != NULL);
     if (size > 0)
         memcpy(record, data, size);
-    const uint32_t crc = utapi_journal_crc(record, size);
-    for (unsigned i = 0; i < CRC_SIZE; i++)
-        record[size + i] = (unsigned char)(crc >> (8 * i));
-    read_record(record, size + CRC_SIZE);
+    (void)utapi_checksum_put(record, record + size);
+    read_record(record, size + UTAPI_CHECKSUM_SIZE);
     record[size] ^= 1;
-    read_record(record, size + CRC_SIZE);
+    read_record(record, size + UTAPI_CHECKSUM_SIZE);
     read_record(record, size);
     free(record);
     return 0;

@@ -51,9 +51,9 @@ int bench_setup(void **state)
                                          .dedup_window_ms = 1000000000};
     b->tuning = utapi_journal_tuning;
     b->tuning.monotonic_ms = monotonic_ms;
-    b->tuning.tick_ms = 2;
-    b->tuning.back_off_ms = 1;
-    b->tuning.wait_ms = 60000;
+    b->tuning.pace.tick_ms = 2;
+    b->tuning.pace.back_off_ms = 1;
+    b->tuning.patience.wait_ms = 60000;
     bench_open(b);
     *state = b;
     return 0;

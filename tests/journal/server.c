@@ -2,7 +2,7 @@
 /* server.c - see server.h. */
 #include "server.h"
 
-#include "journal_internal.h"
+#include "journal_record.h"
 #include "memory.h"
 
 #include <stdlib.h>
@@ -48,19 +48,19 @@ static void batch_keep(server *s, const utapi_batch *batch)
         assert_non_null(s->batches);
     }
     server_batch *kept = &s->batches[s->count++];
-    *kept = (server_batch){.bytes = malloc(utapi_journal_encoded_most(batch)), .fence = batch->fence};
+    *kept = (server_batch){.bytes = malloc(utapi_journal_record_max(batch)), .fence = batch->fence};
     assert_non_null(kept->bytes);
-    kept->size = utapi_journal_encode(batch, NULL, kept->bytes);
+    kept->size = utapi_journal_record_encode(batch, NULL, kept->bytes);
 }
 
 static void batch_replay(server *s, const server_batch *kept)
 {
-    journal_group group = {.count = 0};
+    journal_record group = {.count = 0};
     utapi_applied applied;
     utapi_error err;
     utapi_error_clear(&err);
     if (kept->size > 10) /* an empty one is no group */
-        (void)(utapi_journal_decode(kept->bytes, kept->size, &group, NULL) == UTAPI_OK);
+        (void)(utapi_journal_record_decode(kept->bytes, kept->size, &group, NULL) == UTAPI_OK);
     const utapi_batch batch = {.entries = group.entries,
                                .count = group.count,
                                .now_ms = group.now_ms,

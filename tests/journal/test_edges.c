@@ -4,6 +4,7 @@
 #include "bench.h"
 
 #include "folder.h"
+#include "journal_store.h"
 #include "memory.h"
 
 #include <stdio.h>
@@ -12,9 +13,9 @@
 
 #define T0 INT64_C(1700006400000)
 
-static journal *inside(bench *b)
+static journal_log *inside(bench *b)
 {
-    return (journal *)b->journal;
+    return ((journal *)b->journal)->log;
 }
 
 static int64_t stored(bench *b, const char *bucket)
@@ -81,11 +82,12 @@ static void a_deleted_journal_begins_anew(void **state)
     assert_int_equal(bench_stats(b).journal.lost, 0);
 }
 
-static size_t epochs_of(bench *b)
+static size_t incarnations_of(bench *b)
 {
     size_t count = 0;
     pthread_mutex_lock(&inside(b)->lock);
-    for (const journal_epoch *epoch = inside(b)->oldest; epoch != NULL; epoch = epoch->next_epoch)
+    for (const journal_incarnation *incarnation = inside(b)->oldest; incarnation != NULL;
+         incarnation = incarnation->next_one)
         count++;
     pthread_mutex_unlock(&inside(b)->lock);
     return count;
@@ -116,7 +118,7 @@ static void any_number_of_starts_leaves_nothing_behind(void **state)
     server_set(&b->server, false, SERVER_WELL);
     assert_int_equal(stored(b, "b"), STARTS);
     grow_old(b);
-    for (int i = 0; groups_of(b) > 0 || epochs_of(b) > 16; i++) {
+    for (int i = 0; groups_of(b) > 0 || incarnations_of(b) > 16; i++) {
         assert_in_range(i, 0, 10000);
         usleep(1000);
     }
@@ -133,7 +135,7 @@ static void room_is_made_in_every_epoch(void **state)
         reopen(b);
     }
     do {
-        CHECK_OK(utapi_journal_drop_applied(inside(b), 1000, &dropped, &b->err), &b->err);
+        CHECK_OK(utapi_journal_drop_stored(inside(b), 1000, &dropped, &b->err), &b->err);
         all += dropped;
     } while (dropped > 0);
     assert_int_equal(all, STARTS);
@@ -188,7 +190,7 @@ static void a_group_whose_outcome_was_not_known_is_found(void **state)
     pthread_mutex_lock(&inside(b)->env.writing);
     pthread_mutex_lock(&inside(b)->lock);
     inside(b)->newest->next = 3; /* as if it had not been published */
-    utapi_journal_pending_clear(inside(b), 3);
+    utapi_journal_observe(inside(b), NULL);
     pthread_mutex_unlock(&inside(b)->lock);
     inside(b)->outcome_unknown = true;
     atomic_store(&inside(b)->env.broken, true);
@@ -293,7 +295,7 @@ static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
     utapi_applied applied;
     CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
     CHECK_OK(utapi_backend_expire(b->journal, UTAPI_BUCKETS, name, T0 + 10, &b->err), &b->err);
-    b->tuning.wait_ms = 50;
+    b->tuning.patience.wait_ms = 50;
     reopen(b);
     while (bench_objects(b, "b") != 0)
         usleep(1000);
@@ -312,7 +314,7 @@ static void a_forgetting_by_somebody_else_is_heeded(void **state)
     const utapi_string name = utapi_string_of("b");
     const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
     utapi_usage usage;
-    b->tuning.wait_ms = 50;
+    b->tuning.patience.wait_ms = 50;
     reopen(b);
     server_fill(&b->server, true);
     CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
@@ -331,7 +333,7 @@ static void what_is_due_is_forgotten_only_behind_what_the_storage_lost(void **st
     bench *b = *state;
     utapi_applied applied;
     utapi_entry entries[] = {put_at("b", T0), put_at("b", T0 + 20)};
-    b->tuning.tick_ms = 60000; /* nobody else looks at the fences */
+    b->tuning.pace.tick_ms = 60000; /* nobody else looks at the fences */
     reopen(b);
     entries[0].expiry = UTAPI_EXPIRE_LATER;
     entries[0].expire_at_ms = T0 + 1000;

@@ -42,7 +42,7 @@ static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
     bench *b = *state;
     bench_close(b);
     b->server.alone = true;
-    b->tuning.gather_ms = 60000;
+    b->tuning.pace.gather_ms = 60000;
     bench_open(b);
     const size_t asked = server_asked(&b->server);
     for (int i = 1; i <= 200; i++) {
@@ -88,7 +88,7 @@ static void figures_are_told_while_the_storage_hangs(void **state)
 {
     bench *b = *state;
     bench_close(b);
-    b->tuning.silence_ms = 200;
+    b->tuning.pace.stalled_ms = 200;
     bench_open(b);
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_stats(b).resources != 1) /* it looks again and again */
@@ -307,8 +307,8 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     check_aside(b, 0, 3, 3);
 }
 
-/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an earlier event,
- * which was handed over again. */
+/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an
+ * earlier event, which was handed over again. */
 static void what_was_not_shown_is_not_acknowledged(void **state)
 {
     bench *b = *state;

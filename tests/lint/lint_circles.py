@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What uses what goes one way: no circle between files, nor between folders. Headers use each other by #include, compiled
-files by the symbols that their objects want and define, folders by either.
+"""What uses what goes one way: no circle between files, nor between folders. Headers use each other by #include,
+compiled files by the symbols that their objects want and define, folders by either.
 
     python3 lint_circles.py ROOT BUILD
 """

@@ -16,9 +16,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Which files may include a header of somebody else's library.
 LIBRARY_HOMES = {
     r"microhttpd\.h": r"api/server/|tests/|bench/",
-    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/(cli|ctl)/|tests/|bench/",
-    r"openssl/.*": r"api/auth/|api/(cli|ctl)/|tests/|bench/",
-    r"curl/.*": r"api/(cli|ctl)/|tests/|bench/",
+    r"jansson\.h": r"api/json/|api/auth/identity\.c|api/config/|api/ctl/|tests/|bench/",
+    r"openssl/.*": r"api/auth/|tests/|bench/",
+    r"curl/.*": r"api/ctl/client\.c$|tests/|bench/",
     r"lmdb\.h": r"backends/(lmdbenv|lmdb|journal)/|tests/|bench/",
     r"hiredis/.*": r"backends/redis/|tests/|bench/",
     r"cmocka\.h": r"tests/",
@@ -41,19 +41,18 @@ LAYERS = {
     "handlers": ["http", "json", "auth"],
     "server": ["http", "handlers"],
     "daemon": ["http", "json", "auth", "config", "handlers", "server"],
-    "ctl": ["http", "json", "auth"],
-    "cli": ["http", "json", "auth"],
+    "ctl": ["auth"],
 }
 
 REGISTRY = "backends/registry.h"
-REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/(daemon|cli|ctl)/|tests/|bench/")
+REGISTRY_USERS = re.compile(r"backends/(registry\.c|include/)|api/(daemon|ctl)/|tests/|bench/")
 
 # No backend, but what those share that keep an LMDB environment.
 SHARED = "lmdbenv"
 
 # No storage itself: the registry opens it before any, so a main speaks of it, and never of a storage by name.
 JOURNAL = "journal"
-MAINS = re.compile(r"api/(daemon|cli|ctl)/")
+MAINS = re.compile(r"api/(daemon|ctl)/")
 
 
 def library_problem(path, header):

@@ -41,10 +41,11 @@ void write_put(reading *r, const char *bucket, int64_t time_ms)
 {
     utapi_applied applied;
     const utapi_entry entry = {.time_ms = time_ms,
+                               .accepted_ms = r->now_ms,
                                .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket)},
                                .operation = UTAPI_OP_PUT_OBJECT,
                                .delta = {1, 1, 1, 0}};
-    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = r->now_ms};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
 }
 
@@ -69,10 +70,10 @@ int reading_setup(void **state)
     char uri[512];
     snprintf(uri, sizeof uri, "redis+unix://%s", r->server.socket);
     utapi_error_clear(&r->err);
-    CHECK_OK(redis_uri_parse(uri, &r->backend.uri, &r->err), &r->err);
-    r->backend.pool = redis_pool_new(&r->backend.uri);
+    CHECK_OK(utapi_redis_uri_parse(uri, &r->backend.uri, &r->err), &r->err);
+    r->backend.pool = utapi_redis_pool_new(&r->backend.uri);
     assert_non_null(r->backend.pool);
-    r->backend.writer = redis_link_new(&r->backend.uri);
+    r->backend.writer = utapi_redis_connection_new(&r->backend.uri);
     assert_non_null(r->backend.writer);
     assert_int_equal(pthread_mutex_init(&r->backend.writing, NULL), 0);
     read_clock(r);
@@ -83,10 +84,10 @@ int reading_setup(void **state)
 int reading_teardown(void **state)
 {
     reading *r = *state;
-    redis_link_free(r->backend.writer);
+    utapi_redis_connection_free(r->backend.writer);
     pthread_mutex_destroy(&r->backend.writing);
-    redis_pool_free(r->backend.pool);
-    redis_uri_done(&r->backend.uri);
+    utapi_redis_pool_free(r->backend.pool);
+    utapi_redis_uri_done(&r->backend.uri);
     redisFree(r->raw);
     redis_server_stop(&r->server);
     free(r);

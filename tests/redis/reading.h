@@ -46,7 +46,7 @@ int64_t write_days(reading *r, const char *bucket, utapi_interval first, int day
 /** Writes keys that are none of ours. */
 void write_others(reading *r, int count);
 
-/** How many days of a bucket have a summary. */
+/** How many days of a bucket have a rollup. */
 long long summaries(reading *r, const char *name);
 
 /** The first interval of a day that is closed: `back` days before yesterday. */

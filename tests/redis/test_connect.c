@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, rights, Sentinels; and links for many. */
-#include "linking.h"
+/* test_connect.c - the way to a connection: time-outs, waiting between tries, logins, rights, Sentinels; and
+ * connections for many. */
+#include "connecting.h"
 
 #include "folder.h"
-#include "redis_rewrite.h"
-#include "redis_rights.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -35,7 +34,7 @@ static int dead_port(uint16_t *ret)
 static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
 {
     enum { CALLERS = 4, CONNECT_TIMEOUT_MS = 200 };
-    linking *l = *state;
+    connecting *l = *state;
     uint16_t port;
     int callers[CALLERS];
     const int fd = dead_port(&port);
@@ -46,10 +45,10 @@ static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
         callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void)connect(callers[i], (const struct sockaddr *)&address, sizeof address);
     }
-    linking_open(l, "redis://127.0.0.1:%u?connectTimeout=%d", port, CONNECT_TIMEOUT_MS);
-    const int64_t begin_ms = linking_clock_ms();
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
-    assert_true(linking_clock_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
+    connecting_open(l, "redis://127.0.0.1:%u?connectTimeout=%d", port, CONNECT_TIMEOUT_MS);
+    const int64_t begin_ms = utapi_monotonic_ms();
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_true(utapi_monotonic_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "Connection timed out"));
     for (int i = 0; i < CALLERS; i++)
         close(callers[i]);
@@ -58,11 +57,11 @@ static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
 
 static void a_server_that_accepts_and_is_silent_is_given_up_in_time(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     fake_redis_rule(&l->fake, "", "", FAKE_FOREVER, FAKE_GOES_ON);
-    const int64_t begin_ms = linking_clock_ms();
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
-    assert_true(linking_clock_ms() - begin_ms >= LINKING_TIMEOUT_MS - 20);
+    const int64_t begin_ms = utapi_monotonic_ms();
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
+    assert_true(utapi_monotonic_ms() - begin_ms >= CONNECTING_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "no reply in time"));
 }
 
@@ -70,33 +69,33 @@ static void a_server_that_accepts_and_is_silent_is_given_up_in_time(void **state
 
 static void a_try_that_failed_is_not_repeated_at_once(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING Redis is loading the dataset in memory\r\n", 2,
                     FAKE_GOES_ON);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 1);
 
-    l->link->retry_at_ms = INT64_MAX;
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    l->connection->retry_at_ms = INT64_MAX;
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "LOADING")); /* why it failed is told again */
     assert_int_equal(fake_redis_connections(&l->fake), 1);
 
-    l->link->retry_at_ms = 0;
-    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
-    l->link->retry_at_ms = 0;
-    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    l->connection->retry_at_ms = 0;
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+    l->connection->retry_at_ms = 0;
+    CHECK_OK(connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 3);
 }
 
-/* How long a link waits after each of its failures; the last ones at its most. */
-static void waits_measure(linking *l, int64_t *waits, size_t count)
+/* How long a connection waits after each of its failures; the last ones at its most. */
+static void waits_measure(connecting *l, int64_t *waits, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        l->link->retry_at_ms = 0;
-        const int64_t before_ms = linking_clock_ms();
-        CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
-        const int64_t took_ms = linking_clock_ms() - before_ms;
-        waits[i] = l->link->retry_at_ms - before_ms;
+        l->connection->retry_at_ms = 0;
+        const int64_t before_ms = utapi_monotonic_ms();
+        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+        const int64_t took_ms = utapi_monotonic_ms() - before_ms;
+        waits[i] = l->connection->retry_at_ms - before_ms;
         const int64_t doubled = i < 7 ? INT64_C(50) << i : 5000, most = doubled < 5000 ? doubled : 5000;
         if (waits[i] < most / 2 || waits[i] > most + took_ms)
             fail_msg("failure %zu: it waits for %lld ms", i, (long long)waits[i]);
@@ -106,16 +105,16 @@ static void waits_measure(linking *l, int64_t *waits, size_t count)
 static void waiting_doubles_and_has_an_end_and_is_spread(void **state)
 {
     enum { FAILURES = 24, FIRST_AT_MOST = 8 };
-    linking *l = *state;
+    connecting *l = *state;
     int64_t mine[FAILURES], others[FAILURES];
     unsigned differ = 0, change = 0;
     uint16_t port;
     const int fd = dead_port(&port);
-    linking_open(l, "redis://127.0.0.1:%u", port);
+    connecting_open(l, "redis://127.0.0.1:%u", port);
     waits_measure(l, mine, FAILURES);
-    redis_link *first = l->link; /* kept: another link in its place would be the same one */
-    l->link = redis_link_new(&l->uri);
-    assert_non_null(l->link);
+    redis_connection *first = l->connection; /* kept: another connection in its place would be the same one */
+    l->connection = utapi_redis_connection_new(&l->uri);
+    assert_non_null(l->connection);
     waits_measure(l, others, FAILURES);
     for (size_t i = FIRST_AT_MOST; i < FAILURES; i++) { /* from 2,500 to 5,000 ms: chance is no cause */
         differ += mine[i] - others[i] > 100 || others[i] - mine[i] > 100;
@@ -123,33 +122,33 @@ static void waiting_doubles_and_has_an_end_and_is_spread(void **state)
     }
     assert_true(differ > 2);
     assert_true(change > 2);
-    redis_link_free(first);
+    utapi_redis_connection_free(first);
     close(fd);
 }
 
 static void a_connection_ends_the_waiting(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 6, FAKE_GOES_ON);
     for (int i = 0; i < 6; i++) {
-        l->link->retry_at_ms = 0;
-        CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
+        l->connection->retry_at_ms = 0;
+        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
     }
-    l->link->retry_at_ms = 0;
+    l->connection->retry_at_ms = 0;
     fake_redis_rule(&l->fake, "GET", "", 1, FAKE_HANGS_UP);
-    CHECK_STATUS(UTAPI_UNCERTAIN, linking_ask(l, "GET photos"), &l->err);
+    CHECK_STATUS(UTAPI_UNCERTAIN, connecting_ask(l, "GET photos"), &l->err);
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 1, FAKE_GOES_ON);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_ask(l, "PING"), &l->err);
-    assert_int_equal(l->link->delay_ms, 50); /* it begins anew */
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+    assert_int_equal(l->connection->delay_ms, 50); /* it begins anew */
 }
 
 /* ---- logins ------------------------------------------------------------------------------- */
 
 static void user_password_and_database_come_before_all_else(void **state)
 {
-    linking *l = *state;
-    linking_open(l, "redis://meter:p%%40ss%%2Fword@127.0.0.1:%u/3", l->fake.port);
-    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    connecting *l = *state;
+    connecting_open(l, "redis://meter:p%%40ss%%2Fword@127.0.0.1:%u/3", l->fake.port);
+    CHECK_OK(connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_place(&l->fake, "AUTH meter p@ss/word"), 0);
     assert_int_equal(fake_redis_place(&l->fake, "SELECT 3"), 1);
     assert_int_equal(fake_redis_place(&l->fake, "SCRIPT LOAD"), 2);
@@ -157,22 +156,22 @@ static void user_password_and_database_come_before_all_else(void **state)
 
 static void a_password_alone_is_the_default_users(void **state)
 {
-    linking *l = *state;
-    linking_open(l, "redis://:geheim@127.0.0.1:%u", l->fake.port);
-    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    connecting *l = *state;
+    connecting_open(l, "redis://:geheim@127.0.0.1:%u", l->fake.port);
+    CHECK_OK(connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_place(&l->fake, "AUTH geheim"), 0);
     assert_int_equal(fake_redis_heard(&l->fake, "SELECT"), 0); /* database 0 needs none */
 }
 
 static void a_unix_socket_takes_login_and_database_too(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     fake_redis fake;
     char folder[256];
     support_folder_make(folder);
     fake_redis_start(&fake, folder);
-    linking_open(l, "redis+unix://meter:geheim@%s?database=7", fake.path);
-    CHECK_OK(linking_run(l), &l->err);
+    connecting_open(l, "redis+unix://meter:geheim@%s?database=7", fake.path);
+    CHECK_OK(connecting_run(l), &l->err);
     assert_int_equal(fake_redis_place(&fake, "AUTH meter geheim"), 0);
     assert_int_equal(fake_redis_place(&fake, "SELECT 7"), 1);
     assert_int_equal(fake_redis_heard(&fake, "EVALSHA"), 1);
@@ -196,13 +195,13 @@ static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
         {"-geheim\r\n", "AUTH: refused"},
         {"-ERR Client sent AUTH, but no password is set\r\n", "AUTH: ERR Client sent AUTH"},
     };
-    linking *l = *state;
-    linking_open(l, "redis://meter:geheim@127.0.0.1:%u", l->fake.port);
+    connecting *l = *state;
+    connecting_open(l, "redis://meter:geheim@127.0.0.1:%u", l->fake.port);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         fake_redis_behave(&l->fake);
         fake_redis_rule(&l->fake, "AUTH", answers[i].reply, 1, FAKE_GOES_ON);
-        l->link->retry_at_ms = 0;
-        assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+        l->connection->retry_at_ms = 0;
+        assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
         if (strstr(l->err.detail, answers[i].told) == NULL || strstr(l->err.detail, "gehe") != NULL)
             fail_msg("%s is told as: %s", answers[i].reply, l->err.detail);
         assert_int_equal(fake_redis_heard(&l->fake, "PING"), 0);
@@ -213,29 +212,29 @@ static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
 
 static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state)
 {
-    linking *l = *state;
-    linking_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
-    redis_link_needs(l->link, redis_rights_writer);
+    connecting *l = *state;
+    connecting_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
+    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "ZADD", "-NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
-    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
         l->err.detail, "Redis: the user lacks a right: ZADD cmp:utapid:rights 0 0: NOPERM this user may not");
     assert_int_equal(fake_redis_heard(&l->fake, "MULTI"), 1);
     assert_int_equal(fake_redis_heard(&l->fake, "PUBLISH cmp:event:"), 1);
     assert_int_equal(fake_redis_heard(&l->fake, "DISCARD"), 1);
     assert_int_equal(fake_redis_heard(&l->fake, "SCRIPT"), 0);
-    l->link->retry_at_ms = 0;
-    CHECK_OK(linking_run(l), &l->err);
+    l->connection->retry_at_ms = 0;
+    CHECK_OK(connecting_run(l), &l->err);
 }
 
 /* What is not answered by +QUEUED would be carried out. */
 static void without_multi_no_right_is_asked_for(void **state)
 {
-    linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    connecting *l = *state;
+    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "MULTI", "-LOADING Redis is loading the dataset in memory\r\n", 1,
                     FAKE_GOES_ON);
-    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "LOADING"));
     assert_int_equal(fake_redis_heard(&l->fake, ""), 3); /* with SELECT and EXEC */
 }
@@ -243,15 +242,15 @@ static void without_multi_no_right_is_asked_for(void **state)
 /* It would carry out what stands between MULTI and it. */
 static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state)
 {
-    linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    connecting *l = *state;
+    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "EXEC", "-EXECABORT because of: NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
-    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
         l->err.detail, "Redis: the user lacks a right: EXEC: EXECABORT because of: NOPERM this user may not");
     fake_redis_rule(&l->fake, "EXEC", "-ERR EXEC without MULTI\r\n", 1, FAKE_GOES_ON);
-    l->link->retry_at_ms = 0;
-    CHECK_OK(linking_run(l), &l->err);
+    l->connection->retry_at_ms = 0;
+    CHECK_OK(connecting_run(l), &l->err);
     assert_int_equal(fake_redis_heard(&l->fake, "EXEC"), 2);
     assert_true(fake_redis_place(&l->fake, "EXEC") < fake_redis_place(&l->fake, "MULTI"));
 }
@@ -259,23 +258,23 @@ static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state
 /* Whether the file must be written anew is not known then. */
 static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **state)
 {
-    linking *l = *state;
-    redis_link_writes(l->link);
+    connecting *l = *state;
+    utapi_redis_connection_check_aof(l->connection);
     fake_redis_rule(&l->fake, "INFO", "-BUSY Redis is busy running a script.\r\n", 1, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "INFO", "$15\r\naof_enabled:0\r\n\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    assert_int_equal(linking_run(l), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "INFO: BUSY"));
-    l->link->retry_at_ms = 0;
-    CHECK_OK(linking_run(l), &l->err);
+    l->connection->retry_at_ms = 0;
+    CHECK_OK(connecting_run(l), &l->err);
 }
 
 static void other_refusals_say_nothing_of_rights(void **state)
 {
-    linking *l = *state;
-    redis_link_needs(l->link, redis_rights_writer);
+    connecting *l = *state;
+    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
     fake_redis_rule(&l->fake, "H", "-ERR unknown command\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "SET", "-OOM command not allowed\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    CHECK_OK(linking_run(l), &l->err);
+    CHECK_OK(connecting_run(l), &l->err);
 }
 
 /* ---- Sentinels ---------------------------------------------------------------------------- */
@@ -296,7 +295,7 @@ typedef struct watched {
     int dead;
 } watched;
 
-static void watched_start(watched *w, linking *l)
+static void watched_start(watched *w, connecting *l)
 {
     uint16_t port;
     w->dead = dead_port(&port);
@@ -308,15 +307,15 @@ static void watched_start(watched *w, linking *l)
                     FAKE_GOES_ON);
     fake_redis_rule(&w->right, MASTER, address_reply(w->right_says, l->fake.port), FAKE_FOREVER,
                     FAKE_GOES_ON);
-    linking_open(l,
-                 "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u/utapi/2"
-                 "?sentinelUser=watch&sentinelPassword=guard",
-                 port, w->late.port, w->right.port);
+    connecting_open(l,
+                    "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u/utapi/2"
+                    "?sentinelUser=watch&sentinelPassword=guard",
+                    port, w->late.port, w->right.port);
 }
 
-static void watched_stop(watched *w, linking *l)
+static void watched_stop(watched *w, connecting *l)
 {
-    redis_link_drop(l->link);
+    utapi_redis_connection_drop(l->connection);
     fake_redis_stop(&w->late);
     fake_redis_stop(&w->right);
     fake_redis_stop(&w->replica);
@@ -325,10 +324,10 @@ static void watched_stop(watched *w, linking *l)
 
 static void the_master_is_found_past_dead_and_late_sentinels(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     watched w;
     watched_start(&w, l);
-    CHECK_OK(linking_run(l), &l->err);
+    CHECK_OK(connecting_run(l), &l->err);
     assert_int_equal(fake_redis_heard(&w.late, MASTER), 1);
     assert_int_equal(fake_redis_heard(&w.replica, "ROLE"), 1);
     assert_int_equal(fake_redis_heard(&w.replica, "SCRIPT"), 0); /* refused for what it says of itself */
@@ -340,10 +339,10 @@ static void the_master_is_found_past_dead_and_late_sentinels(void **state)
 
 static void passwords_go_where_they_belong(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     watched w;
     watched_start(&w, l);
-    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_ask(l, "PING"), &l->err);
     fake_redis *const sentinels[] = {&w.late, &w.right}, *const servers[] = {&w.replica, &l->fake};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(fake_redis_heard(sentinels[i], "AUTH watch guard"), 1);
@@ -356,11 +355,11 @@ static void passwords_go_where_they_belong(void **state)
 
 static void the_master_is_looked_up_anew_for_each_connection(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     watched w;
     char says[64];
     watched_start(&w, l);
-    CHECK_OK(linking_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_heard(&w.right, MASTER), 1);
 
     fake_redis_behave(&w.replica); /* it is promoted, and the old one demoted */
@@ -368,8 +367,8 @@ static void the_master_is_looked_up_anew_for_each_connection(void **state)
     fake_redis_rule(&w.right, MASTER, address_reply(says, w.replica.port), FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "EVALSHA", "-READONLY You can't write against a read only replica.\r\n",
                     FAKE_FOREVER, FAKE_GOES_ON);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, linking_run(l), &l->err);
-    CHECK_OK(linking_run(l), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_run(l), &l->err);
+    CHECK_OK(connecting_run(l), &l->err);
     assert_int_equal(fake_redis_heard(&w.right, MASTER), 2);
     assert_int_equal(fake_redis_heard(&w.late, MASTER), 1); /* who answered last is asked first */
     assert_int_equal(fake_redis_heard(&w.replica, "EVALSHA"), 1);
@@ -378,17 +377,17 @@ static void the_master_is_looked_up_anew_for_each_connection(void **state)
 
 static void without_a_master_the_last_reason_is_told(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     watched w;
     watched_start(&w, l);
     fake_redis_behave(&w.right);
     fake_redis_rule(&w.right, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
     fake_redis_behave(&w.right);
     fake_redis_rule(&w.right, MASTER, "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n99999\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    l->link->retry_at_ms = 0;
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    l->connection->retry_at_ms = 0;
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "tells no port"));
     watched_stop(&w, l);
 }
@@ -396,7 +395,7 @@ static void without_a_master_the_last_reason_is_told(void **state)
 /* Whoever looks must mend what is wrong, not a Sentinel that does not matter. */
 static void a_sentinel_that_is_away_hides_no_reason(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     uint16_t port;
     char says[64];
     fake_redis sentinel;
@@ -404,68 +403,68 @@ static void a_sentinel_that_is_away_hides_no_reason(void **state)
     fake_redis_start(&sentinel, NULL);
     fake_redis_rule(&sentinel, MASTER, address_reply(says, l->fake.port), FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "AUTH", "-WRONGPASS no\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    linking_open(l, "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u/utapi", sentinel.port, port);
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    connecting_open(l, "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u/utapi", sentinel.port, port);
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "WRONGPASS"));
     fake_redis_behave(&sentinel);
     fake_redis_rule(&sentinel, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    l->link->retry_at_ms = 0;
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    l->connection->retry_at_ms = 0;
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
     fake_redis_stop(&sentinel);
-    l->link->retry_at_ms = 0;
-    assert_int_equal(linking_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    l->connection->retry_at_ms = 0;
+    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "the Sentinel at 127.0.0.1:"));
     close(dead);
 }
 
-/* ---- links for many ----------------------------------------------------------------------- */
+/* ---- connections for many ----------------------------------------------------------------------- */
 
 enum { USERS = 4, ROUNDS = 50 };
 
-static void a_link_that_broke_is_connected_anew_for_its_next_user(void **state)
+static void a_connection_that_broke_is_connected_anew_for_its_next_user(void **state)
 {
-    linking *l = *state;
-    redis_pool *pool = redis_pool_new(&l->uri);
+    connecting *l = *state;
+    redis_pool *pool = utapi_redis_pool_new(&l->uri);
     redis_args args = {0};
     redisReply *reply = NULL;
     assert_non_null(pool);
-    redis_args_add(&args, "GET");
+    utapi_redis_args_add(&args, "GET");
     fake_redis_rule(&l->fake, "GET", "$10\r\n12", 1, FAKE_GOES_ON);
-    redis_link *link = redis_pool_take(pool);
-    CHECK_STATUS(UTAPI_UNCERTAIN, redis_link_ask(link, &args, &reply, &l->err), &l->err);
-    redis_pool_give(pool, link);
-    link = redis_pool_take(pool);
-    linking_check_echo(link, "mine");
-    redis_pool_give(pool, link);
+    redis_connection *connection = utapi_redis_pool_take(pool);
+    CHECK_STATUS(UTAPI_UNCERTAIN, utapi_redis_connection_call(connection, &args, &reply, &l->err), &l->err);
+    utapi_redis_pool_give(pool, connection);
+    connection = utapi_redis_pool_take(pool);
+    connecting_check_echo(connection, "mine");
+    utapi_redis_pool_give(pool, connection);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
-    redis_args_done(&args);
-    redis_pool_free(pool);
+    utapi_redis_args_done(&args);
+    utapi_redis_pool_free(pool);
 }
 
 /* Where no more connections can be made (maxclients), those that there are answer. */
-static void a_link_without_a_connection_is_taken_last(void **state)
+static void one_that_is_not_connected_is_taken_last(void **state)
 {
-    linking *l = *state;
-    redis_pool *pool = redis_pool_new(&l->uri);
-    redis_link *links[3];
+    connecting *l = *state;
+    redis_pool *pool = utapi_redis_pool_new(&l->uri);
+    redis_connection *connections[3];
     assert_non_null(pool);
     for (size_t i = 0; i < 3; i++) {
-        links[i] = redis_pool_take(pool);
-        linking_check_echo(links[i], "mine");
+        connections[i] = utapi_redis_pool_take(pool);
+        connecting_check_echo(connections[i], "mine");
     }
     for (size_t i = 0; i < 3; i++)
-        redis_pool_give(pool, links[i]);
-    redis_link *broken = redis_pool_take(pool);
-    assert_ptr_equal(broken, links[2]); /* the warmest */
-    redis_link_drop(broken);
-    redis_pool_give(pool, broken);
+        utapi_redis_pool_give(pool, connections[i]);
+    redis_connection *broken = utapi_redis_pool_take(pool);
+    assert_ptr_equal(broken, connections[2]); /* the warmest */
+    utapi_redis_connection_drop(broken);
+    utapi_redis_pool_give(pool, broken);
     for (size_t i = 0; i < 3; i++)
-        links[i] = redis_pool_take(pool);
-    assert_ptr_equal(links[2], broken);
+        connections[i] = utapi_redis_pool_take(pool);
+    assert_ptr_equal(connections[2], broken);
     for (size_t i = 0; i < 3; i++)
-        redis_pool_give(pool, links[i]);
-    redis_pool_free(pool);
+        utapi_redis_pool_give(pool, connections[i]);
+    utapi_redis_pool_free(pool);
 }
 
 static void *pool_user(void *arg)
@@ -473,21 +472,21 @@ static void *pool_user(void *arg)
     redis_pool *pool = arg;
     char word[40];
     for (unsigned i = 0; i < ROUNDS; i++) {
-        redis_link *link = redis_pool_take(pool);
+        redis_connection *connection = utapi_redis_pool_take(pool);
         (void)snprintf(word, sizeof word, "%p-%u", (void *)&word, i);
-        linking_check_echo(link, word);
-        redis_pool_give(pool, link);
+        connecting_check_echo(connection, word);
+        utapi_redis_pool_give(pool, connection);
     }
     return NULL;
 }
 
-static void there_are_no_more_links_than_users_at_once(void **state)
+static void there_are_no_more_connections_than_users_at_once(void **state)
 {
-    linking *l = *state;
+    connecting *l = *state;
     redis_pool *pool;
     pthread_t users[USERS];
-    linking_open(l, "redis://127.0.0.1:%u", l->fake.port); /* with time enough for a busy machine */
-    pool = redis_pool_new(&l->uri);
+    connecting_open(l, "redis://127.0.0.1:%u", l->fake.port); /* with time enough for a busy machine */
+    pool = utapi_redis_pool_new(&l->uri);
     assert_non_null(pool);
     for (size_t i = 0; i < USERS; i++)
         assert_int_equal(pthread_create(&users[i], NULL, pool_user, pool), 0);
@@ -495,34 +494,34 @@ static void there_are_no_more_links_than_users_at_once(void **state)
         pthread_join(users[i], NULL);
     const unsigned connections = fake_redis_connections(&l->fake);
     assert_true(connections >= 1 && connections <= USERS);
-    redis_pool_free(pool);
+    utapi_redis_pool_free(pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest cases[] = {
-        LINKING_CASE(a_server_that_does_not_accept_is_given_up_in_time),
-        LINKING_CASE(a_server_that_accepts_and_is_silent_is_given_up_in_time),
-        LINKING_CASE(a_try_that_failed_is_not_repeated_at_once),
-        LINKING_CASE(waiting_doubles_and_has_an_end_and_is_spread),
-        LINKING_CASE(a_connection_ends_the_waiting),
-        LINKING_CASE(user_password_and_database_come_before_all_else),
-        LINKING_CASE(a_password_alone_is_the_default_users),
-        LINKING_CASE(a_unix_socket_takes_login_and_database_too),
-        LINKING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
-        LINKING_CASE(a_right_that_is_lacking_is_told_before_anything_is_done),
-        LINKING_CASE(without_multi_no_right_is_asked_for),
-        LINKING_CASE(exec_is_asked_for_before_there_is_anything_to_carry_out),
-        LINKING_CASE(a_writer_waits_for_a_server_that_does_not_tell_of_its_file),
-        LINKING_CASE(other_refusals_say_nothing_of_rights),
-        LINKING_CASE(the_master_is_found_past_dead_and_late_sentinels),
-        LINKING_CASE(passwords_go_where_they_belong),
-        LINKING_CASE(the_master_is_looked_up_anew_for_each_connection),
-        LINKING_CASE(without_a_master_the_last_reason_is_told),
-        LINKING_CASE(a_sentinel_that_is_away_hides_no_reason),
-        LINKING_CASE(a_link_without_a_connection_is_taken_last),
-        LINKING_CASE(a_link_that_broke_is_connected_anew_for_its_next_user),
-        LINKING_CASE(there_are_no_more_links_than_users_at_once),
+        CONNECTING_CASE(a_server_that_does_not_accept_is_given_up_in_time),
+        CONNECTING_CASE(a_server_that_accepts_and_is_silent_is_given_up_in_time),
+        CONNECTING_CASE(a_try_that_failed_is_not_repeated_at_once),
+        CONNECTING_CASE(waiting_doubles_and_has_an_end_and_is_spread),
+        CONNECTING_CASE(a_connection_ends_the_waiting),
+        CONNECTING_CASE(user_password_and_database_come_before_all_else),
+        CONNECTING_CASE(a_password_alone_is_the_default_users),
+        CONNECTING_CASE(a_unix_socket_takes_login_and_database_too),
+        CONNECTING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
+        CONNECTING_CASE(a_right_that_is_lacking_is_told_before_anything_is_done),
+        CONNECTING_CASE(without_multi_no_right_is_asked_for),
+        CONNECTING_CASE(exec_is_asked_for_before_there_is_anything_to_carry_out),
+        CONNECTING_CASE(a_writer_waits_for_a_server_that_does_not_tell_of_its_file),
+        CONNECTING_CASE(other_refusals_say_nothing_of_rights),
+        CONNECTING_CASE(the_master_is_found_past_dead_and_late_sentinels),
+        CONNECTING_CASE(passwords_go_where_they_belong),
+        CONNECTING_CASE(the_master_is_looked_up_anew_for_each_connection),
+        CONNECTING_CASE(without_a_master_the_last_reason_is_told),
+        CONNECTING_CASE(a_sentinel_that_is_away_hides_no_reason),
+        CONNECTING_CASE(one_that_is_not_connected_is_taken_last),
+        CONNECTING_CASE(a_connection_that_broke_is_connected_anew_for_its_next_user),
+        CONNECTING_CASE(there_are_no_more_connections_than_users_at_once),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

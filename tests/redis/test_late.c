@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_late.c - late writes, while summaries are made, dropped and made again. */
+/* test_late.c - late writes, while rollups are made, dropped and made again. */
 #include "reading.h"
 
-#include "redis_writing.h"
+#include "redis_write.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a script does for a late event: the flow, the state, and the marks, in one step. */
+/* What a script does for a late event: the flow, the state, and the resource info, in one step. */
 static void late_write(reading *r, utapi_interval interval, int number)
 {
     const long long day = (long long)(interval - interval % DAY);
@@ -81,9 +81,9 @@ static void *scatter_run(void *ctx)
 {
     backlog *me = ctx;
     const utapi_interval first = closed_day(me->r, 80);
-    const utapi_interval block = first + REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
+    const utapi_interval block = first + REDIS_MONTH_MS - first % REDIS_MONTH_MS;
     for (int i = 0; i < SCATTERED; i++)
-        write_put(me->r, "b", block + i * 7 % REDIS_BLOCK_DAYS * DAY);
+        write_put(me->r, "b", block + i * 7 % REDIS_MONTH_DAYS * DAY);
     atomic_store(&me->stop, true);
     return NULL;
 }
@@ -93,8 +93,8 @@ static void no_block_is_older_than_a_late_write(void **state)
 {
     reading *r = *state;
     utapi_interval first = closed_day(r, 80);
-    first += REDIS_BLOCK_MS - first % REDIS_BLOCK_MS;
-    const utapi_interval last = first + REDIS_BLOCK_MS - INTERVAL;
+    first += REDIS_MONTH_MS - first % REDIS_MONTH_MS;
+    const utapi_interval last = first + REDIS_MONTH_MS - INTERVAL;
     backlog late = {.r = r};
     pthread_t writer;
     const utapi_string name = utapi_string_of("b");
@@ -190,7 +190,7 @@ static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
     assert_int_equal(puts_of(&usage), LATE_WRITES);
 }
 
-/* ---- what is noted of late changes of state ------------------------------------------------- */
+/* ---- what is noted of pending corrections ------------------------------------------------- */
 
 enum { MEMBERS = 300, SPAN = 2 * MEMBERS - 2, NOTES = 4 * SPAN };
 
@@ -255,13 +255,14 @@ static void many_notes_share_the_way_through_the_members(void **state)
 {
     reading *r = *state;
     pile_up(r);
-    CHECK_OK(redis_shifts_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"), 20, &r->err),
+    CHECK_OK(utapi_redis_corrections_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"), 20,
+                                          &r->err),
              &r->err);
     expect_pile(r); /* in the midst of it */
     const long long before = scripts_run(r);
-    CHECK_OK(
-        redis_shifts_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"), 100000, &r->err),
-        &r->err);
+    CHECK_OK(utapi_redis_corrections_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"),
+                                          100000, &r->err),
+             &r->err);
     assert_in_range(scripts_run(r) - before, 1, NOTES / 4);
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:shifts"), 0);
     assert_int_equal(raw_number(r, "EXISTS s3:utapid:shifting"), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_ranges.c - a seeded stream of late writes, dropped summaries and questions about any range and any names, against sums of
- * what was written.
+ * test_ranges.c - a seeded stream of late writes, dropped rollups and queries about any range and any names,
+ * against sums of what was written.
  *
  * usage: redis.ranges [SEED [STEPS]]
  */
@@ -63,7 +63,7 @@ static void write_late(model *m)
     write_put(m->r, name_of(name), m->first + (utapi_interval)slot * INTERVAL);
 }
 
-/* Some of what summaries consist of, or all of it. */
+/* Some of what rollups consist of, or all of it. */
 static void drop(model *m)
 {
     static const char *const what[] = {"1*", "m*", "since"};

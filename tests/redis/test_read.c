@@ -59,12 +59,8 @@ static void a_node_client_s_state_below_zero_blanks_what_follows(void **state)
 static utapi_status ask_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
 {
     const utapi_string names[] = {utapi_string_of(name)};
-    const utapi_query query = {.level = level,
-                               .names = names,
-                               .count = 1,
-                               .start = UTAPI_INTERVAL_MAX,
-                               .end = UTAPI_INTERVAL_MAX,
-                               .current_only = true};
+    const utapi_query query = {
+        .level = level, .names = names, .count = 1, .start = UTAPI_INTERVAL_MAX, .end = UTAPI_INTERVAL_MAX};
     utapi_error_clear(&r->err);
     return utapi_redis_read(&r->backend.base, &query, ret, NULL, &r->err);
 }
@@ -200,7 +196,7 @@ static void what_cannot_be_read_is_named(void **state)
     assert_int_equal(read_one(r, UTAPI_LOCATIONS, name, T0, &usage), UTAPI_CORRUPT);
     assert_memory_equal(r->err.detail, "s3:location:b:locationStorage: ", 31);
     utapi_error_clear(&r->err);
-    CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the link is still good */
+    CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err); /* the connection is still good */
     assert_int_equal(puts_of(&usage), 1);
 }
 
@@ -284,7 +280,7 @@ static void the_fence_comes_with_the_first_snapshot(void **state)
     uint64_t fence = 99;
     CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
     assert_int_equal(fence, 0);
-    redis_key_fence(&key, "s3", query.writer);
+    utapi_redis_key_fence(&key, "s3", query.writer);
     raw(r, "SET %b 12", key.bytes, key.size);
     for (query.count = 0; query.count <= 3; query.count++) {
         CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
@@ -306,7 +302,7 @@ static void a_fence_never_expires(void **state)
     utapi_applied applied;
     utapi_batch batch = {.now_ms = r->now_ms, .fence = {.writer = {7}, .to = 2}};
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
-    redis_key_fence(&key, "s3", batch.fence.writer);
+    utapi_redis_key_fence(&key, "s3", batch.fence.writer);
     assert_int_equal(raw_number(r, "PTTL %b", key.bytes, key.size), -1);
 
     raw(r, "PEXPIRE %b 315360000000", key.bytes, key.size); /* as older versions of utapid did */
@@ -317,7 +313,7 @@ static void a_fence_never_expires(void **state)
     assert_int_equal(raw_number(r, "GET %b", key.bytes, key.size), 3);
 }
 
-static void a_link_that_was_closed_meanwhile_is_made_again(void **state)
+static void a_connection_that_was_closed_meanwhile_is_made_again(void **state)
 {
     reading *r = *state;
     utapi_usage usage;
@@ -368,7 +364,7 @@ static size_t met_times(const met *all, const char *name)
 static void visit_level(reading *r, utapi_level level, met *ret)
 {
     ret->count = 0;
-    CHECK_OK(utapi_redis_visit(&r->backend.base, level, meet, ret, &r->err), &r->err);
+    CHECK_OK(utapi_redis_list(&r->backend.base, level, meet, ret, &r->err), &r->err);
 }
 
 static void each_resource_is_visited_once(void **state)
@@ -462,7 +458,7 @@ int main(void)
         READING_CASE(a_forgotten_time_does_not_count),
         READING_CASE(the_fence_comes_with_the_first_snapshot),
         READING_CASE(a_fence_never_expires),
-        READING_CASE(a_link_that_was_closed_meanwhile_is_made_again),
+        READING_CASE(a_connection_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),
         READING_CASE(each_resource_is_visited_once),
         READING_CASE(flows_of_a_forgotten_time_are_no_sign_of_life),

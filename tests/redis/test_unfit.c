@@ -3,7 +3,7 @@
  * what cannot be told is said with the key. */
 #include "reading.h"
 
-#include "redis_writing.h"
+#include "redis_write.h"
 
 #include <string.h>
 
@@ -25,8 +25,7 @@ static utapi_entry put_into(const char *bucket, int64_t time_ms)
 static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
 {
     utapi_applied applied;
-    const utapi_batch batch = {
-        .entries = entries, .count = count, .now_ms = r->now_ms, .accepted_ms = r->now_ms};
+    const utapi_batch batch = {.entries = entries, .count = count, .now_ms = r->now_ms};
     return utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err);
 }
 
@@ -75,7 +74,7 @@ static void notes_that_are_none_hold_no_forgetting_up(void **state)
         write_put(r, "b", r->now_ms);
         raw(r, writings[i]);
         CHECK_OK(
-            utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
+            utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
             &r->err);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:storageUtilized"), 0);
     }
@@ -88,7 +87,7 @@ static void a_mark_that_is_too_long_is_none(void **state)
     raw(r, "SET s3:buckets:b:+utapid:gone 111111111111111111111111");
     write_put(r, "b", r->now_ms);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms, &r->err),
              &r->err);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:gone"), r->now_ms);
 }
@@ -111,7 +110,7 @@ static void expect_told(reading *r, utapi_status expected, utapi_status status, 
 
 static void tend(reading *r)
 {
-    CHECK_OK(utapi_redis_tend(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
+    CHECK_OK(utapi_redis_maintain(&r->backend.base, r->now_ms, r->now_ms, &r->err), &r->err);
 }
 
 /* ---- states ------------------------------------------------------------------------------- */
@@ -132,7 +131,7 @@ static void a_state_of_another_type_is_forgotten_with_its_bucket(void **state)
     }
 }
 
-/* Left alone, the appointment would come up again and again, or be dropped with nothing forgotten. */
+/* Left alone, the appointment would come up again and again, or be dropped with nothing expired. */
 static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **state)
 {
     reading *r = *state;
@@ -161,7 +160,7 @@ static void a_counter_of_another_type_is_what_the_newest_state_tells(void **stat
     raw(r, "DEL s3:buckets:b:storageUtilized:counter");
     raw(r, "RPUSH s3:buckets:b:storageUtilized:counter junk");
     CHECK_OK(
-        utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - HOUR, &r->err),
+        utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - HOUR, &r->err),
         &r->err);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
     write_put(r, "b", r->now_ms);
@@ -174,7 +173,7 @@ static void a_state_that_is_no_number_stays_so_until_the_counter_tells(void **st
     write_put(r, "b", r->now_ms - 2 * HOUR);
     write_put(r, "b", r->now_ms - HOUR);
     raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node", (long long)interval_now(r));
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
                                 &r->err),
              &r->err);
     assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 0);
@@ -187,7 +186,7 @@ static void a_member_between_two_intervals_does_not_lead_the_sweep_astray(void *
     reading *r = *state;
     raw_flow(r, "b", INTERVAL, "PutObject", 1);
     raw(r, "ZADD s3:buckets:b:storageUtilized 1.5 5:node");
-    CHECK_OK(utapi_redis_forget(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), 4 * INTERVAL, &r->err),
+    CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), 4 * INTERVAL, &r->err),
              &r->err);
     tend(r);
     assert_int_equal(raw_number(r, "EXISTS s3:utapid:sweeping"), 0);
@@ -306,7 +305,7 @@ static void an_appointment_at_no_time_is_none(void **state)
     for (int i = 0; i < 3; i++) {
         write_put(r, "b", r->now_ms);
         raw(r, "ZADD s3:utapid:due %s b", times[i]);
-        CHECK_OK(utapi_redis_tend(&r->backend.base, INT64_MAX, r->now_ms, &r->err), &r->err);
+        CHECK_OK(utapi_redis_maintain(&r->backend.base, INT64_MAX, r->now_ms, &r->err), &r->err);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:gone"), 0);
         write_put(r, "a", r->now_ms);
         assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), i + 1);
@@ -322,13 +321,10 @@ static void a_fence_that_is_none_lets_events_wait(void **state)
     reading *r = *state;
     utapi_entry entry = put_into("b", r->now_ms);
     utapi_applied applied;
-    const utapi_batch batch = {.entries = &entry,
-                               .count = 1,
-                               .now_ms = r->now_ms,
-                               .accepted_ms = r->now_ms,
-                               .fence = {.writer = {7}, .from = 0, .to = 1}};
+    const utapi_batch batch = {
+        .entries = &entry, .count = 1, .now_ms = r->now_ms, .fence = {.writer = {7}, .from = 0, .to = 1}};
     redis_key key = {0};
-    redis_key_fence(&key, "s3", batch.fence.writer);
+    utapi_redis_key_fence(&key, "s3", batch.fence.writer);
     utapi_query query = {.level = UTAPI_BUCKETS};
     uint64_t fence;
     memcpy(query.writer, batch.fence.writer, sizeof query.writer);

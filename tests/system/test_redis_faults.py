@@ -233,7 +233,7 @@ class LostReplies(OnRedis):
         with self.server("--redis", proxy.uri, backend=None) as server:
             self.assertEqual(server.push([put_object("late", SIZE, time_ms) for time_ms in times]), 200)
             settle(server)
-            for script in ("apply", "shift"):
+            for script in ("apply", "correct"):
                 self.lose_each(proxy, script, 4, push_late)
             settle(server)
             for i in (0, 1, 63, 64, 100, 186, 187, 249, 250):

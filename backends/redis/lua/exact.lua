@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- exact.lua - 64-bit sums: Lua's numbers are doubles, exact to 2^53 only. So an amount is a number where it has less than
--- 16 digits, which is quick, and a decimal text otherwise. Stands before the scripts that name it.
+-- exact.lua - 64-bit sums: Lua's numbers are doubles, exact to 2^53 only. So an amount is a number where it has less
+-- than 16 digits, which is quick, and a decimal text otherwise. Stands before the scripts that name it.
 
 local BILLION, EXACT = 1000000000, 1000000000000000
 local call, format = redis.call, string.format
@@ -54,8 +54,8 @@ local function add(left, right)
     local high1, low1 = limbs_of(left)
     local high2, low2 = limbs_of(right)
     local high, low = limbs_settle(high1 + high2, low1 + low2)
-    local most = (high < 0 or low < 0) and 854775808 or 854775807
-    if math.abs(high) > 9223372036 or (math.abs(high) == 9223372036 and math.abs(low) > most) then
+    local max = (high < 0 or low < 0) and 854775808 or 854775807
+    if math.abs(high) > 9223372036 or (math.abs(high) == 9223372036 and math.abs(low) > max) then
         return nil
     elseif high == 0 then
         return low
@@ -75,12 +75,12 @@ local function wide_new()
 end
 
 -- A member of a sorted set of states: what a Node server reads comes first, and is never negative.
-local function member_of(total, unique)
+local function member_of(total, nonce)
     local text = text_of(total)
     if string.byte(text) == 45 then -- a minus
-        return '0:' .. unique .. ':' .. text
+        return '0:' .. nonce .. ':' .. text
     end
-    return text .. ':' .. unique
+    return text .. ':' .. nonce
 end
 
 -- The state that a member tells, as text.
@@ -94,9 +94,9 @@ local function total_of(member)
     return is_integer(first) and first or '0'
 end
 
--- Puts another member in place of one. A set that is empty in between would lose the time at which a Node client lets it go.
-local function member_replace(key, score, member, total, unique)
-    call('ZADD', key, score, member_of(total, unique))
+-- Puts another member in place of one. A set that is empty in between would lose the TTL that a Node client gave it.
+local function member_replace(key, score, member, total, nonce)
+    call('ZADD', key, score, member_of(total, nonce))
     call('ZREM', key, member)
 end
 
@@ -106,21 +106,21 @@ local function is_nan(member)
 end
 
 -- Raises a member by an amount; one that would leave 64 bits stays as it is.
-local function member_shift(key, score, member, delta, unique)
+local function member_add(key, score, member, delta, nonce)
     local total = not is_nan(member) and add(amount_of(total_of(member)), delta)
     if total then
-        member_replace(key, score, member, total, unique)
+        member_replace(key, score, member, total, nonce)
     end
 end
 
 -- Makes the member of an interval, if it has none: the state before it, and an amount.
-local function member_insert(key, interval, delta, unique)
+local function member_insert(key, interval, delta, nonce)
     if call('ZCOUNT', key, interval, interval) > 0 then
         return
     end
     local before = call('ZREVRANGEBYSCORE', key, '(' .. interval, '-inf', 'LIMIT', 0, 1)
     local total = add(before[1] and amount_of(total_of(before[1])) or 0, delta)
     if total then
-        call('ZADD', key, interval, member_of(total, unique))
+        call('ZADD', key, interval, member_of(total, nonce))
     end
 end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- named.lua - Redis's errors with the key that they are of, behind their first word. Shared: see "needs:".
 
--- What a script returns in the end: what it raises loses its first word in Redis 6, and what pcall() gives back in Redis 7.
+-- What a script returns in the end: what it raises loses its first word in Redis 6, and what pcall() gives back in
+-- Redis 7.
 local failure
 
 local function fail(err, key)

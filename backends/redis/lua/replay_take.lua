@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- needs: named.lua
--- replay_take.lua - the elements that were taken and are not done with; if there are none, takes the oldest of V1's list.
+-- replay_take.lua - the elements that were taken and are not done with; without any, takes the oldest of V1's list.
 --
 -- KEYS  s3:utapireplay; s3:utapid:replay, its :last, its :origin and its :refused
 -- ARGV  how many at most; how many bytes at most, the first one aside
@@ -8,8 +8,8 @@
 --
 -- A script is not rolled back: elements are stored in our set before they leave the list, so that a failure in between
 -- shows them twice rather than never. The digest keeps uuids apart where a Redis came back without its last writes, and
--- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid. The origin, which
--- tells the uuids of caches apart, may be lost as well, so it follows from the oldest element. A member that was not
+-- so gives a number a second time: the same element gets its old uuid then, and another one a new uuid. The origin
+-- tells the uuids of caches apart. It may be lost as well, so it follows from the oldest element. A member that was not
 -- stored here is set aside: it has no uuid, and would not go by its number.
 
 local function digest_of(text)

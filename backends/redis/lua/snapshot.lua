@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- snapshot.lua - several questions answered at one moment, where Redis is out of memory and so refuses to note them for a
+-- snapshot.lua - several commands answered at one moment, where Redis is out of memory and refuses to queue them for a
 -- MULTI. It runs a script that writes nothing even then. ARGV: commands, each as the number of its words, and these.
 -- Answers what each of them answers.
 local answers, at = {}, 1

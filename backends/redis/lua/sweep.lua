@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- needs: exact.lua metrics.lua forgetting.lua
--- sweep.lua - deletes old flows of a forgotten resource, of a few intervals. ARGV: prefix, "level:name". Answers
+-- needs: exact.lua metrics.lua expiry.lua
+-- sweep.lua - deletes old flows of an expired resource, of a few intervals. ARGV: prefix, "level:name". Answers
 -- whether some are left.
 local P, WHO = ARGV[1], ARGV[2]
 local INTERVAL, SLICE = 900000, 4

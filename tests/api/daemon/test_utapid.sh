@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # test_utapid.sh - utapid from outside: its command line, its one line of output, its signals, its exit codes.
-. "$3/tests/config/support.sh"
+. "$3/tests/support/support.sh"
 
 # ---- the command line
 

@@ -60,6 +60,9 @@ void world_open(http_world *self, const char *authdata)
     CHECK_OK(allow_list_add(&self->service.health_allow, "127.0.0.1/8", &err), &err);
     CHECK_OK(allow_list_add(&self->service.ingest_allow, "127.0.0.1/8", &err), &err);
     CHECK_OK(allow_list_add(&self->service.storage_allow, "127.0.0.1/8", &err), &err);
+    CHECK_OK(allow_list_add(&self->service.prometheus_allow, "127.0.0.1/8", &err), &err);
+    self->service.telemetry = telemetry_new();
+    assert_non_null(self->service.telemetry);
 }
 
 void world_listen(http_world *self, const server_options *options)
@@ -81,4 +84,6 @@ void world_close(http_world *self)
     allow_list_done(&self->service.health_allow);
     allow_list_done(&self->service.ingest_allow);
     allow_list_done(&self->service.storage_allow);
+    allow_list_done(&self->service.prometheus_allow);
+    telemetry_free(self->service.telemetry);
 }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * client.h - asks a utapid and posts to it, signed if there is a key. The only file of
+ * utapictl that knows libcurl.
+ */
+#ifndef CTL_CLIENT_H
+#define CTL_CLIENT_H
+
+#include "ctl/command.h"
+#include "utapi/status.h"
+#include "utapi/string.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+typedef struct client client;
+
+/** Where the server is, and who asks. All strings borrowed for as long as the client lives. */
+typedef struct client_endpoint {
+    const char *host;
+    int64_t port;
+    bool ssl;
+    bool insecure;          /* take any certificate */
+    bool verbose;           /* heads of request and answer on stderr */
+    const char *access_key; /* NULL: not signed */
+    const char *secret_key;
+} client_endpoint;
+
+/* clang-format off */
+#define CLIENT_ENDPOINT_DEFAULTS {.host = "127.0.0.1", .port = 8100}
+
+/** The rows that fill in an endpoint, for each command that talks to a server. */
+#define CLIENT_OPTIONS(to) \
+    {'h', "host",     "HOST", "host of the server (127.0.0.1)",                    CTL_TEXT((to).host)}, \
+    {'p', "port",     "PORT", "port of the server (8100)",                         CTL_NUMBER((to).port, 1, 65535)}, \
+    {0,   "ssl",      NULL,   "use https",                                         CTL_FLAG((to).ssl)}, \
+    {0,   "insecure", NULL,   "with --ssl: take any certificate",                  CTL_FLAG((to).insecure)}, \
+    {'v', "verbose",  NULL,   "print the request and the answer's head to stderr", CTL_FLAG((to).verbose)}
+/* clang-format on */
+
+typedef struct client_answer {
+    long status; /* 200 */
+    char *body;  /* owned: client_answer_done(); ends with NUL; never NULL after a call */
+    size_t size;
+    int64_t retry_after_s; /* of a 503; 0: it did not say */
+    char code[64];         /* of an error: "InvalidParameterValue"; "" if the body did not say */
+    char message[512];     /* likewise */
+} client_answer;
+
+/** Owned: client_free(); NULL, after saying so, if out of memory. */
+client *client_new(const client_endpoint *endpoint);
+void client_free(client *self);
+
+/**
+ * Posts JSON, or asks with GET where there is no body, and waits for the answer, whatever its status is.
+ *
+ * @param path  with the query: "/buckets?Action=ListMetrics"
+ * @param body  data NULL: none
+ * @param ret   filled on success
+ * @return UTAPI_UNAVAILABLE  no connection: nothing was sent
+ *         UTAPI_UNCERTAIN    it was sent, perhaps in part, and no answer came
+ *         UTAPI_NO_MEMORY
+ */
+UTAPI_MUST_USE utapi_status client_ask(client *self, const char *path, utapi_string body, client_answer *ret,
+                                       utapi_error *err);
+void client_answer_done(client_answer *answer);
+
+/**
+ * As client_ask(), with JSON both ways.
+ *
+ * @param question     NULL: GET
+ * @param busy_member  a 503 with this member is an answer, too: that of a healthcheck; NULL: none is
+ * @return owned; null for an empty answer; NULL after saying on stderr what is wrong
+ */
+json_t *client_ask_json(client *self, const char *path, const json_t *question, const char *busy_member);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* utapictl.c - the operator's tool: finds the command in a table, and lets it run. */
+#include "ctl/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const ctl_command *const commands[] = {&push_command, &list_command, &journal_command,
+                                              &migrate_command};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static int print_help(void)
+{
+    puts("Usage: utapictl COMMAND [OPTION]...\n"
+         "Talks to a utapid, the meter of S3-compatible storage.\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    puts("\n  --help     print this, or with a command what it takes\n"
+         "  --version  print the version\n\n"
+         "See utapictl(1).");
+    return EXIT_DONE;
+}
+
+static int print_version(void)
+{
+    puts("utapictl " UTAPI_VERSION);
+    return EXIT_DONE;
+}
+
+/* A standard stream that is closed would be the next file's number: what is printed would be sent to the server. */
+static void streams_hold(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open(fd == STDIN_FILENO ? "/dev/null" : "/dev/full", O_RDWR);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    streams_hold();
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0)
+        return print_help();
+    if (strcmp(name, "--version") == 0)
+        return print_version();
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return ctl_command_run(commands[i], argc - 1, argv + 1);
+    }
+    if (*name == '\0')
+        ctl_say("expected a command; try utapictl --help");
+    else
+        ctl_say("there is no command \"%s\"; try utapictl --help", name);
+    return EXIT_USAGE;
+}

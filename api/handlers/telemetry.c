@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * telemetry.c - counters by route and status, and a small table of the refusals of the last ten seconds.
+ *
+ * The table has a place for each kind of refusal and address. Where many addresses are refused at once it is full, and
+ * the rest share one count.
+ */
+#include "handlers/telemetry.h"
+
+#include "handlers/log.h"
+#include "handlers/routes.h"
+#include "utapi/clock.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every status that a reply may have; another one counts as the last. */
+static const int statuses[] = {200, 400, 403, 408, 413, 431, 501, 503, 500};
+
+enum { STATUSES = sizeof statuses / sizeof *statuses, KINDS = 64, KIND_BYTES = 128 };
+
+/* A kind of refusal from an address, in the window that began with a line in the log. */
+typedef struct refusal {
+    char kind[KIND_BYTES]; /* "Ingest from 10.0.0.1: 400 InvalidParameterValue"; "": free */
+    int64_t since_ms;
+    unsigned long long more; /* that the log does not know of */
+} refusal;
+
+struct telemetry {
+    atomic_uint_fast64_t events[TELEMETRY_OUTCOMES];
+    atomic_uint_fast64_t requests[HTTP_ROUTES + 1]
+                                 [STATUSES]; /* the last row: refused before they had a route */
+
+    pthread_mutex_t lock; /* guards what follows */
+    refusal refusals[KINDS];
+    refusal others; /* for which there was no place */
+};
+
+telemetry *telemetry_new(void)
+{
+    telemetry *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return NULL;
+    (void)pthread_mutex_init(&self->lock, NULL);
+    (void)snprintf(self->others.kind, sizeof self->others.kind, "requests from other addresses");
+    return self;
+}
+
+void telemetry_free(telemetry *self)
+{
+    if (self == NULL)
+        return;
+    telemetry_flush(self, INT64_MAX);
+    (void)pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+/* ---- counters ------------------------------------------------------------------------------ */
+
+void telemetry_count_events(telemetry *self, telemetry_outcome outcome, size_t count)
+{
+    if (self != NULL)
+        atomic_fetch_add_explicit(&self->events[outcome], count, memory_order_relaxed);
+}
+
+uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome)
+{
+    return self != NULL ? atomic_load_explicit(&self->events[outcome], memory_order_relaxed) : 0;
+}
+
+void telemetry_count_request(telemetry *self, const http_route *route, int status)
+{
+    if (self == NULL)
+        return;
+    size_t i = 0;
+    while (i < STATUSES - 1 && statuses[i] != status)
+        i++;
+    const size_t row = route != NULL ? (size_t)(route - http_routes) : HTTP_ROUTES;
+    atomic_fetch_add_explicit(&self->requests[row][i], 1, memory_order_relaxed);
+}
+
+static const char *action_of(const http_route *route)
+{
+    return route != NULL ? route->action : "None";
+}
+
+void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_requests, void *ctx)
+{
+    for (size_t row = 0; self != NULL && row <= HTTP_ROUTES; row++) {
+        const char *action = action_of(row < HTTP_ROUTES ? &http_routes[row] : NULL);
+        /* Rows that share an action stand beside each other. */
+        const bool goes_on = row + 1 < HTTP_ROUTES && strcmp(http_routes[row + 1].action, action) == 0;
+        const bool is_second =
+            row > 0 && row < HTTP_ROUTES && strcmp(http_routes[row - 1].action, action) == 0;
+        for (size_t i = 0; !goes_on && i < STATUSES; i++) {
+            uint64_t count = atomic_load_explicit(&self->requests[row][i], memory_order_relaxed);
+            if (is_second)
+                count += atomic_load_explicit(&self->requests[row - 1][i], memory_order_relaxed);
+            if (count > 0 && !on_requests(ctx, action, statuses[i], count))
+                return;
+        }
+    }
+}
+
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+static void address_write(const struct sockaddr *peer, char ret[INET6_ADDRSTRLEN])
+{
+    const void *address = NULL;
+    if (peer != NULL && peer->sa_family == AF_INET)
+        address = &((const struct sockaddr_in *)(const void *)peer)->sin_addr;
+    else if (peer != NULL && peer->sa_family == AF_INET6)
+        address = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+    if (address == NULL || inet_ntop(peer->sa_family, address, ret, INET6_ADDRSTRLEN) == NULL)
+        (void)snprintf(ret, INET6_ADDRSTRLEN, "within");
+}
+
+/* Writes the count of a window that is over, and ends it. */
+static void window_end(refusal *kind)
+{
+    if (kind->more > 0)
+        log_write(LOG_LEVEL_WARN, NULL, "refused: %s: %llu more in the last %d s", kind->kind, kind->more,
+                  TELEMETRY_WINDOW_MS / 1000);
+    kind->more = 0;
+}
+
+static bool window_is_over(const refusal *kind, int64_t now_ms)
+{
+    return now_ms - kind->since_ms >= TELEMETRY_WINDOW_MS;
+}
+
+/* Counts a refusal; true if it begins a window, so that the log is to have a line. */
+static bool refusal_begins(telemetry *self, const char *name, int64_t now_ms)
+{
+    refusal *unused = NULL;
+    for (size_t i = 0; i < KINDS; i++) {
+        refusal *kind = &self->refusals[i];
+        const bool is_same = strcmp(kind->kind, name) == 0;
+        if (is_same && !window_is_over(kind, now_ms)) {
+            kind->more++;
+            return false;
+        }
+        if (is_same || (unused == NULL && (*kind->kind == '\0' || window_is_over(kind, now_ms))))
+            unused = kind;
+        if (is_same)
+            break;
+    }
+    if (unused == NULL) {
+        self->others.since_ms = self->others.more++ == 0 ? now_ms : self->others.since_ms;
+        return false;
+    }
+    if (*unused->kind != '\0')
+        window_end(unused);
+    *unused = (refusal){.since_ms = now_ms};
+    (void)snprintf(unused->kind, sizeof unused->kind, "%s", name);
+    return true;
+}
+
+void telemetry_log_refusal(telemetry *self, const http_call *call, const http_failure *failure,
+                           const char *reason)
+{
+    static const char quoted[] = " near '"; /* the JSON parser quotes what it cannot read */
+    char kind[KIND_BYTES], address[INET6_ADDRSTRLEN];
+    if (self == NULL || !log_wants(LOG_LEVEL_WARN))
+        return;
+    address_write(call->request.peer, address);
+    (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(call->route), address,
+                   http_error_status(failure->error), http_error_code(failure->error));
+    (void)pthread_mutex_lock(&self->lock);
+    const bool begins = refusal_begins(self, kind, utapi_monotonic_ms());
+    (void)pthread_mutex_unlock(&self->lock);
+    if (!begins)
+        return;
+    const char *shown = reason != NULL ? reason : http_failure_message(failure);
+    const char *quotation = strstr(shown, quoted);
+    const int size = (int)(quotation != NULL ? (size_t)(quotation - shown) : strlen(shown));
+    log_write(LOG_LEVEL_WARN, call->request_id, "refused: %s: %.*s", kind, size, shown);
+}
+
+void telemetry_flush(telemetry *self, int64_t now_ms)
+{
+    if (self == NULL)
+        return;
+    (void)pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < KINDS; i++) {
+        refusal *kind = &self->refusals[i];
+        if (*kind->kind == '\0' || !window_is_over(kind, now_ms))
+            continue;
+        window_end(kind);
+        *kind = (refusal){0};
+    }
+    if (window_is_over(&self->others, now_ms))
+        window_end(&self->others);
+    (void)pthread_mutex_unlock(&self->lock);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redis_args.h - the arguments of a command, as hiredis wants them.
+ *
+ * Running out of memory is remembered, and reported when the command is sent: who adds arguments need not look at each.
+ */
+#ifndef REDIS_REDIS_ARGS_H
+#define REDIS_REDIS_ARGS_H
+
+#include "utapi/string.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** `redis_args args = {0};` has none. Bytes are borrowed until it is sent, unless utapi_redis_args_copy() took them. */
+typedef struct redis_args {
+    const char **words;
+    size_t *sizes;
+    size_t count, capacity;
+    struct redis_text *kept; /* owned: copied bytes */
+    bool failed;             /* memory ran out: sending answers UTAPI_NO_MEMORY */
+} redis_args;
+
+void utapi_redis_args_add(redis_args *args, const char *word);                 /* borrowed */
+void utapi_redis_args_bytes(redis_args *args, const void *bytes, size_t size); /* borrowed */
+void utapi_redis_args_copy(redis_args *args, const void *bytes, size_t size);
+void utapi_redis_args_number(redis_args *args, int64_t number);
+void utapi_redis_args_joined(redis_args *args, utapi_string left,
+                             utapi_string right); /* with a colon; copied */
+
+/** Begins the call of a script: a place for its digest, which its connection knows, and how many keys follow. */
+void utapi_redis_args_script(redis_args *args, size_t keys);
+
+void utapi_redis_args_clear(redis_args *args); /* empties it, keeps its memory */
+void utapi_redis_args_done(redis_args *args);
+
+#endif

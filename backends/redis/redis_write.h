@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redis_write.h - what the writing files share: a batch on its way to apply.lua, and the upkeep that a script asks for.
+ *
+ * All of it runs with the storage's `writing` lock held, on its writer's connection.
+ */
+#ifndef REDIS_REDIS_WRITE_H
+#define REDIS_REDIS_WRITE_H
+
+#include "redis_internal.h"
+
+/** A resource's tombstone, as its key holds it. */
+typedef struct redis_tombstone {
+    utapi_level level;
+    utapi_string name; /* borrowed from the batch */
+    char text[24];     /* "": there is none */
+    int64_t time_ms;   /* INT64_MIN: there is none */
+} redis_tombstone;
+
+/** A batch, or corrections by an operator, and what is known of it so far. */
+typedef struct redis_write {
+    redis_backend *self;
+    utapi_batch batch; /* a copy: what is delivered of it may be cut */
+    bool *skip;        /* for each entry: its uuid is known */
+    const utapi_entry *
+        *uuids; /* entries that have one, by its time, and each uuid's first before its repetitions */
+    size_t uuid_count;
+    redis_tombstone *tombstones; /* owned; in the order of the fold; NULL: they were not read */
+    size_t tombstone_count;
+    const utapi_adjustment *adjustments; /* instead of entries; tombstones do not matter to them */
+    size_t adjustment_count;
+    redis_args args;
+} redis_write;
+
+/** Deltas that one script may write: no script keeps Redis to itself for 10 ms (redis_budget.c). */
+enum { REDIS_BUDGET_DELTAS = 130 };
+
+/** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. With the lock held. */
+UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
+                                               size_t *ret_count, utapi_error *err);
+
+/** Makes the arguments of apply.lua anew. UTAPI_OVERFLOW, UTAPI_NO_MEMORY. */
+UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);
+
+/** Begins a script whose only key is that of a fence, "" for none. Then: a fence's number as an argument. */
+void utapi_redis_encode_fence(redis_args *args, const char *prefix, const utapi_fence *fence);
+void utapi_redis_encode_number(redis_args *args, uint64_t number);
+
+/** Adds a text that no other one of this process equals, behind the storage's random one. */
+void utapi_redis_encode_nonce(redis_args *args, redis_backend *self);
+
+/**
+ * Expires a resource; time_ms INT64_MIN: a bucket, at the time that was scheduled. Does nothing where the fence
+ * does not stand at its `from`: it is asked for again then.
+ */
+UTAPI_MUST_USE utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
+                                                   int64_t time_ms, const utapi_fence *fence,
+                                                   utapi_error *err);
+
+/** Works off pending corrections of one resource, in at most so many scripts. */
+UTAPI_MUST_USE utapi_status utapi_redis_corrections_work(redis_backend *self, utapi_string level,
+                                                         utapi_string name, unsigned max, utapi_error *err);
+
+/** The same for any resources that have some. */
+UTAPI_MUST_USE utapi_status utapi_redis_corrections_maintain(redis_backend *self, unsigned max,
+                                                             utapi_error *err);
+
+#endif

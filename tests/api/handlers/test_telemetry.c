@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_telemetry.c - the log's levels, what it says of refusals, and what is counted. */
+#include "check.h"
+
+#include "handlers/log.h"
+#include "handlers/routes.h"
+#include "utapi/clock.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the log, caught ----------------------------------------------------------------------- */
+
+static FILE *caught;
+static int real_stderr;
+static char lines[65536];
+
+static void catch_log(void)
+{
+    caught = tmpfile();
+    assert_non_null(caught);
+    (void)fflush(stderr);
+    real_stderr = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(caught), STDERR_FILENO) >= 0);
+}
+
+/* What was logged since catch_log(), in lines. */
+static size_t release_log(void)
+{
+    size_t count = 0;
+    assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+    (void)close(real_stderr);
+    rewind(caught);
+    lines[fread(lines, 1, sizeof lines - 1, caught)] = '\0';
+    (void)fclose(caught);
+    for (const char *at = lines; (at = strchr(at, '\n')) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void log_levels_have_names(void **state)
+{
+    (void)state;
+    log_level level = LOG_LEVEL_INFO;
+    assert_false(log_level_find("loud", &level));
+    assert_true(log_level_find("warn", &level));
+    assert_int_equal(level, LOG_LEVEL_WARN);
+    log_open("test", LOG_LEVEL_WARN);
+    assert_true(log_wants(LOG_LEVEL_ERROR));
+    assert_false(log_wants(LOG_LEVEL_INFO));
+}
+
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+static const http_route *route_of(const char *method, const char *path)
+{
+    http_request request = {.method = utapi_string_of(method)};
+    http_request_set_target(&request, utapi_string_of(path));
+    return http_route_find(&request);
+}
+
+static void refuse(telemetry *self, const char *address, http_error error, const char *message)
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    http_failure failure;
+    assert_int_equal(inet_pton(AF_INET, address, &peer.sin_addr), 1);
+    http_call call = {.request = {.peer = (const struct sockaddr *)&peer},
+                      .route = route_of("POST", "/v2/ingest"),
+                      .request_id = "0123456789abcdef0123"};
+    (void)http_fail(&failure, error, message != NULL ? "%s" : NULL, message);
+    telemetry_log_refusal(self, &call, &failure, NULL);
+}
+
+static void the_first_refusal_of_a_kind_is_a_line_and_the_others_a_count(void **state)
+{
+    (void)state;
+    telemetry *self = telemetry_new();
+    catch_log();
+    for (int i = 0; i < 42; i++)
+        refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE, "events[3].timestamp: expected an integer");
+    refuse(self, "10.0.0.6", HTTP_INVALID_PARAMETER_VALUE, "events[0].bucket: expected a string");
+    refuse(self, "10.0.0.5", HTTP_ACCESS_DENIED, NULL);
+    telemetry_flush(self, utapi_monotonic_ms()); /* too early */
+    assert_int_equal(release_log(), 3);
+    assert_non_null(strstr(lines, "\"level\":\"warn\",\"req_id\":\"0123456789abcdef0123\","
+                                  "\"message\":\"refused: Ingest from 10.0.0.5: 400 InvalidParameterValue: "
+                                  "events[3].timestamp: expected an integer\""));
+    assert_non_null(
+        strstr(lines, "refused: Ingest from 10.0.0.6: 400 InvalidParameterValue: events[0].bucket"));
+    assert_non_null(strstr(lines, "refused: Ingest from 10.0.0.5: 403 AccessDenied: Access Denied"));
+
+    catch_log();
+    telemetry_flush(self, utapi_monotonic_ms() + TELEMETRY_WINDOW_MS);
+    telemetry_flush(self, utapi_monotonic_ms() + TELEMETRY_WINDOW_MS); /* once */
+    assert_int_equal(release_log(), 1);
+    assert_non_null(
+        strstr(lines, "refused: Ingest from 10.0.0.5: 400 InvalidParameterValue: 41 more in the last 10 s"));
+
+    catch_log();
+    refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE, "again");
+    refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE, "again");
+    telemetry_free(self); /* nothing is lost at the end */
+    assert_int_equal(release_log(), 2);
+    assert_non_null(strstr(lines, ": again\""));
+    assert_non_null(strstr(lines, ": 1 more in the last 10 s"));
+}
+
+static void many_addresses_share_a_count(void **state)
+{
+    (void)state;
+    telemetry *self = telemetry_new();
+    catch_log();
+    for (int i = 0; i < 200; i++) {
+        char address[32];
+        (void)snprintf(address, sizeof address, "10.0.1.%d", i);
+        refuse(self, address, HTTP_ACCESS_DENIED, NULL);
+    }
+    telemetry_free(self);
+    assert_int_equal(release_log(), 65);
+    assert_non_null(strstr(lines, "refused: requests from other addresses: 136 more in the last 10 s"));
+}
+
+static void nothing_of_a_body_is_logged(void **state)
+{
+    (void)state;
+    telemetry *self = telemetry_new();
+    catch_log();
+    refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE,
+           "not JSON: line 1, column 6: invalid token near 'secret'");
+    telemetry_free(self);
+    assert_int_equal(release_log(), 1);
+    assert_null(strstr(lines, "secret"));
+    assert_non_null(strstr(lines, "not JSON: line 1, column 6: invalid token"));
+}
+
+/* ---- counters ------------------------------------------------------------------------------ */
+
+typedef struct counted {
+    size_t rows;
+    char text[512];
+} counted;
+
+static bool note(void *ctx, const char *action, int status, uint64_t count)
+{
+    counted *self = ctx;
+    const size_t used = strlen(self->text);
+    self->rows++;
+    (void)snprintf(self->text + used, sizeof self->text - used, "%s %d %d;", action, status, (int)count);
+    return true;
+}
+
+static void requests_are_counted_by_action_and_status(void **state)
+{
+    (void)state;
+    telemetry *self = telemetry_new();
+    counted seen = {0};
+    telemetry_count_request(self, route_of("GET", "/_/healthcheck"), 200);
+    telemetry_count_request(self, route_of("POST", "/_/healthcheck"), 200);
+    telemetry_count_request(self, route_of("POST", "/v2/ingest"), 413);
+    telemetry_count_request(self, route_of("POST", "/buckets"), 200);
+    telemetry_count_request(self, NULL, 400);
+    telemetry_count_events(self, TELEMETRY_REFUSED, 3);
+    telemetry_count_events(self, TELEMETRY_REFUSED, 4);
+    telemetry_requests(self, note, &seen);
+    assert_string_equal(seen.text, "Healthcheck 200 2;Ingest 413 1;ListMetrics 200 1;None 400 1;");
+    assert_int_equal(telemetry_events(self, TELEMETRY_REFUSED), 7);
+    assert_int_equal(telemetry_events(self, TELEMETRY_ACCEPTED), 0);
+    telemetry_free(self);
+    telemetry_count_events(NULL, TELEMETRY_ACCEPTED, 1);
+    assert_int_equal(telemetry_events(NULL, TELEMETRY_ACCEPTED), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(log_levels_have_names),
+        cmocka_unit_test(the_first_refusal_of_a_kind_is_a_line_and_the_others_a_count),
+        cmocka_unit_test(many_addresses_share_a_count),
+        cmocka_unit_test(nothing_of_a_body_is_logged),
+        cmocka_unit_test(requests_are_counted_by_action_and_status),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
