@@ -2,22 +2,20 @@
 /* partial_apply.c - random writers whose fenced batches are stored in parts: whatever is cut, refused, lost on the way
  * or sent again, each event counts once, or is a dead letter once.
  *
- * A writer behaves as a journal does: it joins groups, goes on from the fence, and leaves out for ever what can never be
- * stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage took
+ * A writer behaves as a journal does: it joins groups, goes on from the fence, and leaves out for ever what can never
+ * be stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage took
  * is kept as pieces: so a storage that lost its newest part is one that took only the first of them. In the end its
  * answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
-#include "contract.h"
+#include "partial_reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
+    LIVES = 10,
     STEPS = 40,
     WRITERS = 2,
-    BUCKETS = 3,
-    NAMES = BUCKETS + 1, /* and the service */
-    INTERVALS = 128,
     EVENTS_MAX = 512,
     PIECES_MAX = 4096,
     BATCH_MAX = 64,
@@ -27,14 +25,11 @@ enum {
 /* Ten of them are an interval. */
 #define UNIT_MS           (UTAPI_INTERVAL_MS / 10)
 #define JOIN_MS           (6 * UNIT_MS)
-#define NEVER             INT64_MIN
-#define START             INTERVAL(0)
-#define START_NOW_MS      (START + 10 * UTAPI_INTERVAL_MS)
-#define LAST_INTERVAL     (START + (INTERVALS - 1) * UTAPI_INTERVAL_MS)
-#define NOT_SCHEDULED     INT64_MAX
+#define START_NOW_MS      (PARTIAL_START + 10 * UTAPI_INTERVAL_MS)
+#define LAST_INTERVAL     (PARTIAL_START + (PARTIAL_INTERVALS - 1) * UTAPI_INTERVAL_MS)
 #define CERTAIN_WINDOW_MS (1000 * DAY)
 
-static const char *const names[NAMES] = {"a", "b", "c", "s3"};
+static const char *const names[PARTIAL_NAMES] = {"a", "b", "c", "s3"};
 
 /* What a life is made of. */
 typedef struct partial_kind {
@@ -42,21 +37,11 @@ typedef struct partial_kind {
     bool overflows;
 } partial_kind;
 
-typedef struct partial_event {
-    utapi_entry entry;
-    char uuid[16];
-    size_t bucket;
-    int64_t now_ms; /* of its group */
-    unsigned group;
-    bool is_dead;
-} partial_event;
-
 typedef struct partial_writer {
     unsigned char id[16];
     partial_event events[EVENTS_MAX]; /* by sequence */
     size_t count;
     uint64_t applied;
-    unsigned groups;
     int64_t now_ms; /* of its newest group */
 } partial_writer;
 
@@ -65,7 +50,7 @@ typedef struct partial_piece {
     size_t writer, count;
     bool is_maintenance;
     uint64_t from, to;
-    int64_t now_ms;
+    int64_t now_ms, accepted_ms;
     uint16_t events[BATCH_MAX];
 } partial_piece;
 
@@ -99,7 +84,7 @@ static utapi_status piece_apply(partial *p, const partial_piece *piece, utapi_ap
     utapi_entry entries[BATCH_MAX];
     const partial_writer *writer = &p->writers[piece->writer];
     if (piece->is_maintenance)
-        return utapi_backend_maintain(p->c->backend, piece->now_ms, START, err);
+        return utapi_backend_maintain(p->c->backend, piece->now_ms, piece->accepted_ms, err);
     for (size_t i = 0; i < piece->count; i++)
         entries[i] = writer->events[piece->events[i]].entry;
     utapi_batch batch = {.entries = entries, .count = piece->count, .now_ms = piece->now_ms};
@@ -183,7 +168,7 @@ static void event_new(partial *p, partial_event *event)
 {
     const int64_t back =
         (int64_t)below(p, chance(p, 30) ? 60 : 6) - (int64_t)(chance(p, 20) ? below(p, 3) : 0);
-    *event = (partial_event){.bucket = (size_t)below(p, BUCKETS)};
+    *event = (partial_event){.bucket = (size_t)below(p, PARTIAL_BUCKETS)};
     event->entry = entry_put(names[event->bucket], p->now_ms - back * UNIT_MS, random_bytes(p));
     event->entry.delta[UTAPI_INCOMING_BYTES] = 0;
     if (chance(p, 50)) {
@@ -220,7 +205,6 @@ static void group_accept(partial *p, partial_writer *writer)
         partial_event *event = &writer->events[i];
         const int64_t scheduled_ms = p->now_ms + ((int64_t)below(p, 6) - 1) * UNIT_MS;
         event->now_ms = p->now_ms;
-        event->group = writer->groups;
         event->is_dead = false;
         event->entry.uuid = utapi_string_of(event->uuid);
         event->entry.accepted_ms = p->accepted_ms;
@@ -228,7 +212,6 @@ static void group_accept(partial *p, partial_writer *writer)
         if (event->entry.expiry == UTAPI_EXPIRE_LATER)
             event->entry.expire_at_ms = scheduled_ms > p->now_ms ? scheduled_ms : p->now_ms + 1;
     }
-    writer->groups++;
     writer->now_ms = p->now_ms;
 }
 
@@ -312,8 +295,9 @@ static void deliver(partial *p, partial_writer *writer)
         dead_letter(p, writer, &batch);
     else
         assert_int_equal(status, UTAPI_UNAVAILABLE);
-    if (status == UTAPI_OK && chance(p, 20)) {
-        const partial_piece piece = {.is_maintenance = true, .now_ms = batch.now_ms};
+    if (status == UTAPI_OK && batch.count > 0 && chance(p, 20)) {
+        const partial_piece piece = {
+            .is_maintenance = true, .now_ms = batch.now_ms, .accepted_ms = utapi_batch_accepted_ms(&batch)};
         CHECK_OK(piece_apply(p, &piece, &applied, &p->c->err), &p->c->err);
         piece_keep(p, &piece);
     }
@@ -332,130 +316,36 @@ static void due_deliver(partial *p, partial_writer *writer)
     writer->applied = fence_of(p, writer);
 }
 
-/* ---- the reference ------------------------------------------------------------------------ */
-
-typedef struct reference {
-    __int128 bytes[NAMES][INTERVALS];
-    int64_t objects[NAMES][INTERVALS];
-    int64_t expired_ms[BUCKETS], scheduled_ms[BUCKETS];
-    bool is_known[WRITERS * EVENTS_MAX];
-    int64_t accepted_ms[WRITERS * EVENTS_MAX]; /* by number of uuid */
-    int64_t window_ms;
-} reference;
-
-static size_t interval_index(int64_t time_ms)
-{
-    const int64_t index = (utapi_interval_of(time_ms) - START) / UTAPI_INTERVAL_MS;
-    assert_in_range(index, 0, INTERVALS - 1);
-    return (size_t)index;
-}
-
-/* Whether every later total still fits without what goes. */
-static bool expiry_fits(const reference *r, size_t bucket, int64_t time_ms)
-{
-    __int128 total = 0;
-    for (size_t i = interval_index(time_ms) + 1; i < INTERVALS; i++) {
-        total += r->bytes[bucket][i];
-        if (total > INT64_MAX || total < INT64_MIN)
-            return false;
-    }
-    return true;
-}
-
-static void reference_expire(reference *r, size_t bucket, int64_t time_ms)
-{
-    if (time_ms < r->expired_ms[bucket])
-        return;
-    r->expired_ms[bucket] = time_ms;
-    for (size_t i = 0; i <= interval_index(time_ms); i++)
-        r->bytes[bucket][i] = r->objects[bucket][i] = 0;
-}
-
-static void reference_due(reference *r, int64_t now_ms)
-{
-    for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
-        if (r->scheduled_ms[bucket] > now_ms)
-            continue;
-        if (expiry_fits(r, bucket, r->scheduled_ms[bucket]))
-            reference_expire(r, bucket, r->scheduled_ms[bucket]);
-        r->scheduled_ms[bucket] = NOT_SCHEDULED;
-    }
-}
-
-static bool reference_knows(reference *r, const partial_event *event)
-{
-    const utapi_entry *entry = &event->entry;
-    if (entry->uuid.size == 0)
-        return false;
-    const size_t number = strtoul(event->uuid + strlen("uuid-"), NULL, 10);
-    if (r->is_known[number] && r->accepted_ms[number] >= entry->accepted_ms - r->window_ms)
-        return true;
-    r->is_known[number] = true;
-    r->accepted_ms[number] = entry->accepted_ms;
-    return false;
-}
-
-static void reference_count(reference *r, const partial_event *event)
-{
-    const utapi_entry *entry = &event->entry;
-    const size_t bucket = event->bucket, at = interval_index(entry->time_ms);
-    if (reference_knows(r, event))
-        return;
-    r->bytes[BUCKETS][at] += entry->delta[UTAPI_STORAGE_UTILIZED];
-    r->objects[BUCKETS][at]++;
-    if (entry->time_ms < r->expired_ms[bucket])
-        return;
-    r->bytes[bucket][at] += entry->delta[UTAPI_STORAGE_UTILIZED];
-    r->objects[bucket][at]++;
-    r->scheduled_ms[bucket] = NOT_SCHEDULED;
-    if (entry->expiry == UTAPI_EXPIRE_NOW)
-        reference_expire(r, bucket, entry->time_ms);
-    else if (entry->expiry == UTAPI_EXPIRE_LATER)
-        r->scheduled_ms[bucket] = entry->expire_at_ms;
-}
-
-static reference *reference_new(const partial *p)
-{
-    reference *r = calloc(1, sizeof *r);
-    assert_non_null(r);
-    r->window_ms = p->window_ms;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        r->expired_ms[i] = NEVER;
-        r->scheduled_ms[i] = NOT_SCHEDULED;
-    }
-    return r;
-}
+/* ---- comparing ---------------------------------------------------------------------------- */
 
 /* Each group whole, in the order of acceptance. */
-static void reference_accept(reference *r, const partial_writer *writer)
+static void reference_accept(partial_reference *r, const partial_writer *writer)
 {
     for (size_t i = 0; i < writer->count; i++) {
-        reference_due(r, writer->events[i].now_ms);
-        reference_count(r, &writer->events[i]);
+        partial_reference_due(r, writer->events[i].now_ms);
+        partial_reference_count(r, &writer->events[i]);
     }
 }
 
 /* What was stored, in the order of storing. */
-static void reference_store(reference *r, const partial *p)
+static void reference_store(partial_reference *r, const partial *p)
 {
     for (size_t i = 0; i < p->piece_count; i++) {
         const partial_piece *piece = &p->pieces[i];
-        reference_due(r, piece->now_ms);
+        partial_reference_due(r, piece->now_ms);
         for (size_t k = 0; k < piece->count; k++)
-            reference_count(r, &p->writers[piece->writer].events[piece->events[k]]);
+            partial_reference_count(r, &p->writers[piece->writer].events[piece->events[k]]);
     }
 }
 
-/* ---- comparing ---------------------------------------------------------------------------- */
-
-static void usage_compare(const partial *p, const reference *r, size_t name)
+static void usage_compare(const partial *p, const partial_reference *r, size_t name)
 {
     __int128 bytes = 0;
     int64_t objects = 0;
-    for (size_t i = 0; i < INTERVALS; i++) {
-        const utapi_interval at = START + (int64_t)i * UTAPI_INTERVAL_MS;
+    for (size_t i = 0; i < PARTIAL_INTERVALS; i++) {
+        const utapi_interval at = PARTIAL_START + (int64_t)i * UTAPI_INTERVAL_MS;
         const utapi_usage usage =
-            usage_of(p->c, name < BUCKETS ? UTAPI_BUCKETS : UTAPI_SERVICE, S(names[name]), at, at);
+            usage_of(p->c, name < PARTIAL_BUCKETS ? UTAPI_BUCKETS : UTAPI_SERVICE, S(names[name]), at, at);
         bytes += r->bytes[name][i];
         objects += r->objects[name][i];
         assert_true(usage.storage_utilized[1] == bytes);
@@ -479,16 +369,16 @@ static void each_event_has_one_end(const partial *p)
 
 static void life_compare(partial *p)
 {
-    reference *r = reference_new(p);
+    partial_reference *r = partial_reference_new(p->window_ms);
     const int64_t end_ms = p->now_ms + 10 * UNIT_MS;
     each_event_has_one_end(p);
     if (p->kind.writers == 1 && !p->kind.overflows)
         reference_accept(r, &p->writers[0]);
     else
         reference_store(r, p);
-    reference_due(r, end_ms);
-    CHECK_OK(utapi_backend_maintain(p->c->backend, end_ms, START, &p->c->err), &p->c->err);
-    for (size_t name = 0; name < NAMES; name++)
+    partial_reference_due(r, end_ms);
+    CHECK_OK(utapi_backend_maintain(p->c->backend, end_ms, PARTIAL_START, &p->c->err), &p->c->err);
+    for (size_t name = 0; name < PARTIAL_NAMES; name++)
         usage_compare(p, r, name);
     free(r);
 }
@@ -534,28 +424,31 @@ static void life_end(partial *p)
 }
 
 /* With two writers a uuid is known for ever: a storage lets go of it by the clock of the one that is ahead. */
+static void life_run(partial *p, contract *c, partial_kind kind, uint64_t random, uint64_t steps)
+{
+    *p = (partial){.slot.ops = &slot_ops, .c = c, .kind = kind, .random = random};
+    p->window_ms = kind.writers > 1 ? CERTAIN_WINDOW_MS : (int64_t)(1 + below(p, 6)) * UTAPI_INTERVAL_MS;
+    p->now_ms = START_NOW_MS;
+    p->accepted_ms = START_NOW_MS + UTAPI_INTERVAL_MS - 1;
+    for (size_t i = 0; i < WRITERS; i++)
+        p->writers[i].id[0] = (unsigned char)(i + 1);
+    c->options.dedup_window_ms = p->window_ms;
+    contract_begin_anew(c);
+    for (uint64_t step = 0; step < steps; step++)
+        life_step(p);
+    life_end(p);
+    life_compare(p);
+}
+
 static void lives_run(contract *c, partial_kind kind)
 {
     const uint64_t steps = contract_chance.steps > 0 ? contract_chance.steps : STEPS;
     partial *p = malloc(sizeof *p);
     assert_non_null(p);
     for (uint64_t round = 0; round < contract_chance.rounds; round++) {
-        memset(p, 0, sizeof *p);
-        p->slot.ops = &slot_ops;
-        p->c = c;
-        p->kind = kind;
         p->random = contract_seed(round, steps);
-        p->window_ms = kind.writers > 1 ? CERTAIN_WINDOW_MS : (int64_t)(1 + below(p, 6)) * UTAPI_INTERVAL_MS;
-        p->now_ms = START_NOW_MS;
-        p->accepted_ms = START_NOW_MS + UTAPI_INTERVAL_MS - 1;
-        for (size_t i = 0; i < WRITERS; i++)
-            p->writers[i].id[0] = (unsigned char)(i + 1);
-        c->options.dedup_window_ms = p->window_ms;
-        contract_begin_anew(c);
-        for (uint64_t step = 0; step < steps; step++)
-            life_step(p);
-        life_end(p);
-        life_compare(p);
+        for (int life = 0; life < LIVES; life++)
+            life_run(p, c, kind, p->random, steps);
     }
     free(p);
 }
