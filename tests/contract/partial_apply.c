@@ -3,9 +3,9 @@
  * or sent again, each event counts once, or is a dead letter once.
  *
  * A writer behaves as a journal does: it joins groups, goes on from the fence, and leaves out for ever what can never
- * be stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage took
- * is kept as pieces: so a storage that lost its newest part is one that took only the first of them. In the end its
- * answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
+ * be stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage
+ * took is kept as pieces: so a storage that lost its newest part is one that took only the first of them. In the end
+ * its answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
 #include "partial_reference.h"
 
 #include <stdio.h>
@@ -128,6 +128,7 @@ static void piece_begin_at(partial_piece *piece, uint64_t fence)
     piece->from = fence;
 }
 
+/* Stands where the storage's own slot does: so the halves of utapi_backend_apply() are cut once more. */
 static utapi_status slot_apply(utapi_backend *slot, const utapi_batch *whole, utapi_applied *ret,
                                utapi_error *err)
 {
