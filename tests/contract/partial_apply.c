@@ -4,8 +4,8 @@
  *
  * A writer behaves as a journal does: it joins groups, goes on from the fence, and leaves out for ever what can never
  * be stored. Between it and the storage stands a slot that cuts, fails and loses replies at random. What the storage
- * took is kept as pieces: so a storage that lost its newest part is one that took only the first of them. In the end
- * its answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
+ * took is kept as pieces: a storage that lost its newest part is one that took only the first of them. In the end its
+ * answers are compared with a reference that knows no batches: entry by entry, sums of each interval in 128 bits. */
 #include "partial_reference.h"
 
 #include <stdio.h>
