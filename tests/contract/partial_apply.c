@@ -344,15 +344,6 @@ static void due_deliver(partial *p, partial_writer *writer)
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-/* Each group whole, in the order of acceptance. */
-static void reference_accept(partial_reference *r, const partial_writer *writer)
-{
-    for (size_t i = 0; i < writer->count; i++) {
-        partial_reference_due(r, writer->events[i].now_ms);
-        partial_reference_count(r, &writer->events[i]);
-    }
-}
-
 /* What was stored, in the order of storing. */
 static void reference_store(partial_reference *r, const partial *p)
 {
@@ -401,7 +392,7 @@ static void life_compare(partial *p)
     utapi_applied applied;
     each_event_has_one_end(p);
     if (p->kind.writers == 1 && !p->kind.overflows)
-        reference_accept(r, &p->writers[0]);
+        partial_reference_accept(r, p->writers[0].events, p->writers[0].count);
     else
         reference_store(r, p);
     partial_reference_due(r, due.now_ms);

@@ -80,6 +80,14 @@ void partial_reference_count(partial_reference *r, const partial_event *event)
         r->scheduled_ms[bucket] = entry->expire_at_ms;
 }
 
+void partial_reference_accept(partial_reference *r, const partial_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        partial_reference_due(r, events[i].now_ms);
+        partial_reference_count(r, &events[i]);
+    }
+}
+
 partial_reference *partial_reference_new(int64_t window_ms)
 {
     partial_reference *r = calloc(1, sizeof *r);

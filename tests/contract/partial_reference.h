@@ -44,4 +44,7 @@ void partial_reference_due(partial_reference *r, int64_t now_ms);
 /** Counts an event, unless its uuid is known. */
 void partial_reference_count(partial_reference *r, const partial_event *event);
 
+/** Counts events as if each of their groups were stored whole: what is due at its time comes first. */
+void partial_reference_accept(partial_reference *r, const partial_event *events, size_t count);
+
 #endif
