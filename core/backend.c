@@ -133,8 +133,14 @@ utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *a
                                   size_t *ret_count, utapi_error *err)
 {
     const utapi_admin_ops *admin = self->ops->admin;
-    return admin != NULL ? admin->adjust(self, adjustments, count, ret_count, err)
-                         : without(self, "administration", err);
+    if (admin == NULL)
+        return without(self, "administration", err);
+    utapi_status status = admin->adjust(self, adjustments, count, ret_count, err);
+    for (size_t some = count / 2; some > 0 && status_lasts(status); some /= 2) {
+        utapi_error_clear(err);
+        status = admin->adjust(self, adjustments, some, ret_count, err);
+    }
+    return status;
 }
 
 utapi_status utapi_backend_expire(utapi_backend *self, utapi_level level, utapi_string name, int64_t time_ms,

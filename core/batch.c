@@ -48,11 +48,11 @@ utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count)
 
 int64_t utapi_batch_accepted_ms(const utapi_batch *batch)
 {
-    int64_t latest_ms = INT64_MIN;
+    int64_t earliest_ms = batch->count > 0 ? INT64_MAX : INT64_MIN;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].accepted_ms > latest_ms)
-            latest_ms = batch->entries[i].accepted_ms;
-    return latest_ms;
+        if (batch->entries[i].accepted_ms < earliest_ms)
+            earliest_ms = batch->entries[i].accepted_ms;
+    return earliest_ms;
 }
 
 static utapi_string ref_name(const aggregation_ref *ref)

@@ -70,24 +70,43 @@ static void uuids_expire(memory_backend *self, int64_t accepted_ms)
         utapi_memory_drop(&self->uuids, oldest);
 }
 
-/* Remembers the uuids of a batch. skip becomes true for each entry whose uuid was known. */
-static utapi_status uuids_add(memory_backend *self, const utapi_batch *batch, bool *skip,
-                              size_t *ret_repeated, utapi_error *err)
+#define NEVER_ACCEPTED 0
+
+/* Remembers the uuids of a batch. skip becomes true for each entry whose uuid was known; before_ms tells when one that
+ * was there had been accepted. */
+static utapi_status uuids_add(memory_backend *self, const utapi_batch *batch, bool *skip, int64_t *before_ms,
+                              utapi_error *err)
 {
     for (size_t i = 0; i < batch->count && self->window_ms > 0; i++) {
         const utapi_entry *entry = &batch->entries[i];
-        const uint64_t before = self->uuids.count;
+        const uint64_t count = self->uuids.count;
         if (entry->uuid.size == 0)
             continue;
         memory_node *uuid = utapi_memory_get(&self->uuids, entry->uuid_time_ms, entry->uuid, sizeof *uuid);
         if (uuid == NULL)
             return utapi_fail(err, UTAPI_NO_MEMORY, "a uuid");
-        skip[i] = self->uuids.count == before;
-        *ret_repeated += skip[i];
+        const bool is_there = self->uuids.count == count;
+        before_ms[i] = is_there ? uuid->accepted_ms : NEVER_ACCEPTED;
+        skip[i] = is_there && uuid->accepted_ms >= entry->accepted_ms - self->window_ms;
         if (!skip[i])
             uuid->accepted_ms = entry->accepted_ms;
     }
     return UTAPI_OK;
+}
+
+/* Takes that back, the newest first; `count` uuids were there. */
+static void uuids_restore(memory_backend *self, const utapi_batch *batch, const int64_t *before_ms,
+                          uint64_t count)
+{
+    for (size_t i = batch->count; i-- > 0;) {
+        const utapi_entry *entry = &batch->entries[i];
+        if (before_ms[i] == NEVER_ACCEPTED)
+            continue;
+        memory_node *uuid = utapi_memory_get(&self->uuids, entry->uuid_time_ms, entry->uuid, 0);
+        uuid->accepted_ms = before_ms[i];
+    }
+    while (self->uuids.count > count)
+        utapi_memory_drop(&self->uuids, TAILQ_LAST(&self->uuids.nodes, memory_nodes));
 }
 
 /* Drafts what a run brings: its entries count, then the last of them may expire the bucket, now or later. */
@@ -134,28 +153,30 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
                                  utapi_error *err)
 {
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
-    if (skip == NULL)
+    UTAPI_AUTO_FREE int64_t *before_ms = calloc(batch->count + 1, sizeof *before_ms);
+    if (skip == NULL || before_ms == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     memory_backend *self = utapi_memory_write_begin(base);
     memory_node *writer;
     utapi_applied applied = {.repeated = 0};
-    if (batch->count > 0)
-        uuids_expire(self, utapi_batch_accepted_ms(batch));
     const uint64_t uuids_before = self->uuids.count;
     utapi_status status = fence_check(self, &batch->fence, &writer, &ret->fence, err);
     if (status == UTAPI_OK)
         status = due_draft(self, batch->now_ms, err);
     if (status == UTAPI_OK)
-        status = uuids_add(self, batch, skip, &applied.repeated, err);
+        status = uuids_add(self, batch, skip, before_ms, err);
     if (status == UTAPI_OK)
         status = batch_draft(self, batch, skip, err);
     if (status == UTAPI_OK) {
         if (writer != NULL)
             applied.fence = writer->fence = batch->fence.to;
+        for (size_t i = 0; i < batch->count; i++)
+            applied.repeated += skip[i];
+        if (batch->count > 0)
+            uuids_expire(self, utapi_batch_accepted_ms(batch));
         *ret = applied;
-    }
-    while (status != UTAPI_OK && self->uuids.count > uuids_before)
-        utapi_memory_drop(&self->uuids, TAILQ_LAST(&self->uuids.nodes, memory_nodes));
+    } else
+        uuids_restore(self, batch, before_ms, uuids_before);
     return utapi_memory_write_end(self, status);
 }
 

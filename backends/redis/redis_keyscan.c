@@ -238,10 +238,13 @@ static utapi_status survey_make(redis_reading *reading, size_t missing, redis_ke
 utapi_status utapi_redis_keyscan_make(redis_reading *reading, size_t missing, redis_keyscan *ret,
                                       utapi_error *err)
 {
+    const int64_t now_ms = utapi_monotonic_ms();
+    const bool has_deadline = reading->give_up_ms != REDIS_NEVER;
     const struct timespec until =
-        utapi_timespec_of_ms(utapi_wall_ms() + reading->give_up_ms - utapi_monotonic_ms());
+        utapi_timespec_of_ms(utapi_wall_ms() + (has_deadline ? reading->give_up_ms - now_ms : 0));
     *ret = (redis_keyscan){0};
-    if (pthread_mutex_timedlock(reading->walking, &until) != 0)
+    if ((has_deadline ? pthread_mutex_timedlock(reading->walking, &until)
+                      : pthread_mutex_lock(reading->walking)) != 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "another question walks through the keys of Redis");
     const utapi_status status = survey_make(reading, missing, ret, err);
     pthread_mutex_unlock(reading->walking);

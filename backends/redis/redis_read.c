@@ -177,7 +177,7 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
         .current_only = query->start == UTAPI_INTERVAL_MAX,
         .all = query->names,
         .all_count = query->count,
-        .give_up_ms = query->deadline_ms != 0 ? query->deadline_ms : INT64_MAX,
+        .give_up_ms = query->deadline_ms != 0 ? query->deadline_ms : REDIS_NEVER,
     };
     const bool fenced = ret_fences != NULL && writer_is_set(query->writer);
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};

@@ -52,6 +52,10 @@ static const struct {
     {JOURNAL, "refusing_makes_room_too", ITS_OWN},
     {JOURNAL, "a_full_storage_lives_on_round_after_round", ITS_OWN},
     {JOURNAL, "a_random_life_is_that_of_the_oracle", NO_FENCES},
+    {JOURNAL, "where_a_batch_is_cut_changes_no_answer", NO_FENCES},
+    {JOURNAL, "each_event_is_stored_once_or_is_a_dead_letter_once", NO_FENCES},
+    {JOURNAL, "two_writers_store_a_uuid_once", NO_FENCES},
+    {JOURNAL, "of_two_writers_each_event_has_one_end", NO_FENCES},
 #define NO_ROWS   "V1's keys hold no running totals"
 #define NO_COUNT  "V1's keys are not counted"
 #define V1_EDGES  "only what a state is now is judged: V1's sorted sets are shifted later, in steps"
@@ -68,6 +72,8 @@ static const struct {
     {REDIS, "what_a_batch_counts_and_forgets_need_not_fit", V1_EDGES},
     {REDIS, "a_forgetting_that_cannot_be_kept_changes_nothing", V1_EDGES},
     {REDIS, "an_appointment_that_cannot_be_kept_is_dropped", V1_EDGES},
+    {REDIS, "each_event_is_stored_once_or_is_a_dead_letter_once", V1_EDGES},
+    {REDIS, "of_two_writers_each_event_has_one_end", V1_EDGES},
     {REDIS, "every_answer_equals_the_oracles", V1_EDGES}, /* the other model leaves that out itself */
     {"memory", "every_answer_equals_the_oracles", "it is the oracle"},
     {REDIS, "a_second_opener_is_refused", SHARED},

@@ -51,7 +51,7 @@ static void a_fenced_batch_is_stored_a_budget_at_a_time(void **state)
     utapi_applied applied;
     size_t steps = 0;
     while (batch.fence.from != 9000) {
-        CHECK_OK(utapi_backend_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+        CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
         size_t stored = 0;
         while (stored < batch.count && batch.entries[stored].sequence < applied.fence)
             stored++;
@@ -76,10 +76,10 @@ static void what_was_stored_of_a_batch_is_not_stored_again(void **state)
     stream *all = stream_new(r);
     const utapi_batch batch = fenced_batch(r, all);
     utapi_applied applied, again;
-    CHECK_OK(utapi_backend_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
     const long long stored = raw_number(r, "GET s3:service:s3:storageUtilized:counter");
     assert_true(stored < ENTRIES);
-    assert_int_equal(utapi_backend_apply(&r->backend.base, &batch, &again, &r->err), UTAPI_FENCED);
+    assert_int_equal(utapi_redis_apply(&r->backend.base, &batch, &again, &r->err), UTAPI_FENCED);
     assert_int_equal(again.fence, applied.fence);
     assert_int_equal(raw_number(r, "GET s3:service:s3:storageUtilized:counter"), stored);
     utapi_error_clear(&r->err);
@@ -93,7 +93,7 @@ static void a_batch_without_a_fence_is_stored_whole(void **state)
     utapi_batch batch = fenced_batch(r, all);
     utapi_applied applied;
     batch.fence = (utapi_fence){.from = 0};
-    CHECK_OK(utapi_backend_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
     assert_int_equal(raw_number(r, "GET s3:service:s3:storageUtilized:counter"), ENTRIES);
     free(all);
 }
@@ -109,7 +109,7 @@ static void corrections_are_stored_a_budget_at_a_time(void **state)
         adjustments[i] = (utapi_adjustment){UTAPI_BUCKETS, utapi_string_of("b"), interval_now(r), &one};
     size_t at = 0, stored = 0, steps = 0;
     for (; at < CORRECTIONS; at += stored, steps++) {
-        CHECK_OK(utapi_backend_adjust(&r->backend.base, adjustments + at, CORRECTIONS - at, &stored, &r->err),
+        CHECK_OK(utapi_redis_adjust(&r->backend.base, adjustments + at, CORRECTIONS - at, &stored, &r->err),
                  &r->err);
         assert_in_range(stored, 1, REDIS_BUDGET_DELTAS);
     }

@@ -270,7 +270,7 @@ static void a_forgotten_time_does_not_count(void **state)
 
 /* ---- fences, and a Redis that is away ----------------------------------------------------- */
 
-static void the_fence_comes_with_the_first_snapshot(void **state)
+static void each_name_comes_with_the_fence_of_its_snapshot(void **state)
 {
     reading *r = *state;
     redis_key key;
@@ -278,22 +278,25 @@ static void the_fence_comes_with_the_first_snapshot(void **state)
     utapi_query query = {
         .level = UTAPI_BUCKETS, .names = names, .count = 3, .start = T0, .end = T0, .writer = {7}};
     utapi_usage usage[3];
-    uint64_t fence = 99;
-    CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
-    assert_int_equal(fence, 0);
+    uint64_t fences[3] = {99, 99, 99};
+    CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, fences, &r->err), &r->err);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(fences[i], 0);
     utapi_redis_key_fence(&key, "s3", query.writer);
     raw(r, "SET %b 12", key.bytes, key.size);
     for (query.count = 0; query.count <= 3; query.count++) {
-        CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
-        assert_int_equal(fence, 12);
+        memset(fences, 0, sizeof fences);
+        CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, fences, &r->err), &r->err);
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(fences[i], i < query.count || i == 0 ? 12 : 0);
     }
     query.count = 1;
     memset(query.writer, 0, sizeof query.writer);
-    CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
-    assert_int_equal(fence, 0);
+    CHECK_OK(utapi_redis_read(&r->backend.base, &query, usage, fences, &r->err), &r->err);
+    assert_int_equal(fences[0], 0);
     raw(r, "SET %b unfenced", key.bytes, key.size);
     query.writer[0] = 7;
-    CHECK_STATUS(UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, usage, &fence, &r->err), &r->err);
+    CHECK_STATUS(UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, usage, fences, &r->err), &r->err);
 }
 
 static void a_fence_never_expires(void **state)
@@ -457,7 +460,7 @@ int main(void)
         READING_CASE(names_are_opaque),
         READING_CASE(names_that_no_key_can_have_have_no_usage),
         READING_CASE(a_forgotten_time_does_not_count),
-        READING_CASE(the_fence_comes_with_the_first_snapshot),
+        READING_CASE(each_name_comes_with_the_fence_of_its_snapshot),
         READING_CASE(a_fence_never_expires),
         READING_CASE(a_connection_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),

@@ -204,7 +204,7 @@ static void a_prefix_ends_behind_its_last_entry(void **state)
     assert_int_equal(half.fence.to, 105);
     assert_int_equal(half.fence.from, 90);
     assert_int_equal(utapi_batch_prefix(&batch, 0).fence.to, 90);
-    assert_int_equal(utapi_batch_accepted_ms(&batch), 50);
+    assert_int_equal(utapi_batch_accepted_ms(&batch), 41);
 }
 
 static void what_precedes_an_entry_that_cannot_be_stored_is_stored(void **state)
