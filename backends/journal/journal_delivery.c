@@ -27,7 +27,7 @@ typedef struct worker {
     unsigned seed;
 } worker;
 
-/* ---- trouble ------------------------------------------------------------------------------ */
+/* ---- a storage that fails ----------------------------------------------------------------- */
 
 static void recover(worker *w)
 {
@@ -165,7 +165,7 @@ static utapi_status batch_stored(worker *w, const journal_span *span, const jour
     if (batch->count == 0 || utapi_monotonic_ms() < w->maintain_at_ms)
         return UTAPI_OK;
     /* While events keep coming nobody finds it idle. Nothing that is still to come is of an earlier time. */
-    return storage_maintain(w, delivered->oldest_ms, batch->entries[0].accepted_ms, err);
+    return storage_maintain(w, delivered->oldest_ms, utapi_batch_accepted_ms(batch), err);
 }
 
 static utapi_status batch_deliver(worker *w, const journal_span *span, const journal_batch *delivered,
@@ -232,7 +232,7 @@ static void deliver(worker *w)
 
 /* ---- retention and maintenance ------------------------------------------------------------ */
 
-/* Keeps the storage's figures, for whoever asks; not while it is in trouble, which would last longer. */
+/* Keeps the storage's figures, for whoever asks; not while it fails, which would then last longer. */
 static void storage_stats_keep(const worker *w)
 {
     journal_delivery *self = w->of;

@@ -146,7 +146,7 @@ static bool event_add(journal_pending *pending, const utapi_entry *entry, uint64
     return true;
 }
 
-/* Forgets all of it; what comes next begins at `first`. */
+/* Drops all of it; what comes next begins at `first`. */
 static void events_clear(journal_pending *self, uint64_t first)
 {
     while (self->oldest != NULL)

@@ -156,7 +156,7 @@ UTAPI_MUST_USE utapi_status utapi_journal_read(journal_pending *self, utapi_back
 const journal_event *utapi_journal_pending_find(const journal_pending *self, utapi_level level,
                                                 utapi_string name);
 
-/** Forgets what is stored and what no question needs. */
+/** Drops what is stored and what no question needs. */
 void utapi_journal_pending_drop(journal_pending *self);
 
 /** Whether all of the incarnations until one is stored, and of that one the events before a sequence. */

@@ -24,8 +24,8 @@ enum {
     HAS_ACTION,
     HAS_KEYS,
     HAS_OPERATION,
-    FORGET_NOW,
-    FORGET_LATER,
+    EXPIRE_NOW,
+    EXPIRE_LATER,
     FLAG_COUNT
 };
 
@@ -59,8 +59,8 @@ static uint64_t entry_flags(const utapi_entry *entry)
     flags |= entry->action.size > 0 ? FLAG(HAS_ACTION) : 0;
     flags |= entry->keys.size > 0 ? FLAG(HAS_KEYS) : 0;
     flags |= entry->operation != UTAPI_OP_NONE ? FLAG(HAS_OPERATION) : 0;
-    flags |= entry->expiry == UTAPI_EXPIRE_NOW ? FLAG(FORGET_NOW) : 0;
-    flags |= entry->expiry == UTAPI_EXPIRE_LATER ? FLAG(FORGET_LATER) : 0;
+    flags |= entry->expiry == UTAPI_EXPIRE_NOW ? FLAG(EXPIRE_NOW) : 0;
+    flags |= entry->expiry == UTAPI_EXPIRE_LATER ? FLAG(EXPIRE_LATER) : 0;
     return flags;
 }
 
@@ -88,7 +88,7 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry, int
         at = put_text(at, entry->keys);
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         at = utapi_varint_put(at, (uint64_t)entry->operation);
-    if ((flags & FLAG(FORGET_LATER)) != 0)
+    if ((flags & FLAG(EXPIRE_LATER)) != 0)
         at = put_signed(at, utapi_journal_expire_at(entry, now_ms));
     return at;
 }
@@ -185,9 +185,9 @@ static void get_entry(reader *in, utapi_entry *ret)
         ret->keys = get_text(in, SIZE_MAX);
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         ret->operation = get_operation(in);
-    if ((flags & FLAG(FORGET_NOW)) != 0)
+    if ((flags & FLAG(EXPIRE_NOW)) != 0)
         ret->expiry = UTAPI_EXPIRE_NOW;
-    if ((flags & FLAG(FORGET_LATER)) != 0) {
+    if ((flags & FLAG(EXPIRE_LATER)) != 0) {
         ret->expiry = UTAPI_EXPIRE_LATER;
         ret->expire_at_ms = get_signed(in);
     }

@@ -240,7 +240,7 @@ static void records_backdate(bench *b, int64_t now_ms)
     while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
         static unsigned char bytes[65536];
         const unsigned char *from = value.mv_data, *end = from + value.mv_size - UTAPI_CHECKSUM_SIZE;
-        uint64_t count, old_now;
+        uint64_t count = 0, old_now = 0;
         assert_in_range(value.mv_size, 1, sizeof bytes - 64);
         const unsigned char *at = utapi_varint_get(from + 1, end, &count);
         at = utapi_varint_get(at, end, &old_now);

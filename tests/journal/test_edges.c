@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_edges.c - what becomes of a journal over many starts, on a bad disk, and beside a copy of itself; and forgetting
+/* test_edges.c - what becomes of a journal over many starts, on a bad disk, and beside a copy of itself; and expiry
  * through it, compared with a storage that has none. */
 #include "bench.h"
 
@@ -32,7 +32,7 @@ static void reopen(bench *b)
     bench_open(b);
 }
 
-/* Lets what was handed over grow old: marks are set while time passes. */
+/* Lets what was stored grow old: marks are set while time passes. */
 static void grow_old(bench *b)
 {
     bench_drained(b);
@@ -245,7 +245,7 @@ static void a_damaged_group_is_counted_as_lost(void **state)
 
 /* ---- a copy of itself --------------------------------------------------------------------- */
 
-static void a_fence_beyond_ours_keeps_what_is_left_aside(void **state)
+static void what_is_left_behind_a_fence_beyond_ours_becomes_dead_letters(void **state)
 {
     bench *b = *state;
     utapi_applied applied;
@@ -283,9 +283,9 @@ static void a_question_of_many_names_is_asked_as_one(void **state)
     assert_int_equal(b->server.reads, 1);
 }
 
-/* ---- forgetting --------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------- */
 
-static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
+static void an_expiry_by_hand_is_known_after_a_restart(void **state)
 {
     bench *b = *state;
     const utapi_string name = utapi_string_of("b");
@@ -309,7 +309,7 @@ static void a_forgetting_by_hand_is_known_after_a_restart(void **state)
 }
 
 /* By another process, into a storage that is shared: this journal heard nothing of it. */
-static void a_forgetting_by_somebody_else_is_heeded(void **state)
+static void an_expiry_by_somebody_else_is_heeded(void **state)
 {
     bench *b = *state;
     const utapi_string name = utapi_string_of("b");
@@ -329,7 +329,7 @@ static void a_forgetting_by_somebody_else_is_heeded(void **state)
 }
 
 /* A failover to a replica that has the appointment, and lacks the event that cancelled it. */
-static void what_is_due_is_forgotten_only_behind_what_the_storage_lost(void **state)
+static void what_is_due_is_expired_only_behind_what_the_storage_lost(void **state)
 {
     bench *b = *state;
     utapi_applied applied;
@@ -402,8 +402,8 @@ static void compare(bench *b, utapi_backend *oracle, uint64_t seed)
     }
 }
 
-/* Appointments fall due between groups that could be handed over together, and within them. */
-static void forgetting_through_a_journal_is_that_of_the_storage(void **state)
+/* Scheduled expiries fall due between groups that could be delivered together, and within them. */
+static void expiry_through_a_journal_is_that_of_the_storage(void **state)
 {
     enum { SEEDS = 40, BATCHES = 40 };
     bench *b = *state;
@@ -444,12 +444,12 @@ int main(void)
         CASE(an_environment_that_was_given_up_is_opened_again),
         CASE(a_group_whose_outcome_was_not_known_is_found),
         CASE(a_damaged_group_is_counted_as_lost),
-        CASE(a_fence_beyond_ours_keeps_what_is_left_aside),
+        CASE(what_is_left_behind_a_fence_beyond_ours_becomes_dead_letters),
         CASE(a_question_of_many_names_is_asked_as_one),
-        CASE(a_forgetting_by_hand_is_known_after_a_restart),
-        CASE(a_forgetting_by_somebody_else_is_heeded),
-        CASE(what_is_due_is_forgotten_only_behind_what_the_storage_lost),
-        CASE(forgetting_through_a_journal_is_that_of_the_storage),
+        CASE(an_expiry_by_hand_is_known_after_a_restart),
+        CASE(an_expiry_by_somebody_else_is_heeded),
+        CASE(what_is_due_is_expired_only_behind_what_the_storage_lost),
+        CASE(expiry_through_a_journal_is_that_of_the_storage),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -18,7 +18,7 @@ static int64_t stored(bench *b, const char *bucket)
     return objects;
 }
 
-static void what_is_taken_is_handed_over_once(void **state)
+static void what_is_accepted_is_delivered_once(void **state)
 {
     bench *b = *state;
     for (int i = 0; i < 50; i++) {
@@ -28,7 +28,7 @@ static void what_is_taken_is_handed_over_once(void **state)
     assert_int_equal(stored(b, "b"), 100);
 }
 
-static void a_question_sees_what_was_taken_before_it(void **state)
+static void a_question_sees_what_was_accepted_before_it(void **state)
 {
     bench *b = *state;
     for (int i = 1; i <= 200; i++) {
@@ -58,7 +58,7 @@ static void events_gather_before_a_storage_that_nobody_else_reads(void **state)
 }
 
 /* Nobody asks for it here, as nobody does while the committer is busy. */
-static void the_storage_is_tended_while_events_keep_coming(void **state)
+static void the_storage_is_maintained_while_events_keep_coming(void **state)
 {
     bench *b = *state;
     for (int i = 0; i < 20000 && atomic_load(&b->server.maintained) < 3; i++)
@@ -66,7 +66,7 @@ static void the_storage_is_tended_while_events_keep_coming(void **state)
     assert_in_range(atomic_load(&b->server.maintained), 3, SIZE_MAX);
 }
 
-static void taking_goes_on_while_the_storage_is_gone(void **state)
+static void accepting_goes_on_while_the_storage_is_gone(void **state)
 {
     bench *b = *state;
     server_set(&b->server, true, SERVER_WELL);
@@ -106,7 +106,7 @@ static void figures_are_told_while_the_storage_hangs(void **state)
     assert_int_equal(stored(b, "b"), 2);
 }
 
-static void warning_lasts_while_the_storage_answers_and_takes_nothing(void **state)
+static void warning_lasts_while_the_storage_answers_and_stores_nothing(void **state)
 {
     bench *b = *state;
     server_fill(&b->server, true);
@@ -125,7 +125,7 @@ static void warning_lasts_while_the_storage_answers_and_takes_nothing(void **sta
         usleep(100);
 }
 
-static void leftovers_are_handed_over_after_restarts(void **state)
+static void leftovers_are_delivered_after_restarts(void **state)
 {
     bench *b = *state;
     for (int i = 0; i < 3; i++) {
@@ -174,38 +174,37 @@ static void what_is_lost_and_not_kept_is_counted(void **state)
     assert_int_equal(stored(b, "b") + (int64_t)bench_stats(b).journal.lost, 9);
 }
 
-/* What is shown as kept aside: how many, and the ids of the first of them. */
-typedef struct aside {
+/* The dead letters that are shown: how many, and the ids of the first of them. */
+typedef struct letters {
     size_t count;
     char ids[3000][32];
-    utapi_string refused[3000];
-} aside;
+    utapi_string list[3000];
+} letters;
 
-static bool refused_note(void *ctx, const utapi_dead_letter *letter)
+static bool letter_note(void *ctx, const utapi_dead_letter *letter)
 {
-    aside *seen = ctx;
+    letters *seen = ctx;
     assert_int_equal(letter->status, UTAPI_OVERFLOW);
     assert_string_equal(letter->reason, "poisoned");
     assert_int_equal(letter->entry->resource[UTAPI_BUCKETS].size, 6);
     (void)snprintf(seen->ids[seen->count], sizeof *seen->ids, "%s", letter->id);
-    seen->refused[seen->count] = utapi_string_of(seen->ids[seen->count]);
+    seen->list[seen->count] = utapi_string_of(seen->ids[seen->count]);
     return ++seen->count < sizeof seen->ids / sizeof *seen->ids;
 }
 
-static const aside *aside_list(bench *b)
+static const letters *letters_list(bench *b)
 {
-    static aside seen;
+    static letters seen;
     seen.count = 0;
-    CHECK_OK(utapi_backend_dead_letters(b->journal, refused_note, &seen, &b->err), &b->err);
+    CHECK_OK(utapi_backend_dead_letters(b->journal, letter_note, &seen, &b->err), &b->err);
     return &seen;
 }
 
 /* Acknowledges all that is shown, or the first so many. */
-static void aside_acknowledge(bench *b, size_t most)
+static void letters_acknowledge(bench *b, size_t most)
 {
-    const aside *seen = aside_list(b);
-    const utapi_acknowledgement what = {.ids = seen->refused,
-                                        .count = seen->count < most ? seen->count : most};
+    const letters *seen = letters_list(b);
+    const utapi_acknowledgement what = {.ids = seen->list, .count = seen->count < most ? seen->count : most};
     CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
     CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err); /* its answer was lost */
 }
@@ -221,11 +220,11 @@ static void an_event_that_can_never_be_stored_holds_up_no_other(void **state)
     server_set(&b->server, false, SERVER_WELL);
     assert_int_equal(stored(b, "b"), 40);
     assert_int_equal(bench_stats(b).journal.dead_letters, 2);
-    server_lose(&b->server, 0); /* sent again, and not twice aside */
+    server_lose(&b->server, 0); /* sent again, and not twice letters */
     CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
     while (bench_objects(b, "b") != 41)
         usleep(1000);
-    assert_int_equal(aside_list(b)->count, 2);
+    assert_int_equal(letters_list(b)->count, 2);
 }
 
 static void a_single_event_is_lost_to_no_warning_that_may_pass(void **state)
@@ -241,7 +240,7 @@ static void a_single_event_is_lost_to_no_warning_that_may_pass(void **state)
     }
 }
 
-static void a_single_event_that_is_refused_for_ever_is_kept_aside(void **state)
+static void a_single_event_that_is_refused_for_ever_is_a_dead_letter(void **state)
 {
     static const utapi_status lasting[] = {UTAPI_INVALID, UTAPI_OVERFLOW, UTAPI_CORRUPT};
     bench *b = *state;
@@ -273,10 +272,10 @@ static void an_overflow_is_shown_with_what_is_at_its_limit(void **state)
 }
 
 /* How many are shown, how many there ever were, and how many of those were acknowledged. */
-static void check_aside(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
+static void check_letters(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
 {
     const utapi_health stats = bench_stats(b);
-    assert_int_equal(aside_list(b)->count, shown);
+    assert_int_equal(letters_list(b)->count, shown);
     assert_int_equal(stats.journal.dead_letters, refused);
     assert_int_equal(stats.journal.dead_letters_acknowledged, acknowledged);
 }
@@ -288,24 +287,24 @@ static void what_was_acknowledged_is_shown_no_more_and_never_comes_back(void **s
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     bench_drained(b);
-    aside_acknowledge(b, 1);
-    check_aside(b, 1, 2, 1);
+    letters_acknowledge(b, 1);
+    check_letters(b, 1, 2, 1);
 
     server_lose(&b->server, 0); /* all is sent again: what was refused is known, acknowledged or not */
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     while (bench_stats(b).journal.dead_letters != 3)
         usleep(1000);
     bench_drained(b);
-    check_aside(b, 2, 3, 1);
+    check_letters(b, 2, 3, 1);
     bench_close(b);
     bench_open(b);
-    check_aside(b, 2, 3, 1);
-    aside_acknowledge(b, SIZE_MAX);
-    check_aside(b, 0, 3, 3);
+    check_letters(b, 2, 3, 1);
+    letters_acknowledge(b, SIZE_MAX);
+    check_letters(b, 0, 3, 3);
 }
 
-/* What is kept aside between being shown and being acknowledged may stand before what was shown: it is of an
- * earlier event, which was handed over again. */
+/* What becomes a dead letter between being shown and being acknowledged may stand before what was shown: it is of an
+ * earlier event, which was delivered again. */
 static void what_was_not_shown_is_not_acknowledged(void **state)
 {
     bench *b = *state;
@@ -314,16 +313,16 @@ static void what_was_not_shown_is_not_acknowledged(void **state)
     b->server.poison = "poison";
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     bench_drained(b);
-    const aside shown = *aside_list(b);
+    const letters shown = *letters_list(b);
     assert_int_equal(shown.count, 1);
 
     b->server.poison = "before";
     server_lose(&b->server, 0);
     while (bench_stats(b).journal.dead_letters != 2)
         usleep(1000);
-    const utapi_acknowledgement what = {.ids = shown.refused, .count = 1};
+    const utapi_acknowledgement what = {.ids = shown.list, .count = 1};
     CHECK_OK(utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
-    const aside *left = aside_list(b);
+    const letters *left = letters_list(b);
     assert_int_equal(left->count, 1);
     assert_string_not_equal(left->ids[0], shown.ids[0]);
 }
@@ -335,7 +334,7 @@ static void what_cannot_be_acknowledged_changes_nothing(void **state)
     b->server.poison = "poison";
     CHECK_OK(bench_take(b, "poison", 1, 1), &b->err);
     bench_drained(b);
-    utapi_string ids[] = {aside_list(b)->refused[0], {NULL, 0}};
+    utapi_string ids[] = {letters_list(b)->list[0], {NULL, 0}};
     utapi_acknowledgement what = {.ids = ids, .count = 2};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ids[1] = utapi_string_of(wrong[i]);
@@ -343,7 +342,7 @@ static void what_cannot_be_acknowledged_changes_nothing(void **state)
     }
     what = (utapi_acknowledgement){.ids = ids, .count = 1, .lost = 1};
     CHECK_STATUS(UTAPI_INVALID, utapi_backend_acknowledge(b->journal, &what, &b->err), &b->err);
-    check_aside(b, 1, 1, 0);
+    check_letters(b, 1, 1, 0);
 }
 
 /* In a journal that has room for them and for little else. */
@@ -363,12 +362,12 @@ static void a_nearly_full_journal_acknowledges_all_the_same(void **state)
     const uint64_t all = bench_stats(b).journal.dead_letters;
     assert_true(all >= 2000);
     utapi_error_clear(&b->err);
-    while (aside_list(b)->count > 0)
-        aside_acknowledge(b, SIZE_MAX);
-    check_aside(b, 0, all, all);
+    while (letters_list(b)->count > 0)
+        letters_acknowledge(b, SIZE_MAX);
+    check_letters(b, 0, all, all);
 }
 
-/* Nothing of them is left, not even a head, where they cannot be handed over again. */
+/* Nothing of them is left, not even a stub, where they cannot be delivered again. */
 static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
 {
     bench *b = *state;
@@ -380,18 +379,18 @@ static void what_is_not_kept_any_more_is_acknowledged_too(void **state)
     bench_drained(b);
     bench_close(b);
     bench_open(b);
-    check_aside(b, 5, 5, 0);
-    aside_acknowledge(b, SIZE_MAX);
-    check_aside(b, 0, 5, 5);
+    check_letters(b, 5, 5, 0);
+    letters_acknowledge(b, SIZE_MAX);
+    check_letters(b, 0, 5, 5);
     bench_close(b);
     bench_open(b);
-    check_aside(b, 0, 5, 5);
+    check_letters(b, 0, 5, 5);
 }
 
-/* Opens a small journal before a storage that takes nothing, and fills it; returns how many events that took. */
+/* Opens a small journal before a storage that stores nothing, and fills it; returns how many events it accepted. */
 static int64_t journal_fill(bench *b, const char *bucket)
 {
-    int64_t taken = 0;
+    int64_t accepted = 0;
     utapi_status status;
     bench_close(b);
     b->options.capacity_bytes = 2 << 20;
@@ -399,10 +398,10 @@ static int64_t journal_fill(bench *b, const char *bucket)
     bench_open(b);
     server_set(&b->server, true, SERVER_WELL);
     while ((status = bench_take(b, bucket, 50, 1)) == UTAPI_OK)
-        taken += 50;
+        accepted += 50;
     CHECK_STATUS(UTAPI_UNAVAILABLE, status, &b->err);
     utapi_error_clear(&b->err);
-    return taken;
+    return accepted;
 }
 
 static void check_full(bench *b)
@@ -417,17 +416,17 @@ static void a_full_journal_says_so_and_recovers(void **state)
     char bucket[200];
     memset(bucket, 'x', sizeof bucket - 1);
     bucket[sizeof bucket - 1] = '\0';
-    const int64_t taken = journal_fill(b, bucket);
+    const int64_t accepted = journal_fill(b, bucket);
     check_full(b);
     server_set(&b->server, false, SERVER_WELL);
     bench_drained(b);
     while (bench_stats(b).refuses) /* although nobody pushes */
         usleep(1000);
     CHECK_OK(bench_take(b, bucket, 50, 1), &b->err);
-    assert_int_equal(stored(b, bucket), taken + 50);
+    assert_int_equal(stored(b, bucket), accepted + 50);
 }
 
-/* And takes nothing: what a start forgot must not let it go on into the reserve. */
+/* And accepts nothing: what a start forgot must not let it go on into the reserve. */
 static void a_full_journal_says_so_as_soon_as_it_is_opened(void **state)
 {
     bench *b = *state;
@@ -503,19 +502,19 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest cases[] = {
-        CASE(what_is_taken_is_handed_over_once),
-        CASE(a_question_sees_what_was_taken_before_it),
+        CASE(what_is_accepted_is_delivered_once),
+        CASE(a_question_sees_what_was_accepted_before_it),
         CASE(events_gather_before_a_storage_that_nobody_else_reads),
-        CASE(the_storage_is_tended_while_events_keep_coming),
-        CASE(taking_goes_on_while_the_storage_is_gone),
+        CASE(the_storage_is_maintained_while_events_keep_coming),
+        CASE(accepting_goes_on_while_the_storage_is_gone),
         CASE(figures_are_told_while_the_storage_hangs),
-        CASE(warning_lasts_while_the_storage_answers_and_takes_nothing),
-        CASE(leftovers_are_handed_over_after_restarts),
+        CASE(warning_lasts_while_the_storage_answers_and_stores_nothing),
+        CASE(leftovers_are_delivered_after_restarts),
         CASE(what_the_storage_lost_is_sent_again),
         CASE(what_is_lost_and_not_kept_is_counted),
         CASE(an_event_that_can_never_be_stored_holds_up_no_other),
         CASE(a_single_event_is_lost_to_no_warning_that_may_pass),
-        CASE(a_single_event_that_is_refused_for_ever_is_kept_aside),
+        CASE(a_single_event_that_is_refused_for_ever_is_a_dead_letter),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
         CASE(an_overflow_is_shown_with_what_is_at_its_limit),
         CASE(what_was_not_shown_is_not_acknowledged),

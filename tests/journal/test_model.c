@@ -70,7 +70,7 @@ static bool is_exact(model *m)
 static void model_show(model *m)
 {
     const utapi_health stats = bench_stats(m->b);
-    print_error("seed %llu: lost %llu, refused %llu, warning \"%s\"\n", (unsigned long long)m->seed,
+    print_error("seed %llu: lost %llu, dead letters %llu, warning \"%s\"\n", (unsigned long long)m->seed,
                 (unsigned long long)stats.journal.lost, (unsigned long long)stats.journal.dead_letters,
                 stats.warning);
     for (size_t i = 0; i < BUCKETS; i++) {
@@ -178,7 +178,7 @@ static void step(model *m)
     case 11:
         usleep((useconds_t)below(m, 3000));
         break;
-    case 12: /* what was handed over may be kept no longer: if it is lost, that is counted */
+    case 12: /* what was stored may be kept no longer: if it is lost, that is counted */
         bench_pass(KEEP_MS / (1 + (int64_t)below(m, 4)));
         break;
     case 13: /* it stores parts of batches, of a random size */
