@@ -223,8 +223,8 @@ static void an_expiry_is_never_due_within_its_own_group(void **state)
     }
 }
 
-/* What an earlier version wrote: a group that was accepted after the expiry that one of its entries schedules. */
-static void records_backdate(bench *b, int64_t now_ms)
+/* Makes the first group what an earlier version wrote: accepted after the expiry that one of its entries schedules. */
+static void first_group_postdate(bench *b, uint64_t until, int64_t now_ms)
 {
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
@@ -237,7 +237,8 @@ static void records_backdate(bench *b, int64_t now_ms)
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_dbi_open(txn, "entry", 0, &table), 0);
     assert_int_equal(mdb_cursor_open(txn, table, &cursor), 0);
-    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+    for (uint64_t sequence; mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0 &&
+                            utapi_journal_key_is_of(key, 1, &sequence) && sequence < until;) {
         static unsigned char bytes[65536];
         const unsigned char *from = value.mv_data, *end = from + value.mv_size - UTAPI_CHECKSUM_SIZE;
         uint64_t count = 0, old_now = 0;
@@ -271,16 +272,17 @@ static void an_expiry_of_an_earlier_version_is_not_due_within_its_own_group(void
         begin_anew(b);
         server_fill(&b->server, true);
         accept_group(b, entries, COUNT, T0);
-        bench_close(b);
-        records_backdate(b, T0 + 50);
-        bench_open(b);
         accept_group(b, &entries[1], 1, T0 + 60);
         const utapi_entry later = put("b", T0);
         accept_group(b, &later, 1, T0 + 70);
+        bench_close(b);
+        first_group_postdate(b, COUNT, T0 + 50);
+        bench_open(b);
         server_cut(&b->server, most, 0);
         server_fill(&b->server, false);
         assert_int_equal(stored(b, "b"), 3);
         assert_int_equal(stored(b, "other"), COUNT - 1);
+        server_cut(&b->server, 0, 0);
     }
 }
 

@@ -65,8 +65,8 @@ bool utapi_fence_is_set(const utapi_fence *fence);
 utapi_batch utapi_batch_prefix(const utapi_batch *batch, size_t count);
 
 /**
- * The earliest accepted_ms of a batch's entries; INT64_MIN if it has none. What is known no longer as of then no entry of
- * the batch needs.
+ * The earliest accepted_ms of a batch's entries; INT64_MIN if it has none. What is known no longer as of then no entry
+ * of the batch needs.
  */
 int64_t utapi_batch_accepted_ms(const utapi_batch *batch);
 
