@@ -244,7 +244,10 @@ static void first_group_postdate(bench *b, uint64_t until, int64_t now_ms)
         uint64_t count = 0, old_now = 0;
         assert_in_range(value.mv_size, 1, sizeof bytes - 64);
         const unsigned char *at = utapi_varint_get(from + 1, end, &count);
-        at = utapi_varint_get(at, end, &old_now);
+        if (at != NULL)
+            at = utapi_varint_get(at, end, &old_now);
+        if (at == NULL)
+            break; /* the case fails */
         bytes[0] = from[0];
         unsigned char *to = utapi_varint_put(utapi_varint_put(bytes + 1, count), utapi_zigzag(now_ms));
         memcpy(to, at, (size_t)(end - at));
