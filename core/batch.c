@@ -191,21 +191,6 @@ static void aggregation_part(utapi_aggregation *self)
     }
 }
 
-/* Adds what a batch brings to one level; returns whether any of it expires. */
-static bool aggregation_add_level(utapi_aggregation *self, const utapi_batch *batch, const bool *skip,
-                                  uint32_t level)
-{
-    bool expires = false;
-    for (size_t i = 0; i < batch->count; i++) {
-        const utapi_entry *entry = &batch->entries[i];
-        if (entry->resource[level].size == 0 || (skip != NULL && skip[i]))
-            continue;
-        self->refs[self->count++] = (aggregation_ref){.entry = entry, .level = level};
-        expires = expires || entry->expiry != UTAPI_EXPIRE_NEVER;
-    }
-    return expires;
-}
-
 utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip, utapi_aggregation **ret,
                                    utapi_error *err)
 {
@@ -218,7 +203,13 @@ utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip, u
 
     bool expires = false;
     for (uint32_t level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        expires = aggregation_add_level(self, batch, skip, level) || expires;
+        for (size_t i = 0; i < batch->count; i++) {
+            const utapi_entry *entry = &batch->entries[i];
+            if (entry->resource[level].size == 0 || (skip != NULL && skip[i]))
+                continue;
+            self->refs[self->count++] = (aggregation_ref){.entry = entry, .level = level};
+            expires = expires || entry->expiry != UTAPI_EXPIRE_NEVER;
+        }
     if (expires)
         aggregation_part(self);
     aggregation_sort(self, position_in_storage);
@@ -249,15 +240,6 @@ bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret)
     return true;
 }
 
-static void sums_add_entry(utapi_sums *sums, const utapi_entry *entry)
-{
-    for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
-        if (entry->delta[m] != 0)
-            utapi_sums_add(sums, m, entry->delta[m]);
-    if (entry->operation != UTAPI_OP_NONE)
-        utapi_sums_add(sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
-}
-
 bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *run, int64_t not_before_ms,
                            utapi_interval_delta *ret)
 {
@@ -268,9 +250,16 @@ bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *ru
 
     ret->interval = ref_interval(&self->refs[run->first]);
     ret->sums.present = 0;
-    for (; run->first < run->end && ref_interval(&self->refs[run->first]) == ret->interval; run->first++)
-        if (self->refs[run->first].entry->time_ms >= not_before_ms)
-            sums_add_entry(&ret->sums, self->refs[run->first].entry);
+    for (; run->first < run->end && ref_interval(&self->refs[run->first]) == ret->interval; run->first++) {
+        const utapi_entry *entry = self->refs[run->first].entry;
+        if (entry->time_ms < not_before_ms)
+            continue;
+        for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
+            if (entry->delta[m] != 0)
+                utapi_sums_add(&ret->sums, m, entry->delta[m]);
+        if (entry->operation != UTAPI_OP_NONE)
+            utapi_sums_add(&ret->sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
+    }
     return true;
 }
 

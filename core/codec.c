@@ -2,6 +2,7 @@
 /* codec.c - CRC-32C and hex. */
 #include "utapi/codec.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* ---- checksums ---------------------------------------------------------------------------- */
@@ -50,21 +51,18 @@ uint32_t utapi_crc32c(const void *data, size_t size)
 
 unsigned char *utapi_checksum_put(const unsigned char *begin, unsigned char *end)
 {
-    const uint32_t crc = utapi_crc32c(begin, (size_t)(end - begin));
-    for (unsigned i = 0; i < UTAPI_CHECKSUM_SIZE; i++)
-        *end++ = (unsigned char)(crc >> (8 * i));
-    return end;
+    const uint32_t crc = htole32(utapi_crc32c(begin, (size_t)(end - begin)));
+    memcpy(end, &crc, sizeof crc);
+    return end + sizeof crc;
 }
 
 bool utapi_checksum_fits(const void *data, size_t size)
 {
-    if (size < UTAPI_CHECKSUM_SIZE)
+    uint32_t crc;
+    if (size < sizeof crc)
         return false;
-    const unsigned char *end = (const unsigned char *)data + size - UTAPI_CHECKSUM_SIZE;
-    uint32_t crc = 0;
-    for (unsigned i = 0; i < UTAPI_CHECKSUM_SIZE; i++)
-        crc |= (uint32_t)end[i] << (8 * i);
-    return crc == utapi_crc32c(data, size - UTAPI_CHECKSUM_SIZE);
+    memcpy(&crc, (const unsigned char *)data + size - sizeof crc, sizeof crc);
+    return le32toh(crc) == utapi_crc32c(data, size - sizeof crc);
 }
 
 /* ---- hex ---------------------------------------------------------------------------------- */

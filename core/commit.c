@@ -58,6 +58,22 @@ typedef struct commit_group {
     size_t entries;
 } commit_group;
 
+/* Cuts a group off the front of a chain: one request, and as many more as fit. */
+static commit_group group_cut(utapi_request **chain, size_t requests_max, size_t entries_max)
+{
+    commit_group group = {.head = *chain};
+    utapi_request **link = &group.head;
+    while (*link != NULL && (group.requests == 0 || (group.requests < requests_max &&
+                                                     group.entries + (*link)->count <= entries_max))) {
+        group.requests++;
+        group.entries += (*link)->count;
+        link = &(*link)->next;
+    }
+    *chain = *link;
+    *link = NULL;
+    return group;
+}
+
 static void group_answer(commit_group group, utapi_status status, utapi_error *err)
 {
     for (utapi_request *request = group.head, *next; request != NULL; request = next) {
@@ -69,15 +85,10 @@ static void group_answer(commit_group group, utapi_status status, utapi_error *e
     }
 }
 
-/* The moment at which a group is accepted is that of all its entries. An appointment lies after it, so that none
- * falls due within its own group, however the group is cut later on. */
-static void entries_accept(utapi_entry *entries, size_t count, int64_t now_ms, int64_t accepted_ms)
+/* The monotonic clock, as far from the epoch as wall time was when the committer started. */
+static int64_t accepting_ms(const utapi_committer *self)
 {
-    for (size_t i = 0; i < count; i++) {
-        entries[i].accepted_ms = accepted_ms;
-        if (entries[i].expiry == UTAPI_EXPIRE_LATER && entries[i].expire_at_ms <= now_ms)
-            entries[i].expire_at_ms = now_ms + 1;
-    }
+    return self->clock.monotonic_ms(self->clock.ctx) + self->monotonic_to_wall_ms;
 }
 
 static utapi_status group_apply(utapi_committer *self, commit_group group, utapi_error *err)
@@ -99,8 +110,14 @@ static utapi_status group_apply(utapi_committer *self, commit_group group, utapi
         .count = group.entries,
         .now_ms = self->clock.wall_ms(self->clock.ctx),
     };
-    entries_accept(entries, group.entries, batch.now_ms,
-                   self->clock.monotonic_ms(self->clock.ctx) + self->monotonic_to_wall_ms);
+    /* The moment at which a group is accepted is that of all its entries. A scheduled expiry lies after it, so that
+     * none falls due within its own group, however the group is cut later on. */
+    const int64_t accepted_ms = accepting_ms(self);
+    for (size_t i = 0; i < group.entries; i++) {
+        entries[i].accepted_ms = accepted_ms;
+        if (entries[i].expiry == UTAPI_EXPIRE_LATER && entries[i].expire_at_ms <= batch.now_ms)
+            entries[i].expire_at_ms = batch.now_ms + 1;
+    }
     utapi_applied applied;
     return utapi_backend_apply(self->backend, &batch, &applied, err);
 }
@@ -120,23 +137,6 @@ static void outcome_note(utapi_committer *self, utapi_status status, const utapi
     pthread_mutex_unlock(&self->lock);
 }
 
-/* Cuts the first half of the requests off. */
-static commit_group group_halve(commit_group *whole)
-{
-    commit_group half = {.head = whole->head};
-    utapi_request **link = &half.head;
-    while (*link != NULL && half.requests < whole->requests / 2) {
-        half.requests++;
-        half.entries += (*link)->count;
-        link = &(*link)->next;
-    }
-    whole->head = *link;
-    whole->requests -= half.requests;
-    whole->entries -= half.entries;
-    *link = NULL;
-    return half;
-}
-
 /* Depth of recursion: the logarithm of the group's requests. */
 static void group_commit(utapi_committer *self, commit_group group)
 {
@@ -148,7 +148,9 @@ static void group_commit(utapi_committer *self, commit_group group)
         group_answer(group, status, &err);
         return;
     }
-    const commit_group half = group_halve(&group);
+    const commit_group half = group_cut(&group.head, group.requests / 2, SIZE_MAX);
+    group.requests -= half.requests;
+    group.entries -= half.entries;
     group_commit(self, half);
     group_commit(self, group);
 }
@@ -165,35 +167,6 @@ static void wait_for_work(utapi_committer *self)
     self->idle = false;
 }
 
-/* Takes as many requests as make one group. Called with the lock held. */
-static commit_group queue_take(utapi_committer *self)
-{
-    commit_group group = {.head = self->head};
-    utapi_request **link = &self->head;
-    while (*link != NULL && (group.requests == 0 || group.entries + (*link)->count <= GROUP_ENTRIES_MAX)) {
-        group.requests++;
-        group.entries += (*link)->count;
-        link = &(*link)->next;
-    }
-    utapi_request *left = *link;
-    *link = NULL;
-    self->head = left;
-    if (left == NULL)
-        self->tail = &self->head;
-    self->waiting -= group.entries;
-    return group;
-}
-
-static void maintain(utapi_committer *self)
-{
-    /* A failure is not ours to report: the next apply or healthcheck meets it and says so. */
-    utapi_error err;
-    utapi_error_clear(&err);
-    (void)!utapi_backend_maintain(self->backend, self->clock.wall_ms(self->clock.ctx),
-                                  self->clock.monotonic_ms(self->clock.ctx) + self->monotonic_to_wall_ms,
-                                  &err);
-}
-
 static void *committer_main(void *arg)
 {
     utapi_committer *self = arg;
@@ -202,12 +175,16 @@ static void *committer_main(void *arg)
         wait_for_work(self);
         if (self->head == NULL && self->stopping)
             break;
-        const commit_group group = self->head != NULL ? queue_take(self) : (commit_group){.head = NULL};
+        const commit_group group = group_cut(&self->head, SIZE_MAX, GROUP_ENTRIES_MAX);
+        if (self->head == NULL)
+            self->tail = &self->head;
+        self->waiting -= group.entries;
         pthread_mutex_unlock(&self->lock);
         if (group.head != NULL)
             group_commit(self, group);
-        else
-            maintain(self);
+        else /* a failure is not ours to report: the next apply or healthcheck meets it and says so */
+            (void)!utapi_backend_maintain(self->backend, self->clock.wall_ms(self->clock.ctx),
+                                          accepting_ms(self), NULL);
         pthread_mutex_lock(&self->lock);
     }
     pthread_mutex_unlock(&self->lock);

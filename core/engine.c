@@ -89,17 +89,6 @@ static bool records(const utapi_engine *engine, utapi_level level)
     return (engine->settings.levels & UTAPI_LEVEL_BIT(level)) != 0;
 }
 
-static void entry_set_expiry(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
-                             utapi_entry *entry)
-{
-    if (!engine->settings.expire_metrics || event->operation != UTAPI_OP_DELETE_BUCKET ||
-        entry->resource[UTAPI_BUCKETS].size == 0)
-        return;
-    const int64_t ttl_ms = engine->settings.expire_ttl_ms;
-    entry->expiry = ttl_ms > 0 ? UTAPI_EXPIRE_LATER : UTAPI_EXPIRE_NOW;
-    entry->expire_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
-}
-
 static void entry_of_event(const utapi_engine *engine, const utapi_event *event, int64_t now_ms,
                            utapi_entry *ret)
 {
@@ -127,7 +116,12 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
     if (event->operation != UTAPI_OP_NONE &&
         (engine->settings.operations & UTAPI_OPERATION_BIT(event->operation)) != 0)
         ret->operation = event->operation;
-    entry_set_expiry(engine, event, now_ms, ret);
+    if (engine->settings.expire_metrics && event->operation == UTAPI_OP_DELETE_BUCKET &&
+        ret->resource[UTAPI_BUCKETS].size > 0) {
+        const int64_t ttl_ms = engine->settings.expire_ttl_ms;
+        ret->expiry = ttl_ms > 0 ? UTAPI_EXPIRE_LATER : UTAPI_EXPIRE_NOW;
+        ret->expire_at_ms = ttl_ms > 0 ? now_ms + ttl_ms : 0;
+    }
 }
 
 static int entry_order(const void *left_entry, const void *right_entry)
@@ -234,19 +228,6 @@ utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events
 
 /* ---- queries ------------------------------------------------------------------------------ */
 
-static utapi_status engine_query(utapi_engine *engine, const utapi_query *query, utapi_usage *ret,
-                                 utapi_error *err)
-{
-    for (size_t i = 0; i < query->count; i++)
-        utapi_usage_clear(&ret[i]);
-    if (query->count == 0 || !records(engine, query->level))
-        return UTAPI_OK;
-    const utapi_status status = utapi_backend_read(engine->backend, query, ret, NULL, err);
-    for (size_t i = 0; status == UTAPI_OK && i < query->count; i++)
-        utapi_usage_clamp(&ret[i]);
-    return status;
-}
-
 utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const utapi_string *names,
                                size_t count, utapi_range range, utapi_usage *ret, utapi_error *err)
 {
@@ -257,21 +238,22 @@ utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const ut
         .start = utapi_interval_of(range.start_ms),
         .end = utapi_interval_of(range.end_ms),
     };
-    return engine_query(engine, &query, ret, err);
+    for (size_t i = 0; i < count; i++)
+        utapi_usage_clear(&ret[i]);
+    if (count == 0 || !records(engine, level))
+        return UTAPI_OK;
+    const utapi_status status = utapi_backend_read(engine->backend, &query, ret, NULL, err);
+    for (size_t i = 0; status == UTAPI_OK && i < count; i++)
+        utapi_usage_clamp(&ret[i]);
+    return status;
 }
 
 utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi_string name,
                                   int64_t *ret_bytes, utapi_error *err)
 {
-    const utapi_query query = {
-        .level = level,
-        .names = &name,
-        .count = 1,
-        .start = UTAPI_INTERVAL_MAX,
-        .end = UTAPI_INTERVAL_MAX,
-    };
+    const utapi_range newest = {UTAPI_INTERVAL_MAX, UTAPI_INTERVAL_MAX};
     utapi_usage usage;
-    const utapi_status status = engine_query(engine, &query, &usage, err);
+    const utapi_status status = utapi_engine_list(engine, level, &name, 1, newest, &usage, err);
     if (status == UTAPI_OK)
         *ret_bytes = usage.storage_utilized[1];
     return status;

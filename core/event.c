@@ -184,7 +184,7 @@ utapi_status utapi_name_check(const char *field, utapi_string name, utapi_error 
     return UTAPI_OK;
 }
 
-static utapi_status names_check(const utapi_event *event, utapi_error *err)
+utapi_status utapi_event_check(const utapi_event *event, int64_t now_ms, utapi_error *err)
 {
     const struct {
         const char *field;
@@ -198,28 +198,13 @@ static utapi_status names_check(const utapi_event *event, utapi_error *err)
         if (status != UTAPI_OK)
             return status;
     }
-    return UTAPI_OK;
-}
-
-static utapi_status timestamp_check(int64_t timestamp_ms, int64_t now_ms, utapi_error *err)
-{
-    if (timestamp_ms == UTAPI_NO_TIMESTAMP)
-        return UTAPI_OK;
-    if (timestamp_ms < 0)
+    const bool has_timestamp = event->timestamp_ms != UTAPI_NO_TIMESTAMP;
+    if (has_timestamp && event->timestamp_ms < 0)
         return utapi_fail(err, UTAPI_INVALID, "timestamp: must not be negative");
     const utapi_interval newest = utapi_interval_of(now_ms) + UTAPI_INTERVAL_MS;
-    if (utapi_interval_of(timestamp_ms) > newest || timestamp_ms > UTAPI_INTERVAL_MAX)
+    if (has_timestamp &&
+        (utapi_interval_of(event->timestamp_ms) > newest || event->timestamp_ms > UTAPI_INTERVAL_MAX))
         return utapi_fail(err, UTAPI_INVALID, "timestamp: lies too far in the future");
-    return UTAPI_OK;
-}
-
-utapi_status utapi_event_check(const utapi_event *event, int64_t now_ms, utapi_error *err)
-{
-    utapi_status status = names_check(event, err);
-    if (status == UTAPI_OK)
-        status = timestamp_check(event->timestamp_ms, now_ms, err);
-    if (status != UTAPI_OK)
-        return status;
     if (event->incoming_bytes < 0)
         return utapi_fail(err, UTAPI_INVALID, "incomingBytes: must not be negative");
     if (event->outgoing_bytes < 0)

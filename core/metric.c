@@ -25,15 +25,21 @@ const char *utapi_level_name(utapi_level level)
     return level_names[level];
 }
 
+/* Where a name stands in a list; `count` if it does not. */
+static unsigned name_find(const char *const *names, unsigned count, utapi_string name)
+{
+    unsigned i = 0;
+    while (i < count && !utapi_string_equal(name, utapi_string_of(names[i])))
+        i++;
+    return i;
+}
+
 bool utapi_level_find(utapi_string name, utapi_level *ret)
 {
-    for (unsigned i = 0; i < UTAPI_LEVEL_COUNT; i++) {
-        if (utapi_string_equal(name, utapi_string_of(level_names[i]))) {
-            *ret = (utapi_level)i;
-            return true;
-        }
-    }
-    return false;
+    const unsigned level = name_find(level_names, UTAPI_LEVEL_COUNT, name);
+    if (level < UTAPI_LEVEL_COUNT)
+        *ret = (utapi_level)level;
+    return level < UTAPI_LEVEL_COUNT;
 }
 
 const char *utapi_operation_name(utapi_operation operation)
@@ -60,13 +66,10 @@ const char *utapi_metric_name(unsigned metric)
 
 unsigned utapi_metric_find(utapi_string name)
 {
-    unsigned metric = 0;
-    while (metric < UTAPI_METRIC_COUNT && !utapi_string_equal(name, utapi_string_of(metric_names[metric])))
-        metric++;
-    return metric;
+    return name_find(metric_names, UTAPI_METRIC_COUNT, name);
 }
 
-/* Walks the metrics of a set, lowest first. */
+/* Iterates over the metrics of a set, lowest first. */
 #define FOR_EACH_METRIC(metric, set)                             \
     for (uint64_t left_ = (set); left_ != 0; left_ &= left_ - 1) \
         for (unsigned metric = (unsigned)__builtin_ctzll(left_), once_ = 1; once_ != 0; once_ = 0)
@@ -88,17 +91,15 @@ bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right)
 
 void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more)
 {
-    FOR_EACH_METRIC (m, more->present) {
+    FOR_EACH_METRIC (m, more->present)
         sums->of[m] = (sums->present >> m & 1U) != 0 ? sums->of[m] + more->of[m] : more->of[m];
-    }
     sums->present |= more->present;
 }
 
 void utapi_sums_add_amounts(utapi_sums *sums, const utapi_amounts *amounts)
 {
-    FOR_EACH_METRIC (m, amounts->present) {
+    FOR_EACH_METRIC (m, amounts->present)
         utapi_sums_add(sums, m, amounts->of[m]);
-    }
 }
 
 utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err)

@@ -21,24 +21,6 @@ size_t utapi_snapshot_encode(const utapi_amounts *totals, unsigned char *buffer)
     return (size_t)(utapi_checksum_put(buffer, at) - buffer);
 }
 
-static utapi_status decode_totals(const unsigned char *at, const unsigned char *end, utapi_amounts *ret,
-                                  utapi_error *err)
-{
-    uint64_t present;
-    at = utapi_varint_get(at, end, &present);
-    if (at == NULL || (UTAPI_METRIC_COUNT < 64 && present >> UTAPI_METRIC_COUNT != 0))
-        return utapi_fail(err, UTAPI_CORRUPT, "a stored row names metrics that this version does not know");
-    ret->present = present;
-    for (uint64_t left = present; left != 0; left &= left - 1) {
-        uint64_t value;
-        at = utapi_varint_get(at, end, &value);
-        if (at == NULL)
-            return utapi_fail(err, UTAPI_CORRUPT, "a stored row ends early");
-        ret->of[__builtin_ctzll(left)] = utapi_unzigzag(value);
-    }
-    return at == end ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, "a stored row has bytes left over");
-}
-
 utapi_status utapi_snapshot_decode(const void *data, size_t size, utapi_amounts *ret, utapi_error *err)
 {
     const unsigned char *bytes = data;
@@ -51,8 +33,19 @@ utapi_status utapi_snapshot_decode(const void *data, size_t size, utapi_amounts 
         return utapi_fail(err, UTAPI_CORRUPT, "a stored row does not match its checksum");
 
     utapi_amounts totals;
-    const utapi_status status = decode_totals(bytes + 1, bytes + size - UTAPI_CHECKSUM_SIZE, &totals, err);
-    if (status == UTAPI_OK)
-        utapi_amounts_copy(&totals, ret);
-    return status;
+    const unsigned char *at = bytes + 1, *const end = bytes + size - UTAPI_CHECKSUM_SIZE;
+    at = utapi_varint_get(at, end, &totals.present);
+    if (at == NULL || (UTAPI_METRIC_COUNT < 64 && totals.present >> UTAPI_METRIC_COUNT != 0))
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored row names metrics that this version does not know");
+    for (uint64_t left = totals.present; left != 0; left &= left - 1) {
+        uint64_t value;
+        at = utapi_varint_get(at, end, &value);
+        if (at == NULL)
+            return utapi_fail(err, UTAPI_CORRUPT, "a stored row ends early");
+        totals.of[__builtin_ctzll(left)] = utapi_unzigzag(value);
+    }
+    if (at != end)
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored row has bytes left over");
+    utapi_amounts_copy(&totals, ret);
+    return UTAPI_OK;
 }

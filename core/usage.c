@@ -7,30 +7,24 @@ void utapi_usage_clear(utapi_usage *usage)
     *usage = (utapi_usage){.flows.present = 0};
 }
 
-static uint64_t present_in(const utapi_amounts *row)
-{
-    return row != NULL ? row->present : 0;
-}
-
-static int64_t total_of(const utapi_amounts *row, unsigned metric)
-{
-    return row != NULL ? utapi_amounts_get(row, metric) : 0;
-}
-
 utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first,
                                  const utapi_amounts *last, utapi_usage *ret, utapi_error *err)
 {
-    ret->storage_utilized[0] = total_of(first, UTAPI_STORAGE_UTILIZED);
-    ret->storage_utilized[1] = total_of(last, UTAPI_STORAGE_UTILIZED);
-    ret->number_of_objects[0] = total_of(first, UTAPI_NUMBER_OF_OBJECTS);
-    ret->number_of_objects[1] = total_of(last, UTAPI_NUMBER_OF_OBJECTS);
+    static const utapi_amounts nothing = {.present = 0};
+    before = before != NULL ? before : &nothing;
+    first = first != NULL ? first : &nothing;
+    last = last != NULL ? last : &nothing;
+    ret->storage_utilized[0] = utapi_amounts_get(first, UTAPI_STORAGE_UTILIZED);
+    ret->storage_utilized[1] = utapi_amounts_get(last, UTAPI_STORAGE_UTILIZED);
+    ret->number_of_objects[0] = utapi_amounts_get(first, UTAPI_NUMBER_OF_OBJECTS);
+    ret->number_of_objects[1] = utapi_amounts_get(last, UTAPI_NUMBER_OF_OBJECTS);
 
     utapi_amounts_clear(&ret->flows);
-    uint64_t left = (present_in(before) | present_in(last)) >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
+    uint64_t left = (before->present | last->present) >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
     for (; left != 0; left &= left - 1) {
         const unsigned m = (unsigned)__builtin_ctzll(left);
         int64_t flow;
-        if (__builtin_sub_overflow(total_of(last, m), total_of(before, m), &flow))
+        if (__builtin_sub_overflow(utapi_amounts_get(last, m), utapi_amounts_get(before, m), &flow))
             return utapi_fail(err, UTAPI_OVERFLOW, "a flow over this range does not fit 64 bits");
         if (flow != 0)
             utapi_amounts_set(&ret->flows, m, flow);

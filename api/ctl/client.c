@@ -16,45 +16,10 @@
 #define ANSWER_TIMEOUT_S  300L
 #define MAX_ANSWER_BYTES  ((size_t)1 << 30)
 
-struct client {
-    const client_endpoint *endpoint;
-    CURL *curl;
-};
+typedef struct curl_slist header_list;
 
-static inline void free_headers(struct curl_slist **headers)
-{
-    curl_slist_free_all(*headers);
-}
-
-#define AUTO_HEADERS __attribute__((cleanup(free_headers))) struct curl_slist
-
-client *client_new(const client_endpoint *endpoint)
-{
-    client *self = calloc(1, sizeof *self);
-    CURL *curl = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_easy_init() : NULL;
-    if (self == NULL || curl == NULL) {
-        ctl_say("out of memory");
-        curl_easy_cleanup(curl);
-        free(self);
-        return NULL;
-    }
-    *self = (client){endpoint, curl};
-    return self;
-}
-
-void client_free(client *self)
-{
-    if (self == NULL)
-        return;
-    curl_easy_cleanup(self->curl);
-    free(self);
-}
-
-void client_answer_done(client_answer *answer)
-{
-    free(answer->body);
-    answer->body = NULL;
-}
+UTAPI_AUTO_DEFINE(CURL, curl_easy_cleanup)
+UTAPI_AUTO_DEFINE(header_list, curl_slist_free_all)
 
 /* ---- receiving ---------------------------------------------------------------------------- */
 
@@ -75,33 +40,28 @@ static size_t print_head(char *data, size_t unit, size_t count, void *ctx)
     return unit * count;
 }
 
-static void copy_member(const json_t *object, const char *name, char *ret, size_t size)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    (void)snprintf(ret, size, "%s", text != NULL ? text : "");
-}
-
 /* An error is {"code", "message"}; a proxy in between may say something else. */
 static void read_error(client_answer *answer)
 {
-    json_auto_t *body = json_loadb(answer->body, answer->size, 0, NULL);
-    copy_member(body, "code", answer->code, sizeof answer->code);
-    copy_member(body, "message", answer->message, sizeof answer->message);
-    if (*answer->code == '\0')
+    const char *code = "";
+    (void)json_unpack(answer->body, "{s?s, s?s}", "code", &code, "message", &answer->message);
+    if (*code != '\0')
+        (void)snprintf(answer->code, sizeof answer->code, "%s", code);
+    else
         (void)snprintf(answer->code, sizeof answer->code, "HTTP status %ld", answer->status);
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
-static bool add_header(struct curl_slist **headers, const char *header)
+static bool add_header(header_list **headers, const char *header)
 {
-    struct curl_slist *longer = curl_slist_append(*headers, header);
+    header_list *longer = curl_slist_append(*headers, header);
     if (longer != NULL)
         *headers = longer;
     return longer != NULL;
 }
 
-static bool sign(const client *self, utapi_string body, struct curl_slist **headers)
+static bool sign(CURL *curl, const client_endpoint *to, utapi_string body, header_list **headers)
 {
     char hash[CRYPTO_HEX_BYTES + 1];
     char header[CRYPTO_HEX_BYTES + 32];
@@ -109,14 +69,13 @@ static bool sign(const client *self, utapi_string body, struct curl_slist **head
         return false;
     (void)snprintf(header, sizeof header, "x-amz-content-sha256: %s", hash);
     return add_header(headers, header) &&
-           curl_easy_setopt(self->curl, CURLOPT_AWS_SIGV4, "aws:amz:us-east-1:s3") == CURLE_OK &&
-           curl_easy_setopt(self->curl, CURLOPT_USERNAME, self->endpoint->access_key) == CURLE_OK &&
-           curl_easy_setopt(self->curl, CURLOPT_PASSWORD, self->endpoint->secret_key) == CURLE_OK;
+           curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, "aws:amz:us-east-1:s3") == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_USERNAME, to->access_key) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_PASSWORD, to->secret_key) == CURLE_OK;
 }
 
-static bool set_url(const client *self, const char *method, const char *path)
+static bool set_url(CURL *curl, const client_endpoint *to, const char *method, const char *path)
 {
-    const client_endpoint *to = self->endpoint;
     UTAPI_AUTO_FREE char *url = NULL;
     const bool is_ipv6 = strchr(to->host, ':') != NULL && *to->host != '[';
     if (asprintf(&url, "%s://%s%s%s:%d%s", to->ssl ? "https" : "http", is_ipv6 ? "[" : "", to->host,
@@ -126,26 +85,21 @@ static bool set_url(const client *self, const char *method, const char *path)
     }
     if (to->verbose)
         fprintf(stderr, "> %s %s\n", method, url);
-    return curl_easy_setopt(self->curl, CURLOPT_URL, url) == CURLE_OK; /* copies it */
+    return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK; /* copies it */
 }
 
 /* A body that is absent makes it a GET. */
-static bool prepare(const client *self, const char *path, utapi_string body, struct curl_slist **headers,
-                    utapi_text *received)
+static bool prepare(CURL *curl, const client_endpoint *to, const char *path, utapi_string body,
+                    header_list **headers, utapi_text *received)
 {
     const bool is_get = body.data == NULL;
-    CURL *curl = self->curl;
-    curl_easy_reset(curl);
     /* "Expect:" with nothing keeps libcurl from asking first whether a large body is welcome. Not where we
      * sign: libcurl 7.88 would sign the header that it then leaves out. Questions are small anyway. */
-    if (!set_url(self, is_get ? "GET" : "POST", path) ||
+    if (!set_url(curl, to, is_get ? "GET" : "POST", path) ||
         !add_header(headers, "Content-Type: application/json"))
         return false;
-    if (self->endpoint->access_key != NULL ? !sign(self, body, headers) : !add_header(headers, "Expect:"))
+    if (to->access_key != NULL ? !sign(curl, to, body, headers) : !add_header(headers, "Expect:"))
         return false;
-    /* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may
-     * not be repeated behind our back, so each request has a connection of its own. */
-    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers);
     if (!is_get) {
@@ -157,11 +111,11 @@ static bool prepare(const client *self, const char *path, utapi_string body, str
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (self->endpoint->insecure) {
+    if (to->insecure) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (self->endpoint->verbose)
+    if (to->verbose)
         curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, print_head);
     return true;
 }
@@ -182,60 +136,63 @@ static utapi_status failure_status(CURLcode code)
     }
 }
 
-utapi_status client_ask(client *self, const char *path, utapi_string body, client_answer *ret,
+/* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may not be repeated
+ * behind our back, so each request has a handle, and with it a connection, of its own. */
+utapi_status client_ask(const client_endpoint *to, const char *path, utapi_string body, client_answer *ret,
                         utapi_error *err)
 {
-    AUTO_HEADERS *headers = NULL;
+    UTAPI_AUTO(CURL) *curl = curl_easy_init();
+    UTAPI_AUTO(header_list) *headers = NULL;
     utapi_text received = {0};
-    client_answer answer = {.body = NULL};
     char reason[CURL_ERROR_SIZE] = "";
-    if (!utapi_text_reserve(&received, 1) || !prepare(self, path, body, &headers, &received)) {
-        utapi_text_done(&received);
+    if (curl == NULL || !prepare(curl, to, path, body, &headers, &received))
         return utapi_fail(err, UTAPI_NO_MEMORY, "HTTP request");
-    }
-    curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, reason);
-    const CURLcode code = curl_easy_perform(self->curl);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
+    const CURLcode code = curl_easy_perform(curl);
     if (code != CURLE_OK) {
         utapi_text_done(&received);
         return utapi_fail(err, failure_status(code), "%s",
                           *reason != '\0' ? reason : curl_easy_strerror(code));
     }
-    answer.body = utapi_text_take(&received, &answer.size);
-    if (answer.body == NULL)
-        return utapi_fail(err, UTAPI_UNCERTAIN, "out of memory");
     curl_off_t retry_after_s = 0;
-    curl_easy_getinfo(self->curl, CURLINFO_RESPONSE_CODE, &answer.status);
-    curl_easy_getinfo(self->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
-    answer.retry_after_s = retry_after_s;
-    if (answer.status != 200)
-        read_error(&answer);
-    *ret = answer;
+    *ret = (client_answer){.message = ""};
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
+    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after_s);
+    ret->retry_after_s = retry_after_s;
+    ret->body = received.size > 0 ? json_loadb(received.data, received.size, 0, NULL) : json_null();
+    utapi_text_done(&received);
+    if (ret->status != 200)
+        read_error(ret);
     return UTAPI_OK;
 }
 
-json_t *client_ask_json(client *self, const char *path, const json_t *question, const char *busy_member)
+json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
+                        const char *busy_member)
 {
-    client_answer answer = {.body = NULL};
+    client_answer answer;
     utapi_error err = {0};
     UTAPI_AUTO_FREE char *text = question != NULL ? json_dumps(question, JSON_COMPACT) : NULL;
     if (question != NULL && text == NULL) {
         ctl_say("out of memory");
         return NULL;
     }
-    const utapi_string body = text != NULL ? utapi_string_of(text) : (utapi_string){NULL, 0};
-    if (client_ask(self, path, body, &answer, &err) != UTAPI_OK) {
+    if (client_ask(to, path, utapi_string_of(text), &answer, &err) != UTAPI_OK) {
         ctl_say("%s", err.detail);
         return NULL;
     }
-    json_t *json = answer.size > 0 ? json_loadb(answer.body, answer.size, 0, NULL) : json_null();
-    if (answer.status != 200 &&
-        (busy_member == NULL || answer.status != 503 || json_object_get(json, busy_member) == NULL)) {
-        ctl_say("%s: %s", answer.code, answer.message);
-        json_decref(json);
-        json = NULL;
-    } else if (json == NULL) {
-        ctl_say("the server's answer is not JSON");
+    if (answer.status == 200 ||
+        (busy_member != NULL && answer.status == 503 && json_object_get(answer.body, busy_member) != NULL)) {
+        if (answer.body == NULL)
+            ctl_say("the server's answer is not JSON");
+        return answer.body;
     }
-    client_answer_done(&answer);
-    return json;
+    ctl_say("%s: %s", answer.code, answer.message);
+    json_decref(answer.body);
+    return NULL;
+}
+
+int client_print_json(const json_t *answer)
+{
+    const bool is_printed = json_dumpf(answer, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+    return is_printed && fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }

@@ -13,9 +13,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-typedef struct client client;
-
-/** Where the server is, and who asks. All strings borrowed for as long as the client lives. */
+/** Where the server is, and who asks. All strings borrowed. */
 typedef struct client_endpoint {
     const char *host;
     int64_t port;
@@ -39,17 +37,12 @@ typedef struct client_endpoint {
 /* clang-format on */
 
 typedef struct client_answer {
-    long status; /* 200 */
-    char *body;  /* owned: client_answer_done(); ends with NUL; never NULL after a call */
-    size_t size;
+    long status;           /* 200 */
+    json_t *body;          /* owned: json_decref(); null where it is empty; NULL: it is not JSON */
     int64_t retry_after_s; /* of a 503; 0: it did not say */
-    char code[64];         /* of an error: "InvalidParameterValue"; "" if the body did not say */
-    char message[512];     /* likewise */
+    const char *message;   /* of an error; borrowed from the body; "" if that did not say */
+    char code[64];         /* of an error: "InvalidParameterValue" */
 } client_answer;
-
-/** Owned: client_free(); NULL, after saying so, if out of memory. */
-client *client_new(const client_endpoint *endpoint);
-void client_free(client *self);
 
 /**
  * Posts JSON, or asks with GET where there is no body, and waits for the answer, whatever its status is.
@@ -61,9 +54,8 @@ void client_free(client *self);
  *         UTAPI_UNCERTAIN    it was sent, perhaps in part, and no answer came
  *         UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status client_ask(client *self, const char *path, utapi_string body, client_answer *ret,
-                                       utapi_error *err);
-void client_answer_done(client_answer *answer);
+UTAPI_MUST_USE utapi_status client_ask(const client_endpoint *to, const char *path, utapi_string body,
+                                       client_answer *ret, utapi_error *err);
 
 /**
  * As client_ask(), with JSON both ways.
@@ -72,6 +64,10 @@ void client_answer_done(client_answer *answer);
  * @param busy_member  a 503 with this member is an answer, too: that of a healthcheck; NULL: none is
  * @return owned; null for an empty answer; NULL after saying on stderr what is wrong
  */
-json_t *client_ask_json(client *self, const char *path, const json_t *question, const char *busy_member);
+json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
+                        const char *busy_member);
+
+/** Prints an answer as JSON. Gives the exit code. */
+int client_print_json(const json_t *answer);
 
 #endif

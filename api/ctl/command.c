@@ -122,8 +122,7 @@ static const ctl_option *row_find(const ctl_command *self, int id)
     return &self->options[i];
 }
 
-/* Fills in the variables. EXIT_NONE: the command may run with what stands from *ret_rest on. */
-static int line_read(const ctl_command *self, int argc, char **argv, int *ret_rest)
+int ctl_command_run(const ctl_command *self, int argc, char **argv)
 {
     static char name[] = "utapictl"; /* for the messages of getopt_long */
     struct option names[OPTIONS_MAX + 2] = {0};
@@ -152,19 +151,9 @@ static int line_read(const ctl_command *self, int argc, char **argv, int *ret_re
         if (!option_bind(row, optarg))
             return EXIT_USAGE;
     }
-    *ret_rest = optind;
-    return EXIT_NONE;
-}
-
-int ctl_command_run(const ctl_command *self, int argc, char **argv)
-{
-    int rest;
-    const int code = line_read(self, argc, argv, &rest);
-    if (code != EXIT_NONE)
-        return code;
-    if (self->arguments == NULL && rest < argc) {
+    if (self->arguments == NULL && optind < argc) {
         ctl_say("%s takes no argument", self->name);
         return EXIT_USAGE;
     }
-    return self->run(argc - rest, argv + rest);
+    return self->run(argc - optind, argv + optind);
 }

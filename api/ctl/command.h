@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Exit codes. EXIT_NONE: go on. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NONE = -1 };
+/** Exit codes. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef struct ctl_option ctl_option;
 

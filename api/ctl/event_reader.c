@@ -3,94 +3,20 @@
  * each piece. So a file of any size is read in the memory of one event. */
 #include "ctl/event_reader.h"
 
-#include "utapi/text.h"
-
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define BUFFER_BYTES    ((size_t)1 << 16)
 #define MAX_EVENT_BYTES ((size_t)1 << 24)
-
-/* What may come next, outside of events. */
-typedef enum place {
-    OUTSIDE,     /* an event, an array, the end */
-    ARRAY_FIRST, /* an event, ']' */
-    ARRAY_EVENT, /* an event: a comma came */
-    ARRAY_NEXT   /* ',' or ']' */
-} place;
-
-struct event_reader {
-    FILE *stream;
-    char *buffer; /* owned */
-    size_t used, filled;
-    uint64_t position; /* in the stream, of buffer[used] */
-    size_t line;
-    place place;
-    size_t array_line; /* that the current array begins on */
-    utapi_text event;  /* the current one */
-};
-
-event_reader *event_reader_new(FILE *stream)
-{
-    event_reader *self = calloc(1, sizeof *self);
-    char *buffer = malloc(BUFFER_BYTES);
-    if (self == NULL || buffer == NULL) {
-        free(self);
-        free(buffer);
-        return NULL;
-    }
-    self->stream = stream;
-    self->buffer = buffer;
-    self->line = 1;
-    return self;
-}
-
-void event_reader_free(event_reader *self)
-{
-    if (self == NULL)
-        return;
-    free(self->buffer);
-    utapi_text_done(&self->event);
-    free(self);
-}
-
-uint64_t event_reader_position(const event_reader *self)
-{
-    return self->position;
-}
-
-/* ---- bytes -------------------------------------------------------------------------------- */
-
-static int peek(event_reader *self)
-{
-    if (self->used == self->filled) {
-        self->used = 0;
-        self->filled = fread(self->buffer, 1, BUFFER_BYTES, self->stream);
-        if (self->filled == 0)
-            return EOF;
-    }
-    return (unsigned char)self->buffer[self->used];
-}
 
 static int take(event_reader *self)
 {
-    const int byte = peek(self);
-    if (byte == EOF)
-        return EOF;
-    self->used++;
-    self->position++;
+    const int byte = getc_unlocked(self->stream);
+    if (byte != EOF)
+        self->position++;
     if (byte == '\n')
         self->line++;
-    return byte;
-}
-
-static int peek_past_space(event_reader *self)
-{
-    int byte;
-    while ((byte = peek(self)) == ' ' || byte == '\t' || byte == '\n' || byte == '\r')
-        (void)take(self);
     return byte;
 }
 
@@ -101,15 +27,14 @@ static utapi_status at_line(utapi_error *err, size_t line, const char *what)
     return utapi_fail(err, UTAPI_INVALID, "line %zu: %s", line, what);
 }
 
-/* From '{' to the '}' that closes it. */
+/* From '{', which was taken, to the '}' that closes it. */
 static utapi_status cut_event(event_reader *self, size_t line, utapi_error *err)
 {
     size_t depth = 0;
     bool in_string = false;
     bool is_escaped = false;
     self->event.size = 0;
-    do {
-        const int byte = take(self);
+    for (int byte = '{';; byte = take(self)) {
         if (byte == EOF)
             return at_line(err, line, "the event that begins here does not end");
         if (self->event.size == MAX_EVENT_BYTES)
@@ -125,10 +50,9 @@ static utapi_status cut_event(event_reader *self, size_t line, utapi_error *err)
         in_string = byte == '"';
         if (byte == '{' || byte == '[')
             depth++;
-        else if (byte == '}' || byte == ']')
-            depth--;
-    } while (depth > 0);
-    return UTAPI_OK;
+        else if ((byte == '}' || byte == ']') && --depth == 0)
+            return UTAPI_OK;
+    }
 }
 
 /* null reads as absent (docs/specification.md#v2-events). */
@@ -161,7 +85,7 @@ static utapi_status read_event(event_reader *self, event_text *ret, utapi_error 
     const utapi_status status = cut_event(self, line, err);
     if (status != UTAPI_OK)
         return status;
-    self->place = self->place == OUTSIDE ? OUTSIDE : ARRAY_NEXT;
+    self->place = self->place == EVENT_OUTSIDE ? EVENT_OUTSIDE : EVENT_ARRAY_NEXT;
     return judge_event(self, line, ret, err);
 }
 
@@ -171,7 +95,7 @@ static utapi_status read_end(const event_reader *self, event_text *ret, utapi_er
 {
     if (ferror(self->stream))
         return utapi_fail(err, UTAPI_UNAVAILABLE, "line %zu: %s", self->line, strerror(errno));
-    if (self->place != OUTSIDE)
+    if (self->place != EVENT_OUTSIDE)
         return at_line(err, self->array_line, "the array that begins here does not end");
     ret->text = (utapi_string){0};
     return UTAPI_OK;
@@ -180,33 +104,34 @@ static utapi_status read_end(const event_reader *self, event_text *ret, utapi_er
 /* Passes one of "[,]" if it may stand here. */
 static bool pass_punctuation(event_reader *self, int byte)
 {
-    if (byte == '[' && self->place == OUTSIDE) {
-        self->place = ARRAY_FIRST;
+    if (byte == '[' && self->place == EVENT_OUTSIDE) {
+        self->place = EVENT_ARRAY_FIRST;
         self->array_line = self->line;
-    } else if (byte == ',' && self->place == ARRAY_NEXT) {
-        self->place = ARRAY_EVENT;
-    } else if (byte == ']' && (self->place == ARRAY_FIRST || self->place == ARRAY_NEXT)) {
-        self->place = OUTSIDE;
+    } else if (byte == ',' && self->place == EVENT_ARRAY_NEXT) {
+        self->place = EVENT_ARRAY_EVENT;
+    } else if (byte == ']' && (self->place == EVENT_ARRAY_FIRST || self->place == EVENT_ARRAY_NEXT)) {
+        self->place = EVENT_OUTSIDE;
     } else {
         return false;
     }
-    (void)take(self);
     return true;
 }
 
 utapi_status event_reader_next(event_reader *self, event_text *ret, utapi_error *err)
 {
     static const char *const expected[] = {
-        [OUTSIDE] = "expected an event, or an array of events",
-        [ARRAY_FIRST] = "expected an event or ]",
-        [ARRAY_EVENT] = "expected an event",
-        [ARRAY_NEXT] = "expected , or ]",
+        [EVENT_OUTSIDE] = "expected an event, or an array of events",
+        [EVENT_ARRAY_FIRST] = "expected an event or ]",
+        [EVENT_ARRAY_EVENT] = "expected an event",
+        [EVENT_ARRAY_NEXT] = "expected , or ]",
     };
     for (;;) {
-        const int byte = peek_past_space(self);
+        const int byte = take(self);
         if (byte == EOF)
             return read_end(self, ret, err);
-        if (byte == '{' && self->place != ARRAY_NEXT)
+        if (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r')
+            continue;
+        if (byte == '{' && self->place != EVENT_ARRAY_NEXT)
             return read_event(self, ret, err);
         if (!pass_punctuation(self, byte))
             return at_line(err, self->line, expected[self->place]);

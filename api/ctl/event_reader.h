@@ -9,7 +9,7 @@
 #define CTL_EVENT_READER_H
 
 #include "utapi/status.h"
-#include "utapi/string.h"
+#include "utapi/text.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -23,11 +23,23 @@ typedef struct event_text {
     size_t line; /* that it begins on, from 1 */
 } event_text;
 
-typedef struct event_reader event_reader;
+/* What may come next, outside of events. */
+typedef enum event_place {
+    EVENT_OUTSIDE,     /* an event, an array, the end */
+    EVENT_ARRAY_FIRST, /* an event, ']' */
+    EVENT_ARRAY_EVENT, /* an event: a comma came */
+    EVENT_ARRAY_NEXT   /* ',' or ']' */
+} event_place;
 
-/** NULL if out of memory. stream is borrowed. */
-event_reader *event_reader_new(FILE *stream);
-void event_reader_free(event_reader *self);
+/** `{.stream = stream, .line = 1}` begins to read. */
+typedef struct event_reader {
+    FILE *stream;      /* borrowed */
+    uint64_t position; /* bytes that were read */
+    size_t line;
+    event_place place;
+    size_t array_line; /* that the current array begins on */
+    utapi_text event;  /* the current one; owned: utapi_text_done() */
+} event_reader;
 
 /**
  * Reads the next event.
@@ -35,8 +47,5 @@ void event_reader_free(event_reader *self);
  * @return UTAPI_INVALID, naming the line; UTAPI_UNAVAILABLE if the stream cannot be read; UTAPI_NO_MEMORY
  */
 UTAPI_MUST_USE utapi_status event_reader_next(event_reader *self, event_text *ret, utapi_error *err);
-
-/** Bytes that were read. */
-uint64_t event_reader_position(const event_reader *self);
 
 #endif

@@ -117,22 +117,19 @@ static int change_order(const void *left_change, const void *right_change)
     return (int)left->side - (int)right->side;
 }
 
-static utapi_status file_read(external_sort *self, size_t file, utapi_error *err)
+utapi_status external_sort_load(external_sort *self, size_t file, const sort_row **ret,
+                                const sort_row **ret_end, utapi_error *err)
 {
+    const size_t size = self->sizes[file], count = self->counts[file];
     free(self->bytes);
     free(self->changes);
-    self->bytes = malloc(self->sizes[file] + 1);
-    self->changes = malloc((self->counts[file] + 1) * sizeof *self->changes);
+    self->bytes = malloc(size + 1);
+    self->changes = malloc((count + 1) * sizeof *self->changes);
     if (self->bytes == NULL || self->changes == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu changes", self->counts[file]);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu changes", count);
     rewind(self->files[file]); /* writes out what is buffered, too */
-    const bool is_read = fread(self->bytes, 1, self->sizes[file], self->files[file]) == self->sizes[file] &&
-                         fseek(self->files[file], 0, SEEK_END) == 0;
-    return is_read ? UTAPI_OK : utapi_fail(err, UTAPI_UNAVAILABLE, "a temporary file: %s", strerror(errno));
-}
-
-static void changes_find(external_sort *self, size_t count)
-{
+    if (fread(self->bytes, 1, size, self->files[file]) != size || fseek(self->files[file], 0, SEEK_END) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "a temporary file: %s", strerror(errno));
     const char *at = self->bytes;
     for (size_t i = 0; i < count; i++) {
         sort_head head;
@@ -146,22 +143,12 @@ static void changes_find(external_sort *self, size_t count)
                                       .side = (sort_side)head.side};
         at += head.name_size;
     }
-}
-
-utapi_status external_sort_load(external_sort *self, size_t file, const sort_row **ret, size_t *ret_count,
-                                utapi_error *err)
-{
-    const size_t count = self->counts[file];
-    const utapi_status status = file_read(self, file, err);
-    if (status != UTAPI_OK)
-        return status;
-    changes_find(self, count);
     qsort(self->changes, count, sizeof *self->changes, change_order);
-    size_t kept = 0;
+    sort_row *end = self->changes;
     for (size_t i = 0; i < count; i++)
-        if (kept == 0 || change_order(&self->changes[kept - 1], &self->changes[i]) != 0)
-            self->changes[kept++] = self->changes[i];
+        if (i == 0 || change_order(end - 1, &self->changes[i]) != 0)
+            *end++ = self->changes[i];
     *ret = self->changes;
-    *ret_count = kept;
+    *ret_end = end;
     return UTAPI_OK;
 }

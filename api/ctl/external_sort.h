@@ -41,10 +41,11 @@ UTAPI_MUST_USE utapi_status external_sort_add(external_sort *self, const sort_ro
 /**
  * All of one file, sorted by level, name, interval, metric and side; a change that was added twice comes once.
  *
- * @param ret  borrowed: valid until the next call
+ * @param ret      borrowed: valid until the next call
+ * @param ret_end  behind the last one
  */
 UTAPI_MUST_USE utapi_status external_sort_load(external_sort *self, size_t file, const sort_row **ret,
-                                               size_t *ret_count, utapi_error *err);
+                                               const sort_row **ret_end, utapi_error *err);
 
 /** Whether both are of one resource. */
 bool sort_same_resource(const sort_row *left, const sort_row *right);

@@ -14,63 +14,48 @@ static uint64_t size_of_number(int64_t number)
     return number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 }
 
-static const char *sign_of(int64_t number, bool is_change)
-{
-    if (number < 0)
-        return "-";
-    return is_change && number > 0 ? "+" : "";
-}
-
-static void write_bytes(int64_t bytes, bool is_change, char ret[FORMAT_BYTES])
+format_text format_bytes(int64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     const uint64_t size = size_of_number(bytes);
-    const char *sign = sign_of(bytes, is_change);
+    const char *sign = bytes < 0 ? "-" : "";
+    format_text ret;
     double scaled = (double)size;
     size_t unit = 0;
     /* 1023.95 would be printed as 1024.0. */
     for (; scaled >= (unit == 0 ? 1024.0 : 1023.95); unit++)
         scaled /= 1024.0;
     if (unit == 0)
-        (void)snprintf(ret, FORMAT_BYTES, "%s%llu B", sign, (unsigned long long)size);
+        (void)snprintf(ret.text, sizeof ret.text, "%s%llu B", sign, (unsigned long long)size);
     else
-        (void)snprintf(ret, FORMAT_BYTES, "%s%.1f %s", sign, scaled, units[unit]);
+        (void)snprintf(ret.text, sizeof ret.text, "%s%.1f %s", sign, scaled, units[unit]);
+    return ret;
 }
 
-void format_bytes(int64_t bytes, char ret[FORMAT_BYTES])
+format_text format_count(int64_t count)
 {
-    write_bytes(bytes, false, ret);
-}
-
-void format_bytes_change(int64_t bytes, char ret[FORMAT_BYTES])
-{
-    write_bytes(bytes, true, ret);
-}
-
-static void write_count(int64_t count, bool is_change, char ret[FORMAT_BYTES])
-{
-    char digits[FORMAT_BYTES];
+    char digits[24];
+    format_text ret;
     const int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)size_of_number(count));
-    const char *sign = sign_of(count, is_change);
-    char *out = ret;
-    if (*sign != '\0')
-        *out++ = *sign;
+    char *out = ret.text;
+    if (count < 0)
+        *out++ = '-';
     for (int i = 0; i < size; i++) {
         if (i > 0 && (size - i) % 3 == 0)
             *out++ = ',';
         *out++ = digits[i];
     }
     *out = '\0';
+    return ret;
 }
 
-void format_count(int64_t count, char ret[FORMAT_BYTES])
+format_text format_change(format_text amount)
 {
-    write_count(count, false, ret);
-}
-
-void format_count_change(int64_t count, char ret[FORMAT_BYTES])
-{
-    write_count(count, true, ret);
+    format_text ret = {"+"};
+    if (*amount.text == '-' || *amount.text == '0')
+        return amount;
+    memcpy(ret.text + 1, amount.text, strlen(amount.text) + 1);
+    return ret;
 }
 
 /* How many bytes of text are a control character: 0x00-0x1F, 0x7F, or U+0080-U+009F in UTF-8; 0: none. */

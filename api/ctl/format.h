@@ -10,20 +10,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** Bytes that format_bytes() and format_count() write at most. */
-#define FORMAT_BYTES 32
+/** A short text by value: `puts(format_count(n).text)`, valid until the statement ends. */
+typedef struct format_text {
+    char text[32];
+} format_text;
 
 /** "0 B", "1023 B", "100.0 MiB". */
-void format_bytes(int64_t bytes, char ret[FORMAT_BYTES]);
-
-/** As format_bytes(), with a sign: "+1.0 KiB", "-3 B"; "0 B". */
-void format_bytes_change(int64_t bytes, char ret[FORMAT_BYTES]);
+format_text format_bytes(int64_t bytes);
 
 /** "1,234,567" */
-void format_count(int64_t count, char ret[FORMAT_BYTES]);
+format_text format_count(int64_t count);
 
-/** As format_count(), with a sign. */
-void format_count_change(int64_t count, char ret[FORMAT_BYTES]);
+/** Either of these as a change: with a + where it is more than zero. */
+format_text format_change(format_text amount);
 
 /**
  * A name, safe for a terminal: control characters become \xNN, for names may hold any (docs/specification.md#names).

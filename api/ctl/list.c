@@ -165,50 +165,27 @@ static const char *const headings[] = {
 /* One object of the answer, with what the table needs of it. */
 typedef struct entry {
     const char *name; /* borrowed from the JSON, as the next */
-    const json_t *operations;
-    int64_t stored[2];
-    int64_t objects[2];
-    int64_t in, out;
+    json_t *operations;
+    json_int_t stored[2], objects[2], in, out;
 } entry;
 
 /* ---- reading an answer -------------------------------------------------------------------- */
 
-static bool read_pair(const json_t *object, const char *name, int64_t ret[2])
+static bool read_entry(utapi_level level, json_t *object, entry *ret)
 {
-    const json_t *pair = json_object_get(object, name);
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *value = json_array_get(pair, i);
-        if (!json_is_integer(value))
-            return false;
-        ret[i] = json_integer_value(value);
-    }
-    return true;
+    return json_unpack(object, "{s:s, s:o, s:[I,I], s:[I,I], s:I, s:I}", members[level], &ret->name,
+                       "operations", &ret->operations, "storageUtilized", &ret->stored[0], &ret->stored[1],
+                       "numberOfObjects", &ret->objects[0], &ret->objects[1], "incomingBytes", &ret->in,
+                       "outgoingBytes", &ret->out) == 0 &&
+           json_is_object(ret->operations);
 }
 
-static bool read_integer(const json_t *object, const char *name, int64_t *ret)
-{
-    const json_t *value = json_object_get(object, name);
-    *ret = json_integer_value(value);
-    return json_is_integer(value);
-}
-
-static bool read_entry(utapi_level level, const json_t *object, entry *ret)
-{
-    ret->name = json_string_value(json_object_get(object, members[level]));
-    ret->operations = json_object_get(object, "operations");
-    return ret->name != NULL && json_is_object(ret->operations) &&
-           read_pair(object, "storageUtilized", ret->stored) &&
-           read_pair(object, "numberOfObjects", ret->objects) &&
-           read_integer(object, "incomingBytes", &ret->in) &&
-           read_integer(object, "outgoingBytes", &ret->out);
-}
-
-static int64_t count_operations(const json_t *operations)
+static int64_t count_operations(json_t *operations)
 {
     uint64_t sum = 0;
     const char *name;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)operations, name, value)
+    json_object_foreach (operations, name, value)
         sum += (uint64_t)json_integer_value(value);
     return sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
 }
@@ -217,42 +194,32 @@ static int64_t count_operations(const json_t *operations)
 
 /* The change of a state. States are never below zero, so it fits; a server that says otherwise gets no more
  * than odd figures. */
-static int64_t change(const int64_t states[2])
+static int64_t change(const json_int_t states[2])
 {
     return (int64_t)((uint64_t)states[1] - (uint64_t)states[0]);
 }
 
 static bool add_entry(table *rows, const entry *self)
 {
-    char stored[FORMAT_BYTES], stored_change[FORMAT_BYTES], objects[FORMAT_BYTES],
-        objects_change[FORMAT_BYTES];
-    char in[FORMAT_BYTES], out[FORMAT_BYTES], operations[FORMAT_BYTES];
     UTAPI_AUTO_FREE char *name = format_name(self->name);
     if (name == NULL)
         return false;
-    format_bytes(self->stored[1], stored);
-    format_bytes_change(change(self->stored), stored_change);
-    format_count(self->objects[1], objects);
-    format_count_change(change(self->objects), objects_change);
-    format_bytes(self->in, in);
-    format_bytes(self->out, out);
-    format_count(count_operations(self->operations), operations);
-    const char *const cells[] = {name, stored, stored_change, objects, objects_change, in, out, operations};
-    return table_add(rows, cells);
+    return table_add(rows, (const char *const[]){name, format_bytes(self->stored[1]).text,
+                                                 format_change(format_bytes(change(self->stored))).text,
+                                                 format_count(self->objects[1]).text,
+                                                 format_change(format_count(change(self->objects))).text,
+                                                 format_bytes(self->in).text, format_bytes(self->out).text,
+                                                 format_count(count_operations(self->operations)).text});
 }
 
-static void print_range(const json_t *answer, FILE *out)
+static void print_range(json_t *answer, FILE *out)
 {
-    int64_t range[2];
-    char start[TIME_TEXT_BYTES];
-    char end[TIME_TEXT_BYTES];
-    if (!read_pair(json_array_get(answer, 0), "timeRange", range))
+    json_int_t start_ms, end_ms;
+    if (json_unpack(answer, "[{s:[I,I]}]", "timeRange", &start_ms, &end_ms) != 0)
         return;
-    time_format(range[0], start);
     /* The last millisecond of an interval reads better as the first of the next. */
-    const bool is_whole = (range[1] + 1) % UTAPI_INTERVAL_MS == 0;
-    time_format(is_whole ? range[1] + 1 : range[1], end);
-    fprintf(out, "%s to %s UTC\n\n", start, end);
+    end_ms += (end_ms + 1) % UTAPI_INTERVAL_MS == 0;
+    fprintf(out, "%s to %s UTC\n\n", time_format(start_ms).text, time_format(end_ms).text);
 }
 
 /* "name: PutObject 3, GetObject 1", broken into lines. */
@@ -263,15 +230,13 @@ static void print_operations(const entry *self, FILE *out)
     const char *separator = "";
     const char *operation;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)self->operations, operation, value) {
-        char count[FORMAT_BYTES];
+    json_object_foreach (self->operations, operation, value) {
         char item[96];
         if (json_integer_value(value) == 0)
             continue;
         const char *colon = strchr(operation, ':'); /* "s3:PutObject" */
-        format_count(json_integer_value(value), count);
-        const int size =
-            snprintf(item, sizeof item, " %.50s %s", colon != NULL ? colon + 1 : operation, count);
+        const int size = snprintf(item, sizeof item, " %.50s %s", colon != NULL ? colon + 1 : operation,
+                                  format_count(json_integer_value(value)).text);
         fputs(separator, out);
         if (used + (size_t)size > LINE_CHARACTERS) {
             fputs("\n   ", out);
@@ -284,70 +249,55 @@ static void print_operations(const entry *self, FILE *out)
     fputc('\n', out);
 }
 
-static bool print_rows(utapi_level level, const json_t *answer, table *rows, FILE *out)
-{
-    entry resource;
-    for (size_t i = 0; i < json_array_size(answer); i++) {
-        if (!read_entry(level, json_array_get(answer, i), &resource) || !add_entry(rows, &resource))
-            return false;
-    }
-    print_range(answer, out);
-    table_print(rows, out);
-    fputc('\n', out);
-    for (size_t i = 0; i < json_array_size(answer); i++) {
-        if (read_entry(level, json_array_get(answer, i), &resource) &&
-            count_operations(resource.operations) > 0)
-            print_operations(&resource, out);
-    }
-    return true;
-}
-
 /* False for an answer that is none. */
-static bool list_print_table(utapi_level level, const json_t *answer, FILE *out)
+static bool print_table(utapi_level level, json_t *answer, FILE *out)
 {
     const char *const columns[] = {headings[level], ">STORED", ">CHANGE", ">OBJECTS",
                                    ">CHANGE",       ">IN",     ">OUT",    ">OPERATIONS"};
     table rows;
-    if (!json_is_array(answer) || !table_init(&rows, columns, sizeof columns / sizeof *columns))
+    entry resource;
+    size_t i;
+    json_t *object;
+    bool is_done = json_is_array(answer) && table_init(&rows, columns, sizeof columns / sizeof *columns);
+    if (!is_done)
         return false;
-    const bool is_done = print_rows(level, answer, &rows, out);
+    json_array_foreach (answer, i, object)
+        is_done = is_done && read_entry(level, object, &resource) && add_entry(&rows, &resource);
+    if (is_done) {
+        print_range(answer, out);
+        table_print(&rows, out);
+        fputc('\n', out);
+    }
+    json_array_foreach (answer, i, object)
+        if (is_done && read_entry(level, object, &resource) && count_operations(resource.operations) > 0)
+            print_operations(&resource, out);
     table_done(&rows);
     return is_done;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-/* The question, owned; NULL after saying why. */
-static json_t *make_question(const list *self)
-{
-    json_t *range = self->recent ? NULL : make_range(self);
-    if (!self->recent && range == NULL)
-        return NULL;
-    json_t *question = json_pack("{sO}", utapi_level_name(self->level), self->names[self->level]);
-    if (range != NULL)
-        (void)json_object_set_new(question, "timeRange", range);
-    return question;
-}
-
 static int list_usage(const list *self)
 {
     char path[64];
-    json_auto_t *question = make_question(self);
-    client *to = question != NULL ? client_new(&self->endpoint) : NULL;
-    if (to == NULL)
-        return question == NULL ? EXIT_USAGE : EXIT_FAILED;
+    json_auto_t *range = self->recent ? json_null() : make_range(self);
+    if (range == NULL)
+        return EXIT_USAGE;
+    json_auto_t *question = json_pack("{sO}", utapi_level_name(self->level), self->names[self->level]);
+    if (!self->recent)
+        (void)json_object_set(question, "timeRange", range);
     (void)snprintf(path, sizeof path, "/%s?Action=%s", utapi_level_name(self->level),
                    self->recent ? "ListRecentMetrics" : "ListMetrics");
-    json_auto_t *usage = client_ask_json(to, path, question, NULL);
-    client_free(to);
+    json_auto_t *usage = client_ask_json(&self->endpoint, path, question, NULL);
     if (usage == NULL)
         return EXIT_FAILED;
-    const bool is_printed = self->json
-                                ? json_dumpf(usage, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF
-                                : list_print_table(self->level, usage, stdout);
-    if (!is_printed)
+    if (self->json)
+        return client_print_json(usage);
+    if (!print_table(self->level, usage, stdout)) {
         ctl_say("the server's answer is not one of ListMetrics");
-    return is_printed && fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+        return EXIT_FAILED;
+    }
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- the command -------------------------------------------------------------------------- */

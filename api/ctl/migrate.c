@@ -7,6 +7,7 @@
 #include "ctl/format.h"
 #include "ctl/migrate_check.h"
 #include "ctl/migrate_storage.h"
+#include "utapi/scoped.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +35,12 @@ static migration asked;
 static utapi_status side_read(migration *self, sort_side side, migrate_found *ret, utapi_error *err)
 {
     progress shown;
-    char count[FORMAT_BYTES];
     utapi_backend *storage = side == SORT_SOURCE ? self->source : self->target;
     const char *name = side == SORT_SOURCE ? "changes read in the source" : "changes read in the target";
     progress_begin(&shown, 0, name);
     const utapi_status status = migrate_export(storage, side, !self->is_read, self->both, &shown, ret, err);
-    format_count((int64_t)ret->changes, count);
     if (status == UTAPI_OK)
-        printf("%s %s\n", count, name);
+        printf("%s %s\n", format_count((int64_t)ret->changes).text, name);
     (void)fflush(stdout);
     return status;
 }
@@ -54,18 +53,17 @@ static utapi_status both_read(migration *self, utapi_error *err)
     utapi_status status = external_sort_new(&self->both, err);
     if (status == UTAPI_OK)
         status = side_read(self, SORT_SOURCE, &in_source, err);
-    if (status == UTAPI_OK && in_source.changes == 0)
-        status = utapi_fail(err, UTAPI_INVALID, "--from: nothing is stored there%s",
-                            strstr(self->from, "://") != NULL
-                                ? " (of a component that is not s3? Give ?prefix=COMPONENT)"
-                                : "");
-    if (status == UTAPI_OK)
-        status = side_read(self, SORT_TARGET, &in_target, err);
     if (status != UTAPI_OK)
         return status;
+    if (in_source.changes == 0)
+        return utapi_fail(err, UTAPI_INVALID, "--from: nothing is stored there%s",
+                          strstr(self->from, "://") != NULL
+                              ? " (of a component that is not s3? Give ?prefix=COMPONENT)"
+                              : "");
     self->unreadable = in_source.unreadable;
+    status = side_read(self, SORT_TARGET, &in_target, err);
     self->is_read = true;
-    return UTAPI_OK;
+    return status;
 }
 
 /* ---- comparing ---------------------------------------------------------------------------- */
@@ -110,14 +108,13 @@ static void difference_report(migration *self, const pair *found)
 /* Reports all differences at the end; before, of what would be taken away unasked. */
 static utapi_status sides_compare(migration *self, bool is_end, difference *ret, utapi_error *err)
 {
-    utapi_status status = UTAPI_OK;
     *ret = (difference){.differing = 0};
-    for (size_t file = 0; file < SORT_FILES && status == UTAPI_OK; file++) {
-        const sort_row *at = NULL, *resource = NULL;
-        size_t count = 0;
-        status = external_sort_load(self->both, file, &at, &count, err);
-        const sort_row *end = at + count;
-        for (pair found; status == UTAPI_OK && pair_next(&at, end, &found);) {
+    for (size_t file = 0; file < SORT_FILES; file++) {
+        const sort_row *at, *end, *resource = NULL;
+        const utapi_status status = external_sort_load(self->both, file, &at, &end, err);
+        if (status != UTAPI_OK)
+            return status;
+        for (pair found; pair_next(&at, end, &found);) {
             if (resource == NULL || !sort_same_resource(resource, found.of))
                 ret->resources++;
             resource = found.of;
@@ -130,7 +127,7 @@ static utapi_status sides_compare(migration *self, bool is_end, difference *ret,
                 difference_report(self, &found);
         }
     }
-    return status;
+    return UTAPI_OK;
 }
 
 /* ---- copying ------------------------------------------------------------------------------ */
@@ -183,23 +180,20 @@ static utapi_status copy_add(copy *self, const pair *found, utapi_error *err)
 static utapi_status sides_copy(migration *self, progress *shown, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    copy *step = calloc(1, sizeof *step);
+    UTAPI_AUTO_FREE copy *step = calloc(1, sizeof *step);
     if (step == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%d corrections", STEP_MAX);
     step->target = self->target;
     step->shown = shown;
     for (size_t file = 0; file < SORT_FILES && status == UTAPI_OK; file++) {
-        const sort_row *at = NULL;
-        size_t count = 0;
-        status = external_sort_load(self->both, file, &at, &count, err);
-        const sort_row *end = at + count;
+        const sort_row *at = NULL, *end = NULL;
+        status = external_sort_load(self->both, file, &at, &end, err);
         for (pair found; status == UTAPI_OK && pair_next(&at, end, &found);)
             if (found.amounts[SORT_SOURCE] != found.amounts[SORT_TARGET])
                 status = copy_add(step, &found, err);
         if (status == UTAPI_OK)
             status = copy_flush(step, err);
     }
-    free(step);
     progress_clear(shown);
     return status;
 }
@@ -211,7 +205,6 @@ static utapi_status differences_write(migration *self, utapi_error *err)
 {
     progress shown;
     difference found;
-    char count[FORMAT_BYTES];
     utapi_status status = sides_compare(self, false, &found, err);
     if (status != UTAPI_OK)
         return status;
@@ -225,18 +218,17 @@ static utapi_status differences_write(migration *self, utapi_error *err)
     status = sides_copy(self, &shown, err);
     if (status == UTAPI_OK)
         status = migrate_fences(self->source, self->target, &shown, err);
-    format_count((int64_t)found.differing, count);
-    if (status == UTAPI_OK)
-        printf("%s changes written\n", count);
+    if (status != UTAPI_OK)
+        return status;
+    printf("%s changes written\n", format_count((int64_t)found.differing).text);
     (void)fflush(stdout);
-    return status;
+    return UTAPI_OK;
 }
 
 static utapi_status both_compare(migration *self, utapi_error *err)
 {
     progress shown;
     difference found;
-    char count[FORMAT_BYTES];
     migrate_check check = {
         .source = self->source, .target = self->target, .shown = &shown, .is_quick = self->quick};
     utapi_status status = both_read(self, err);
@@ -246,27 +238,28 @@ static utapi_status both_compare(migration *self, utapi_error *err)
         return status;
     progress_begin(&shown, found.resources, "resources listed");
     status = migrate_check_usage(&check, self->both, err);
-    if (status == UTAPI_OK && found.differing == 0 && check.differing > 0 && self->unreadable > 0)
+    if (status != UTAPI_OK)
+        return status;
+    if (found.differing == 0 && check.differing > 0 && self->unreadable > 0)
         return utapi_fail(
             err, UTAPI_CORRUPT,
             "all that was copied is the same in both, but %zu keys or members were not copied, and %zu "
             "answers differ: see above. Mend or delete such keys, and run it again",
             self->unreadable, check.differing);
-    if (status == UTAPI_OK && (found.differing > 0 || check.differing > 0))
+    if (found.differing > 0 || check.differing > 0)
         return utapi_fail(err, UTAPI_CORRUPT,
                           "they still differ in %zu changes and %zu answers: was one of them written to "
                           "meanwhile? Run it again",
                           found.differing, check.differing);
-    format_count((int64_t)(found.resources - check.unanswered), count);
-    if (status == UTAPI_OK)
-        printf("%s resources are the same in both\n", count);
-    if (status == UTAPI_OK && (self->unreadable > 0 || check.unanswered > 0))
+    printf("%s resources are the same in both\n",
+           format_count((int64_t)(found.resources - check.unanswered)).text);
+    if (self->unreadable > 0 || check.unanswered > 0)
         return utapi_fail(
             err, UTAPI_CORRUPT,
             "%zu keys or members were not copied, and %zu resources could not be asked for: see "
             "above. All else is the same in both",
             self->unreadable, check.unanswered);
-    return status;
+    return UTAPI_OK;
 }
 
 static utapi_status migrate(migration *self, utapi_error *err)

@@ -9,6 +9,7 @@
 
 #include "ctl/command.h"
 #include "ctl/migrate_storage.h"
+#include "utapi/scoped.h"
 #include "utapi/usage.h"
 
 #include <stdlib.h>
@@ -167,21 +168,23 @@ static utapi_status waiting_ask(migrate_check *self, waiting *who, utapi_error *
     return status;
 }
 
-/* rows: of one file of the sort. */
-static utapi_status rows_check(migrate_check *self, const sort_row *rows, size_t count, waiting *levels,
+/* A file of the sort: each of its resources goes to those that wait of its level. */
+static utapi_status file_check(migrate_check *self, external_sort *both, size_t file, waiting *levels,
                                utapi_error *err)
 {
-    utapi_status status = UTAPI_OK;
-    for (size_t first = 0, end; first < count && status == UTAPI_OK; first = end) {
-        waiting *who = &levels[rows[first].level];
-        for (end = first + 1; end < count && sort_same_resource(&rows[first], &rows[end]);)
-            end++;
+    const sort_row *first = NULL, *end = NULL;
+    utapi_status status = external_sort_load(both, file, &first, &end, err);
+    for (const sort_row *after; status == UTAPI_OK && first != end; first = after) {
+        waiting *who = &levels[first->level];
+        who->level = first->level;
+        for (after = first + 1; after != end && sort_same_resource(first, after);)
+            after++;
         listed *one = &who->all[who->count++];
-        *one = (listed){.first = rows[first].interval,
-                        .middle = rows[first + (end - first) / 2].interval,
-                        .last = rows[end - 1].interval,
-                        .name_size = rows[first].name.size};
-        memcpy(one->name, rows[first].name.data, one->name_size);
+        *one = (listed){.first = first->interval,
+                        .middle = first[(after - first) / 2].interval,
+                        .last = after[-1].interval,
+                        .name_size = first->name.size};
+        memcpy(one->name, first->name.data, one->name_size);
         if (who->count == WAITING_MAX)
             status = waiting_ask(self, who, err);
     }
@@ -191,21 +194,13 @@ static utapi_status rows_check(migrate_check *self, const sort_row *rows, size_t
 utapi_status migrate_check_usage(migrate_check *self, external_sort *both, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    waiting *levels = calloc(UTAPI_LEVEL_COUNT, sizeof *levels);
+    UTAPI_AUTO_FREE waiting *levels = calloc(UTAPI_LEVEL_COUNT, sizeof *levels);
     if (levels == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the names that are asked for");
-    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        levels[level].level = (utapi_level)level;
-    for (size_t file = 0; file < SORT_FILES && status == UTAPI_OK; file++) {
-        const sort_row *rows = NULL;
-        size_t count = 0;
-        status = external_sort_load(both, file, &rows, &count, err);
-        if (status == UTAPI_OK)
-            status = rows_check(self, rows, count, levels, err);
-    }
+    for (size_t file = 0; file < SORT_FILES && status == UTAPI_OK; file++)
+        status = file_check(self, both, file, levels, err);
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK; level++)
         status = waiting_ask(self, &levels[level], err);
-    free(levels);
     progress_clear(self->shown);
     return status;
 }

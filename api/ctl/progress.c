@@ -14,19 +14,20 @@
 #define REDRAW_MS      INT64_C(100)
 #define BAR_CHARACTERS 30
 
+void progress_begin(progress *self, uint64_t total, const char *unit)
+{
+    *self = (progress){.is_shown = isatty(STDERR_FILENO) != 0,
+                       .unit = unit,
+                       .total = total,
+                       .started_ms = utapi_monotonic_ms()};
+}
+
 void progress_start(progress *self, FILE *input, bool is_wanted)
 {
     struct stat facts;
-    *self = (progress){.unit = "events", .started_ms = utapi_monotonic_ms()};
-    if (fstat(fileno(input), &facts) == 0 && S_ISREG(facts.st_mode))
-        self->total = (uint64_t)facts.st_size;
-    self->is_shown = is_wanted && isatty(STDERR_FILENO) && (self->total == 0 || self->total >= LARGE_BYTES);
-}
-
-void progress_begin(progress *self, uint64_t total, const char *unit)
-{
-    *self = (progress){.unit = unit, .total = total, .started_ms = utapi_monotonic_ms()};
-    self->is_shown = isatty(STDERR_FILENO);
+    const bool is_file = fstat(fileno(input), &facts) == 0 && S_ISREG(facts.st_mode);
+    progress_begin(self, is_file ? (uint64_t)facts.st_size : 0, "events");
+    self->is_shown = self->is_shown && is_wanted && (self->total == 0 || self->total >= LARGE_BYTES);
 }
 
 static void draw_bar(const progress *self, uint64_t done)
@@ -47,14 +48,11 @@ void progress_show(progress *self, uint64_t done, size_t count)
         return;
     self->drawn_ms = now_ms;
     const int64_t spent_ms = now_ms > self->started_ms ? now_ms - self->started_ms : 1;
-    char counted[FORMAT_BYTES];
-    char rate[FORMAT_BYTES];
-    format_count((int64_t)count, counted);
-    format_count((int64_t)((double)count * 1000 / (double)spent_ms), rate);
     fputs("\r\033[K", stderr);
     if (self->total > 0)
         draw_bar(self, done);
-    fprintf(stderr, "%s %s  %s/s", counted, self->unit, rate);
+    fprintf(stderr, "%s %s  %s/s", format_count((int64_t)count).text, self->unit,
+            format_count((int64_t)((double)count * 1000 / (double)spent_ms)).text);
 }
 
 void progress_clear(progress *self)

@@ -20,9 +20,8 @@
 
 /* Where an event stands: in its input, and in the body. */
 typedef struct batch_event {
-    size_t number; /* in the input, from 1 */
-    size_t line;   /* likewise */
-    size_t end;    /* bytes of the body up to its end */
+    size_t line; /* from 1 */
+    size_t end;  /* bytes of the body up to its end */
 } batch_event;
 
 typedef struct push_batch {
@@ -39,12 +38,10 @@ typedef struct push {
     int64_t skip;
     bool quiet;
 
-    client *client;
-    event_reader *reader;
+    event_reader reader;
     push_batch batch;
     progress progress;
-    size_t number; /* of the event that was read last, from 1 */
-    size_t accepted;
+    size_t read, accepted; /* events */
 } push;
 
 static push asked = {.endpoint = CLIENT_ENDPOINT_DEFAULTS, .batch_events = 1000, .retries = 5};
@@ -52,7 +49,7 @@ static push asked = {.endpoint = CLIENT_ENDPOINT_DEFAULTS, .batch_events = 1000,
 /* ---- gathering ---------------------------------------------------------------------------- */
 
 /* Adds an event of the batch's form, which the first one decides. Copied. False if out of memory. */
-static bool push_batch_add(push_batch *self, const event_text *event, size_t number)
+static bool push_batch_add(push_batch *self, const event_text *event)
 {
     if (self->count == self->event_room) {
         const size_t room = self->event_room == 0 ? 64 : 2 * self->event_room;
@@ -67,8 +64,7 @@ static bool push_batch_add(push_batch *self, const event_text *event, size_t num
     if (!utapi_text_reserve(&self->body, 1))
         return false;
     self->form = event->form;
-    self->events[self->count++] =
-        (batch_event){.number = number, .line = event->line, .end = self->body.size};
+    self->events[self->count++] = (batch_event){.line = event->line, .end = self->body.size};
     return true;
 }
 
@@ -80,13 +76,6 @@ static void push_batch_cut(push_batch *self, size_t count)
 }
 
 /* ---- sending a batch ---------------------------------------------------------------------- */
-
-static void wait_s(int64_t seconds)
-{
-    struct timespec left = {.tv_sec = (time_t)seconds};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
-}
 
 /* "events[3].newByteLength: expected an integer": which, and *message moves to what is wrong with it. */
 static size_t event_attribute(const push_batch *self, const char **message)
@@ -104,18 +93,6 @@ static size_t event_attribute(const push_batch *self, const char **message)
     return (size_t)index;
 }
 
-static utapi_status explain(const push_batch *self, const client_answer *answer, size_t *ret_refused,
-                            utapi_error *err)
-{
-    const char *message = answer->message;
-    if (answer->status == 503)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %.150s", answer->code, answer->message);
-    if (answer->status >= 500)
-        return utapi_fail(err, UTAPI_UNCERTAIN, "%s: %.150s", answer->code, answer->message);
-    *ret_refused = event_attribute(self, &message);
-    return utapi_fail(err, UTAPI_INVALID, "%s: %.150s", answer->code, message);
-}
-
 /*
  * Posts the batch. 503 is tried again, after the time that the server asks for, or else after 1, 2, 4, ...
  * seconds.
@@ -128,70 +105,65 @@ static utapi_status explain(const push_batch *self, const client_answer *answer,
  *         UTAPI_UNAVAILABLE  it was not sent, or 503 to the end
  *         UTAPI_UNCERTAIN    no answer came: its events may or may not count
  */
-static utapi_status push_batch_send(push_batch *self, client *to, int64_t retries, size_t *ret_refused,
-                                    utapi_error *err)
+static utapi_status push_batch_send(push_batch *self, const client_endpoint *to, int64_t retries,
+                                    size_t *ret_refused, utapi_error *err)
 {
-    const char *path = self->form == EVENT_V2 ? "/v2/ingest" : "/v1/push";
+    const utapi_string body = {self->body.data, self->body.size + 1};
     *ret_refused = UTAPI_NO_INDEX;
     self->body.data[self->body.size] = ']';
     for (int64_t attempt = 0;; attempt++) {
         client_answer answer;
-        const utapi_string body = {self->body.data, self->body.size + 1};
-        utapi_status status = client_ask(to, path, body, &answer, err);
+        utapi_status status =
+            client_ask(to, self->form == EVENT_V2 ? "/v2/ingest" : "/v1/push", body, &answer, err);
         if (status != UTAPI_OK)
             return status;
         const bool is_busy = answer.status == 503 && attempt < retries;
-        const int64_t asked_s = answer.retry_after_s;
-        if (answer.status != 200 && !is_busy)
-            status = explain(self, &answer, ret_refused, err);
-        client_answer_done(&answer);
+        if (answer.status != 200 && !is_busy) {
+            const char *message = answer.message;
+            status = answer.status == 503   ? UTAPI_UNAVAILABLE
+                     : answer.status >= 500 ? UTAPI_UNCERTAIN
+                                            : UTAPI_INVALID;
+            if (status == UTAPI_INVALID)
+                *ret_refused = event_attribute(self, &message);
+            (void)utapi_fail(err, status, "%s: %.150s", answer.code, message);
+        }
+        json_decref(answer.body);
         if (!is_busy)
             return status;
-        const int64_t wait = asked_s > 0 ? asked_s : INT64_C(1) << (attempt < 6 ? attempt : 6);
-        wait_s(wait < MAX_WAIT_S ? wait : MAX_WAIT_S);
+        const int64_t wait_s =
+            answer.retry_after_s > 0 ? answer.retry_after_s : INT64_C(1) << (attempt < 6 ? attempt : 6);
+        const struct timespec pause = {.tv_sec = (time_t)(wait_s < MAX_WAIT_S ? wait_s : MAX_WAIT_S)};
+        (void)nanosleep(&pause, NULL);
     }
-}
-
-/* ---- reporting ---------------------------------------------------------------------------- */
-
-/* What is known to count, and how to go on from there. */
-static void say_where_it_stands(const push *self)
-{
-    char taken[FORMAT_BYTES];
-    format_count((int64_t)self->accepted, taken);
-    if (self->accepted == 0) {
-        ctl_say("no event was taken");
-        return;
-    }
-    ctl_say("%s event%s taken; to go on from there: --skip %zu", taken,
-            self->accepted == 1 ? " was" : "s were", (size_t)self->skip + self->accepted);
-}
-
-static void say_failure(const push *self, utapi_status status, size_t refused, const utapi_error *err)
-{
-    const batch_event *first = &self->batch.events[0];
-    const batch_event *last = &self->batch.events[self->batch.count - 1];
-    if (refused != UTAPI_NO_INDEX)
-        first = last = &self->batch.events[refused];
-    if (first == last)
-        ctl_say("line %zu, event %zu: %s", first->line, first->number, err->detail);
-    else
-        ctl_say("lines %zu to %zu, events %zu to %zu: %s", first->line, last->line, first->number,
-                last->number, err->detail);
-    if (status == UTAPI_UNCERTAIN)
-        ctl_say("whether %s counted is not known; to repeat events is safe if they have a uuid",
-                first == last ? "it is" : "these are");
 }
 
 /* ---- sending what is gathered ------------------------------------------------------------- */
 
+static void say_failure(const push *self, utapi_status status, size_t refused, const utapi_error *err)
+{
+    const bool is_one = refused != UTAPI_NO_INDEX || self->batch.count == 1;
+    const size_t first = refused != UTAPI_NO_INDEX ? refused : 0;
+    const size_t last = is_one ? first : self->batch.count - 1;
+    const size_t number = (size_t)self->skip + self->accepted + 1; /* of the batch's first event */
+    const batch_event *events = self->batch.events;
+    if (is_one)
+        ctl_say("line %zu, event %zu: %s", events[first].line, number + first, err->detail);
+    else
+        ctl_say("lines %zu to %zu, events %zu to %zu: %s", events[first].line, events[last].line,
+                number + first, number + last, err->detail);
+    if (status == UTAPI_UNCERTAIN)
+        ctl_say("whether %s counted is not known; to repeat events is safe if they have a uuid",
+                is_one ? "it is" : "these are");
+}
+
 static utapi_status send_once(push *self, size_t *ret_refused, utapi_error *err)
 {
-    const utapi_status status = push_batch_send(&self->batch, self->client, self->retries, ret_refused, err);
+    const utapi_status status =
+        push_batch_send(&self->batch, &self->endpoint, self->retries, ret_refused, err);
     if (status == UTAPI_OK) {
         self->accepted += self->batch.count;
         push_batch_cut(&self->batch, 0);
-        progress_show(&self->progress, event_reader_position(self->reader), self->accepted);
+        progress_show(&self->progress, self->reader.position, self->accepted);
     }
     return status;
 }
@@ -225,27 +197,13 @@ static bool is_full(const push *self, const event_text *next)
            batch->body.size + next->text.size > MAX_BATCH_BYTES;
 }
 
-static utapi_status take_event(push *self, const event_text *event)
-{
-    self->number++;
-    if (self->number <= (size_t)self->skip)
-        return UTAPI_OK;
-    const utapi_status status = self->batch.count > 0 && is_full(self, event) ? send_batch(self) : UTAPI_OK;
-    if (status != UTAPI_OK)
-        return status;
-    if (push_batch_add(&self->batch, event, self->number))
-        return UTAPI_OK;
-    ctl_say("out of memory");
-    return UTAPI_NO_MEMORY;
-}
-
 /* Everything up to the end, or to what cannot be read: what is gathered by then is sent as well. */
 static utapi_status push_stream(push *self)
 {
     for (;;) {
         event_text event;
         utapi_error err = {0};
-        utapi_status status = event_reader_next(self->reader, &event, &err);
+        utapi_status status = event_reader_next(&self->reader, &event, &err);
         if (status != UTAPI_OK || event.text.size == 0) {
             const utapi_status sent = send_batch(self);
             if (status == UTAPI_OK || sent != UTAPI_OK)
@@ -254,40 +212,17 @@ static utapi_status push_stream(push *self)
             ctl_say("%s", err.detail);
             return status;
         }
-        status = take_event(self, &event);
+        if (++self->read <= (size_t)self->skip)
+            continue;
+        if (self->batch.count > 0 && is_full(self, &event))
+            status = send_batch(self);
         if (status != UTAPI_OK)
             return status;
+        if (!push_batch_add(&self->batch, &event)) {
+            ctl_say("out of memory");
+            return UTAPI_NO_MEMORY;
+        }
     }
-}
-
-static int push_file(push *self, FILE *input)
-{
-    self->client = client_new(&self->endpoint);
-    self->reader = self->client != NULL ? event_reader_new(input) : NULL;
-    if (self->client != NULL && self->reader == NULL)
-        ctl_say("out of memory");
-    if (self->reader == NULL)
-        return EXIT_FAILED;
-    progress_start(&self->progress, input, !self->quiet);
-    const utapi_status status = push_stream(self);
-    progress_clear(&self->progress);
-    if (status != UTAPI_OK) {
-        say_where_it_stands(self);
-        return EXIT_FAILED;
-    }
-    char taken[FORMAT_BYTES];
-    format_count((int64_t)self->accepted, taken);
-    if (!self->quiet)
-        printf("%s event%s taken\n", taken, self->accepted == 1 ? "" : "s");
-    return EXIT_DONE;
-}
-
-static void push_done(push *self)
-{
-    event_reader_free(self->reader);
-    client_free(self->client);
-    utapi_text_done(&self->batch.body);
-    free(self->batch.events);
 }
 
 /* ---- the command -------------------------------------------------------------------------- */
@@ -306,11 +241,25 @@ static int run_push(int count, char **arguments)
         ctl_say("%s: %s", path, strerror(errno));
         return EXIT_FAILED;
     }
-    const int done = push_file(self, input);
-    push_done(self);
+    self->reader = (event_reader){.stream = input, .line = 1};
+    progress_start(&self->progress, input, !self->quiet);
+    const utapi_status status = push_stream(self);
+    progress_clear(&self->progress);
+    const format_text accepted = format_count((int64_t)self->accepted);
+    const bool is_one = self->accepted == 1;
+    if (status == UTAPI_OK && !self->quiet)
+        printf("%s event%s accepted\n", accepted.text, is_one ? "" : "s");
+    else if (status != UTAPI_OK && self->accepted == 0)
+        ctl_say("no event was accepted");
+    else if (status != UTAPI_OK)
+        ctl_say("%s event%s accepted; to go on from there: --skip %zu", accepted.text,
+                is_one ? " was" : "s were", (size_t)self->skip + self->accepted);
+    utapi_text_done(&self->reader.event);
+    utapi_text_done(&self->batch.body);
+    free(self->batch.events);
     if (!is_stdin)
         (void)fclose(input);
-    return done;
+    return status == UTAPI_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* clang-format off */

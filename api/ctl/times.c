@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* times.c - tries each way of writing a time, in a table, until one fits the whole text. */
+/* times.c - tries each way of writing a time until one fits the whole text. */
 #include "ctl/times.h"
 
 #include "utapi/interval.h"
@@ -20,8 +20,6 @@
 
 /* The last millisecond of the year 9999. */
 #define MAX_TIME_MS INT64_C(253402300799999)
-
-typedef bool parse_fn(const char *text, int64_t now_ms, time_span *ret);
 
 static time_span point(int64_t time_ms)
 {
@@ -45,36 +43,31 @@ static bool take_number(const char **text, int most, int64_t *ret)
     return digits > 0;
 }
 
-/* Exactly `digits` digits, then the character `after` unless that is 0. */
-static bool take_field(const char **text, int digits, char after, int64_t *ret)
+/* Reads by a pattern, "4-2" for four digits, a '-' and two digits; moves *text behind them. */
+static bool take_fields(const char **text, const char *pattern, int64_t *ret)
 {
-    const char *start = *text;
-    if (!take_number(text, digits, ret) || *text - start != digits)
-        return false;
-    if (after == '\0')
-        return true;
-    return *(*text)++ == after;
-}
-
-/* ---- since the epoch ---------------------------------------------------------------------- */
-
-static bool parse_ms(const char *text, int64_t now_ms, time_span *ret)
-{
-    int64_t value;
-    (void)now_ms;
-    if (!take_number(&text, 15, &value) || *text != '\0' || value > MAX_TIME_MS)
-        return false;
-    *ret = point(value);
+    for (; *pattern != '\0'; pattern++) {
+        const int digits = *pattern - '0';
+        const char *start = *text;
+        if (!isdigit((unsigned char)*pattern)) {
+            if (*(*text)++ != *pattern)
+                return false;
+        } else if (!take_number(text, digits, ret++) || *text - start != digits)
+            return false;
+    }
     return true;
 }
 
-static bool parse_seconds(const char *text, int64_t now_ms, time_span *ret)
+/* Milliseconds since the epoch, or seconds behind an '@'. */
+static bool parse_epoch(const char *text, time_span *ret)
 {
     int64_t value;
-    (void)now_ms;
-    if (*text++ != '@' || !take_number(&text, 12, &value) || *text != '\0' || value > MAX_TIME_MS / SECOND_MS)
+    const bool is_seconds = *text == '@';
+    const int64_t unit_ms = is_seconds ? SECOND_MS : 1;
+    text += is_seconds;
+    if (!take_number(&text, 15, &value) || *text != '\0' || value > MAX_TIME_MS / unit_ms)
         return false;
-    *ret = point(value * SECOND_MS);
+    *ret = point(value * unit_ms);
     return true;
 }
 
@@ -128,46 +121,14 @@ static bool parse_ago(const char *text, int64_t now_ms, time_span *ret)
 
 /* ---- calendar ----------------------------------------------------------------------------- */
 
-/* False for a date that the calendar does not have: timegm() would make another of it. */
-static bool calendar_ms(int64_t year, int64_t month, int64_t day, int64_t *ret)
+/* date: year, month, day. False for one that the calendar does not have: timegm() would make another of it. */
+static bool calendar_ms(const int64_t date[3], int64_t *ret)
 {
-    if (year < 1970 || month < 1 || month > 12 || day < 1)
+    struct tm parts = {.tm_year = (int)date[0] - 1900, .tm_mon = (int)date[1] - 1, .tm_mday = (int)date[2]};
+    if (date[0] < 1970 || date[1] < 1 || date[1] > 12 || date[2] < 1)
         return false;
-    struct tm date = {.tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day};
-    const time_t seconds = timegm(&date);
-    *ret = (int64_t)seconds * SECOND_MS;
-    return date.tm_mday == (int)day && date.tm_mon == (int)month - 1;
-}
-
-static bool parse_month(const char *text, int64_t now_ms, time_span *ret)
-{
-    int64_t year;
-    int64_t month;
-    (void)now_ms;
-    if (!take_field(&text, 4, '-', &year) || !take_field(&text, 2, '\0', &month) || *text != '\0')
-        return false;
-    const bool is_last = month == 12;
-    return calendar_ms(year, month, 1, &ret->first_ms) &&
-           calendar_ms(is_last ? year + 1 : year, is_last ? 1 : month + 1, 1, &ret->after_ms);
-}
-
-static bool take_date(const char **text, int64_t *ret)
-{
-    int64_t year;
-    int64_t month;
-    int64_t day;
-    return take_field(text, 4, '-', &year) && take_field(text, 2, '-', &month) &&
-           take_field(text, 2, '\0', &day) && calendar_ms(year, month, day, ret);
-}
-
-static bool parse_day(const char *text, int64_t now_ms, time_span *ret)
-{
-    int64_t day_ms;
-    (void)now_ms;
-    if (!take_date(&text, &day_ms) || *text != '\0')
-        return false;
-    *ret = day_of(day_ms);
-    return true;
+    *ret = (int64_t)timegm(&parts) * SECOND_MS;
+    return parts.tm_mday == (int)date[2] && parts.tm_mon == (int)date[1] - 1;
 }
 
 /* ".5", ".123": the digits beyond milliseconds are dropped. */
@@ -184,57 +145,57 @@ static bool take_fraction(const char **text, int64_t *ret_ms)
 /* "10:30", "10:30:15", "10:30:15.5" */
 static bool take_clock(const char **text, int64_t *ret_ms)
 {
-    int64_t hours;
-    int64_t minutes;
-    int64_t seconds = 0;
-    int64_t fraction_ms = 0;
-    if (!take_field(text, 2, ':', &hours) || !take_field(text, 2, '\0', &minutes))
+    int64_t fields[3] = {0}, fraction_ms = 0;
+    if (!take_fields(text, "2:2", fields))
         return false;
-    if (**text == ':') {
-        (*text)++;
-        if (!take_field(text, 2, '\0', &seconds))
-            return false;
-        if (**text == '.' && !take_fraction(text, &fraction_ms))
-            return false;
-    }
-    *ret_ms = hours * HOUR_MS + minutes * MINUTE_MS + seconds * SECOND_MS + fraction_ms;
-    return hours < 24 && minutes < 60 && seconds < 60;
+    if (**text == ':' &&
+        (!take_fields(text, ":2", fields + 2) || (**text == '.' && !take_fraction(text, &fraction_ms))))
+        return false;
+    *ret_ms = fields[0] * HOUR_MS + fields[1] * MINUTE_MS + fields[2] * SECOND_MS + fraction_ms;
+    return fields[0] < 24 && fields[1] < 60 && fields[2] < 60;
 }
 
 /* "", "Z", "+02:00", "-0530" */
 static bool take_offset(const char **text, int64_t *ret_ms)
 {
-    int64_t hours;
-    int64_t minutes;
+    int64_t fields[2] = {0};
+    const char sign = **text;
     *ret_ms = 0;
-    if (**text == 'Z' || **text == 'z') {
-        (*text)++;
+    if (sign == '\0')
         return true;
-    }
-    if (**text != '+' && **text != '-')
+    (*text)++;
+    if (sign == 'Z' || sign == 'z')
         return true;
-    const int sign = *(*text)++ == '-' ? -1 : 1;
-    if (!take_field(text, 2, '\0', &hours))
+    if ((sign != '+' && sign != '-') || !take_fields(text, "2", fields))
         return false;
     *text += **text == ':' ? 1 : 0;
-    if (!take_field(text, 2, '\0', &minutes) || hours > 23 || minutes > 59)
+    if (!take_fields(text, "2", fields + 1) || fields[0] > 23 || fields[1] > 59)
         return false;
-    *ret_ms = sign * (hours * HOUR_MS + minutes * MINUTE_MS);
+    *ret_ms = (sign == '-' ? -1 : 1) * (fields[0] * HOUR_MS + fields[1] * MINUTE_MS);
     return true;
 }
 
-static bool parse_instant(const char *text, int64_t now_ms, time_span *ret)
+/* "2024-05", "2024-05-01", "2024-05-01T10:30" and on. */
+static bool parse_calendar(const char *text, time_span *ret)
 {
-    int64_t day_ms;
-    int64_t clock_ms;
-    int64_t offset_ms;
-    (void)now_ms;
-    if (!take_date(&text, &day_ms) || (*text != 'T' && *text != 't' && *text != ' '))
+    int64_t date[] = {0, 0, 1}, clock_ms, offset_ms;
+    if (!take_fields(&text, "4-2", date))
+        return false;
+    if (*text == '\0') {
+        const int64_t next[] = {date[0] + date[1] / 12, date[1] % 12 + 1, 1};
+        return calendar_ms(date, &ret->first_ms) && calendar_ms(next, &ret->after_ms);
+    }
+    if (!take_fields(&text, "-2", date + 2) || !calendar_ms(date, &ret->first_ms))
+        return false;
+    *ret = day_of(ret->first_ms);
+    if (*text == '\0')
+        return true;
+    if (*text != 'T' && *text != 't' && *text != ' ')
         return false;
     text++;
     if (!take_clock(&text, &clock_ms) || !take_offset(&text, &offset_ms) || *text != '\0')
         return false;
-    *ret = point(day_ms + clock_ms - offset_ms);
+    *ret = point(ret->first_ms + clock_ms - offset_ms);
     return ret->first_ms >= 0;
 }
 
@@ -242,19 +203,16 @@ static bool parse_instant(const char *text, int64_t now_ms, time_span *ret)
 
 utapi_status time_parse(const char *text, int64_t now_ms, time_span *ret, utapi_error *err)
 {
-    static parse_fn *const parsers[] = {parse_ms,  parse_seconds, parse_word,   parse_ago,
-                                        parse_day, parse_month,   parse_instant};
-    for (size_t i = 0; i < sizeof parsers / sizeof *parsers; i++) {
-        time_span span;
-        if (parsers[i](text, now_ms, &span)) {
-            *ret = span;
-            return UTAPI_OK;
-        }
-    }
-    return utapi_fail(err, UTAPI_INVALID,
-                      "\"%.60s\" is no time; write it as 2024-05-01, 2024-05-01T10:30, 7d, \"2 weeks ago\", "
-                      "yesterday, now, or in milliseconds",
-                      text);
+    time_span span;
+    if (!parse_epoch(text, &span) && !parse_calendar(text, &span) && !parse_word(text, now_ms, &span) &&
+        !parse_ago(text, now_ms, &span))
+        return utapi_fail(
+            err, UTAPI_INVALID,
+            "\"%.60s\" is no time; write it as 2024-05-01, 2024-05-01T10:30, 7d, \"2 weeks ago\", "
+            "yesterday, now, or in milliseconds",
+            text);
+    *ret = span;
+    return UTAPI_OK;
 }
 
 int64_t time_round_start(const time_span *span)
@@ -267,12 +225,14 @@ int64_t time_round_end(const time_span *span)
     return utapi_interval_of(span->after_ms - 1) + UTAPI_INTERVAL_MS - 1;
 }
 
-void time_format(int64_t time_ms, char ret[TIME_TEXT_BYTES])
+format_text time_format(int64_t time_ms)
 {
     const time_t seconds = (time_t)(time_ms / SECOND_MS);
     struct tm parts;
+    format_text ret;
     if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(ret, TIME_TEXT_BYTES, parts.tm_sec != 0 ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M", &parts) ==
-            0)
-        (void)snprintf(ret, TIME_TEXT_BYTES, "%lld ms", (long long)time_ms);
+        strftime(ret.text, sizeof ret.text, parts.tm_sec != 0 ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M",
+                 &parts) == 0)
+        (void)snprintf(ret.text, sizeof ret.text, "%lld ms", (long long)time_ms);
+    return ret;
 }

@@ -5,6 +5,7 @@
 #ifndef CTL_TIMES_H
 #define CTL_TIMES_H
 
+#include "ctl/format.h"
 #include "utapi/status.h"
 
 #include <stdint.h>
@@ -36,10 +37,7 @@ int64_t time_round_start(const time_span *span);
 /** The last millisecond of the interval that a range up to this time ends in: an exact bound is not passed. */
 int64_t time_round_end(const time_span *span);
 
-/** Bytes that time_format() writes at most. */
-#define TIME_TEXT_BYTES 32
-
 /** "2024-05-01 10:30", with seconds where there are some. */
-void time_format(int64_t time_ms, char ret[TIME_TEXT_BYTES]);
+format_text time_format(int64_t time_ms);
 
 #endif

@@ -11,54 +11,24 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-static utapi_status fail(const utapi_lmdbenv *env, utapi_error *err, int rc, const char *doing)
-{
-    return utapi_lmdbenv_fail(env->layout, err, rc, doing);
-}
-
 /* ---- the gate ----------------------------------------------------------------------------- */
-
-static utapi_status open_again(utapi_lmdbenv *env, utapi_error *err)
-{
-    utapi_status status = UTAPI_OK;
-    pthread_rwlock_wrlock(&env->gate);
-    if (atomic_load(&env->broken)) {
-        status = utapi_lmdbenv_reopen(env, err);
-        if (status == UTAPI_OK)
-            atomic_store(&env->broken, false);
-    }
-    pthread_rwlock_unlock(&env->gate);
-    return status;
-}
 
 static utapi_status gate_enter(utapi_lmdbenv *env, utapi_error *err)
 {
-    for (;;) {
-        pthread_rwlock_rdlock(&env->gate);
-        if (!atomic_load(&env->broken))
-            return UTAPI_OK;
+    pthread_rwlock_rdlock(&env->gate);
+    while (atomic_load(&env->broken)) {
         pthread_rwlock_unlock(&env->gate);
-        const utapi_status status = open_again(env, err);
+        pthread_rwlock_wrlock(&env->gate);
+        const utapi_status status = atomic_load(&env->broken) ? utapi_lmdbenv_reopen(env, err) : UTAPI_OK;
+        pthread_rwlock_unlock(&env->gate);
         if (status != UTAPI_OK)
             return status;
+        pthread_rwlock_rdlock(&env->gate);
     }
-}
-
-static void gate_leave(utapi_lmdbenv *env)
-{
-    pthread_rwlock_unlock(&env->gate);
+    return UTAPI_OK;
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
-
-static void reader_free(utapi_lmdbenv_reader *reader)
-{
-    if (reader->cursor != NULL)
-        mdb_cursor_close(reader->cursor);
-    if (reader->txn != NULL)
-        mdb_txn_abort(reader->txn);
-    free(reader);
-}
 
 /* Beginning copies the page that holds the roots of transaction N; the commit of N + 2 overwrites that page and only then
  * says so. A beginner that was held up meanwhile may hold half of one, or an older one than it was told of: then what was
@@ -78,33 +48,14 @@ static int reader_renew(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
     }
 }
 
-static int reader_new(utapi_lmdbenv *env, utapi_lmdbenv_reader **ret)
+static int reader_new(utapi_lmdbenv *env, utapi_lmdbenv_reader *ret)
 {
-    const unsigned table = env->layout->reader_table;
-    utapi_lmdbenv_reader *reader = calloc(1, sizeof *reader);
-    if (reader == NULL)
-        return ENOMEM;
-    int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &reader->txn);
+    int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &ret->txn);
     if (rc == 0)
-        rc = mdb_cursor_open(reader->txn, env->tables[table], &reader->cursor);
+        rc = mdb_cursor_open(ret->txn, env->tables[env->layout->reader_table], &ret->cursor);
     if (rc == 0)
-        mdb_txn_reset(reader->txn);
-    if (rc != 0) {
-        reader_free(reader);
-        return rc;
-    }
-    *ret = reader;
-    return 0;
-}
-
-static utapi_lmdbenv_reader *pool_take(utapi_lmdbenv *env)
-{
-    pthread_mutex_lock(&env->lock);
-    utapi_lmdbenv_reader *reader = env->pool;
-    if (reader != NULL)
-        env->pool = reader->next;
-    pthread_mutex_unlock(&env->lock);
-    return reader;
+        mdb_txn_reset(ret->txn);
+    return rc;
 }
 
 utapi_status utapi_lmdbenv_read_begin(utapi_lmdbenv *env, utapi_lmdbenv_reader **ret, utapi_error *err)
@@ -112,19 +63,26 @@ utapi_status utapi_lmdbenv_read_begin(utapi_lmdbenv *env, utapi_lmdbenv_reader *
     const utapi_status status = gate_enter(env, err);
     if (status != UTAPI_OK)
         return status;
-    utapi_lmdbenv_reader *reader = pool_take(env);
-    int rc = reader == NULL ? reader_new(env, &reader) : 0;
-    if (rc == 0) {
+    int rc = 0;
+    pthread_mutex_lock(&env->lock);
+    utapi_lmdbenv_reader *reader = env->pool;
+    if (reader != NULL)
+        env->pool = reader->next;
+    pthread_mutex_unlock(&env->lock);
+    if (reader == NULL) {
+        reader = calloc(1, sizeof *reader);
+        rc = reader != NULL ? reader_new(env, reader) : ENOMEM;
+    }
+    if (rc == 0)
         rc = reader_renew(env, reader);
-        if (rc != 0)
-            reader_free(reader);
+    if (rc == 0) {
+        *ret = reader;
+        return UTAPI_OK;
     }
-    if (rc != 0) {
-        gate_leave(env);
-        return fail(env, err, rc, "beginning to read");
-    }
-    *ret = reader;
-    return UTAPI_OK;
+    if (reader != NULL)
+        utapi_lmdbenv_reader_free(reader);
+    pthread_rwlock_unlock(&env->gate);
+    return utapi_lmdbenv_fail(env->layout, err, rc, "beginning to read");
 }
 
 void utapi_lmdbenv_read_end(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
@@ -134,7 +92,7 @@ void utapi_lmdbenv_read_end(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
     reader->next = env->pool;
     env->pool = reader;
     pthread_mutex_unlock(&env->lock);
-    gate_leave(env);
+    pthread_rwlock_unlock(&env->gate);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -149,28 +107,24 @@ utapi_status utapi_lmdbenv_write_begin(utapi_lmdbenv *env, MDB_txn **ret, utapi_
     if (rc == 0)
         return UTAPI_OK;
     utapi_lmdbenv_write_leave(env);
-    return fail(env, err, rc, "beginning to write");
-}
-
-/* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is why. */
-static int commit_code(const utapi_lmdbenv *env, int rc)
-{
-    enum { WRITE_MOST = 1 << 20 };
-    struct statvfs disk;
-    if (rc == EIO && statvfs(env->location, &disk) == 0 &&
-        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
-        return ENOSPC;
-    return rc;
+    return utapi_lmdbenv_fail(env->layout, err, rc, "beginning to write");
 }
 
 /* A commit writes pages, syncs, and then writes the one page that makes them count. LMDB gives the environment
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
 static utapi_status commit_failed(utapi_lmdbenv *env, int rc, utapi_error *err)
 {
+    enum { WRITE_MOST = 1 << 20 };
+    struct statvfs disk;
     MDB_txn *probe;
+    /* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is
+     * why. */
+    if (rc == EIO && statvfs(env->location, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
+        rc = ENOSPC;
     if (mdb_txn_begin(env->mdb, NULL, 0, &probe) == 0) {
         mdb_txn_abort(probe);
-        return fail(env, err, rc, "storing");
+        return utapi_lmdbenv_fail(env->layout, err, rc, "storing");
     }
     atomic_store(&env->broken, true);
     return utapi_fail(err, UTAPI_UNCERTAIN, "%sstoring: %s", env->layout->prefix, mdb_strerror(rc));
@@ -184,12 +138,11 @@ utapi_status utapi_lmdbenv_write_end(utapi_lmdbenv *env, MDB_txn *txn, utapi_sta
     }
     MDB_envinfo info;
     atomic_store(&env->committing, mdb_txn_id(txn));
-    int rc = mdb_txn_commit(txn);
+    const int rc = mdb_txn_commit(txn);
     if (rc != 0)
-        return commit_failed(env, commit_code(env, rc), err);
-    rc = mdb_env_info(env->mdb,
-                      &info); /* a transaction that changed nothing leaves no trace, nor its number */
-    if (rc == 0)
+        return commit_failed(env, rc, err);
+    /* A transaction that changed nothing leaves no trace, nor its number. */
+    if (mdb_env_info(env->mdb, &info) == 0)
         atomic_store(&env->committed, info.me_last_txnid);
     return UTAPI_OK;
 }
@@ -197,7 +150,7 @@ utapi_status utapi_lmdbenv_write_end(utapi_lmdbenv *env, MDB_txn *txn, utapi_sta
 void utapi_lmdbenv_write_leave(utapi_lmdbenv *env)
 {
     pthread_mutex_unlock(&env->writing);
-    gate_leave(env);
+    pthread_rwlock_unlock(&env->gate);
 }
 
 /* ---- space -------------------------------------------------------------------------------- */
@@ -256,7 +209,7 @@ utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint6
         rc = free_pages(env, reader->txn, &left_free);
     *ret = ever > left_free ? ever - left_free : 0;
     utapi_lmdbenv_read_end(env, reader);
-    return rc == 0 ? UTAPI_OK : fail(env, err, rc, "counting pages");
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(env->layout, err, rc, "counting pages");
 }
 
 uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env)

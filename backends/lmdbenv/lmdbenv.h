@@ -12,11 +12,13 @@
 #include "utapi/status.h"
 #include "utapi/string.h"
 
+#include <endian.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { UTAPI_LMDBENV_TABLES_MOST = 6 };
 
@@ -83,7 +85,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdbenv_open(utapi_lmdbenv *env, const utapi_l
                                                const char *location, uint64_t capacity_bytes,
                                                utapi_error *err);
 
-/** Opens it again, within the gate. Nothing is open on failure. */
+/** Opens it again, within the gate. Nothing is open on failure: it stays broken. */
 UTAPI_MUST_USE utapi_status utapi_lmdbenv_reopen(utapi_lmdbenv *env, utapi_error *err);
 
 /** Nobody may be using it. One that is all zero has nothing to close. */
@@ -95,6 +97,9 @@ void utapi_lmdbenv_close(utapi_lmdbenv *env);
 UTAPI_MUST_USE utapi_status utapi_lmdbenv_read_begin(utapi_lmdbenv *env, utapi_lmdbenv_reader **ret,
                                                      utapi_error *err);
 void utapi_lmdbenv_read_end(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader);
+
+/** Frees a reader that is not in the pool, half made or whole. */
+void utapi_lmdbenv_reader_free(utapi_lmdbenv_reader *reader);
 
 /**
  * Begins to write, through the gate, when nobody else does: one at a time, from begin to leave on one thread.
@@ -142,9 +147,30 @@ static inline MDB_val utapi_lmdbenv_val(const void *data, size_t size)
 }
 
 /** Numbers in keys are big-endian, so that they sort. */
-void utapi_lmdbenv_put_u32(unsigned char *at, uint32_t number);
-void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number);
-uint32_t utapi_lmdbenv_get_u32(const unsigned char *at);
-uint64_t utapi_lmdbenv_get_u64(const unsigned char *at);
+static inline void utapi_lmdbenv_put_u32(unsigned char *at, uint32_t number)
+{
+    const uint32_t big = htobe32(number);
+    memcpy(at, &big, sizeof big);
+}
+
+static inline void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number)
+{
+    const uint64_t big = htobe64(number);
+    memcpy(at, &big, sizeof big);
+}
+
+static inline uint32_t utapi_lmdbenv_get_u32(const unsigned char *at)
+{
+    uint32_t big;
+    memcpy(&big, at, sizeof big);
+    return be32toh(big);
+}
+
+static inline uint64_t utapi_lmdbenv_get_u64(const unsigned char *at)
+{
+    uint64_t big;
+    memcpy(&big, at, sizeof big);
+    return be64toh(big);
+}
 
 #endif

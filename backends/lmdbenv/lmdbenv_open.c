@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lmdbenv_open.c - from a path to an open environment: the directory, the lock, the map, the tables; numbers in keys, and
- * LMDB's codes as statuses.
+/* lmdbenv_open.c - from a path to an open environment: the directory, the lock, the map, the tables; and LMDB's codes
+ * as statuses.
  *
  * LMDB itself lets several processes write in turn. We do not: what its user keeps in memory would go
  * stale. So a file beside the data carries a lock, which the kernel lets go when its holder ends, however
@@ -20,30 +20,6 @@
 #define MIB            (UINT64_C(1) << 20)
 #define DIRECTORY_MODE 0700
 #define FILE_MODE      0600
-
-/* ---- bytes -------------------------------------------------------------------------------- */
-
-void utapi_lmdbenv_put_u64(unsigned char *at, uint64_t number)
-{
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (unsigned char)(number >> (56 - 8 * i));
-}
-
-void utapi_lmdbenv_put_u32(unsigned char *at, uint32_t number)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (unsigned char)(number >> (24 - 8 * i));
-}
-
-uint64_t utapi_lmdbenv_get_u64(const unsigned char *at)
-{
-    return (uint64_t)utapi_lmdbenv_get_u32(at) << 32 | utapi_lmdbenv_get_u32(at + 4);
-}
-
-uint32_t utapi_lmdbenv_get_u32(const unsigned char *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -74,12 +50,9 @@ utapi_status utapi_lmdbenv_fail(const utapi_lmdbenv_layout *layout, utapi_error 
 /* ---- the directory and its lock ----------------------------------------------------------- */
 
 /* Makes the names in a directory durable: a file is not safe before its name is. */
-static int directory_sync(const char *directory, const char *within)
+static int directory_sync(const char *directory)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s%s", directory, within) >= (int)sizeof path)
-        return ENAMETOOLONG;
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno;
     const int rc = fsync(fd) == 0 ? 0 : errno;
@@ -90,24 +63,22 @@ static int directory_sync(const char *directory, const char *within)
 /* Makes a directory and those above it, where they are missing. */
 static int directory_make(const char *location)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s", location) >= (int)sizeof path)
+    char path[PATH_MAX + 4];
+    size_t size = 0;
+    if (strlen(location) >= PATH_MAX)
         return ENAMETOOLONG;
-    for (char *end = path + 1;; end++) {
-        if (*end != '/' && *end != '\0')
-            continue;
-        const char cut = *end;
-        *end = '\0';
+    do {
+        size += 1 + strcspn(location + size + 1, "/");
+        (void)snprintf(path, sizeof path, "%.*s", (int)size, location);
         if (mkdir(path, DIRECTORY_MODE) == 0) {
-            const int rc = directory_sync(path, "/..");
+            (void)snprintf(path, sizeof path, "%.*s/..", (int)size, location);
+            const int rc = directory_sync(path);
             if (rc != 0)
                 return rc;
         } else if (errno != EEXIST)
             return errno;
-        if (cut == '\0')
-            return 0;
-        *end = cut;
-    }
+    } while (location[size] != '\0');
+    return 0;
 }
 
 /* Makes the directory if need be and locks it. */
@@ -136,18 +107,12 @@ static utapi_status folder_lock(utapi_lmdbenv *env, utapi_error *err)
 #define NEW_FOLDER "new"
 #define NEW_MAP    MIB
 
-static int new_path(const utapi_lmdbenv *env, const char *name, char ret[static PATH_MAX])
-{
-    return snprintf(ret, PATH_MAX, "%s/%s", env->location, name) < PATH_MAX ? 0 : ENAMETOOLONG;
-}
-
-static int env_write_first(const char *folder)
+static int file_write_first(const char *folder)
 {
     MDB_env *env = NULL;
     int rc = mdb_env_create(&env);
-    if (rc != 0)
-        return rc;
-    rc = mdb_env_set_mapsize(env, NEW_MAP);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(env, NEW_MAP);
     if (rc == 0)
         rc = mdb_env_open(env, folder, MDB_NOLOCK, FILE_MODE);
     if (rc == 0)
@@ -159,20 +124,21 @@ static int env_write_first(const char *folder)
 static int file_make(const utapi_lmdbenv *env)
 {
     char place[PATH_MAX], folder[PATH_MAX], made[PATH_MAX];
-    if (new_path(env, "data.mdb", place) != 0 || new_path(env, NEW_FOLDER, folder) != 0 ||
-        new_path(env, NEW_FOLDER "/data.mdb", made) != 0)
+    (void)snprintf(folder, sizeof folder, "%s/" NEW_FOLDER, env->location);
+    if (snprintf(place, sizeof place, "%s/data.mdb", env->location) >= PATH_MAX ||
+        snprintf(made, sizeof made, "%s/" NEW_FOLDER "/data.mdb", env->location) >= PATH_MAX)
         return ENAMETOOLONG;
     if (access(place, F_OK) == 0)
         return 0;
     (void)unlink(made); /* of an attempt that failed */
     if (mkdir(folder, DIRECTORY_MODE) != 0 && errno != EEXIST)
         return errno;
-    const int rc = env_write_first(folder);
+    const int rc = file_write_first(folder);
     if (rc != 0)
         return rc;
     if (rename(made, place) != 0 || rmdir(folder) != 0)
         return errno;
-    return directory_sync(env->location, "");
+    return directory_sync(env->location);
 }
 
 /* ---- the environment ---------------------------------------------------------------------- */
@@ -180,11 +146,8 @@ static int file_make(const utapi_lmdbenv *env)
 static int map_try(utapi_lmdbenv *env, uint64_t map_bytes)
 {
     int rc = mdb_env_create(&env->mdb);
-    if (rc != 0) {
-        env->mdb = NULL;
-        return rc;
-    }
-    rc = mdb_env_set_mapsize(env->mdb, (size_t)(map_bytes - map_bytes % 65536));
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(env->mdb, (size_t)(map_bytes - map_bytes % 65536));
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env->mdb, env->layout->table_count);
     if (rc == 0)
@@ -202,92 +165,64 @@ static int map_try(utapi_lmdbenv *env, uint64_t map_bytes)
 /* A default that the address space has no room for is halved; what was asked for is not. */
 static utapi_status map_open(utapi_lmdbenv *env, utapi_error *err)
 {
-    uint64_t map_bytes = env->capacity_bytes != 0 ? env->capacity_bytes : env->layout->map_default_bytes;
-    int rc = map_try(env, map_bytes);
-    while (rc == ENOMEM && env->capacity_bytes == 0 && map_bytes > env->layout->map_least_bytes) {
+    const bool is_default = env->capacity_bytes == 0;
+    uint64_t map_bytes = is_default ? env->layout->map_default_bytes : env->capacity_bytes;
+    int rc;
+    while ((rc = map_try(env, map_bytes)) == ENOMEM && is_default && map_bytes > env->layout->map_least_bytes)
         map_bytes /= 2;
-        rc = map_try(env, map_bytes);
-    }
     if (rc == ENOMEM)
         return utapi_fail(err, UTAPI_INVALID, "%s: cannot map %llu MiB into memory", env->location,
                           (unsigned long long)(map_bytes / MIB));
     return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(env->layout, err, rc, env->location);
 }
 
-/* Reads the format of an environment, or writes it into a new one. */
-static int format_check(const utapi_lmdbenv *env, MDB_dbi meta, MDB_txn *txn, uint32_t *ret)
-{
-    MDB_val key = utapi_lmdbenv_val("format", 6);
-    MDB_val value;
-    unsigned char bytes[4];
-    const int rc = mdb_get(txn, meta, &key, &value);
-    *ret = env->layout->format;
-    if (rc == 0 && value.mv_size == sizeof bytes)
-        *ret = utapi_lmdbenv_get_u32(value.mv_data);
-    if (rc != MDB_NOTFOUND)
-        return rc;
-    utapi_lmdbenv_put_u32(bytes, env->layout->format);
-    value = utapi_lmdbenv_val(bytes, sizeof bytes);
-    return mdb_put(txn, meta, &key, &value, 0);
-}
-
 /* The format comes first: a later one may have other tables. Writes only into a new environment. */
-static int tables_make(utapi_lmdbenv *env, MDB_txn *txn, uint32_t *ret_format)
+static utapi_status tables_open(utapi_lmdbenv *env, utapi_error *err)
 {
     const utapi_lmdbenv_layout *layout = env->layout;
     const unsigned meta = layout->table_count - 1;
-    int rc = mdb_dbi_open(txn, layout->tables[meta], MDB_CREATE, &env->tables[meta]);
-    if (rc == 0)
-        rc = format_check(env, env->tables[meta], txn, ret_format);
-    for (unsigned i = 0; i < meta && rc == 0 && *ret_format == layout->format; i++)
-        rc = mdb_dbi_open(txn, layout->tables[i], MDB_CREATE, &env->tables[i]);
-    return rc;
-}
-
-static utapi_status tables_open(utapi_lmdbenv *env, utapi_error *err)
-{
-    MDB_txn *txn;
-    const uint32_t known = env->layout->format;
-    uint32_t format = known;
+    MDB_txn *txn = NULL;
+    MDB_val key = utapi_lmdbenv_val("format", 6);
+    unsigned char bytes[4];
+    MDB_val value = utapi_lmdbenv_val(bytes, sizeof bytes), stored;
+    uint32_t format = layout->format;
+    utapi_lmdbenv_put_u32(bytes, format);
     int rc = mdb_txn_begin(env->mdb, NULL, 0, &txn);
-    if (rc == 0) {
-        rc = tables_make(env, txn, &format);
-        if (rc == 0 && format == known)
-            rc = mdb_txn_commit(txn);
-        else
-            mdb_txn_abort(txn);
-    }
-    if (rc == 0 && format != known)
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, layout->tables[meta], MDB_CREATE, &env->tables[meta]);
+    if (rc == 0)
+        rc = mdb_get(txn, env->tables[meta], &key, &stored);
+    if (rc == 0 && stored.mv_size == sizeof bytes)
+        format = utapi_lmdbenv_get_u32(stored.mv_data);
+    else if (rc == MDB_NOTFOUND)
+        rc = mdb_put(txn, env->tables[meta], &key, &value, 0);
+    for (unsigned i = 0; i < meta && rc == 0 && format == layout->format; i++)
+        rc = mdb_dbi_open(txn, layout->tables[i], MDB_CREATE, &env->tables[i]);
+    if (rc == 0 && format == layout->format)
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    if (rc == 0 && format != layout->format)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: is of format %u, and this version knows %u", env->location,
-                          format, known);
-    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(env->layout, err, rc, env->location);
+                          format, layout->format);
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(layout, err, rc, env->location);
 }
 
-static void limits_set(utapi_lmdbenv *env)
+void utapi_lmdbenv_reader_free(utapi_lmdbenv_reader *reader)
 {
-    MDB_envinfo info;
-    MDB_stat stat;
-    const utapi_lmdbenv_layout *layout = env->layout;
-    mdb_env_info(env->mdb, &info);
-    mdb_env_stat(env->mdb, &stat);
-    const uint64_t map = info.me_mapsize;
-    const uint64_t twentieth =
-        map / 20 > layout->reserve_least_bytes ? map / 20 : layout->reserve_least_bytes;
-    env->page_size = stat.ms_psize;
-    env->space_txn = 0;
-    env->map_pages = map / stat.ms_psize;
-    env->reserve_pages = (map < layout->small_map_bytes ? map / 4 : twentieth) / stat.ms_psize;
+    if (reader->cursor != NULL)
+        mdb_cursor_close(reader->cursor);
+    mdb_txn_abort(reader->txn);
+    free(reader);
 }
 
 static void env_shut(utapi_lmdbenv *env)
 {
-    for (utapi_lmdbenv_reader *reader; (reader = env->pool) != NULL; free(reader)) {
+    for (utapi_lmdbenv_reader *reader; (reader = env->pool) != NULL;) {
         env->pool = reader->next;
-        mdb_cursor_close(reader->cursor);
-        mdb_txn_abort(reader->txn);
+        utapi_lmdbenv_reader_free(reader);
     }
-    if (env->mdb != NULL)
-        mdb_env_close(env->mdb);
+    mdb_env_close(env->mdb);
     env->mdb = NULL;
 }
 
@@ -296,23 +231,31 @@ utapi_status utapi_lmdbenv_reopen(utapi_lmdbenv *env, utapi_error *err)
     int stale;
     env_shut(env);
     int rc = file_make(env);
-    if (rc != 0)
-        return utapi_lmdbenv_fail(env->layout, err, rc, env->location);
-    utapi_status status = map_open(env, err);
-    if (status != UTAPI_OK)
-        return status;
-    mdb_reader_check(env->mdb, &stale); /* a killed process leaves its readers, which would pin old pages */
-    status = tables_open(env, err);
-    if (status == UTAPI_OK) {
-        rc = directory_sync(env->location, "");
-        if (rc != 0)
-            status = utapi_lmdbenv_fail(env->layout, err, rc, env->location);
+    utapi_status status = rc == 0 ? map_open(env, err) : UTAPI_OK;
+    if (rc == 0 && status == UTAPI_OK) {
+        mdb_reader_check(env->mdb,
+                         &stale); /* a killed process leaves its readers, which would pin old pages */
+        status = tables_open(env, err);
+        rc = status == UTAPI_OK ? directory_sync(env->location) : 0;
     }
-    if (status == UTAPI_OK)
-        limits_set(env);
-    else
+    if (rc != 0)
+        status = utapi_lmdbenv_fail(env->layout, err, rc, env->location);
+    atomic_store(&env->broken, status != UTAPI_OK);
+    if (status != UTAPI_OK) {
         env_shut(env);
-    return status;
+        return status;
+    }
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(env->mdb, &info);
+    mdb_env_stat(env->mdb, &stat);
+    const uint64_t map = info.me_mapsize, least = env->layout->reserve_least_bytes;
+    const uint64_t twentieth = map / 20 > least ? map / 20 : least;
+    env->page_size = stat.ms_psize;
+    env->space_txn = 0;
+    env->map_pages = map / stat.ms_psize;
+    env->reserve_pages = (map < env->layout->small_map_bytes ? map / 4 : twentieth) / stat.ms_psize;
+    return UTAPI_OK;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */

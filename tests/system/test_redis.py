@@ -216,7 +216,7 @@ class Operator(OnRedis):
                 for bucket in ("full", "wrong"):
                     self.assertEqual(server.push([put_object(bucket, 10)]), 200)
                 flow.wait_for_more(200)
-            wait_for(lambda: health(server)["journal"]["refused"] == 2, "two events kept aside")
+            wait_for(lambda: health(server)["journal"]["refused"] == 2, "two dead letters")
             wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
             self.assertEqual(health(server)["status"], "degraded")  # the figures lack them for good
             self.assertIn("2 events were accepted that can never be counted", health(server)["trouble"])
@@ -236,7 +236,7 @@ class Operator(OnRedis):
             self.check_pushed_again(server, redis, kept)
 
     def check_pushed_again(self, server, redis, kept):
-        """What was kept aside counts once what refused it is mended."""
+        """A dead letter counts once what refused it is mended."""
         path = os.path.join(self.folder, "kept-aside.ndjson")
         with open(path, "w", encoding="utf-8") as file:
             file.write(kept)
@@ -262,11 +262,11 @@ class Operator(OnRedis):
         kept = self.utapictl(server, "journal", "--acknowledge")
         self.assertEqual(kept.returncode, 0, kept.stderr)
         self.assertEqual({json.loads(line)["bucket"] for line in kept.stdout.splitlines()}, {"full", "wrong"})
-        self.assertIn("no event was kept aside", self.utapictl(server, "journal", "--refused").stdout)
+        self.assertIn("there is no dead letter", self.utapictl(server, "journal", "--refused").stdout)
         wait_for(lambda: health(server)["status"] == "ok", "no trouble any more")
         seen = health(server)["journal"]
         self.assertEqual((seen["refused"], seen["refusedAcknowledged"]), (2, 2))
-        self.assertIn("kept aside  2 events, all acknowledged\n", self.utapictl(server, "journal").stdout)
+        self.assertIn("dead letters  2 events, all acknowledged\n", self.utapictl(server, "journal").stdout)
         again = self.utapictl(server, "journal", "--acknowledge")
         self.assertEqual((again.returncode, again.stdout), (0, ""))
         return kept.stdout

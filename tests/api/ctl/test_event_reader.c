@@ -11,14 +11,13 @@ static void read_all(const char *text, size_t size, char *ret, size_t room)
 {
     FILE *stream = fmemopen((void *)(uintptr_t)text, size, "r");
     assert_non_null(stream);
-    event_reader *reader = event_reader_new(stream);
-    assert_non_null(reader);
+    event_reader reader = {.stream = stream, .line = 1};
     size_t used = 0;
     *ret = '\0';
     for (;;) {
         event_text event;
         utapi_error err = {0};
-        const utapi_status status = event_reader_next(reader, &event, &err);
+        const utapi_status status = event_reader_next(&reader, &event, &err);
         if (status != UTAPI_OK)
             used += (size_t)snprintf(ret + used, room - used, "| %s", err.detail);
         if (status != UTAPI_OK || event.text.size == 0)
@@ -26,7 +25,7 @@ static void read_all(const char *text, size_t size, char *ret, size_t room)
         used +=
             (size_t)snprintf(ret + used, room - used, "%d@%zu ", event.form == EVENT_V2 ? 2 : 1, event.line);
     }
-    event_reader_free(reader);
+    utapi_text_done(&reader.event);
     (void)fclose(stream);
 }
 
@@ -73,7 +72,7 @@ static void every_shape_of_input_is_cut_into_events(void **state)
     }
 }
 
-/* Longer than the reader's buffer, so that events lie across its end. */
+/* Longer than the stream's buffer, so that events lie across its end. */
 static void events_may_lie_anywhere_in_a_long_input(void **state)
 {
     enum { COUNT = 20000, ROOM = 64 };

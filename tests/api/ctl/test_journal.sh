@@ -21,7 +21,7 @@ journal --json
 is "$out" "{}" "the healthcheck without a journal"
 journal --refused
 is "$code" 0 "exit code of --refused without a journal"
-has "$out" "no event was kept aside" "--refused without a journal"
+has "$out" "there is no dead letter" "--refused without a journal"
 "$utapictl" push -p "$port" --quiet "$ndjson" || fail "push"
 expected=$("$utapictl" list --no-sign -p "$port" -m service -s 2023-11-14 -e 2023-11-16)
 stop_server TERM
@@ -36,11 +36,11 @@ start_server --backend lmdb --no-auth
 is "$("$utapictl" list --no-sign -p "$port" -m service -s 2023-11-14 -e 2023-11-16)" "$expected" "what was pushed"
 journal --drain --timeout 60
 is "$code" 0 "exit code of --drain"
-has "$out" "status      ok" "the status"
-has "$out" "waiting     0 events wait" "what waits"
+has "$out" "status        ok" "the status"
+has "$out" "waiting       0 events wait" "what waits"
 has "$out" "of 4.0 GiB used" "the room"
-has "$out" "kept aside  0 events" "what was kept aside"
-has "$out" "lost        0 events" "what was lost"
+has "$out" "dead letters  0 events" "the dead letters"
+has "$out" "lost          0 events" "what was lost"
 journal --json
 has "$(printf %s "$out" | tr -d ' \n')" '{"status":"ok","journal":{"waiting":0,"oldestAgeMs":0,"usedBytes":' "JSON"
 "$utapictl" push -p "$port" --quiet "$ndjson" || fail "the same events again"

@@ -30,12 +30,12 @@ push() { # FLAG...: reads standard input; sets code, out, err.
 
 { v2 lines 1; echo; v1 lines 2; echo; v2 lines 3; } >"$tmp/lines"
 push "$tmp/lines"
-is "$code/$out" "0/3 events taken" "one event a line, forms mixed"
+is "$code/$out" "0/3 events accepted" "one event a line, forms mixed"
 is "$(objects lines)" 3 "one event a line"
 
 { printf '[\n'; v2 array 1; printf ',\n'; v1 array 1; printf '\n]\n'; } >"$tmp/array"
 push - <"$tmp/array"
-is "$code/$out" "0/2 events taken" "an array on standard input"
+is "$code/$out" "0/2 events accepted" "an array on standard input"
 is "$(objects array)" 2 "an array"
 
 { printf '['; v2 arrays 1; printf ']\n[]\n['; v2 arrays 1; printf ','; v2 arrays 1; printf ']\n'; } | push
@@ -56,7 +56,7 @@ is "$code/$(objects many)" "0/30" "--skip 20 of 25"
 push "$tmp/bad"
 is "$code" 1 "exit code of a bad event"
 has "$err" "line 4, event 3: InvalidParameterValue: sizeDelta" "a bad event"
-has "$err" "2 events were taken; to go on from there: --skip 2" "a bad event"
+has "$err" "2 events were accepted; to go on from there: --skip 2" "a bad event"
 is "$(objects bad)" 2 "events before a bad one count, those after do not"
 
 { v2 late 1; echo; v1 late 1; echo; v1 late '"x"'; echo; v1 late 1; } | sed 's/late/other/4' >"$tmp/late"
@@ -68,7 +68,7 @@ is "$(objects late)" 2 "events of both forms before a bad one"
 push "$tmp/broken"
 is "$code" 1 "exit code of broken JSON"
 has "$err" "line 3: unexpected token" "broken JSON"
-has "$err" "2 events were taken" "broken JSON"
+has "$err" "2 events were accepted" "broken JSON"
 is "$(objects broken)" 2 "events before broken JSON"
 
 { v2 first x; echo; } | push
@@ -90,6 +90,6 @@ is "$code/$(objects once)" "0/1" "an event with a uuid, twice"
 stop_server TERM
 push "$tmp/lines"
 is "$code" 1 "exit code without a server"
-has "$err" "no event was taken" "without a server"
+has "$err" "no event was accepted" "without a server"
 
 finish

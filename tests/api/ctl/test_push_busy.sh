@@ -26,18 +26,18 @@ push_to() {
 printf '{"operationId":"a"}\n{"operationId":"b"}\n{"operationId":"c"}\n' >"$tmp/events"
 
 push_to "503 503 200"
-is "$code/$out" "0/3 events taken" "busy twice, then not"
+is "$code/$out" "0/3 events accepted" "busy twice, then not"
 
 push_to "200 503 503" --batch 2 --retries 1
 is "$code" 1 "exit code of a server that stays busy"
 has "$err" "line 3, event 3: ServiceUnavailable" "a server that stays busy"
-has "$err" "2 events were taken; to go on from there: --skip 2" "a server that stays busy"
+has "$err" "2 events were accepted; to go on from there: --skip 2" "a server that stays busy"
 
 push_to "200 drop" --batch 1
 is "$code" 1 "exit code of a lost answer"
 has "$err" "line 2, event 2: " "a lost answer"
 has "$err" "not known" "a lost answer"
-has "$err" "1 event was taken" "a lost answer"
+has "$err" "1 event was accepted" "a lost answer"
 
 push_to "500"
 is "$code" 1 "exit code of 500"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_times.c - the times that --start and --end take, and how they are rounded out to intervals. */
+/* test_times.c - the times that --start and --end accept, and how they are rounded out to intervals. */
 #include "check.h"
 #include "ctl/times.h"
 
@@ -99,18 +99,15 @@ static void what_is_no_time_is_quoted(void **state)
         char quoted[80];
         (void)snprintf(quoted, sizeof quoted, "\"%s\"", texts[i]);
         if (time_parse(texts[i], NOW, &span, &err) != UTAPI_INVALID || strstr(err.detail, quoted) == NULL)
-            fail_msg("%s was taken, or refused with \"%s\"", quoted, err.detail);
+            fail_msg("%s was accepted, or refused with \"%s\"", quoted, err.detail);
     }
 }
 
 static void seconds_are_printed_where_there_are_some(void **state)
 {
-    char text[TIME_TEXT_BYTES];
     (void)state;
-    time_format(MAY_1, text);
-    assert_string_equal(text, "2024-05-01 00:00");
-    time_format(NOW, text);
-    assert_string_equal(text, "2024-05-03 10:20:30");
+    assert_string_equal(time_format(MAY_1).text, "2024-05-01 00:00");
+    assert_string_equal(time_format(NOW).text, "2024-05-03 10:20:30");
 }
 
 int main(void)
