@@ -135,6 +135,10 @@ class Lints(unittest.TestCase):
         self.write(".clang-format", "BasedOnStyle: LLVM\n")
         self.finds(lint_format, "core/x.c", "int  f( void );\n", CLANG_FORMAT)
         self.allows(lint_format, "core/x.c", "int f(void);\n", CLANG_FORMAT)
+        long = "word " * 24 + "end"
+        self.finds(lint_format, "core/x.c", f"/* {long} */\n", CLANG_FORMAT)
+        self.finds(lint_format, "backends/redis/lua/x.lua", f"-- {long}\n", CLANG_FORMAT)
+        self.allows(lint_format, "core/x.h", f"/* clang-format off */\n/* {long} */\n/* clang-format on */\n", CLANG_FORMAT)
 
     def test_tidy(self):
         self.write(".clang-tidy", "Checks: 'bugprone-*'\nWarningsAsErrors: '*'\n")
