@@ -7,8 +7,8 @@
 
 /* ---- checksums ---------------------------------------------------------------------------- */
 
-/* Castagnoli's polynomial, reflected: 0x82F63B78. Four bits at a time: sixteen entries stay in the cache beside everything
- * else that a read touches. */
+/* Castagnoli's polynomial, reflected: 0x82F63B78. Four bits at a time: sixteen entries stay in the cache beside
+ * everything else that a read touches. */
 static uint32_t crc_by_table(const unsigned char *data, size_t size)
 {
     static const uint32_t nibbles[16] = {

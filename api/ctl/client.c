@@ -136,8 +136,8 @@ static utapi_status failure_status(CURLcode code)
     }
 }
 
-/* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may not be repeated
- * behind our back, so each request has a handle, and with it a connection, of its own. */
+/* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may not be
+ * repeated behind our back, so each request has a handle, and with it a connection, of its own. */
 utapi_status client_ask(const client_endpoint *to, const char *path, utapi_string body, client_answer *ret,
                         utapi_error *err)
 {

@@ -5,8 +5,9 @@
  *     key     the event's own time (8 bytes, big-endian; 0 without one), uuid
  *     value   when it was accepted, in the table's unit: what the window is measured on
  *
- * A uuid in its canonical form is packed into 16 bytes; any other stands as it is, with a NUL behind it from 16 bytes on,
- * so that none is ever taken for a packed one. Events of one group have neighbouring times, so their uuids share pages.
+ * A uuid in its canonical form is packed into 16 bytes; any other stands as it is, with a NUL behind it from 16
+ * bytes on, so that none is ever taken for a packed one. Events of one group have neighbouring times, so their
+ * uuids share pages.
  *
  * All that takes a transaction is called by one writer at a time, within utapi_lmdbenv_write_begin().
  */

@@ -30,9 +30,9 @@ static utapi_status gate_enter(utapi_lmdbenv *env, utapi_error *err)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* Beginning copies the page that holds the roots of transaction N; the commit of N + 2 overwrites that page and only then
- * says so. A beginner that was held up meanwhile may hold half of one, or an older one than it was told of: then what was
- * just stored would look as if it were lost. So it begins again. */
+/* Beginning copies the page that holds the roots of transaction N; the commit of N + 2 overwrites that page and
+ * only then says so. A beginner that was held up meanwhile may hold half of one, or an older one than it was
+ * told of: then what was just stored would look as if it were lost. So it begins again. */
 static int reader_renew(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
 {
     const size_t least = atomic_load(&env->committed);

@@ -2,9 +2,9 @@
 /*
  * lmdbenv.h - an LMDB environment of our own: what the embedded storage and the journal have in common.
  *
- * A folder with a lock that keeps a second process out; tables of a known format; a map with a reserve; one writer, a pool
- * of readers; and a gate, which all that runs in the environment goes through, so that one which LMDB gave up can be opened
- * again. Safe from any thread, but for opening and closing.
+ * A folder with a lock that keeps a second process out; tables of a known format; a map with a reserve; one writer,
+ * a pool of readers; and a gate, which all that runs in the environment goes through, so that one which LMDB gave
+ * up can be opened again. Safe from any thread, but for opening and closing.
  */
 #ifndef LMDBENV_LMDBENV_H
 #define LMDBENV_LMDBENV_H

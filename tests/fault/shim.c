@@ -10,12 +10,12 @@
  *     UTAPI_FAULT=sync:2:EIO       likewise; `map` and `memory` fail with ENOMEM
  *     UTAPI_FAULT_COUNTER=PATH     counting begins when somebody writes a number (32 bits, native) into this file:
  *                                  it is counted down to 0 there, which is when the call has failed
- *     UTAPI_FAULT_SWITCH=PATH      while this file exists the disk is full: the first write comes back short, every other
- *                                  write and each sync fails with ENOSPC, and statvfs() finds no room
+ *     UTAPI_FAULT_SWITCH=PATH      while this file exists the disk is full: the first write comes back short, every
+ *                                  other write and each sync fails with ENOSPC, and statvfs() finds no room
  *     UTAPI_FAULT_TRACE=PATH       every write, sync and move of a regular file is recorded there: trace.h
  *
- * Without such a file counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or a trace
- * alone there is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
+ * Without such a file counting begins with utapi_fault_arm(), which the program finds by dlsym(); with a switch or
+ * a trace alone there is nothing to count. Only files below UTAPI_FAULT_DIR are meant, where that is set.
  */
 #include "trace.h"
 

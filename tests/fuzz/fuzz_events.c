@@ -3,8 +3,8 @@
  * fuzz_events.c - bodies of /v2/ingest and /v1/push, through json_events_read() in both forms.
  *
  * Promises: nothing crashes or leaks; a refusal says why, within its buffer; what is read has names that are text, and
- * timestamps that are absent or not negative; the quick way through (json_scan.h) answers as the full one does, and a body that
- * arrives in pieces as one that is there at once.
+ * timestamps that are absent or not negative; the quick way through (json_scan.h) answers as the full one does, and
+ * a body that arrives in pieces as one that is there at once.
  */
 #include "fuzz_target.h"
 #include "json/json_event.h"

@@ -3,8 +3,8 @@
  * fuzz_list.c - bodies of questions, read for every level and action, and answered.
  *
  * Promises: nothing crashes or leaks; what is read has names, all of them text, and a range that does not end before it
- * starts; the answer is JSON that names the resources as they were asked for; the quick way through a plain body answers as
- * the full one does.
+ * starts; the answer is JSON that names the resources as they were asked for; the quick way through a plain body
+ * answers as the full one does.
  */
 #include "fuzz_target.h"
 #include "json/json_list.h"

@@ -82,7 +82,8 @@ typedef struct utapi_admin_ops {
     /**
      * Adds each delta at its interval and to every later row, one after the other. UTAPI_OK: the first *ret_count of
      * them, at least one, are durable, in one step; the caller goes on from there. Errors as in apply: none is stored.
-     * An overflow is judged after each of them. (utapi_backend_adjust() tries fewer, down to the first: a slot need not.)
+     * An overflow is judged after each of them. (utapi_backend_adjust() tries fewer, down to the first: a slot need
+     * not.)
      */
     utapi_backend_adjust_fn *adjust;
 

@@ -3,8 +3,8 @@
  * codec.h - how numbers and bytes are stored and shown: varints, zigzag, checksums, hex.
  *
  * A varint is LEB128: seven bits a byte, the lowest first, and the high bit says that more follow. Signed numbers are
- * zigzag first, so that small ones are short whatever their sign. A checksum is CRC-32C, little-endian, behind the bytes
- * that it covers. Stored rows depend on all of this: it does not change. Pure functions.
+ * zigzag first, so that small ones are short whatever their sign. A checksum is CRC-32C, little-endian, behind the
+ * bytes that it covers. Stored rows depend on all of this: it does not change. Pure functions.
  */
 #ifndef UTAPI_CODEC_H
 #define UTAPI_CODEC_H

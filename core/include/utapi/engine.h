@@ -89,22 +89,28 @@ UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_lev
                                                  int64_t *ret_bytes, utapi_error *err);
 
 /**
- * Whether events can be accepted, and the figures of storage, journal and engine. Errors as utapi_engine_list(): *ret then
- * holds what the engine and the journal know.
+ * Whether events can be accepted, and the figures of storage, journal and engine. Errors as utapi_engine_list():
+ * *ret then holds what the engine and the journal know.
  *
- * It also refuses for ten seconds after events could not be stored (UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN), unless others were
- * since.
+ * It also refuses for ten seconds after events could not be stored (UTAPI_UNAVAILABLE, UTAPI_UNCERTAIN), unless
+ * others were since.
  */
 UTAPI_MUST_USE utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err);
 
-/** What is not well beside storage, as utapi_engine_health() tells from now on; "": nothing any more. From any thread. */
+/**
+ * What is not well beside storage, as utapi_engine_health() tells from now on; "": nothing any more. From any
+ * thread.
+ */
 void utapi_engine_note(utapi_engine *engine, const char *warning);
 
 /** The dead letters of the journal, as in backend_journal.h; UTAPI_NOT_SUPPORTED where there is no journal. */
 UTAPI_MUST_USE utapi_status utapi_engine_dead_letters(utapi_engine *engine, utapi_dead_letter_cb *on_letter,
                                                       void *ctx, utapi_error *err);
 
-/** Acknowledges dead letters and lost events, as in backend_journal.h; UTAPI_NOT_SUPPORTED where there is no journal. */
+/**
+ * Acknowledges dead letters and lost events, as in backend_journal.h; UTAPI_NOT_SUPPORTED where there is no
+ * journal.
+ */
 UTAPI_MUST_USE utapi_status utapi_engine_acknowledge(utapi_engine *engine, const utapi_acknowledgement *what,
                                                      utapi_error *err);
 
