@@ -43,7 +43,8 @@ static void a_text_remembers_that_memory_ran_out(void **state)
     (void)state;
     utapi_text text = {0};
     utapi_text_add_literal(&text, "abc");
-    utapi_text_add_string(&text, (utapi_string){"", SIZE_MAX / 2 + 1});
+    volatile size_t too_much = SIZE_MAX / 2 + 1; /* a compiler that knows it warns */
+    utapi_text_add_string(&text, (utapi_string){"", too_much});
     assert_true(text.failed);
     utapi_text_add_char(&text, 'd');
     assert_true(utapi_string_equal(utapi_text_view(&text), utapi_string_of("abc")));
