@@ -26,7 +26,7 @@ typedef struct utapi_request {
     utapi_entry entries[];
 } utapi_request;
 
-/** A request with room for count entries; freed with free(), or taken by utapi_committer_submit(). */
+/** A request with room for count entries; freed with free(), or handed to utapi_committer_submit(). */
 utapi_request *utapi_request_new(size_t count);
 
 /**
@@ -46,7 +46,7 @@ void utapi_committer_free(utapi_committer *committer);
 /**
  * Queues a request. Thread-safe.
  *
- * @param request  taken if UTAPI_OK is returned, and answered exactly once; otherwise still the caller's
+ * @param request  the committer's if UTAPI_OK is returned, and answered exactly once; otherwise still the caller's
  * @return UTAPI_UNAVAILABLE if too much waits
  */
 UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, utapi_request *request,

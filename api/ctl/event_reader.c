@@ -27,7 +27,7 @@ static utapi_status at_line(utapi_error *err, size_t line, const char *what)
     return utapi_fail(err, UTAPI_INVALID, "line %zu: %s", line, what);
 }
 
-/* From '{', which was taken, to the '}' that closes it. */
+/* From '{', which was read, to the '}' that closes it. */
 static utapi_status cut_event(event_reader *self, size_t line, utapi_error *err)
 {
     size_t depth = 0;

@@ -34,7 +34,7 @@ static journal asked = {.endpoint = CLIENT_ENDPOINT_DEFAULTS, .timeout_s = DEFAU
 
 typedef struct journal_stats {
     const char *status;  /* "ok", "degraded", "unavailable"; borrowed from the JSON, as the next */
-    const char *trouble; /* "": none */
+    const char *warning; /* "": none */
     bool has_journal;    /* the members that follow are filled */
     json_int_t waiting, oldest_age_ms, used_bytes, capacity_bytes, refused, lost;
     json_int_t refused_acknowledged, lost_acknowledged; /* of those two */
@@ -53,7 +53,7 @@ static bool journal_stats_read(json_t *health, journal_stats *ret)
 {
     json_t *of = json_object_get(health, "journal");
     *ret = (journal_stats){.status = text_of(health, "status", "ok"),
-                           .trouble = text_of(health, "trouble", ""),
+                           .warning = text_of(health, "trouble", ""),
                            .has_journal = of != NULL};
     if (of == NULL)
         return json_is_object(health);
@@ -103,9 +103,9 @@ static void print_acknowledged(const char *label, int64_t events, int64_t acknow
 static void print_stats(const journal_stats *stats)
 {
     UTAPI_AUTO_FREE char *status = format_name(stats->status); /* safe for a terminal */
-    UTAPI_AUTO_FREE char *trouble = format_name(stats->trouble);
-    if (status != NULL && trouble != NULL)
-        printf("status        %s%s%s\n", status, *trouble != '\0' ? ": " : "", trouble);
+    UTAPI_AUTO_FREE char *warning = format_name(stats->warning);
+    if (status != NULL && warning != NULL)
+        printf("status        %s%s%s\n", status, *warning != '\0' ? ": " : "", warning);
     fputs("waiting       ", stdout);
     print_waiting(stats, stdout);
     printf("\nroom          %s of %s used\n", format_bytes(stats->used_bytes).text,
@@ -270,7 +270,7 @@ static int drain(const journal *self)
         if (is_late || isatty(STDERR_FILENO))
             print_waiting(&stats, stderr);
         if (is_late) {
-            fprintf(stderr, "%s%s\n", *stats.trouble != '\0' ? ": " : "", stats.trouble);
+            fprintf(stderr, "%s%s\n", *stats.warning != '\0' ? ": " : "", stats.warning);
             return EXIT_FAILED;
         }
     }
@@ -312,7 +312,7 @@ const ctl_command journal_command = {
     .text =
         "Ask from an address in the server's healthChecks.allowFrom. --drain ends with 1, and the reason, if\n"
         "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: the server\n"
-        "drops the events once they are printed, and counts them on, but they are no trouble any more.\n",
+        "drops the events once they are printed. It counts them on, but they do not degrade its status any more.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_journal,

@@ -340,7 +340,7 @@ const ctl_command list_command = {
     .text =
         "TIME is 2024-05-01, 2024-05, 2024-05-01T10:30 (also with +02:00), 7d, \"2 weeks ago\", today,\n"
         "yesterday, now, or milliseconds since the epoch; in UTC unless it says otherwise, and rounded out to\n"
-        "quarters of an hour. A day or a month as the end is included. A NAME is taken as it is, commas too.\n",
+        "quarters of an hour. A day or a month as the end is included. A NAME is used as it is, commas too.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_list,

@@ -105,7 +105,7 @@ static void difference_report(migration *self, const pair *found)
                 (long long)found->amounts[SORT_TARGET]);
 }
 
-/* Reports all differences at the end; before, of what would be taken away unasked. */
+/* Reports all differences at the end; before, of what would be removed unasked. */
 static utapi_status sides_compare(migration *self, bool is_end, difference *ret, utapi_error *err)
 {
     *ret = (difference){.differing = 0};
@@ -200,7 +200,7 @@ static utapi_status sides_copy(migration *self, progress *shown, utapi_error *er
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-/* What the target alone knows would be taken away from it: that is never done unasked. */
+/* What the target alone knows would be removed from it: that is never done unasked. */
 static utapi_status differences_write(migration *self, utapi_error *err)
 {
     progress shown;

@@ -86,7 +86,7 @@ static utapi_status tombstone_store(lmdb_write *write, const lmdb_key *key, cons
     return utapi_lmdb_put(write, LMDB_TOMBSTONE, key, value, sizeof value, err);
 }
 
-/* Takes the rows away, unless the resource expired at a later time. */
+/* Removes the rows, unless the resource expired at a later time. */
 static utapi_status resource_expire(lmdb_write *write, const lmdb_key *key, int64_t time_ms, tombstone *row,
                                     utapi_error *err)
 {
@@ -160,7 +160,7 @@ static utapi_status fence_move(lmdb_write *write, const utapi_fence *fence, utap
     return utapi_lmdb_put(write, LMDB_META, &key, to, sizeof to, err);
 }
 
-/* Counts what a resource takes, and expires it or schedules that. */
+/* Counts what a run brings its resource, and expires it or schedules that. */
 static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggregation,
                               const utapi_resource_run *run, utapi_error *err)
 {
@@ -179,7 +179,7 @@ static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggreg
     lmdb_deltas deltas = {
         .aggregation = aggregation, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
     if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_NOW) {
-        /* First, so that what is counted only to be taken away cannot overflow. */
+        /* First, so that what is counted only to be removed cannot overflow. */
         status = resource_expire(write, &key, expiring->time_ms, &after, err);
         deltas.after = utapi_interval_of(expiring->time_ms);
     }

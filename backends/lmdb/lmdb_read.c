@@ -129,7 +129,7 @@ typedef struct export_walk {
     void *ctx;
     utapi_level level;
     utapi_string name;
-    utapi_amounts before; /* the totals of the row before; what deltas are taken from */
+    utapi_amounts before; /* the totals of the row before; what deltas are the difference to */
     bool stopped;
     utapi_status status; /* of the first resource that could not be exported */
     utapi_error *err;

@@ -6,8 +6,8 @@
  *     value   when it was accepted, in the table's unit: what the window is measured on
  *
  * A uuid in its canonical form is packed into 16 bytes; any other stands as it is, with a NUL behind it from 16
- * bytes on, so that none is ever taken for a packed one. Events of one group have neighbouring times, so their
- * uuids share pages.
+ * bytes on, so that none is ever equal to a packed one. Events of one group have neighbouring times, so their uuids
+ * share pages.
  *
  * All that takes a transaction is called by one writer at a time, within utapi_lmdbenv_write_begin().
  */
@@ -47,7 +47,7 @@ typedef struct utapi_dedup {
 UTAPI_MUST_USE utapi_status utapi_dedup_add(const utapi_dedup *self, MDB_txn *txn, const utapi_batch *batch,
                                             bool *skip, size_t *ret_repeated, utapi_error *err);
 
-/** Forgets the uuid of an entry, if it has one that is known. Answers LMDB's code. */
+/** Drops the uuid of an entry, if it has one that is known. Answers LMDB's code. */
 UTAPI_MUST_USE int utapi_dedup_remove(const utapi_dedup *self, MDB_txn *txn, const utapi_entry *entry);
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lmdbenv.c - transactions: how they begin and end, what becomes of a failed commit, how full the map is.
  *
- * Every transaction runs inside the gate, which is shared; it is taken alone only to open an environment
+ * Every transaction runs inside the gate, which is shared; it is held alone only to open an environment
  * again that LMDB gave up. So readers wait for no writer, and nobody holds a handle of a closed environment. */
 #include "lmdbenv.h"
 

@@ -61,7 +61,7 @@ static utapi_status due_draft(memory_backend *self, int64_t now_ms, utapi_error 
     return UTAPI_OK;
 }
 
-/* Forgets the uuids that were accepted longer ago than the window. */
+/* Drops the uuids that were accepted longer ago than the window. */
 static void uuids_expire(memory_backend *self, int64_t accepted_ms)
 {
     memory_node *oldest;

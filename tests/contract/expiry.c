@@ -8,7 +8,7 @@ static int64_t service_puts(contract *c)
     return utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
 }
 
-static void a_forgotten_bucket_is_unknown_and_the_others_are_not(void **state)
+static void an_expired_bucket_is_unknown_and_the_others_are_not(void **state)
 {
     contract *c = *state;
     const utapi_entry entries[] = {entry_put("b", T0, 1), entry_put("b", T0 + HOUR, 1),
@@ -38,7 +38,7 @@ static void older_events_count_at_the_other_levels_only(void **state)
     assert_int_equal(bytes_at(c, "b", T0 + HOUR), 5);
 }
 
-static void a_batch_is_taken_in_its_order(void **state)
+static void a_batch_is_applied_in_its_order(void **state)
 {
     contract *c = *state;
     const utapi_entry entries[] = {entry_put("b", T0, 1), entry_delete("b", T0 + 5),
@@ -61,7 +61,7 @@ static void two_buckets_and_two_lives_in_one_batch(void **state)
     assert_int_equal(bytes_at(c, "b", T0), 16);
 }
 
-static void a_forgetting_of_another_bucket_does_not_part_a_batch(void **state)
+static void an_expiry_of_another_bucket_does_not_part_a_batch(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("full", T0, INT64_MAX - 5)), &c->err);
@@ -73,7 +73,7 @@ static void a_forgetting_of_another_bucket_does_not_part_a_batch(void **state)
     assert_true(bytes_at(c, "full", T0) == INT64_MAX - 5);
 }
 
-static void what_came_after_a_late_forgetting_stays(void **state)
+static void what_came_after_a_late_expiry_stays(void **state)
 {
     contract *c = *state;
     const utapi_entry entries[] = {entry_put("b", T0, 1), entry_put("b", T0 + HOUR, 2),
@@ -88,7 +88,7 @@ static void what_came_after_a_late_forgetting_stays(void **state)
     assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT), 2);
 }
 
-static void a_forgetting_of_an_earlier_time_changes_nothing(void **state)
+static void an_expiry_of_an_earlier_time_changes_nothing(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_delete("b", T0 + DAY)), &c->err);
@@ -99,7 +99,7 @@ static void a_forgetting_of_an_earlier_time_changes_nothing(void **state)
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 5);
 }
 
-static void any_resource_can_be_forgotten_by_hand(void **state)
+static void any_resource_can_be_expired_by_hand(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("b", T0, 5)), &c->err);
@@ -114,7 +114,7 @@ static void any_resource_can_be_forgotten_by_hand(void **state)
     assert_int_equal(service_puts(c), 1);
 }
 
-static void a_forgetting_survives_reopening(void **state)
+static void an_expiry_survives_reopening(void **state)
 {
     contract *c = *state;
     if (!contract_is_durable(c))
@@ -136,7 +136,7 @@ static void later_rows_keep_what_came_after(void **state)
     expect_rows(c, "bb", "0:1 10:2 20:3 30:4 ");
 }
 
-static void a_forgetting_before_the_first_row_leaves_the_rows(void **state)
+static void an_expiry_before_the_first_row_leaves_the_rows(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -144,7 +144,7 @@ static void a_forgetting_before_the_first_row_leaves_the_rows(void **state)
     expect_rows(c, "b", "0:1 10:2 20:3 30:4 ");
 }
 
-static void older_entries_of_a_forgotten_resource_never_count_again(void **state)
+static void older_entries_of_an_expired_resource_never_count_again(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -162,7 +162,7 @@ static void older_entries_of_a_forgotten_resource_never_count_again(void **state
     assert_int_equal(service_bytes(c), 46);
 }
 
-static void an_earlier_forgetting_changes_nothing(void **state)
+static void an_earlier_expiry_changes_nothing(void **state)
 {
     contract *c = *state;
     expire_bucket(c, "b", INTERVAL(5));
@@ -177,7 +177,7 @@ static void an_earlier_forgetting_changes_nothing(void **state)
     expect_rows(c, "b", "5:10 6:20 ");
 }
 
-static void a_forgetting_that_cannot_be_kept_changes_nothing(void **state)
+static void an_expiry_that_cannot_be_stored_changes_nothing(void **state)
 {
     contract *c = *state;
     put(c, "b", INTERVAL(0), -10)->resource[UTAPI_SERVICE] = S("");
@@ -193,7 +193,7 @@ static void a_forgetting_that_cannot_be_kept_changes_nothing(void **state)
     expect_rows(c, "b", "-1:-1 0:-11 1:-1 2:9223372036854775806 3:9223372036854775786 ");
 }
 
-static void a_forgotten_name_begins_anew(void **state)
+static void an_expired_name_begins_anew(void **state)
 {
     contract *c = *state;
     for (int i = 0; i < 5; i++) {
@@ -208,7 +208,7 @@ static void a_forgotten_name_begins_anew(void **state)
     }
 }
 
-static void an_entry_can_forget_its_bucket_its_own_count_included(void **state)
+static void an_entry_can_expire_its_bucket_its_own_count_included(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -222,14 +222,14 @@ static void an_entry_can_forget_its_bucket_its_own_count_included(void **state)
     assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_FIRST_OPERATION + UTAPI_OP_DELETE_BUCKET), 1);
 }
 
-static void what_comes_after_a_forgetting_in_a_batch_counts(void **state)
+static void what_comes_after_an_expiry_in_a_batch_counts(void **state)
 {
     contract *c = *state;
     put_rows(c);
     put(c, "b", INTERVAL(31), 50);
     delete_bucket(c, "b", INTERVAL(31) + 5);
     put(c, "b", INTERVAL(31) + 5, 7);
-    put(c, "b", INTERVAL(31) + 4, 1000); /* older than the forgetting */
+    put(c, "b", INTERVAL(31) + 4, 1000); /* older than the expiry */
     delete_bucket(c, "b", INTERVAL(32));
     put(c, "b", INTERVAL(33), 9);
     put(c, "b", INTERVAL(31) + 5, 1000);
@@ -238,7 +238,7 @@ static void what_comes_after_a_forgetting_in_a_batch_counts(void **state)
     assert_int_equal(service_bytes(c), 8 + 50 + 7 + 1000 + 9 + 1000);
 }
 
-static void what_lies_after_a_forgetting_stays(void **state)
+static void what_lies_after_an_expiry_stays(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -252,7 +252,7 @@ static void what_lies_after_a_forgetting_stays(void **state)
     expect_rows(c, "b", "20:1 22:1001 25:1101 30:1102 40:1202 ");
 }
 
-static void an_entry_that_forgets_too_late_counts_nowhere_at_its_bucket(void **state)
+static void an_entry_that_expires_its_bucket_too_late_counts_nowhere_there(void **state)
 {
     contract *c = *state;
     expire_bucket(c, "b", INTERVAL(10));
@@ -262,30 +262,30 @@ static void an_entry_that_forgets_too_late_counts_nowhere_at_its_bucket(void **s
     put(c, "b", INTERVAL(10), 5);
     apply(c);
     expect_rows(c, "b", "10:10 ");
-    delete_bucket(c, "b", INTERVAL(10)); /* not earlier: it forgets again */
+    delete_bucket(c, "b", INTERVAL(10)); /* not earlier: it expires again */
     apply(c);
     assert_false(is_known(c, UTAPI_BUCKETS, "b"));
 }
 
 const struct CMUnitTest contract_expiry[] = {
-    CASE(a_forgotten_bucket_is_unknown_and_the_others_are_not),
+    CASE(an_expired_bucket_is_unknown_and_the_others_are_not),
     CASE(older_events_count_at_the_other_levels_only),
-    CASE(a_batch_is_taken_in_its_order),
+    CASE(a_batch_is_applied_in_its_order),
     CASE(two_buckets_and_two_lives_in_one_batch),
-    CASE(a_forgetting_of_another_bucket_does_not_part_a_batch),
-    CASE(what_came_after_a_late_forgetting_stays),
-    CASE(a_forgetting_of_an_earlier_time_changes_nothing),
-    CASE(any_resource_can_be_forgotten_by_hand),
-    CASE(a_forgetting_survives_reopening),
+    CASE(an_expiry_of_another_bucket_does_not_part_a_batch),
+    CASE(what_came_after_a_late_expiry_stays),
+    CASE(an_expiry_of_an_earlier_time_changes_nothing),
+    CASE(any_resource_can_be_expired_by_hand),
+    CASE(an_expiry_survives_reopening),
     CASE(later_rows_keep_what_came_after),
-    CASE(a_forgetting_before_the_first_row_leaves_the_rows),
-    CASE(older_entries_of_a_forgotten_resource_never_count_again),
-    CASE(an_earlier_forgetting_changes_nothing),
-    CASE(a_forgetting_that_cannot_be_kept_changes_nothing),
-    CASE(a_forgotten_name_begins_anew),
-    CASE(an_entry_can_forget_its_bucket_its_own_count_included),
-    CASE(what_comes_after_a_forgetting_in_a_batch_counts),
-    CASE(what_lies_after_a_forgetting_stays),
-    CASE(an_entry_that_forgets_too_late_counts_nowhere_at_its_bucket),
+    CASE(an_expiry_before_the_first_row_leaves_the_rows),
+    CASE(older_entries_of_an_expired_resource_never_count_again),
+    CASE(an_earlier_expiry_changes_nothing),
+    CASE(an_expiry_that_cannot_be_stored_changes_nothing),
+    CASE(an_expired_name_begins_anew),
+    CASE(an_entry_can_expire_its_bucket_its_own_count_included),
+    CASE(what_comes_after_an_expiry_in_a_batch_counts),
+    CASE(what_lies_after_an_expiry_stays),
+    CASE(an_entry_that_expires_its_bucket_too_late_counts_nowhere_there),
     {.name = NULL},
 };

@@ -100,7 +100,7 @@ static void set_fence(contract *c, unsigned char writer, uint64_t from, uint64_t
     c->fence.to = to;
 }
 
-static void a_hand_over_counts_only_where_the_fence_stands(void **state)
+static void a_delivery_counts_only_where_the_fence_stands(void **state)
 {
     contract *c = *state;
     set_fence(c, 1, 0, 10);
@@ -212,7 +212,7 @@ static void a_batch_without_a_fence_is_never_stored_in_part(void **state)
 const struct CMUnitTest contract_fences[] = {
     CASE(a_fenced_batch_is_stored_only_from_where_its_writer_stands),
     CASE(every_fence_is_told),
-    CASE(a_hand_over_counts_only_where_the_fence_stands),
+    CASE(a_delivery_counts_only_where_the_fence_stands),
     CASE(each_writer_has_a_fence_of_its_own),
     CASE(a_refused_batch_moves_no_fence),
     CASE(a_fenced_batch_is_stored_up_to_an_entry_that_never_fits),

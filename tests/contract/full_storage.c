@@ -45,7 +45,7 @@ static void a_full_store_says_so_goes_on_reading_and_recovers(void **state)
     utapi_usage usage = usage_of(c, UTAPI_SERVICE, utapi_string_of("s3"), T0, T0);
     assert_int_equal(usage.storage_utilized[1], stored);
 
-    /* Forgetting needs room too, and gets it from the reserve; then events are taken again. */
+    /* Expiry needs room too, and gets it from the reserve; then events are accepted again. */
     char name[UTAPI_NAME_MAX + 1] = "";
     for (size_t i = 0; i < stored; i++) {
         memset(name, 'f', UTAPI_NAME_MAX);
@@ -157,7 +157,7 @@ static void a_full_storage_refuses_and_goes_on_answering(void **state)
     CHECK_STATUS(UTAPI_UNAVAILABLE, fill_once(c, &filled), &c->err);
 }
 
-static void forgetting_makes_room(void **state)
+static void expiry_makes_room(void **state)
 {
     contract *c = *state;
     filling filled = {.with_uuids = false};
@@ -173,7 +173,7 @@ static void forgetting_makes_room(void **state)
     assert_int_equal(service_bytes(c), (filled.batches + 1) * FILL_BATCH);
 }
 
-static void tending_makes_room(void **state)
+static void maintenance_makes_room(void **state)
 {
     contract *c = *state;
     filling filled = {.with_uuids = true};
@@ -187,7 +187,7 @@ static void tending_makes_room(void **state)
     assert_int_equal(service_bytes(c), (filled.batches + 1) * FILL_BATCH);
 }
 
-/* Callers that keep coming leave no time to tend. */
+/* Callers that keep coming leave no time for maintenance. */
 static void refusing_makes_room_too(void **state)
 {
     contract *c = *state;
@@ -229,8 +229,8 @@ const struct CMUnitTest contract_full_storage[] = {
     CASE(a_full_store_says_so_goes_on_reading_and_recovers),
     CASE(room_that_expiry_makes_is_used_again),
     CASE(a_full_storage_refuses_and_goes_on_answering),
-    CASE(forgetting_makes_room),
-    CASE(tending_makes_room),
+    CASE(expiry_makes_room),
+    CASE(maintenance_makes_room),
     CASE(refusing_makes_room_too),
     CASE(a_full_storage_lives_on_round_after_round),
     {.name = NULL},

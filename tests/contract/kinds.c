@@ -24,10 +24,10 @@ static const struct {
     const char *reason;
 } left_out[] = {
 #define NO_FENCES "a journal's fences are its own"
-#define LATER     "a journal finds out at the hand-over, and keeps the event aside: tests/journal"
+#define LATER     "a journal finds out at delivery: the event is a dead letter: tests/journal"
 #define ITS_OWN   "a journal has calls, limits and uuids of its own: tests/journal"
     {JOURNAL, "a_fenced_batch_is_stored_only_from_where_its_writer_stands", NO_FENCES},
-    {JOURNAL, "a_hand_over_counts_only_where_the_fence_stands", NO_FENCES},
+    {JOURNAL, "a_delivery_counts_only_where_the_fence_stands", NO_FENCES},
     {JOURNAL, "each_writer_has_a_fence_of_its_own", NO_FENCES},
     {JOURNAL, "a_refused_batch_moves_no_fence", NO_FENCES},
     {JOURNAL, "a_fenced_batch_is_stored_up_to_an_entry_that_never_fits", NO_FENCES},
@@ -43,12 +43,12 @@ static const struct {
     {JOURNAL, "a_total_beyond_64_bits_is_refused_with_nothing_stored", LATER},
     {JOURNAL, "a_late_entry_must_fit_every_later_row", LATER},
     {JOURNAL, "rows_must_fit_one_by_one", LATER},
-    {JOURNAL, "a_refused_batch_forgets_nothing", LATER},
+    {JOURNAL, "a_refused_batch_expires_nothing", LATER},
     {JOURNAL, "applying_drops_more_than_it_takes", ITS_OWN},
-    {JOURNAL, "tending_drops_old_uuids_alone", ITS_OWN},
+    {JOURNAL, "maintenance_drops_old_uuids_alone", ITS_OWN},
     {JOURNAL, "a_full_storage_refuses_and_goes_on_answering", ITS_OWN},
-    {JOURNAL, "forgetting_makes_room", ITS_OWN},
-    {JOURNAL, "tending_makes_room", ITS_OWN},
+    {JOURNAL, "expiry_makes_room", ITS_OWN},
+    {JOURNAL, "maintenance_makes_room", ITS_OWN},
     {JOURNAL, "refusing_makes_room_too", ITS_OWN},
     {JOURNAL, "a_full_storage_lives_on_round_after_round", ITS_OWN},
     {JOURNAL, "a_random_life_is_that_of_the_oracle", NO_FENCES},
@@ -64,14 +64,14 @@ static const struct {
     {REDIS, "rows_begin_with_the_one_before_the_range", NO_ROWS},
     {REDIS, "rows_begin_with_the_newest_before_the_range", NO_ROWS},
     {REDIS, "stats_count_resources_rows_and_uuids", NO_COUNT},
-    {REDIS, "tending_drops_old_uuids_alone", NO_COUNT},
+    {REDIS, "maintenance_drops_old_uuids_alone", NO_COUNT},
     {REDIS, "applying_drops_more_than_it_takes", NO_COUNT},
     {REDIS, "overflow_is_judged_on_the_totals_after_the_batch", V1_EDGES},
     {REDIS, "a_late_entry_must_fit_every_later_row", V1_EDGES},
     {REDIS, "rows_must_fit_one_by_one", V1_EDGES},
-    {REDIS, "what_a_batch_counts_and_forgets_need_not_fit", V1_EDGES},
-    {REDIS, "a_forgetting_that_cannot_be_kept_changes_nothing", V1_EDGES},
-    {REDIS, "an_appointment_that_cannot_be_kept_is_dropped", V1_EDGES},
+    {REDIS, "what_a_batch_counts_and_expires_need_not_fit", V1_EDGES},
+    {REDIS, "an_expiry_that_cannot_be_stored_changes_nothing", V1_EDGES},
+    {REDIS, "a_scheduled_expiry_that_cannot_be_stored_is_dropped", V1_EDGES},
     {REDIS, "each_event_is_stored_once_or_is_a_dead_letter_once", V1_EDGES},
     {REDIS, "of_two_writers_each_event_has_one_end", V1_EDGES},
     {REDIS, "every_answer_equals_the_oracles", V1_EDGES}, /* the other model leaves that out itself */

@@ -43,10 +43,10 @@ static void overflow_is_judged_on_the_totals_after_the_batch(void **state)
     utapi_entry late = entry_put("b", T0 - DAY, 5);
     late.delta[UTAPI_INCOMING_BYTES] = 0;
     CHECK_STATUS(UTAPI_OVERFLOW, apply_entry(c, late), &c->err);
-    utapi_entry taken_back[] = {late, late};
-    taken_back[1].time_ms = T0;
-    taken_back[1].delta[UTAPI_STORAGE_UTILIZED] = -5;
-    CHECK_OK(apply_entries(c, taken_back, 2), &c->err);
+    utapi_entry corrected[] = {late, late};
+    corrected[1].time_ms = T0;
+    corrected[1].delta[UTAPI_STORAGE_UTILIZED] = -5;
+    CHECK_OK(apply_entries(c, corrected, 2), &c->err);
     assert_int_equal(bytes_at(c, "b", T0 - DAY), 5);
     assert_true(bytes_at(c, "b", T0) == INT64_MAX);
 }
@@ -150,7 +150,7 @@ static void rows_must_fit_one_by_one(void **state)
     expect_rows(c, "b", "0:200 3:100 5:9223372036854775807 ");
 }
 
-static void a_forgetting_of_somebody_else_does_not_part_a_batch(void **state)
+static void an_expiry_of_another_resource_does_not_part_a_batch(void **state)
 {
     contract *c = *state;
     put(c, "b", INTERVAL(0), INT64_MAX)->delta[UTAPI_INCOMING_BYTES] = 0;
@@ -162,7 +162,7 @@ static void a_forgetting_of_somebody_else_does_not_part_a_batch(void **state)
     assert_int_equal(bucket_bytes(c, "b"), INT64_MAX);
 }
 
-static void what_a_batch_counts_and_forgets_need_not_fit(void **state)
+static void what_a_batch_counts_and_expires_need_not_fit(void **state)
 {
     contract *c = *state;
     put(c, "b", INTERVAL(0), INT64_MAX)->resource[UTAPI_SERVICE] = S("");
@@ -183,7 +183,7 @@ const struct CMUnitTest contract_overflow[] = {
     CASE(a_late_entry_must_fit_every_later_row),
     CASE(only_the_totals_after_the_whole_batch_must_fit),
     CASE(rows_must_fit_one_by_one),
-    CASE(a_forgetting_of_somebody_else_does_not_part_a_batch),
-    CASE(what_a_batch_counts_and_forgets_need_not_fit),
+    CASE(an_expiry_of_another_resource_does_not_part_a_batch),
+    CASE(what_a_batch_counts_and_expires_need_not_fit),
     {.name = NULL},
 };

@@ -301,7 +301,7 @@ static void a_random_life_is_that_of_the_oracle(void **state)
     }
 }
 
-/* ---- late events and forgettings, in one batch -------------------------------------------- */
+/* ---- late events and expiries, in one batch ------------------------------------------------ */
 
 enum { MEETINGS = 40, HISTORY = 100, LATE = 12 };
 
@@ -322,7 +322,7 @@ static void compare_states(model *m, const char *bucket)
 }
 
 /* Every second interval has an event of its own; then some come late, and in between the bucket is deleted. */
-static void late_events_meet_forgettings(model *m, const char *bucket)
+static void late_events_meet_expiries(model *m, const char *bucket)
 {
     contract *c = m->c;
     const int step = 1 + (int)below(m, 2);
@@ -339,7 +339,7 @@ static void late_events_meet_forgettings(model *m, const char *bucket)
     both_apply(m);
 }
 
-static void late_events_and_forgettings_meet_in_a_batch(void **state)
+static void late_events_and_expiries_meet_in_a_batch(void **state)
 {
     contract *c = *state;
     model m = {.c = c, .random = contract_chance.seed * 2 + 1};
@@ -347,7 +347,7 @@ static void late_events_and_forgettings_meet_in_a_batch(void **state)
     for (m.step = 0; m.step < MEETINGS; m.step++) {
         char bucket[24];
         (void)snprintf(bucket, sizeof bucket, "b%u", m.step);
-        late_events_meet_forgettings(&m, bucket);
+        late_events_meet_expiries(&m, bucket);
         compare_states(&m, bucket);
         for (int i = 0; i < 3; i++)
             CHECK_OK(utapi_backend_maintain(c->backend, c->now_ms, c->accepted_ms, &c->err), &c->err);
@@ -358,6 +358,6 @@ static void late_events_and_forgettings_meet_in_a_batch(void **state)
 
 const struct CMUnitTest contract_random_life[] = {
     CASE(a_random_life_is_that_of_the_oracle),
-    CASE(late_events_and_forgettings_meet_in_a_batch),
+    CASE(late_events_and_expiries_meet_in_a_batch),
     {.name = NULL},
 };

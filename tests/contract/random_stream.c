@@ -96,7 +96,7 @@ static void step_adjust(model *m)
     same_status(m, adjust_all(m->c->backend, &adjustment, 1, &m->c->err), status);
 }
 
-static void step_forget(model *m)
+static void step_expire(model *m)
 {
     const utapi_string name = utapi_string_of(m->names[next_random(m, BUCKETS)]);
     const int64_t time_ms = random_time(m);
@@ -165,7 +165,7 @@ static void stream_run(contract *c, uint64_t seed, uint64_t steps)
             step_adjust(&m);
             break;
         case 1:
-            step_forget(&m);
+            step_expire(&m);
             break;
         case 2:
         case 3:

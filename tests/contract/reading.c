@@ -6,45 +6,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct visited {
+typedef struct noted {
     size_t count, stop_after;
     char names[8][16];
     utapi_interval intervals[8];
     int64_t bytes[8];
-} visited;
+} noted;
 
 static bool note_resource(void *ctx, utapi_string name)
 {
-    visited *seen = ctx;
+    noted *seen = ctx;
     assert_in_range(name.size, 1, sizeof seen->names[0] - 1);
     memcpy(seen->names[seen->count++], name.data, name.size);
     return seen->count != seen->stop_after;
 }
 
-static void visiting_names_each_resource_of_a_level_once(void **state)
+static void a_list_names_each_resource_of_a_level_once(void **state)
 {
     contract *c = *state;
     const utapi_entry entries[] = {entry_put("a", T0, 1), entry_put("bb", T0, 1), entry_put("a", T0 + DAY, 1),
                                    entry_put("ccc", T0, 0)};
     CHECK_OK(apply_entries(c, entries, 4), &c->err);
-    visited seen = {.stop_after = 0};
+    noted seen = {.stop_after = 0};
     CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 3);
     unsigned sizes = 0;
     for (size_t i = 0; i < seen.count; i++)
         sizes |= 1U << strlen(seen.names[i]);
     assert_int_equal(sizes, 1U << 1 | 1U << 2 | 1U << 3);
-    seen = (visited){.stop_after = 2};
+    seen = (noted){.stop_after = 2};
     CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 2);
-    seen = (visited){.stop_after = 0};
+    seen = (noted){.stop_after = 0};
     CHECK_OK(utapi_backend_list(c->backend, UTAPI_USERS, note_resource, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 0);
 }
 
 static bool note_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
 {
-    visited *seen = ctx;
+    noted *seen = ctx;
     seen->intervals[seen->count] = interval;
     seen->bytes[seen->count++] = utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
     return seen->count != seen->stop_after;
@@ -58,7 +58,7 @@ static void rows_begin_with_the_one_before_the_range(void **state)
     CHECK_OK(apply_entry(c, entry_put("a", T0, 50)), &c->err);
     CHECK_OK(apply_entry(c, entry_put("c", T0, 60)), &c->err);
     const utapi_string b = utapi_string_of("b");
-    visited seen = {.stop_after = 0};
+    noted seen = {.stop_after = 0};
     CHECK_OK(export_rows(c->backend, UTAPI_BUCKETS, b, T0 + 2 * DAY, T0 + 3 * DAY, note_row, &seen, &c->err),
              &c->err);
     assert_int_equal(seen.count, 3);
@@ -66,19 +66,19 @@ static void rows_begin_with_the_one_before_the_range(void **state)
         assert_int_equal(seen.intervals[i], T0 + (int64_t)(i + 1) * DAY);
         assert_int_equal(seen.bytes[i], i + 2);
     }
-    seen = (visited){.stop_after = 0};
+    seen = (noted){.stop_after = 0};
     CHECK_OK(export_rows(c->backend, UTAPI_BUCKETS, b, 0, T0 + 1000 * DAY, note_row, &seen, &c->err),
              &c->err);
     assert_int_equal(seen.count, 5);
-    seen = (visited){.stop_after = 0};
+    seen = (noted){.stop_after = 0};
     CHECK_OK(export_rows(c->backend, UTAPI_BUCKETS, b, T0 + 9 * DAY, T0 + 9 * DAY, note_row, &seen, &c->err),
              &c->err);
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.bytes[0], 5);
-    seen = (visited){.stop_after = 1};
+    seen = (noted){.stop_after = 1};
     CHECK_OK(export_rows(c->backend, UTAPI_BUCKETS, b, 0, T0 + 9 * DAY, note_row, &seen, &c->err), &c->err);
     assert_int_equal(seen.count, 1);
-    seen = (visited){.stop_after = 0};
+    seen = (noted){.stop_after = 0};
     CHECK_OK(
         export_rows(c->backend, UTAPI_BUCKETS, utapi_string_of("nobody"), 0, T0, note_row, &seen, &c->err),
         &c->err);
@@ -121,7 +121,7 @@ static void read_answers_in_the_order_of_the_names(void **state)
     }
 }
 
-/* Late events, forgettings and levels all the same. */
+/* Late events, expiries and levels all the same. */
 static void the_current_states_are_those_of_the_newest_interval(void **state)
 {
     contract *c = *state;
@@ -208,14 +208,14 @@ static void rows_begin_with_the_newest_before_the_range(void **state)
     }
 }
 
-typedef struct visited_names {
+typedef struct listed_names {
     unsigned count, most;
     uint64_t seen[16]; /* a bit for each name */
-} visited_names;
+} listed_names;
 
-static bool visit_name(void *ctx, utapi_string name)
+static bool note_name(void *ctx, utapi_string name)
 {
-    visited_names *names = ctx;
+    listed_names *names = ctx;
     char text[16] = "";
     assert_in_range(name.size, 1, sizeof text - 1);
     memcpy(text, name.data, name.size);
@@ -226,7 +226,7 @@ static bool visit_name(void *ctx, utapi_string name)
     return ++names->count < names->most;
 }
 
-static void visit_comes_by_every_resource_of_a_level_once(void **state)
+static void a_list_holds_a_thousand_resources_once_each(void **state)
 {
     contract *c = *state;
     char names[CONTRACT_ENTRIES_MAX][8];
@@ -237,16 +237,16 @@ static void visit_comes_by_every_resource_of_a_level_once(void **state)
         }
         apply(c);
     }
-    visited_names all = {.most = 5000};
-    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, visit_name, &all, &c->err), &c->err);
+    listed_names all = {.most = 5000};
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_name, &all, &c->err), &c->err);
     assert_int_equal(all.count, 1024);
     for (int i = 0; i < 16; i++)
         assert_true(all.seen[i] == UINT64_MAX);
-    visited_names none = {.most = 5000};
-    CHECK_OK(utapi_backend_list(c->backend, UTAPI_ACCOUNTS, visit_name, &none, &c->err), &c->err);
+    listed_names none = {.most = 5000};
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_ACCOUNTS, note_name, &none, &c->err), &c->err);
     assert_int_equal(none.count, 0);
-    visited_names some = {.most = 300};
-    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, visit_name, &some, &c->err), &c->err);
+    listed_names some = {.most = 300};
+    CHECK_OK(utapi_backend_list(c->backend, UTAPI_BUCKETS, note_name, &some, &c->err), &c->err);
     assert_int_equal(some.count, 300);
 
     if (!contract_keeps_totals(c))
@@ -261,13 +261,13 @@ static void visit_comes_by_every_resource_of_a_level_once(void **state)
 }
 
 const struct CMUnitTest contract_reading[] = {
-    CASE(visiting_names_each_resource_of_a_level_once),
+    CASE(a_list_names_each_resource_of_a_level_once),
     CASE(rows_begin_with_the_one_before_the_range),
     CASE(stats_count_resources_rows_and_uuids),
     CASE(read_answers_in_the_order_of_the_names),
     CASE(the_current_states_are_those_of_the_newest_interval),
     CASE(a_question_about_nobody_is_answered),
     CASE(rows_begin_with_the_newest_before_the_range),
-    CASE(visit_comes_by_every_resource_of_a_level_once),
+    CASE(a_list_holds_a_thousand_resources_once_each),
     {.name = NULL},
 };

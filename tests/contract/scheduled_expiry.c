@@ -10,7 +10,7 @@ static utapi_entry delete_at(const char *bucket, int64_t time_ms, int64_t at_ms)
     return entry;
 }
 
-static void an_appointed_forgetting_comes_when_it_is_due(void **state)
+static void a_scheduled_expiry_comes_when_it_is_due(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("b", c->now_ms, 5)), &c->err);
@@ -25,7 +25,7 @@ static void an_appointed_forgetting_comes_when_it_is_due(void **state)
     assert_false(has_usage(c, "b"));
 }
 
-static void a_forgetting_that_is_due_comes_before_the_batch(void **state)
+static void an_expiry_that_is_due_comes_before_the_batch(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("b", c->now_ms, 5)), &c->err);
@@ -35,7 +35,7 @@ static void a_forgetting_that_is_due_comes_before_the_batch(void **state)
     assert_int_equal(bytes_at(c, "b", c->now_ms), 7);
 }
 
-static void an_event_for_the_bucket_cancels_the_appointment(void **state)
+static void an_event_for_the_bucket_cancels_the_scheduled_expiry(void **state)
 {
     contract *c = *state;
     const utapi_entry entries[] = {entry_put("b", c->now_ms, 5), delete_at("b", c->now_ms, c->now_ms + HOUR),
@@ -48,7 +48,7 @@ static void an_event_for_the_bucket_cancels_the_appointment(void **state)
     assert_int_equal(bytes_at(c, "other", c->now_ms), 1);
 }
 
-static void a_later_appointment_comes_instead_of_an_earlier_one(void **state)
+static void a_later_schedule_comes_instead_of_an_earlier_one(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("b", c->now_ms, 5)), &c->err);
@@ -74,7 +74,7 @@ static utapi_entry *delete_later(contract *c, const char *bucket, int64_t time_m
     return entry;
 }
 
-static void a_refused_batch_forgets_nothing(void **state)
+static void a_refused_batch_expires_nothing(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -87,12 +87,12 @@ static void a_refused_batch_forgets_nothing(void **state)
     maintain(c, INTERVAL(2000));
     expect_rows(c, "b", "0:1 10:2 20:3 30:4 ");
     expect_rows(c, "bb", "0:1 10:2 20:3 30:4 ");
-    put(c, "b", INTERVAL(5), -9); /* no forgetting is in its way */
+    put(c, "b", INTERVAL(5), -9); /* no expiry is in its way */
     apply(c);
     expect_rows(c, "b", "0:1 5:-8 10:-7 20:-6 30:-5 ");
 }
 
-static void an_appointment_is_kept_by_tending(void **state)
+static void a_scheduled_expiry_is_carried_out_by_maintenance(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -113,7 +113,7 @@ static void an_appointment_is_kept_by_tending(void **state)
     expect_rows(c, "b", "1010:5 ");
 }
 
-static void an_appointment_is_kept_by_the_next_batch_first(void **state)
+static void a_scheduled_expiry_is_carried_out_by_the_next_batch_first(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -126,7 +126,7 @@ static void an_appointment_is_kept_by_the_next_batch_first(void **state)
     expect_rows(c, "bb", "0:1 10:2 20:3 30:4 ");
 }
 
-static void an_entry_for_the_bucket_cancels_its_appointment(void **state)
+static void an_entry_for_the_bucket_cancels_its_scheduled_expiry(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -140,7 +140,7 @@ static void an_entry_for_the_bucket_cancels_its_appointment(void **state)
     expect_rows(c, "bb", "");
 }
 
-static void an_appointment_is_cancelled_within_a_batch_too(void **state)
+static void a_scheduled_expiry_is_cancelled_within_a_batch_too(void **state)
 {
     contract *c = *state;
     put(c, "a", INTERVAL(0), 1);
@@ -155,7 +155,7 @@ static void an_appointment_is_cancelled_within_a_batch_too(void **state)
     expect_rows(c, "b", "");
 }
 
-static void a_repetition_cancels_no_appointment(void **state)
+static void a_repetition_cancels_no_scheduled_expiry(void **state)
 {
     contract *c = *state;
     put_uuid(c, "u", "b", INTERVAL(0), 1);
@@ -167,7 +167,7 @@ static void a_repetition_cancels_no_appointment(void **state)
     expect_rows(c, "b", "");
 }
 
-static void an_entry_that_is_too_old_to_count_cancels_no_appointment(void **state)
+static void an_entry_that_is_too_old_to_count_cancels_no_scheduled_expiry(void **state)
 {
     contract *c = *state;
     expire_bucket(c, "b", INTERVAL(20));
@@ -182,7 +182,7 @@ static void an_entry_that_is_too_old_to_count_cancels_no_appointment(void **stat
     expect_rows(c, "b", "");
 }
 
-static void a_later_appointment_replaces_an_earlier_one(void **state)
+static void a_later_scheduled_expiry_replaces_an_earlier_one(void **state)
 {
     contract *c = *state;
     put_rows(c);
@@ -196,7 +196,7 @@ static void a_later_appointment_replaces_an_earlier_one(void **state)
     expect_rows(c, "b", "");
 }
 
-static void an_appointment_that_cannot_be_kept_is_dropped(void **state)
+static void a_scheduled_expiry_that_cannot_be_stored_is_dropped(void **state)
 {
     contract *c = *state;
     put(c, "b", INTERVAL(0), -10)->resource[UTAPI_SERVICE] = S("");
@@ -216,7 +216,7 @@ static void an_appointment_that_cannot_be_kept_is_dropped(void **state)
     expect_rows(c, "b", "0:-11 1:-11 2000:-1 2001:9223372036854775806 ");
 }
 
-static void forgettings_and_appointments_last(void **state)
+static void expiries_and_schedules_survive_reopening(void **state)
 {
     contract *c = *state;
     if (!contract_is_durable(c))
@@ -238,19 +238,19 @@ static void forgettings_and_appointments_last(void **state)
 }
 
 const struct CMUnitTest contract_scheduled_expiry[] = {
-    CASE(an_appointed_forgetting_comes_when_it_is_due),
-    CASE(a_forgetting_that_is_due_comes_before_the_batch),
-    CASE(an_event_for_the_bucket_cancels_the_appointment),
-    CASE(a_later_appointment_comes_instead_of_an_earlier_one),
-    CASE(a_refused_batch_forgets_nothing),
-    CASE(an_appointment_is_kept_by_tending),
-    CASE(an_appointment_is_kept_by_the_next_batch_first),
-    CASE(an_entry_for_the_bucket_cancels_its_appointment),
-    CASE(an_appointment_is_cancelled_within_a_batch_too),
-    CASE(a_repetition_cancels_no_appointment),
-    CASE(an_entry_that_is_too_old_to_count_cancels_no_appointment),
-    CASE(a_later_appointment_replaces_an_earlier_one),
-    CASE(an_appointment_that_cannot_be_kept_is_dropped),
-    CASE(forgettings_and_appointments_last),
+    CASE(a_scheduled_expiry_comes_when_it_is_due),
+    CASE(an_expiry_that_is_due_comes_before_the_batch),
+    CASE(an_event_for_the_bucket_cancels_the_scheduled_expiry),
+    CASE(a_later_schedule_comes_instead_of_an_earlier_one),
+    CASE(a_refused_batch_expires_nothing),
+    CASE(a_scheduled_expiry_is_carried_out_by_maintenance),
+    CASE(a_scheduled_expiry_is_carried_out_by_the_next_batch_first),
+    CASE(an_entry_for_the_bucket_cancels_its_scheduled_expiry),
+    CASE(a_scheduled_expiry_is_cancelled_within_a_batch_too),
+    CASE(a_repetition_cancels_no_scheduled_expiry),
+    CASE(an_entry_that_is_too_old_to_count_cancels_no_scheduled_expiry),
+    CASE(a_later_scheduled_expiry_replaces_an_earlier_one),
+    CASE(a_scheduled_expiry_that_cannot_be_stored_is_dropped),
+    CASE(expiries_and_schedules_survive_reopening),
     {.name = NULL},
 };

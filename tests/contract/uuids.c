@@ -79,7 +79,7 @@ static void uuids_of_every_form_are_told_apart(void **state)
     assert_int_equal(bytes_at(c, "b", T0), count);
 }
 
-static void a_skipped_entry_forgets_nothing(void **state)
+static void a_skipped_entry_expires_nothing(void **state)
 {
     contract *c = *state;
     utapi_entry gone = entry_delete("b", T0);
@@ -91,7 +91,7 @@ static void a_skipped_entry_forgets_nothing(void **state)
     assert_int_equal(bytes_at(c, "b", T0), 5);
 }
 
-static void a_uuid_is_forgotten_after_the_window_and_not_before(void **state)
+static void a_uuid_expires_after_the_window_and_not_before(void **state)
 {
     contract *c = *state;
     const utapi_entry entry = entry_put_uuid(CANONICAL, "b", T0, 1);
@@ -103,7 +103,7 @@ static void a_uuid_is_forgotten_after_the_window_and_not_before(void **state)
     assert_int_equal(bytes_at(c, "b", T0), 2);
 }
 
-static void tending_drops_old_uuids_alone(void **state)
+static void maintenance_drops_old_uuids_alone(void **state)
 {
     contract *c = *state;
     const utapi_entry old = entry_put_uuid("old", "b", T0, 1);
@@ -202,7 +202,7 @@ static void many_uuids_of_one_batch_are_told_apart(void **state)
     assert_int_equal(bucket_bytes(c, "b"), CONTRACT_ENTRIES_MAX);
 }
 
-static void a_repetition_counts_nowhere_and_forgets_nothing(void **state)
+static void a_repetition_counts_nowhere_and_expires_nothing(void **state)
 {
     contract *c = *state;
     utapi_entry *gone = delete_bucket(c, "b", INTERVAL(0));
@@ -227,7 +227,7 @@ static void take(contract *c, const char *uuid, int64_t accepted_ms, size_t repe
     assert_int_equal(c->applied.repeated, repeated);
 }
 
-static void a_uuid_is_known_for_the_window_from_its_taking(void **state)
+static void a_uuid_is_known_for_the_window_from_when_it_was_accepted(void **state)
 {
     contract *c = *state;
     const int64_t accepted_ms = INTERVAL(2000) + 7;
@@ -239,7 +239,7 @@ static void a_uuid_is_known_for_the_window_from_its_taking(void **state)
     take(c, "u", accepted_ms + WINDOW_MS + 3 * UTAPI_INTERVAL_MS, 1); /* and from then on again */
 }
 
-static void the_window_counts_from_the_taking_not_from_the_event(void **state)
+static void the_window_counts_from_the_acceptance_not_from_the_event(void **state)
 {
     contract *c = *state;
     c->accepted_ms = INTERVAL(2000);
@@ -276,16 +276,16 @@ const struct CMUnitTest contract_uuids[] = {
     CASE(the_same_uuid_at_another_time_is_another_event),
     CASE(an_event_without_a_uuid_counts_each_time),
     CASE(uuids_of_every_form_are_told_apart),
-    CASE(a_skipped_entry_forgets_nothing),
-    CASE(a_uuid_is_forgotten_after_the_window_and_not_before),
-    CASE(tending_drops_old_uuids_alone),
+    CASE(a_skipped_entry_expires_nothing),
+    CASE(a_uuid_expires_after_the_window_and_not_before),
+    CASE(maintenance_drops_old_uuids_alone),
     CASE(uuids_survive_reopening),
     CASE(a_store_without_a_window_keeps_no_uuids),
     CASE(uuids_of_any_form_stay_apart),
     CASE(many_uuids_of_one_batch_are_told_apart),
-    CASE(a_repetition_counts_nowhere_and_forgets_nothing),
-    CASE(a_uuid_is_known_for_the_window_from_its_taking),
-    CASE(the_window_counts_from_the_taking_not_from_the_event),
+    CASE(a_repetition_counts_nowhere_and_expires_nothing),
+    CASE(a_uuid_is_known_for_the_window_from_when_it_was_accepted),
+    CASE(the_window_counts_from_the_acceptance_not_from_the_event),
     CASE(applying_drops_more_than_it_takes),
     {.name = NULL},
 };

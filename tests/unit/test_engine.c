@@ -133,7 +133,7 @@ static void only_configured_levels_and_operations_are_recorded(void **state)
     assert_int_equal(usage.storage_utilized[1], 0);
 }
 
-static void a_deleted_bucket_is_forgotten_as_configured(void **state)
+static void a_deleted_bucket_expires_as_configured(void **state)
 {
     fixture *f = *state;
     utapi_event event = put(0);
@@ -148,7 +148,7 @@ static void a_deleted_bucket_is_forgotten_as_configured(void **state)
     utapi_engine_free(f->engine);
 
     f->settings.expire_ttl_ms = 3600000;
-    f->settings.operations = 0; /* a forgetting needs no counter */
+    f->settings.operations = 0; /* an expiry needs no counter */
     CHECK_OK(utapi_engine_ingest(start(f), &event, 1, &err), &err);
     assert_int_equal(f->fake.last.expiry, UTAPI_EXPIRE_LATER);
     assert_int_equal(f->fake.last.expire_at_ms, now_ms + 3600000);
@@ -161,7 +161,7 @@ static void ignore_outcome(void *ctx, utapi_status status, const utapi_error *ou
     (void)outcome_err;
 }
 
-static void an_appointment_is_never_due_within_its_own_group(void **state)
+static void a_scheduled_expiry_is_never_due_within_its_own_group(void **state)
 {
     fixture *f = *state;
     f->settings.expire_metrics = true;
@@ -181,7 +181,7 @@ static void an_appointment_is_never_due_within_its_own_group(void **state)
     assert_int_equal(f->fake.last.expire_at_ms, now_ms + 5001);
 }
 
-static void what_forgets_a_bucket_is_put_in_the_order_of_time(void **state)
+static void what_expires_a_bucket_is_put_in_the_order_of_time(void **state)
 {
     fixture *f = *state;
     f->settings.expire_metrics = true;
@@ -501,9 +501,9 @@ int main(void)
         CASE(an_event_without_a_time_counts_now),
         CASE(a_location_metric_counts_at_its_location_alone),
         CASE(only_configured_levels_and_operations_are_recorded),
-        CASE(a_deleted_bucket_is_forgotten_as_configured),
-        CASE(an_appointment_is_never_due_within_its_own_group),
-        CASE(what_forgets_a_bucket_is_put_in_the_order_of_time),
+        CASE(a_deleted_bucket_expires_as_configured),
+        CASE(a_scheduled_expiry_is_never_due_within_its_own_group),
+        CASE(what_expires_a_bucket_is_put_in_the_order_of_time),
         CASE(the_place_of_a_guilty_event_is_told_only_in_the_order_of_its_sender),
         CASE(one_invalid_event_refuses_the_request_and_is_blamed),
         CASE(nothing_is_at_once_done),

@@ -25,16 +25,16 @@ static void names_that_differ_little_spread_over_a_table(void **state)
 {
     (void)state;
     enum { SLOTS = 1024 };
-    unsigned taken = 0;
+    unsigned used = 0;
     bool slots[SLOTS] = {false};
     for (unsigned i = 0; i < SLOTS; i++) {
         char name[sizeof "bucket-0000"];
         assert_int_equal(snprintf(name, sizeof name, "bucket-%04u", i), sizeof name - 1);
         bool *slot = &slots[utapi_hash_end(utapi_hash_add(UTAPI_HASH_SEED, name, sizeof name - 1)) % SLOTS];
-        taken += !*slot;
+        used += !*slot;
         *slot = true;
     }
-    assert_true(taken > SLOTS / 2); /* by chance it would be 647 */
+    assert_true(used > SLOTS / 2); /* by chance it would be 647 */
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_snapshot.c - rows survive their stored form, and nothing else is taken for a row. */
+/* test_snapshot.c - rows survive their stored form, and nothing else is read as a row. */
 #include "check.h"
 #include "utapi/snapshot.h"
 
