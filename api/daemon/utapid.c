@@ -282,8 +282,8 @@ static void watch_losses(watch *seen, const utapi_journal_stats *journal)
     seen->lost = journal->lost;
 }
 
-/* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could not be stored,
- * it is not over until others were: that none were sent since proves nothing. */
+/* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
+ * not be stored, it is not over until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, watch *seen)
 {
     utapi_health health;
