@@ -169,7 +169,7 @@ utapi_status client_ask(const client_endpoint *to, const char *path, utapi_strin
 json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
                         const char *busy_member)
 {
-    client_answer answer = {0};
+    client_answer answer = {.message = ""};
     utapi_error err = {0};
     UTAPI_AUTO_FREE char *text = question != NULL ? json_dumps(question, JSON_COMPACT) : NULL;
     if (question != NULL && text == NULL) {

@@ -112,7 +112,7 @@ static utapi_status push_batch_send(push_batch *self, const client_endpoint *to,
     *ret_refused = UTAPI_NO_INDEX;
     self->body.data[self->body.size] = ']';
     for (int64_t attempt = 0;; attempt++) {
-        client_answer answer;
+        client_answer answer = {.message = ""};
         utapi_status status =
             client_ask(to, self->form == EVENT_V2 ? "/v2/ingest" : "/v1/push", body, &answer, err);
         if (status != UTAPI_OK)
