@@ -33,7 +33,7 @@ typedef struct redis_write {
 } redis_write;
 
 /** Deltas that one script may write: no script keeps Redis to itself for 10 ms (redis_budget.c). */
-enum { REDIS_BUDGET_DELTAS = 130 };
+enum { REDIS_BUDGET_DELTAS = 100 };
 
 /** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. With the lock held. */
 UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
