@@ -11,6 +11,7 @@
 #include <string.h>
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
 
 enum { ROUNDS_MAX = 200, CORRECTIONS_AT_ONCE = 8, CORRECTIONS_WAITED_FOR = 2000 };
 
@@ -52,47 +53,37 @@ static void uuids_list(redis_write *write)
             write->skip[order[i] - batch->entries] = true;
 }
 
-/* ---- what an answer asks for -------------------------------------------------------------- */
+/* ---- what the script asks for -------------------------------------------------------------- */
 
-/* The batch's resources, each once, in the order of the fold. */
-static utapi_status tombstones_list(redis_write *write, utapi_error *err)
+/* The tombstones of the batch's resources, each once, in the order of the aggregation. */
+static utapi_status tombstones_read(redis_write *write, utapi_error *err)
 {
-    utapi_aggregation *fold;
-    size_t count = 0;
+    redis_connection *writer = write->self->writer;
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    UTAPI_AUTO(utapi_aggregation) *fold = NULL;
     free(write->tombstones);
     write->tombstone_count = 0;
     write->tombstones = calloc(write->batch.count * UTAPI_LEVEL_COUNT + 1, sizeof *write->tombstones);
     if (write->tombstones == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", write->batch.count);
-    const utapi_status status = utapi_aggregation_new(&write->batch, NULL, &fold, err);
+    utapi_status status = utapi_aggregation_new(&write->batch, NULL, &fold, err);
     if (status != UTAPI_OK)
         return status;
-    for (utapi_resource_run run; utapi_aggregation_next(fold, &run);) {
-        const redis_tombstone *last = count > 0 ? &write->tombstones[count - 1] : NULL;
-        if (last == NULL || last->level != run.level || !utapi_string_equal(last->name, run.name))
-            write->tombstones[count++] =
-                (redis_tombstone){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
+    redis_tombstone *end = write->tombstones;
+    utapi_redis_args_add(&writer->args, "MGET");
+    for (utapi_resource_run run; utapi_aggregation_next(fold, &run);)
+        if (end == write->tombstones || end[-1].level != run.level ||
+            !utapi_string_equal(end[-1].name, run.name)) {
+            *end++ = (redis_tombstone){.level = run.level, .name = run.name, .time_ms = INT64_MIN};
+            utapi_redis_args_resource(&writer->args, write->self->uri.prefix, run.level, run.name,
+                                      REDIS_OWN "gone");
+        }
+    write->tombstone_count = (size_t)(end - write->tombstones);
+    if (write->tombstone_count == 0) {
+        utapi_redis_args_clear(&writer->args);
+        return UTAPI_OK;
     }
-    utapi_aggregation_free(fold);
-    write->tombstone_count = count;
-    return UTAPI_OK;
-}
-
-static utapi_status tombstones_read(redis_write *write, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_key key;
-    utapi_status status = tombstones_list(write, err);
-    if (status != UTAPI_OK || write->tombstone_count == 0)
-        return status;
-    utapi_redis_args_clear(&write->args);
-    utapi_redis_args_add(&write->args, "MGET");
-    for (size_t i = 0; i < write->tombstone_count; i++) {
-        utapi_redis_key_resource(&key, write->self->uri.prefix, write->tombstones[i].level,
-                                 write->tombstones[i].name, REDIS_OWN "gone");
-        utapi_redis_args_key(&write->args, &key);
-    }
-    status = utapi_redis_connection_call(write->self->writer, &write->args, &reply, err);
+    status = utapi_redis_connection_call(writer, &reply, err);
     for (size_t i = 0; status == UTAPI_OK && i < write->tombstone_count && i < reply->elements; i++) {
         redis_tombstone *tombstone = &write->tombstones[i];
         const utapi_string text = redis_text_of(reply->element[i]);
@@ -109,7 +100,7 @@ static utapi_status answer_is_unknown(utapi_error *err)
     return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
 }
 
-/* The places in write->uuids of those that are known. */
+/* The positions in write->uuids of those that are known. */
 static utapi_status known_skip(redis_write *write, const redisReply *reply, utapi_error *err)
 {
     for (size_t i = 1; i < reply->elements; i++) {
@@ -153,31 +144,24 @@ static utapi_string text_at(const redisReply *reply, size_t i)
     return text.size > 0 ? text : (utapi_string){"", 0};
 }
 
-/* It is stored: what is left to be done is upkeep's too. */
-static void stored(const redis_write *write, utapi_string deferred, utapi_applied *ret)
-{
-    *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
-    for (size_t i = 0; i < write->batch.count; i++)
-        ret->repeated += write->skip[i];
-    if (!utapi_string_equal(deferred, utapi_string_of("0")))
-        (void)!utapi_redis_corrections_maintain(write->self, CORRECTIONS_AT_ONCE, NULL);
-}
-
 static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_again, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
     *ret_again = false;
     utapi_status status = utapi_redis_encode(write, err);
     if (status == UTAPI_OK)
-        status =
-            utapi_redis_connection_run(write->self->writer, REDIS_SCRIPT_APPLY, &write->args, &reply, err);
+        status = utapi_redis_connection_run(write->self->writer, REDIS_SCRIPT_APPLY, &reply, err);
     if (status != UTAPI_OK)
         return status;
 
     const char *word = text_at(reply, 0).data; /* hiredis ends each text with a NUL */
     const utapi_string first = text_at(reply, 1);
     if (strcmp(word, "OK") == 0) {
-        stored(write, first, ret);
+        *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
+        for (size_t i = 0; i < write->batch.count; i++)
+            ret->repeated += write->skip[i];
+        if (strcmp(first.data, "0") != 0) /* corrections are left, which maintenance works off too */
+            (void)!utapi_redis_corrections_maintain(write->self, CORRECTIONS_AT_ONCE, NULL);
         return UTAPI_OK;
     }
     if (strcmp(word, "FENCED") == 0) {
@@ -208,12 +192,8 @@ static utapi_status write_send(redis_write *write, utapi_applied *ret, utapi_err
 {
     utapi_status status = UTAPI_OK;
     bool again = true;
-    pthread_mutex_lock(&write->self->writing);
-    write->self->is_fenced |= utapi_fence_is_set(&write->batch.fence);
     for (unsigned i = 0; i < ROUNDS_MAX && again && status == UTAPI_OK; i++)
         status = round_run(write, ret, &again, err);
-    pthread_mutex_unlock(&write->self->writing);
-    utapi_redis_args_done(&write->args);
     free(write->tombstones);
     if (status == UTAPI_OK && again)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: too much has to expire first");
@@ -243,44 +223,39 @@ utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adj
                          .adjustments = adjustments,
                          .adjustment_count = count < REDIS_BUDGET_DELTAS ? count : REDIS_BUDGET_DELTAS};
     utapi_status status = adjustments_check(adjustments, write.adjustment_count, err);
+    pthread_mutex_lock(&write.self->writing);
     if (status == UTAPI_OK && count > 0)
         status = write_send(&write, &applied, err);
+    pthread_mutex_unlock(&write.self->writing);
     if (status == UTAPI_OK)
         *ret_count = write.adjustment_count;
-    return status;
-}
-
-/* What lies beyond the budget is cut off before anything else is done about it. */
-static utapi_status batch_cut(redis_backend *self, const utapi_batch *batch, utapi_batch *ret,
-                              utapi_error *err)
-{
-    size_t count = batch->count;
-    utapi_status status = UTAPI_OK;
-    if (utapi_fence_is_set(&batch->fence)) {
-        pthread_mutex_lock(&self->writing);
-        status = utapi_redis_budget(self, batch, &count, err);
-        pthread_mutex_unlock(&self->writing);
-    }
-    *ret = utapi_batch_prefix(batch, count);
     return status;
 }
 
 utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
 {
-    redis_write write = {.self = (redis_backend *)base};
-    utapi_status status = batch_cut(write.self, batch, &write.batch, err);
+    redis_backend *self = (redis_backend *)base;
+    size_t count = batch->count;
+    UTAPI_AUTO_FREE bool *skip = calloc(count + 1, sizeof *skip);
+    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((count + 1) * sizeof *uuids);
+    if (skip == NULL || uuids == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", count);
+    pthread_mutex_lock(&self->writing);
+    utapi_status status = UTAPI_OK;
+    if (utapi_fence_is_set(
+            &batch->fence)) { /* what lies beyond the budget is cut off before anything else is done */
+        self->is_fenced = true;
+        status = utapi_redis_budget(self, batch, &count, err);
+    }
+    redis_write write = {
+        .self = self, .batch = utapi_batch_prefix(batch, count), .skip = skip, .uuids = uuids};
     if (status == UTAPI_OK)
         status = entries_check(&write.batch, err);
-    if (status != UTAPI_OK)
-        return status;
-    UTAPI_AUTO_FREE bool *skip = calloc(write.batch.count + 1, sizeof *skip);
-    UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((write.batch.count + 1) * sizeof *uuids);
-    if (skip == NULL || uuids == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", write.batch.count);
-    write.skip = skip;
-    write.uuids = uuids;
-    if (write.self->window_ms > 0)
+    if (status == UTAPI_OK && self->window_ms > 0)
         uuids_list(&write);
-    return write_send(&write, ret, err);
+    if (status == UTAPI_OK)
+        status = write_send(&write, ret, err);
+    pthread_mutex_unlock(&self->writing);
+    return status;
 }

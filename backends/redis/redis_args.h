@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** `redis_args args = {0};` has none. Bytes are borrowed until it is sent, unless utapi_redis_args_copy() took them. */
+/** `redis_args args = {0};` has none. Bytes are borrowed until it is sent, unless they are said to be copied. */
 typedef struct redis_args {
     const char **words;
     size_t *sizes;
@@ -24,10 +24,15 @@ typedef struct redis_args {
 
 void utapi_redis_args_add(redis_args *args, const char *word);                 /* borrowed */
 void utapi_redis_args_bytes(redis_args *args, const void *bytes, size_t size); /* borrowed */
+void utapi_redis_args_words(redis_args *args, ...); /* borrowed; a NULL ends them */
 void utapi_redis_args_copy(redis_args *args, const void *bytes, size_t size);
 void utapi_redis_args_number(redis_args *args, int64_t number);
-void utapi_redis_args_joined(redis_args *args, utapi_string left,
-                             utapi_string right); /* with a colon; copied */
+
+/** One argument of less than 64 bytes, as printf() makes it; copied. */
+__attribute__((format(printf, 2, 3))) void utapi_redis_args_format(redis_args *args, const char *format, ...);
+
+/** "<left>:<right>"; copied. */
+void utapi_redis_args_joined(redis_args *args, utapi_string left, utapi_string right);
 
 /** Begins the call of a script: a place for its digest, which its connection knows, and how many keys follow. */
 void utapi_redis_args_script(redis_args *args, size_t keys);

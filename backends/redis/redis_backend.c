@@ -4,68 +4,60 @@
 
 #include "utapi/scoped.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
 /* ---- stats ------------------------------------------------------------------------------ */
 
-static void memory_fill(utapi_string info, utapi_storage_stats *ret)
+/* A section of INFO. *ret is owned. */
+static utapi_status info_read(redis_connection *connection, const char *section, redisReply **ret,
+                              utapi_error *err)
 {
-    const utapi_string policy = utapi_redis_info_find(info, "maxmemory_policy");
-    ret->used_bytes = utapi_redis_info_number(info, "used_memory");
-    ret->capacity_bytes = utapi_redis_info_number(info, "maxmemory");
+    utapi_redis_args_words(&connection->args, "INFO", section, NULL);
+    const utapi_status status = utapi_redis_connection_call(connection, ret, err);
+    if (status == UTAPI_OK && (*ret)->type != REDIS_REPLY_STRING)
+        return utapi_fail(err, UTAPI_CORRUPT, "Redis: INFO without an answer");
+    return status;
+}
+
+static utapi_status stats_read(redis_backend *self, redis_connection *connection, utapi_storage_stats *ret,
+                               utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *memory = NULL, *persistence = NULL;
+    utapi_status status = info_read(connection, "memory", &memory, err);
+    if (status == UTAPI_OK && utapi_redis_connection_aof_failed(self->writer))
+        status = info_read(connection, "persistence", &persistence, err);
+    if (status != UTAPI_OK)
+        return status;
+    const utapi_string info = redis_text_of(memory), policy = utapi_redis_info_find(info, "maxmemory_policy");
+    *ret = (utapi_storage_stats){.used_bytes = utapi_redis_info_number(info, "used_memory"),
+                                 .capacity_bytes = utapi_redis_info_number(info, "maxmemory")};
     if (policy.size > 0 && !utapi_string_equal(policy, utapi_string_of("noeviction")))
         (void)snprintf(
             ret->warning, sizeof ret->warning,
             "Redis may drop figures when memory is short: maxmemory-policy is %.*s, not noeviction",
             (int)(policy.size < 32 ? policy.size : 32), policy.data);
-}
-
-static void persistence_fill(utapi_string info, utapi_storage_stats *ret)
-{
-    if (*ret->warning == '\0' && !utapi_redis_info_aof_is_rewritten(info))
+    else if (persistence != NULL && !utapi_redis_info_aof_is_rewritten(redis_text_of(persistence)))
         (void)snprintf(
             ret->warning, sizeof ret->warning,
             "Redis did not write its append-only file anew after it was started, and its next start "
             "may count twice: run BGREWRITEAOF");
-}
-
-typedef void info_fill(utapi_string info, utapi_storage_stats *ret);
-
-static utapi_status info_ask(redis_connection *connection, const char *section, info_fill *fill,
-                             utapi_storage_stats *ret, utapi_error *err)
-{
-    redis_args args = {0};
-    redisReply *reply = NULL;
-    utapi_redis_args_add(&args, "INFO");
-    utapi_redis_args_add(&args, section);
-    utapi_status status = utapi_redis_connection_call(connection, &args, &reply, err);
-    utapi_redis_args_done(&args);
-    if (status != UTAPI_OK)
-        return status;
-    if (reply->type == REDIS_REPLY_STRING)
-        fill((utapi_string){reply->str, (size_t)reply->len}, ret);
-    else
-        status = utapi_fail(err, UTAPI_CORRUPT, "Redis: INFO without an answer");
-    freeReplyObject(reply);
-    return status;
+    return UTAPI_OK;
 }
 
 utapi_status utapi_redis_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     redis_backend *self = (redis_backend *)base;
-    utapi_storage_stats stats = {.resources = 0};
     redis_connection *connection = utapi_redis_pool_take(self->pool);
     if (connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a connection to Redis");
-    utapi_status status = info_ask(connection, "memory", memory_fill, &stats, err);
-    if (status == UTAPI_OK && utapi_redis_connection_aof_failed(self->writer))
-        status = info_ask(connection, "persistence", persistence_fill, &stats, err);
+    const utapi_status status = stats_read(self, connection, ret, err);
     utapi_redis_pool_give(self->pool, connection);
-    if (status == UTAPI_OK)
-        *ret = stats;
     return status;
 }
 
@@ -78,25 +70,9 @@ static void redis_close(utapi_backend *base)
     utapi_redis_connection_free(self->writer);
     utapi_redis_pool_free(self->pool);
     utapi_redis_uri_done(&self->uri);
-    pthread_mutex_destroy(&self->walking);
+    pthread_mutex_destroy(&self->scanning);
     pthread_mutex_destroy(&self->writing);
     free(self);
-}
-
-static utapi_status redis_begin(redis_backend *self, const utapi_backend_options *options, utapi_error *err)
-{
-    const utapi_status status = utapi_redis_uri_parse(options->location, &self->uri, err);
-    if (status != UTAPI_OK)
-        return status;
-    self->window_ms = options->dedup_window_ms;
-    self->pool = utapi_redis_pool_new(&self->uri);
-    self->writer = utapi_redis_connection_new(&self->uri);
-    if (self->pool == NULL || self->writer == NULL ||
-        getrandom(&self->nonce, sizeof self->nonce, 0) != (ssize_t)sizeof self->nonce)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
-    utapi_redis_connection_check_aof(self->writer);
-    utapi_redis_connection_check_acl(self->writer, utapi_redis_acl_writer);
-    return UTAPI_OK;
 }
 
 static utapi_status redis_open(const utapi_backend_options *options, utapi_backend **ret, utapi_error *err)
@@ -109,14 +85,26 @@ static utapi_status redis_open(const utapi_backend_options *options, utapi_backe
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
     self->base.ops = &utapi_redis_backend;
+    self->window_ms = options->dedup_window_ms;
     pthread_mutex_init(&self->writing, NULL);
-    pthread_mutex_init(&self->walking, NULL);
-    const utapi_status status = redis_begin(self, options, err);
-    if (status == UTAPI_OK)
-        *ret = &self->base;
-    else
+    pthread_mutex_init(&self->scanning, NULL);
+    utapi_status status = utapi_redis_uri_parse(options->location, &self->uri, err);
+    if (status == UTAPI_OK) {
+        self->pool = utapi_redis_pool_new(&self->uri);
+        self->writer = utapi_redis_connection_new(&self->uri);
+        if (self->pool == NULL || self->writer == NULL ||
+            getrandom(&self->nonce, sizeof self->nonce, 0) != (ssize_t)sizeof self->nonce)
+            status = utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
+    }
+    if (status != UTAPI_OK) {
         redis_close(&self->base);
-    return status;
+        return status;
+    }
+    assert(self->writer != NULL);
+    self->writer->checks_aof = true;
+    self->writer->acl = utapi_redis_acl_writer;
+    *ret = &self->base;
+    return UTAPI_OK;
 }
 
 static const utapi_admin_ops redis_admin = {

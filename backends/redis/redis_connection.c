@@ -6,6 +6,7 @@
 #include "redis_connection.h"
 
 #include "utapi/clock.h"
+#include "utapi/scoped.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 /* After AOF_WAIT_MAX_MS the file is added to as it is: events must not wait for ever for a rare accident. */
 enum { DELAY_FIRST_MS = 50, DELAY_MAX_MS = 5000, AOF_WAIT_MAX_MS = 600000 };
@@ -50,27 +53,13 @@ void utapi_redis_connection_free(redis_connection *connection)
     if (connection == NULL)
         return;
     utapi_redis_connection_drop(connection);
+    utapi_redis_args_done(&connection->args);
     free(connection);
-}
-
-void utapi_redis_connection_check_acl(redis_connection *connection, const redis_acl *acl)
-{
-    connection->acl = acl;
-}
-
-void utapi_redis_connection_check_aof(redis_connection *connection)
-{
-    connection->checks_aof = true;
 }
 
 bool utapi_redis_connection_aof_failed(const redis_connection *connection)
 {
     return atomic_load(&connection->aof_failed);
-}
-
-void utapi_redis_connection_pin(redis_connection *connection, bool pinned)
-{
-    connection->pinned = pinned;
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */
@@ -98,38 +87,34 @@ static utapi_status aof_check(redis_connection *connection, utapi_error *err)
 static utapi_status scripts_load(redis_connection *connection, utapi_error *err)
 {
     for (unsigned i = 0; i < REDIS_SCRIPT_COUNT; i++) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
         const char *load[] = {"SCRIPT", "LOAD", script_texts[i]};
-        redisReply *reply = NULL;
         const utapi_status status = utapi_redis_context_call(connection->context, 3, load, &reply, err);
         if (status != UTAPI_OK)
             return status;
         assert(reply != NULL);
-        const bool is_sha = reply->type == REDIS_REPLY_STRING && reply->len == REDIS_SHA_SIZE;
-        if (is_sha)
-            memcpy(connection->shas[i], reply->str, REDIS_SHA_SIZE + 1);
-        freeReplyObject(reply);
-        if (!is_sha)
+        if (reply->type != REDIS_REPLY_STRING || reply->len != REDIS_SHA_SIZE)
             return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis did not load a script");
+        memcpy(connection->shas[i], reply->str, REDIS_SHA_SIZE + 1);
     }
     return UTAPI_OK;
 }
 
-/* A Sentinel that is away says nothing of why there is no connection: what is told is why the last one that
- * answered did not help. */
+/* A Sentinel that is away says nothing of why there is no connection: what is reported is why the last one
+ * that answered did not help. */
 static utapi_status endpoints_try(redis_connection *connection, utapi_error *ret_why)
 {
     const size_t count = connection->uri->endpoint_count > 0 ? connection->uri->endpoint_count : 1;
     bool some_answered = false;
     for (size_t i = 0; i < count; i++) {
         const size_t endpoint = (connection->first_endpoint + i) % count;
+        const redis_uri *uri = connection->uri;
         bool answers;
         utapi_error err;
         utapi_error_clear(&err);
-        utapi_status status =
-            utapi_redis_context_open(connection->uri, endpoint, &answers, &connection->context, &err);
+        utapi_status status = utapi_redis_context_open(uri, endpoint, &answers, &connection->context, &err);
         if (status == UTAPI_OK && connection->acl != NULL)
-            status =
-                utapi_redis_probe_acl(connection->context, connection->acl, connection->uri->prefix, &err);
+            status = utapi_redis_probe_acl(connection->context, connection->acl, uri->prefix, &err);
         if (status == UTAPI_OK && connection->checks_aof)
             status = aof_check(connection, &err);
         if (status == UTAPI_OK)
@@ -224,9 +209,9 @@ static bool connection_is_stale(const redis_connection *connection)
     return connection->queued == 0 && poll(&waiting, 1, 0) != 0;
 }
 
-static utapi_status connection_ready(redis_connection *connection, const redis_args *args, utapi_error *err)
+static utapi_status connection_ready(redis_connection *connection, utapi_error *err)
 {
-    if (args->failed)
+    if (connection->args.failed)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
     if (connection->context != NULL && connection_is_stale(connection))
         utapi_redis_connection_drop(connection);
@@ -235,9 +220,11 @@ static utapi_status connection_ready(redis_connection *connection, const redis_a
     return connection_connect(connection, err);
 }
 
-utapi_status utapi_redis_connection_queue(redis_connection *connection, redis_args *args, utapi_error *err)
+/* Leaves the arguments as they are. */
+static utapi_status args_queue(redis_connection *connection, utapi_error *err)
 {
-    const utapi_status status = connection_ready(connection, args, err);
+    const redis_args *args = &connection->args;
+    const utapi_status status = connection_ready(connection, err);
     if (status != UTAPI_OK) {
         /* Nobody fetches these replies: the next user must not take them for its own. */
         if (connection->queued > 0)
@@ -250,6 +237,13 @@ utapi_status utapi_redis_connection_queue(redis_connection *connection, redis_ar
     }
     connection->queued++;
     return UTAPI_OK;
+}
+
+utapi_status utapi_redis_connection_queue(redis_connection *connection, utapi_error *err)
+{
+    const utapi_status status = args_queue(connection, err);
+    utapi_redis_args_clear(&connection->args);
+    return status;
 }
 
 /* After a failure nobody fetches what else was queued. */
@@ -287,34 +281,48 @@ utapi_status utapi_redis_connection_next(redis_connection *connection, redisRepl
     return status;
 }
 
-utapi_status utapi_redis_connection_call(redis_connection *connection, redis_args *args, redisReply **ret,
-                                         utapi_error *err)
+utapi_status utapi_redis_connection_call(redis_connection *connection, redisReply **ret, utapi_error *err)
 {
-    const utapi_status status = utapi_redis_connection_queue(connection, args, err);
+    const utapi_status status = utapi_redis_connection_queue(connection, err);
     return status == UTAPI_OK ? utapi_redis_connection_next(connection, ret, err) : status;
 }
 
-utapi_status utapi_redis_connection_run(redis_connection *connection, redis_script script, redis_args *args,
-                                        redisReply **ret, utapi_error *err)
+utapi_status utapi_redis_connection_run(redis_connection *connection, redis_script script, redisReply **ret,
+                                        utapi_error *err)
 {
-    static const char no_script[] = "Redis: NOSCRIPT";
-    assert(args->failed || args->count > 2);
-    for (bool is_again = false;; is_again = true) {
-        utapi_error why;
+    utapi_error why;
+    utapi_status status = UTAPI_UNAVAILABLE;
+    assert(connection->args.failed || connection->args.count > 2);
+    for (unsigned tries = 0; tries < 2 && status != UTAPI_OK; tries++) {
         utapi_error_clear(&why);
-        utapi_status status =
-            connection_ready(connection, args, &why); /* the digest is known once it is connected */
+        status = connection_ready(connection, &why); /* the digest is known once it is connected */
         if (status == UTAPI_OK) {
-            args->words[1] = connection->shas[script];
-            args->sizes[1] = REDIS_SHA_SIZE;
-            status = utapi_redis_connection_call(connection, args, ret, &why);
+            connection->args.words[1] = connection->shas[script];
+            connection->args.sizes[1] = REDIS_SHA_SIZE;
+            status = args_queue(connection, &why);
         }
         if (status == UTAPI_OK)
-            return UTAPI_OK;
-        if (is_again ||
-            strncmp(why.detail, no_script, sizeof no_script - 1) != 0) /* the next connection loads it */
-            return utapi_fail(err, status, "%s", why.detail);
+            status = utapi_redis_connection_next(connection, ret, &why);
+        if (strncmp(why.detail, "Redis: NOSCRIPT", strlen("Redis: NOSCRIPT")) !=
+            0) /* the next connection loads it */
+            break;
     }
+    utapi_redis_args_clear(&connection->args);
+    return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s", why.detail);
+}
+
+utapi_status utapi_redis_connection_run_number(redis_connection *connection, redis_script script,
+                                               int64_t *ret, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const utapi_status status = utapi_redis_connection_run(connection, script, &reply, err);
+    if (status != UTAPI_OK)
+        return status;
+    assert(reply != NULL);
+    if (reply->type != REDIS_REPLY_INTEGER)
+        return utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
+    *ret = reply->integer;
+    return UTAPI_OK;
 }
 
 /* ---- the pool ----------------------------------------------------------------------------- */
@@ -341,9 +349,10 @@ void utapi_redis_pool_free(redis_pool *pool)
 {
     if (pool == NULL)
         return;
-    for (redis_connection *connection; (connection = pool->idle) != NULL;
-         utapi_redis_connection_free(connection))
+    for (redis_connection *connection; (connection = pool->idle) != NULL;) {
         pool->idle = connection->next;
+        utapi_redis_connection_free(connection);
+    }
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }

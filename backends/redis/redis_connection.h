@@ -34,22 +34,29 @@ typedef enum redis_script {
 
 enum { REDIS_SHA_SIZE = 40 };
 
-/** Only redis_connection.c looks inside, whoever restores `pinned`, and tests that have no time to wait. */
+/** Its owner sets the first members; the others are for redis_connection.c, and for tests that have no time to wait. */
 typedef struct redis_connection {
+    redis_args args;      /* the command that is being put together; sending it empties it */
+    const redis_acl *acl; /* borrowed: it begins with utapi_redis_probe_acl(); NULL: it does not */
+
+    /* It begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at most. */
+    bool checks_aof;
+
+    /* It stays with the server that it is connected to, for commands that must all be answered by one server: a lost
+     * connection is not made anew. Commands answer UTAPI_UNCERTAIN then, and were not sent. */
+    bool pinned;
+
     struct redis_connection *next; /* in a pool */
     const redis_uri *uri;          /* borrowed */
     redisContext *context;         /* NULL: not connected */
-    bool pinned;
-    const redis_acl *acl;   /* borrowed; NULL: none is probed */
-    bool checks_aof;        /* each connection has the append-only file written anew first */
-    int64_t aof_since_ms;   /* monotonic: it waits for the file; 0: it does not */
-    atomic_bool aof_failed; /* it did not wait to the end */
-    size_t first_endpoint;  /* the one that answered last */
-    int64_t retry_at_ms;    /* monotonic: no sooner is connecting tried */
-    unsigned delay_ms;      /* of the last back-off; 0 after a success */
-    unsigned random;        /* for jitter */
-    size_t queued;          /* replies that are still to come */
-    utapi_status why;       /* the last failure to connect, reported while waiting */
+    int64_t aof_since_ms;          /* monotonic: it waits for the file; 0: it does not */
+    atomic_bool aof_failed;        /* it did not wait to the end */
+    size_t first_endpoint;         /* the one that answered last */
+    int64_t retry_at_ms;           /* monotonic: no sooner is connecting tried */
+    unsigned delay_ms;             /* of the last back-off; 0 after a success */
+    unsigned random;               /* for jitter */
+    size_t queued;                 /* replies that are still to come */
+    utapi_status why;              /* the last failure to connect, reported while waiting */
     char reason[160];
     char shas[REDIS_SCRIPT_COUNT][REDIS_SHA_SIZE + 1];
 } redis_connection;
@@ -61,39 +68,28 @@ void utapi_redis_connection_free(redis_connection *connection);
 /** Gives the server up; the next use connects again. */
 void utapi_redis_connection_drop(redis_connection *connection);
 
-/** From now on it begins with utapi_redis_probe_acl(). acl: borrowed. */
-void utapi_redis_connection_check_acl(redis_connection *connection, const redis_acl *acl);
-
-/**
- * From now on it begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at
- * most.
- */
-void utapi_redis_connection_check_aof(redis_connection *connection);
-
 /** Whether it adds to a file that could not be written anew. From any thread. */
 bool utapi_redis_connection_aof_failed(const redis_connection *connection);
 
-/**
- * Pins it to the server that it is connected to, for commands that must all be answered by one server, or lets it go.
- * While it is pinned a lost connection is not made anew: commands answer UTAPI_UNCERTAIN, and were not sent.
- */
-void utapi_redis_connection_pin(redis_connection *connection, bool pinned);
+/** Sends connection->args and waits for the reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
+UTAPI_MUST_USE utapi_status utapi_redis_connection_call(redis_connection *connection, redisReply **ret,
+                                                        utapi_error *err);
 
-/** Sends a command and waits for its reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
-UTAPI_MUST_USE utapi_status utapi_redis_connection_call(redis_connection *connection, redis_args *args,
-                                                        redisReply **ret, utapi_error *err);
-
-/** As utapi_redis_connection_call(), of a script: args begin with utapi_redis_args_script(). */
+/** As utapi_redis_connection_call(), of a script: the arguments begin with utapi_redis_args_script(). */
 UTAPI_MUST_USE utapi_status utapi_redis_connection_run(redis_connection *connection, redis_script script,
-                                                       redis_args *args, redisReply **ret, utapi_error *err);
+                                                       redisReply **ret, utapi_error *err);
+
+/** As utapi_redis_connection_run(), of a script that answers with a number. */
+UTAPI_MUST_USE utapi_status utapi_redis_connection_run_number(redis_connection *connection,
+                                                              redis_script script, int64_t *ret,
+                                                              utapi_error *err);
 
 /**
- * Pipelines: utapi_redis_connection_queue() puts a command into the buffer; utapi_redis_connection_next() sends what is
- * there and waits for the next reply, in order. Every queued command's reply must be fetched, until one call fails:
- * then all that were queued are gone. An error reply fails its own utapi_redis_connection_next() as above.
+ * Pipelines: utapi_redis_connection_queue() puts connection->args into the buffer; utapi_redis_connection_next() sends
+ * what is there and waits for the next reply, in order. Every queued command's reply must be fetched, until one call
+ * fails: then all that were queued are gone. An error reply fails its own utapi_redis_connection_next() as above.
  */
-UTAPI_MUST_USE utapi_status utapi_redis_connection_queue(redis_connection *connection, redis_args *args,
-                                                         utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_connection_queue(redis_connection *connection, utapi_error *err);
 UTAPI_MUST_USE utapi_status utapi_redis_connection_next(redis_connection *connection, redisReply **ret,
                                                         utapi_error *err);
 
@@ -102,6 +98,11 @@ static inline utapi_string redis_text_of(const redisReply *reply)
 {
     const bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
     return is_text ? (utapi_string){reply->str, (size_t)reply->len} : (utapi_string){NULL, 0};
+}
+
+static inline bool redis_is_array(const redisReply *reply, size_t count)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
 }
 
 /* ---- connections for many threads --------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * redis_context.h - what is done with a bare hiredis context before a connection (redis_connection.h) has it:
- * connecting (redis_connect.c) and probing (redis_probe.c).
+ * connecting and probing.
  *
  * Any failure here means that there is no connection: UTAPI_UNAVAILABLE, with a reason that holds no password, or
  * UTAPI_NO_MEMORY. A context belongs to one thread at a time.

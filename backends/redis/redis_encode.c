@@ -1,14 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_encode.c - a batch as the arguments of apply.lua: aggregated, so that a key is named once however many
- * events it takes. */
+/* redis_encode.c - how much of a batch one script stores, and that as the arguments of apply.lua: aggregated, so that a
+ * key is named once however many events it takes.
+ *
+ * Redis serves nobody else while a script runs. What a script costs is its keys, so a batch is weighed in
+ * deltas, one for each resource and interval: a delta is several keys, each further operation of it is one more,
+ * a uuid is a field, and a late delta changes later states too. The beginning of a bucket looks at all that may
+ * be left of it, its end takes all away. A script of the whole budget takes three to eight milliseconds
+ * (tests/system/test_redis_limits.py), most where twice as many deltas are warm and each gets several
+ * operations. */
 #include "redis_write.h"
+
+#include "utapi/hash.h"
+#include "utapi/scoped.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was
- * taken. */
-enum { UUIDS_MAX = 2000 };
+UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
+
+/* ---- the budget --------------------------------------------------------------------------- */
+
+enum {
+    LATE_DELTA = 4,       /* a late delta weighs as much as so many others */
+    BUCKET_LIFE = 2,      /* an entry that creates its bucket, or expires it, weighs so much more, */
+    LATE_EXPIRY = 100,    /* and a late one that expires it so much */
+    WARM_DELTAS = 2,      /* so many recently written deltas, whose keys are there and cached, weigh one; */
+    DELTA_OPERATIONS = 8, /* so do so many operations in deltas, the first of each delta aside, */
+    DELTA_ENTRIES = 20    /* and so many entries for what each brings of its own: a uuid, a notice */
+};
+
+/* What a prefix of a batch weighs so far. Deltas and the operations in them are told apart by hash: a collision
+ * makes the prefix too long by one. */
+typedef struct budget {
+    uint64_t *known; /* a hash table; 0: free */
+    size_t mask;
+    uint64_t *warm; /* the backend's: a recently written delta lies where its hash says */
+    size_t warm_deltas, cold_deltas, operations, entries;
+} budget;
+
+/* Adds a hash if it is new; returns whether it was. */
+static bool known_add(budget *self, uint64_t hash)
+{
+    size_t at = (size_t)(hash >> 1) & self->mask;
+    while (self->known[at] != 0 && self->known[at] != hash)
+        at = (at + 1) & self->mask;
+    if (self->known[at] == hash)
+        return false;
+    self->known[at] = hash;
+    return true;
+}
+
+static void delta_weigh(budget *self, uint64_t hash, utapi_operation operation, size_t weight)
+{
+    uint64_t *warm = &self->warm[(hash >> 1) % REDIS_WARM_DELTAS];
+    const bool is_new = known_add(self, hash);
+    if (operation != UTAPI_OP_NONE &&
+        known_add(self, (hash + (uint64_t)operation * UINT64_C(0x9e3779b97f4a7c15)) | 1))
+        self->operations += !is_new;
+    if (!is_new)
+        return;
+    if (weight == 1 && *warm == hash)
+        self->warm_deltas++;
+    else
+        self->cold_deltas += weight;
+    *warm = hash;
+}
+
+/* Adds an entry; false if it does not fit. It may well bring nothing new; but a look ahead would have to be
+ * taken back. */
+static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms)
+{
+    const utapi_interval interval = utapi_interval_of(entry->time_ms);
+    const bool is_late = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS;
+    const size_t weight = is_late ? LATE_DELTA : 1;
+    size_t life = entry->operation == UTAPI_OP_CREATE_BUCKET ? BUCKET_LIFE : 0;
+    if (entry->expiry == UTAPI_EXPIRE_NOW)
+        life = is_late ? LATE_EXPIRY : BUCKET_LIFE;
+    const size_t so_far = self->cold_deltas + self->warm_deltas / WARM_DELTAS +
+                          self->operations / DELTA_OPERATIONS + self->entries / DELTA_ENTRIES;
+    if (self->entries > 0 && so_far + weight * UTAPI_LEVEL_COUNT + life + 1 > REDIS_BUDGET_DELTAS)
+        return false;
+    self->entries++;
+    self->cold_deltas += life;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
+        const utapi_string name = entry->resource[level];
+        if (name.size == 0)
+            continue;
+        uint64_t hash = utapi_hash_add(UTAPI_HASH_SEED + level, &interval, sizeof interval);
+        hash = utapi_hash_end(utapi_hash_add(hash, name.data, name.size));
+        delta_weigh(self, hash | 1, entry->operation, weight);
+    }
+    return true;
+}
+
+utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch, size_t *ret_count,
+                                utapi_error *err)
+{
+    budget so_far = {.mask = 15, .warm = self->warm};
+    while (so_far.mask < 2 * (WARM_DELTAS + DELTA_OPERATIONS) * (REDIS_BUDGET_DELTAS + 8))
+        so_far.mask = 2 * so_far.mask + 1;
+    so_far.known = calloc(so_far.mask + 1, sizeof *so_far.known);
+    if (so_far.known == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "weighing %zu events", batch->count);
+    *ret_count = 0;
+    while (*ret_count < batch->count && entry_weigh(&so_far, &batch->entries[*ret_count], batch->now_ms))
+        ++*ret_count;
+    free(so_far.known);
+    return UTAPI_OK;
+}
+
+/* ---- one resource ------------------------------------------------------------------------- */
 
 #define METRIC(metric) (UINT64_C(1) << (metric))
 #define STATES         (METRIC(UTAPI_STORAGE_UTILIZED) | METRIC(UTAPI_NUMBER_OF_OBJECTS))
@@ -40,8 +141,7 @@ static uint64_t metrics_of(utapi_level level, const utapi_sums *sums)
 static utapi_status delta_add(redis_args *args, utapi_level level, utapi_string name, utapi_interval interval,
                               uint64_t metrics, const utapi_sums *sums, utapi_error *err)
 {
-    utapi_redis_args_add(args, "C");
-    utapi_redis_args_add(args, utapi_level_name(level));
+    utapi_redis_args_words(args, "C", utapi_level_name(level), NULL);
     utapi_redis_args_bytes(args, name.data, name.size);
     utapi_redis_args_number(args, interval);
     utapi_redis_args_number(args, __builtin_popcountll(metrics));
@@ -56,40 +156,31 @@ static utapi_status delta_add(redis_args *args, utapi_level level, utapi_string 
     return UTAPI_OK;
 }
 
-/* ---- one run ------------------------------------------------------------------------------ */
-
-/* Tombstones stand in the order of the fold: the next run's is this one or the next. */
-static int64_t tombstone_add(redis_write *write, const utapi_resource_run *run, size_t *at, bool *is_new)
+/* Tombstones stand in the order of the aggregation: a resource's is the current one or a later one. */
+static int64_t tombstone_add(redis_write *write, const utapi_resource_run *run, size_t *at)
 {
+    redis_args *args = &write->self->writer->args;
     if (write->tombstones == NULL)
         return INT64_MIN;
     while (*at < write->tombstone_count && (write->tombstones[*at].level != run->level ||
-                                            !utapi_string_equal(write->tombstones[*at].name, run->name))) {
+                                            !utapi_string_equal(write->tombstones[*at].name, run->name)))
         ++*at;
-        *is_new = true;
-    }
     if (*at == write->tombstone_count)
         return INT64_MIN;
-    const redis_tombstone *tombstone = &write->tombstones[*at];
-    if (*is_new) {
-        utapi_redis_args_add(&write->args, "M");
-        utapi_redis_args_add(&write->args, utapi_level_name(run->level));
-        utapi_redis_args_bytes(&write->args, run->name.data, run->name.size);
-        utapi_redis_args_add(&write->args, tombstone->text);
-        *is_new = false;
-    }
-    return tombstone->time_ms;
+    utapi_redis_args_words(args, "M", utapi_level_name(run->level), NULL);
+    utapi_redis_args_bytes(args, run->name.data, run->name.size);
+    utapi_redis_args_add(args, write->tombstones[*at].text);
+    return write->tombstones[*at].time_ms;
 }
 
 /* *not_before_ms is raised by an expiry: what the rest of the batch brings of an earlier time does not count. */
-static utapi_status run_add(redis_write *write, const utapi_aggregation *fold, utapi_resource_run *run,
+static utapi_status run_add(redis_args *args, const utapi_aggregation *fold, utapi_resource_run *run,
                             int64_t *not_before_ms, utapi_error *err)
 {
-    redis_args *args = &write->args;
-    utapi_interval_delta cell;
-    while (utapi_aggregation_sum(fold, run, *not_before_ms, &cell)) {
-        const utapi_status status = delta_add(args, run->level, run->name, cell.interval,
-                                              metrics_of(run->level, &cell.sums), &cell.sums, err);
+    utapi_interval_delta delta;
+    while (utapi_aggregation_sum(fold, run, *not_before_ms, &delta)) {
+        const utapi_status status = delta_add(args, run->level, run->name, delta.interval,
+                                              metrics_of(run->level, &delta.sums), &delta.sums, err);
         if (status != UTAPI_OK)
             return status;
     }
@@ -109,25 +200,25 @@ static utapi_status run_add(redis_write *write, const utapi_aggregation *fold, u
 
 static utapi_status runs_add(redis_write *write, utapi_error *err)
 {
-    utapi_aggregation *fold;
+    UTAPI_AUTO(utapi_aggregation) *fold = NULL;
     utapi_status status = utapi_aggregation_new(&write->batch, write->skip, &fold, err);
-    if (status != UTAPI_OK)
-        return status;
     size_t at = 0;
-    bool is_new = true;
     utapi_resource_run last = {.name = {NULL, 0}};
     int64_t not_before_ms = INT64_MIN;
     for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(fold, &run);) {
         if (run.level != last.level || !utapi_string_equal(run.name, last.name))
-            not_before_ms = tombstone_add(write, &run, &at, &is_new);
+            not_before_ms = tombstone_add(write, &run, &at);
         last = run;
-        status = run_add(write, fold, &run, &not_before_ms, err);
+        status = run_add(&write->self->writer->args, fold, &run, &not_before_ms, err);
     }
-    utapi_aggregation_free(fold);
     return status;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
+
+/* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was
+ * accepted. */
+enum { UUIDS_MAX = 2000 };
 
 void utapi_redis_encode_fence(redis_args *args, const char *prefix, const utapi_fence *fence)
 {
@@ -138,22 +229,21 @@ void utapi_redis_encode_fence(redis_args *args, const char *prefix, const utapi_
     utapi_redis_args_key(args, &key);
 }
 
+void utapi_redis_encode_nonce(redis_args *args, redis_backend *self)
+{
+    utapi_redis_args_format(args, "%016llx.%llx", (unsigned long long)self->nonce,
+                            (unsigned long long)self->nonce_count++);
+}
+
 static int64_t slice_of(const utapi_entry *entry)
 {
     return entry->uuid_time_ms / REDIS_DEDUP_MS;
 }
 
-static void uuid_add(redis_args *args, const utapi_entry *entry)
-{
-    char text[24 + UTAPI_NAME_MAX];
-    const int size = snprintf(text, sizeof text, "%d:", (int)(entry->uuid_time_ms % REDIS_DEDUP_MS));
-    memcpy(text + size, entry->uuid.data, entry->uuid.size);
-    utapi_redis_args_copy(args, text, (size_t)size + entry->uuid.size);
-}
-
 /* Uuids, those of a slice of their own times together. */
 static void uuids_add(redis_write *write)
 {
+    redis_args *args = &write->self->writer->args;
     const utapi_entry **uuids = write->uuids;
     size_t count = 0;
     for (size_t i = 0; i < write->uuid_count; i++)
@@ -164,65 +254,50 @@ static void uuids_add(redis_write *write)
         size_t end = i + 1;
         while (end < count && end - i < UUIDS_MAX && slice_of(uuids[end]) == slice_of(uuids[i]))
             end++;
-        utapi_redis_args_add(&write->args, "U");
-        utapi_redis_args_number(&write->args, slice_of(uuids[i]));
-        utapi_redis_args_number(&write->args, (int64_t)(end - i));
-        for (size_t at = i; at < end; at++)
-            uuid_add(&write->args, uuids[at]);
+        utapi_redis_args_add(args, "U");
+        utapi_redis_args_number(args, slice_of(uuids[i]));
+        utapi_redis_args_number(args, (int64_t)(end - i));
+        for (size_t at = i; at < end; at++) {
+            char time[24];
+            (void)snprintf(time, sizeof time, "%d", (int)(uuids[at]->uuid_time_ms % REDIS_DEDUP_MS));
+            utapi_redis_args_joined(args, utapi_string_of(time), uuids[at]->uuid);
+        }
         for (; i < end; i++)
-            utapi_redis_args_number(&write->args, uuids[i]->accepted_ms);
+            utapi_redis_args_number(args, uuids[i]->accepted_ms);
     }
-}
-
-void utapi_redis_encode_number(redis_args *args, uint64_t number)
-{
-    char text[24];
-    const int size = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    utapi_redis_args_copy(args, text, (size_t)size);
-}
-
-void utapi_redis_encode_nonce(redis_args *args, redis_backend *self)
-{
-    char text[40];
-    const int size = snprintf(text, sizeof text, "%016llx.%llx", (unsigned long long)self->nonce,
-                              (unsigned long long)self->nonce_count++);
-    utapi_redis_args_copy(args, text, (size_t)size);
 }
 
 static void notices_add(redis_write *write)
 {
-    redis_args *args = &write->args;
-    char text[2 * REDIS_KEY_MAX];
+    redis_args *args = &write->self->writer->args;
+    char channel[REDIS_KEY_MAX];
+    (void)snprintf(channel, sizeof channel, "%s:event", write->self->uri.prefix);
     for (size_t i = 0; i < write->batch.count; i++) {
         const utapi_entry *entry = &write->batch.entries[i];
         const utapi_string bucket = entry->resource[UTAPI_BUCKETS];
         if (write->skip[i] || bucket.size == 0 || entry->action.size == 0)
             continue;
-        int size = snprintf(text, sizeof text, "%s:event:%.*s", write->self->uri.prefix, (int)bucket.size,
-                            bucket.data);
         utapi_redis_args_add(args, "P");
-        utapi_redis_args_copy(args, text, (size_t)size);
-        if (entry->keys.size == 0) {
+        utapi_redis_args_joined(args, utapi_string_of(channel), bucket);
+        if (entry->keys.size > 0)
+            utapi_redis_args_joined(args, entry->action, entry->keys);
+        else
             utapi_redis_args_bytes(args, entry->action.data, entry->action.size);
-            continue;
-        }
-        utapi_redis_args_joined(args, entry->action, entry->keys);
     }
 }
 
 utapi_status utapi_redis_encode(redis_write *write, utapi_error *err)
 {
-    redis_args *args = &write->args;
+    redis_args *args = &write->self->writer->args;
     const utapi_batch *batch = &write->batch;
-    utapi_redis_args_clear(args);
     utapi_redis_encode_fence(args, write->self->uri.prefix, &batch->fence);
     utapi_redis_args_add(args, write->self->uri.prefix);
-    utapi_redis_encode_number(args, batch->fence.from);
-    utapi_redis_encode_number(args, batch->fence.to);
+    utapi_redis_args_format(args, "%llu", (unsigned long long)batch->fence.from);
+    utapi_redis_args_format(args, "%llu", (unsigned long long)batch->fence.to);
     utapi_redis_args_number(args, batch->now_ms);
     utapi_redis_args_number(args, write->self->window_ms);
     utapi_redis_encode_nonce(args, write->self);
-    utapi_redis_args_add(args, write->tombstones != NULL || write->adjustments != NULL ? "1" : "0");
+    utapi_redis_args_add(args, write->tombstones != NULL || write->adjustment_count > 0 ? "1" : "0");
     uuids_add(write);
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < write->adjustment_count && status == UTAPI_OK; i++) {
@@ -235,5 +310,7 @@ utapi_status utapi_redis_encode(redis_write *write, utapi_error *err)
         status = runs_add(write, err);
     if (status == UTAPI_OK)
         notices_add(write);
+    else
+        utapi_redis_args_clear(args);
     return status;
 }

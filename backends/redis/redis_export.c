@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_export.c - all that ever changed, by walking through the keys: for those who copy a whole Redis.
+/* redis_export.c - all that ever changed, by scanning the keys: for those who copy a whole Redis.
  *
  * A sorted set of states is read in slices, from the oldest member, and what changed is the difference of two
- * members. V1 has no list of a resource's flows: their keys are gathered on the walk and fetched some hundred at
- * a time, each with its resource's tombstone. A key that holds something else is reported by its name. */
+ * members. V1 has no list of a resource's flows: their keys are gathered while the keys are scanned and fetched some
+ * hundred at a time, each with its resource's tombstone. A key that holds something else is reported by its name. */
 #include "redis_query.h"
 
 #include "utapi/scoped.h"
@@ -17,66 +17,64 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 /* Members and flows that are fetched at once. */
 enum { MEMBERS_A_SLICE = 1000, REDIS_EXPORT_FLOWS = 400 };
 
-/* A flow that the walk came by and that is not fetched yet. */
-typedef struct redis_export_flow {
+/* A flow that was found and is not fetched yet. */
+typedef struct export_flow {
     utapi_interval interval;
     utapi_metric metric;
     size_t name_size;
     char name[UTAPI_NAME_MAX];
-} redis_export_flow;
+} export_flow;
 
 typedef struct redis_export {
     redis_connection *connection; /* borrowed */
+    redis_args *args;             /* its own */
     const char *prefix;           /* borrowed */
-    redis_args args;              /* the command being put together */
     const utapi_export *what;
     utapi_export_cb *on_row;
-    utapi_unreadable_cb *on_unreadable; /* NULL: the first such key ends the walk */
+    utapi_unreadable_cb *on_unreadable; /* NULL: the first such key ends the export */
     void *ctx;
     utapi_level level;
-    bool (*parse)(utapi_string rest, redis_parsed_key *ret);
-    size_t head;    /* bytes of "P:<word>:" */
     int64_t now_ms; /* when it began */
     size_t flow_count;
-    redis_export_flow flows[REDIS_EXPORT_FLOWS];
+    export_flow flows[REDIS_EXPORT_FLOWS];
     bool stopped;
 } redis_export;
 
 static utapi_status export_call(redis_export *self, int type, redisReply **ret, utapi_error *err)
 {
-    const utapi_status status = utapi_redis_connection_call(self->connection, &self->args, ret, err);
-    utapi_redis_args_clear(&self->args);
+    const utapi_status status = utapi_redis_connection_call(self->connection, ret, err);
     if (status == UTAPI_OK && (*ret)->type != type)
         return utapi_fail(err, UTAPI_CORRUPT, "an answer of another shape than Redis gives");
     return status;
 }
 
-static void export_key(redis_export *self, utapi_string name, const char *what)
+static void resource_key(redis_export *self, utapi_string name, const char *what)
 {
-    redis_key key;
-    utapi_redis_key_resource(&key, self->prefix, self->level, name, what);
-    utapi_redis_args_key(&self->args, &key);
+    utapi_redis_args_resource(self->args, self->prefix, self->level, name, what);
 }
 
-/* A NUL would end the sentence. */
-static const char *key_text(const redis_key *key, char ret[static 2 * REDIS_KEY_MAX + 1])
+static utapi_string flow_name(const export_flow *flow)
 {
-    char *at = ret;
-    for (size_t i = 0; i < key->size; i++) {
+    return (utapi_string){flow->name, flow->name_size};
+}
+
+static void flow_key(const redis_export *self, const export_flow *flow, redis_key *ret)
+{
+    utapi_redis_key_flow(ret, self->prefix, self->level, flow->interval, flow_name(flow), flow->metric);
+}
+
+static utapi_status export_skip(redis_export *self, const redis_key *key, const char *why, utapi_error *err)
+{
+    char text[2 * REDIS_KEY_MAX + 1], *at = text;
+    for (size_t i = 0; i < key->size; i++) { /* a NUL would end the sentence */
         if (key->bytes[i] == '\0')
             *at++ = '\\';
         *at++ = key->bytes[i] == '\0' ? '0' : key->bytes[i];
     }
     *at = '\0';
-    return ret;
-}
-
-static utapi_status export_skip(redis_export *self, const redis_key *key, const char *why, utapi_error *err)
-{
-    char text[2 * REDIS_KEY_MAX + 1];
     utapi_error reported;
     utapi_error_clear(&reported);
-    const utapi_status status = utapi_fail(&reported, UTAPI_CORRUPT, "%s: %s", key_text(key, text), why);
+    const utapi_status status = utapi_fail(&reported, UTAPI_CORRUPT, "%s: %s", text, why);
     if (self->on_unreadable == NULL)
         return utapi_fail(err, status, "%s", reported.detail);
     self->on_unreadable(self->ctx, reported.detail);
@@ -102,8 +100,8 @@ static utapi_status export_without_text(redis_export *self, const redis_key *key
 {
     UTAPI_AUTO(redisReply) *type = NULL;
     char why[64];
-    utapi_redis_args_add(&self->args, "TYPE");
-    utapi_redis_args_key(&self->args, key);
+    utapi_redis_args_add(self->args, "TYPE");
+    utapi_redis_args_key(self->args, key);
     const utapi_status status = export_call(self, REDIS_REPLY_STATUS, &type, err);
     if (status != UTAPI_OK || strcmp(type->str, "none") == 0)
         return status;
@@ -133,17 +131,12 @@ enum { WHOLE_MAX = UTAPI_NAME_MAX + 24 };
  * Nobody but utapid counts so early, and it notes the day in the `odd` of its name: so what stands between level
  * and metric is looked for as a name, too. */
 
-static utapi_string flow_name(const redis_export_flow *flow)
-{
-    return (utapi_string){flow->name, flow->name_size};
-}
-
 static bool is_in_bounds(const redis_export *self, utapi_interval interval)
 {
     return interval >= REDIS_FIRST_DAY && interval <= self->now_ms;
 }
 
-static utapi_string whole_of(const redis_export_flow *flow, char buffer[static WHOLE_MAX])
+static utapi_string whole_of(const export_flow *flow, char buffer[static WHOLE_MAX])
 {
     int size = 0;
     if (flow->interval != 0)
@@ -152,7 +145,7 @@ static utapi_string whole_of(const redis_export_flow *flow, char buffer[static W
     return (utapi_string){buffer, (size_t)size + flow->name_size};
 }
 
-static bool is_doubtful(const redis_export_flow *flow)
+static bool is_doubtful(const export_flow *flow)
 {
     return flow->interval != 0 || utapi_redis_key_is_between(flow_name(flow));
 }
@@ -163,14 +156,14 @@ static utapi_status wholes_count(redis_export *self, long long *ret, utapi_error
     UTAPI_AUTO(redisReply) *reply = NULL;
     char buffer[WHOLE_MAX];
     *ret = 0;
-    utapi_redis_args_add(&self->args, "EXISTS");
+    utapi_redis_args_add(self->args, "EXISTS");
     for (size_t i = 0; i < self->flow_count; i++) {
         const utapi_string whole = whole_of(&self->flows[i], buffer);
         if (is_doubtful(&self->flows[i]) && whole.size <= UTAPI_NAME_MAX)
-            export_key(self, whole, REDIS_OWN "odd");
+            resource_key(self, whole, REDIS_OWN "odd");
     }
-    if (self->args.count == 1) {
-        utapi_redis_args_clear(&self->args);
+    if (self->args->count == 1) {
+        utapi_redis_args_clear(self->args);
         return UTAPI_OK;
     }
     const utapi_status status = export_call(self, REDIS_REPLY_INTEGER, &reply, err);
@@ -183,11 +176,11 @@ static utapi_status wholes_count(redis_export *self, long long *ret, utapi_error
 static utapi_status outlier_call(redis_export *self, const char *command, utapi_string name,
                                  utapi_interval time_ms, redisReply **ret, utapi_error *err)
 {
-    const utapi_interval day = time_ms - time_ms % REDIS_DAY_MS;
-    utapi_redis_args_add(&self->args, command);
-    export_key(self, name, REDIS_OWN "odd");
-    utapi_redis_args_number(&self->args, day);
-    utapi_redis_args_number(&self->args, day);
+    const utapi_interval day = redis_day_of(time_ms);
+    utapi_redis_args_add(self->args, command);
+    resource_key(self, name, REDIS_OWN "odd");
+    utapi_redis_args_number(self->args, day);
+    utapi_redis_args_number(self->args, day);
     return export_call(self, REDIS_REPLY_INTEGER, ret, err);
 }
 
@@ -205,8 +198,8 @@ static utapi_status outlier_has(redis_export *self, utapi_string name, utapi_int
 }
 
 /* Makes it one of the longer name, if it is. *ret_why: why it is to be left out; else NULL. */
-static utapi_status flow_settle(redis_export *self, redis_export_flow *flow, const char **ret_why,
-                                utapi_error *err)
+static utapi_status flow_resolve(redis_export *self, export_flow *flow, const char **ret_why,
+                                 utapi_error *err)
 {
     char buffer[WHOLE_MAX];
     const utapi_string whole = whole_of(flow, buffer);
@@ -230,18 +223,18 @@ static utapi_status flow_settle(redis_export *self, redis_export_flow *flow, con
 }
 
 /* Leaves out those of which nobody can say whose they are. */
-static utapi_status flows_settle(redis_export *self, utapi_error *err)
+static utapi_status flows_resolve(redis_export *self, utapi_error *err)
 {
     long long wholes;
     size_t kept = 0;
     utapi_status status = wholes_count(self, &wholes, err);
     for (size_t i = 0; i < self->flow_count && status == UTAPI_OK; i++) {
-        redis_export_flow *flow = &self->flows[i];
+        export_flow *flow = &self->flows[i];
         const char *why = NULL;
         redis_key key;
-        utapi_redis_key_flow(&key, self->prefix, self->level, flow->interval, flow_name(flow), flow->metric);
+        flow_key(self, flow, &key);
         if (is_doubtful(flow) && (wholes > 0 || flow->interval == 0))
-            status = flow_settle(self, flow, &why, err);
+            status = flow_resolve(self, flow, &why, err);
         if (status == UTAPI_OK && why != NULL)
             status = export_skip(self, &key, why, err);
         else if (kept++ != i)
@@ -253,79 +246,74 @@ static utapi_status flows_settle(redis_export *self, utapi_error *err)
 
 /* ---- flows -------------------------------------------------------------------------------- */
 
-static utapi_status flow_take(redis_export *self, const redis_export_flow *flow, const redisReply *value,
-                              utapi_error *err)
+static utapi_status flow_parse(redis_export *self, const export_flow *flow, const redisReply *value,
+                               utapi_error *err)
 {
-    const utapi_string name = flow_name(flow);
     redis_key key;
     int64_t amount = 0;
-    utapi_redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
+    flow_key(self, flow, &key);
     if (value->type != REDIS_REPLY_STRING)
         return export_without_text(self, &key, err);
     if (!utapi_redis_integer(value, &amount))
         return export_skip(self, &key, "more than 64 bits hold", err);
     if (amount != 0 && !is_in_bounds(self, flow->interval)) {
-        /* A reader looks there on noted days alone. A Redis that takes no writes goes on answering without it: that
+        /* A reader looks there on noted days alone. A Redis that accepts no writes goes on answering without it: that
          * shows when answers are compared. */
         UTAPI_AUTO(redisReply) *reply = NULL;
-        (void)!outlier_call(self, "ZADD", name, flow->interval, &reply, NULL);
+        (void)!outlier_call(self, "ZADD", flow_name(flow), flow->interval, &reply, NULL);
     }
-    export_report(self, name, flow->interval, flow->metric, amount);
+    export_report(self, flow_name(flow), flow->interval, flow->metric, amount);
     return UTAPI_OK;
 }
 
 static utapi_status export_flows(redis_export *self, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_status status = flows_settle(self, err);
+    utapi_status status = flows_resolve(self, err);
     const size_t count = self->flow_count;
     self->flow_count = 0;
     if (status != UTAPI_OK || count == 0)
         return status;
-    utapi_redis_args_add(&self->args, "MGET");
+    utapi_redis_args_add(self->args, "MGET");
     for (size_t i = 0; i < count; i++) {
-        const redis_export_flow *flow = &self->flows[i];
-        const utapi_string name = flow_name(flow);
         redis_key key;
-        utapi_redis_key_flow(&key, self->prefix, self->level, flow->interval, name, flow->metric);
-        utapi_redis_args_key(&self->args, &key);
-        export_key(self, name, REDIS_OWN "gone");
+        flow_key(self, &self->flows[i], &key);
+        utapi_redis_args_key(self->args, &key);
+        resource_key(self, flow_name(&self->flows[i]), REDIS_OWN "gone");
     }
     status = export_call(self, REDIS_REPLY_ARRAY, &reply, err);
     if (status == UTAPI_OK && reply->elements != 2 * count)
         status = utapi_fail(err, UTAPI_CORRUPT, "MGET: an answer of another shape than Redis gives");
-    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
         if (!utapi_redis_is_expired(reply->element[2 * i + 1], self->flows[i].interval))
-            status = flow_take(self, &self->flows[i], reply->element[2 * i], err);
-    }
+            status = flow_parse(self, &self->flows[i], reply->element[2 * i], err);
     return status;
 }
 
 /* ---- states ------------------------------------------------------------------------------- */
 
 /* How far a sorted set was read. */
-typedef struct states_walk {
+typedef struct state_set {
     utapi_string name; /* borrowed */
     redis_key key;
     utapi_metric metric;
     utapi_interval interval; /* of the member that was read last, */
     utapi_wide value;        /* which may be followed by another one of the same interval */
     utapi_wide reported;     /* the state before it */
-} states_walk;
+} state_set;
 
-static utapi_status state_report(redis_export *self, states_walk *walk, utapi_error *err)
+static utapi_status state_report(redis_export *self, state_set *set, utapi_error *err)
 {
-    const utapi_wide delta = walk->value - walk->reported;
+    const utapi_wide delta = set->value - set->reported;
     if (delta < INT64_MIN || delta > INT64_MAX)
-        return export_skip(self, &walk->key, "a member changes by more than 64 bits hold", err);
-    walk->reported = walk->value;
-    export_report(self, walk->name, walk->interval, walk->metric, (int64_t)delta);
+        return export_skip(self, &set->key, "a member changes by more than 64 bits hold", err);
+    set->reported = set->value;
+    export_report(self, set->name, set->interval, set->metric, (int64_t)delta);
     return UTAPI_OK;
 }
 
 /* The last member of an interval is the one that counts, as in V1. A score a fraction behind it is none. */
-static utapi_status slice_read(redis_export *self, states_walk *walk, const redisReply *reply,
-                               utapi_error *err)
+static utapi_status slice_read(redis_export *self, state_set *set, const redisReply *reply, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i + 1 < reply->elements && status == UTAPI_OK; i += 2) {
@@ -333,19 +321,19 @@ static utapi_status slice_read(redis_export *self, states_walk *walk, const redi
         utapi_wide value;
         if (member->type != REDIS_REPLY_STRING || score->type != REDIS_REPLY_STRING ||
             !utapi_redis_state_value(member, &value)) {
-            status = export_skip(self, &walk->key, "a member that is no number", err);
+            status = export_skip(self, &set->key, "a member that is no number", err);
             continue;
         }
         const utapi_interval interval = utapi_redis_state_interval(score);
         if (interval < 0 || interval > UTAPI_INTERVAL_MAX || interval % UTAPI_INTERVAL_MS != 0 ||
             strtod(score->str, NULL) != (double)interval) {
-            status = export_skip(self, &walk->key, "a member at a time that no interval begins with", err);
+            status = export_skip(self, &set->key, "a member at a time that no interval begins with", err);
             continue;
         }
-        if (interval != walk->interval)
-            status = state_report(self, walk, err);
-        walk->interval = interval;
-        walk->value = value;
+        if (interval != set->interval)
+            status = state_report(self, set, err);
+        set->interval = interval;
+        set->value = value;
     }
     return status;
 }
@@ -357,9 +345,9 @@ static utapi_status location_now(redis_export *self, utapi_string name, utapi_wi
     redis_key key;
     int64_t value = 0;
     utapi_redis_key_resource(&key, self->prefix, self->level, name, "storageUtilized:counter");
-    utapi_redis_args_add(&self->args,
+    utapi_redis_args_add(self->args,
                          "MGET"); /* of one key: an answer of one type whether it is there or not */
-    utapi_redis_args_key(&self->args, &key);
+    utapi_redis_args_key(self->args, &key);
     const utapi_status status = export_call(self, REDIS_REPLY_ARRAY, &counter, err);
     if (status != UTAPI_OK || counter->elements != 1)
         return status;
@@ -373,26 +361,26 @@ static utapi_status location_now(redis_export *self, utapi_string name, utapi_wi
 
 static utapi_status states_read(redis_export *self, const redis_parsed_key *parsed, utapi_error *err)
 {
-    states_walk walk = {.name = parsed->name, .metric = parsed->metric, .interval = INT64_MIN};
+    state_set set = {.name = parsed->name, .metric = parsed->metric, .interval = INT64_MIN};
     utapi_status status = UTAPI_OK;
     size_t found = 2 * MEMBERS_A_SLICE;
-    utapi_redis_key_resource(&walk.key, self->prefix, self->level, parsed->name,
+    utapi_redis_key_resource(&set.key, self->prefix, self->level, parsed->name,
                              utapi_metric_name(parsed->metric));
     for (int64_t at = 0; status == UTAPI_OK && found == 2 * MEMBERS_A_SLICE; at += MEMBERS_A_SLICE) {
         UTAPI_AUTO(redisReply) *reply = NULL;
-        utapi_redis_args_add(&self->args, "ZRANGE");
-        utapi_redis_args_key(&self->args, &walk.key);
-        utapi_redis_args_number(&self->args, at);
-        utapi_redis_args_number(&self->args, at + MEMBERS_A_SLICE - 1);
-        utapi_redis_args_add(&self->args, "WITHSCORES");
-        status = key_call(self, &walk.key, REDIS_REPLY_ARRAY, &reply, err);
+        utapi_redis_args_add(self->args, "ZRANGE");
+        utapi_redis_args_key(self->args, &set.key);
+        utapi_redis_args_number(self->args, at);
+        utapi_redis_args_number(self->args, at + MEMBERS_A_SLICE - 1);
+        utapi_redis_args_add(self->args, "WITHSCORES");
+        status = key_call(self, &set.key, REDIS_REPLY_ARRAY, &reply, err);
         found = reply != NULL ? reply->elements : 0;
         if (status == UTAPI_OK && reply != NULL)
-            status = slice_read(self, &walk, reply, err);
+            status = slice_read(self, &set, reply, err);
     }
     if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && parsed->metric == UTAPI_STORAGE_UTILIZED)
-        status = location_now(self, parsed->name, &walk.value, err);
-    return status == UTAPI_OK ? state_report(self, &walk, err) : status;
+        status = location_now(self, parsed->name, &set.value, err);
+    return status == UTAPI_OK ? state_report(self, &set, err) : status;
 }
 
 /* A location that only Node clients report has what it holds now for every time (redis_state.c). */
@@ -403,8 +391,8 @@ static utapi_status location_read(redis_export *self, utapi_string name, utapi_e
     utapi_wide value = 0;
     utapi_redis_key_resource(&states, self->prefix, self->level, name,
                              utapi_metric_name(UTAPI_STORAGE_UTILIZED));
-    utapi_redis_args_add(&self->args, "ZCARD");
-    utapi_redis_args_key(&self->args, &states);
+    utapi_redis_args_add(self->args, "ZCARD");
+    utapi_redis_args_key(self->args, &states);
     utapi_status status = key_call(self, &states, REDIS_REPLY_INTEGER, &count, err);
     if (status != UTAPI_OK || count == NULL || count->integer != 0)
         return status;
@@ -414,48 +402,40 @@ static utapi_status location_read(redis_export *self, utapi_string name, utapi_e
     return status;
 }
 
-/* ---- the walk ----------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------- */
 
-static utapi_status export_key_found(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+static utapi_status key_found(void *ctx, utapi_string key, const redis_parsed_key *parsed, bool *stop,
+                              utapi_error *err)
 {
     redis_export *self = ctx;
-    redis_parsed_key parsed;
     utapi_status status = UTAPI_OK;
-    if (key.size <= self->head ||
-        !self->parse((utapi_string){key.data + self->head, key.size - self->head}, &parsed))
-        return UTAPI_OK;
-    if (memchr(parsed.name.data, '\0', parsed.name.size) != NULL) {
+    if (memchr(parsed->name.data, '\0', parsed->name.size) != NULL) {
         redis_key whole = {.size = key.size < REDIS_KEY_MAX ? key.size : REDIS_KEY_MAX};
         memcpy(whole.bytes, key.data, whole.size);
         status = export_skip(self, &whole, "a name with a NUL, which nobody can ask for", err);
-    } else if (parsed.is == REDIS_KEY_OF_FLOW) {
-        redis_export_flow *flow = &self->flows[self->flow_count++];
-        *flow = (redis_export_flow){
-            .interval = parsed.interval, .metric = parsed.metric, .name_size = parsed.name.size};
-        memcpy(flow->name, parsed.name.data, parsed.name.size);
+    } else if (parsed->is == REDIS_KEY_OF_FLOW) {
+        export_flow *flow = &self->flows[self->flow_count++];
+        *flow = (export_flow){
+            .interval = parsed->interval, .metric = parsed->metric, .name_size = parsed->name.size};
+        memcpy(flow->name, parsed->name.data, parsed->name.size);
         if (self->flow_count == REDIS_EXPORT_FLOWS)
             status = export_flows(self, err);
-    } else if (parsed.is == REDIS_KEY_OF_STATES)
-        status = states_read(self, &parsed, err);
-    else if (self->parse == utapi_redis_key_parse_location)
-        status = location_read(self, parsed.name, err);
+    } else if (parsed->is == REDIS_KEY_OF_STATES)
+        status = states_read(self, parsed, err);
+    else if (parsed->is == REDIS_KEY_OF_LOCATION)
+        status = location_read(self, parsed->name, err);
     *stop = self->stopped;
     return status;
 }
 
-/* Level by level, and then V1's locations. */
-static utapi_status levels_walk(redis_export *self, utapi_error *err)
+static utapi_status levels_read(redis_export *self, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    for (unsigned i = 0; i <= UTAPI_LEVEL_COUNT && status == UTAPI_OK && !self->stopped; i++) {
-        const bool is_last = i == UTAPI_LEVEL_COUNT;
-        self->level = is_last ? UTAPI_LOCATIONS : (utapi_level)i;
-        self->parse = is_last ? utapi_redis_key_parse_location : utapi_redis_key_parse;
-        if (self->what->level != UTAPI_LEVEL_COUNT && self->what->level != self->level)
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK && !self->stopped; level++) {
+        if (self->what->level != UTAPI_LEVEL_COUNT && self->what->level != level)
             continue;
-        status = utapi_redis_scan_word(self->connection, self->prefix,
-                                       is_last ? "location" : utapi_level_name(self->level), &self->head,
-                                       export_key_found, self, err);
+        self->level = (utapi_level)level;
+        status = utapi_redis_scan_level(self->connection, self->prefix, self->level, key_found, self, err);
         if (status == UTAPI_OK && !self->stopped)
             status = export_flows(self, err);
     }
@@ -463,14 +443,12 @@ static utapi_status levels_walk(redis_export *self, utapi_error *err)
 }
 
 /* Late changes stand in no sorted set before they were worked off. */
-static utapi_status corrections_settle(redis_backend *backend, redis_export *self, utapi_error *err)
+static utapi_status corrections_finish(redis_backend *backend, redis_export *self, utapi_error *err)
 {
     for (;;) {
         UTAPI_AUTO(redisReply) *left = NULL;
-        redis_key key;
-        utapi_redis_key_own(&key, self->prefix, "shifting");
-        utapi_redis_args_add(&self->args, "SCARD");
-        utapi_redis_args_key(&self->args, &key);
+        utapi_redis_args_add(self->args, "SCARD");
+        utapi_redis_args_own(self->args, self->prefix, "shifting");
         utapi_status status = export_call(self, REDIS_REPLY_INTEGER, &left, err);
         if (status != UTAPI_OK || left->integer == 0)
             return status;
@@ -491,19 +469,19 @@ utapi_status utapi_redis_export(utapi_backend *base, const utapi_export *what, u
     if (self == NULL || connection == NULL) {
         if (connection != NULL)
             utapi_redis_pool_give(backend->pool, connection);
-        return utapi_fail(err, UTAPI_NO_MEMORY, "walking through the keys");
+        return utapi_fail(err, UTAPI_NO_MEMORY, "exporting");
     }
     *self = (redis_export){.connection = connection,
+                           .args = &connection->args,
                            .prefix = backend->uri.prefix,
                            .now_ms = utapi_wall_ms(),
                            .what = what,
                            .on_row = on_row,
                            .on_unreadable = on_unreadable,
                            .ctx = ctx};
-    utapi_status status = corrections_settle(backend, self, err);
+    utapi_status status = corrections_finish(backend, self, err);
     if (status == UTAPI_OK)
-        status = levels_walk(self, err);
-    utapi_redis_args_done(&self->args);
+        status = levels_read(self, err);
     utapi_redis_pool_give(backend->pool, connection);
     return utapi_redis_only_read(status, err);
 }

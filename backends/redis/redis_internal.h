@@ -17,17 +17,16 @@ enum { REDIS_WARM_DELTAS = 4096 };
 
 typedef struct redis_backend {
     utapi_backend base;
-    redis_uri uri;           /* uri.prefix is P of redis_keys.h */
-    int64_t window_ms;       /* how long a uuid is remembered */
-    redis_pool *pool;        /* for readers */
-    pthread_mutex_t walking; /* held by the reader that walks through all keys: one at a time */
-    pthread_mutex_t writing; /* guards the writer's connection */
+    redis_uri uri;            /* uri.prefix is P of redis_keys.h */
+    int64_t window_ms;        /* how long a uuid is remembered */
+    redis_pool *pool;         /* for readers */
+    pthread_mutex_t scanning; /* held by the reader that scans all keys: one at a time */
+    pthread_mutex_t writing;  /* guards the writer's connection */
     redis_connection *writer;
     bool is_fenced; /* batches are fenced: nothing expires without a look at the fence */
     uint64_t nonce,
         nonce_count; /* random, and how often it was used: members of sorted sets are told apart */
-    uint64_t
-        warm[REDIS_WARM_DELTAS]; /* the writer's: deltas that were written lately, by hash (redis_budget.c) */
+    uint64_t warm[REDIS_WARM_DELTAS]; /* the writer's: deltas that were written lately, by hash */
 } redis_backend;
 
 /* The slots of the contract (utapi/backend.h), by file. */

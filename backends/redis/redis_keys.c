@@ -7,10 +7,10 @@
 #include "utapi/codec.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Level locations keeps its bytes under a name of V1's own. */
-#define LOCATION_LEVEL   "location"
 #define LOCATION_STORAGE "locationStorage"
 #define STORAGE_COUNTER  "storageUtilized:counter"
 
@@ -28,16 +28,8 @@ static void key_add_text(redis_key *key, const char *text)
 
 static void key_add_number(redis_key *key, int64_t number)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do {
-        digits[--at] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left != 0);
-    if (number < 0)
-        digits[--at] = '-';
-    key_add(key, digits + at, sizeof digits - at);
+    key->size +=
+        (size_t)snprintf(key->bytes + key->size, sizeof key->bytes - key->size, "%lld", (long long)number);
 }
 
 /* P:<word>: */
@@ -54,7 +46,7 @@ void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level le
                               const char *what)
 {
     const bool is_location_storage = level == UTAPI_LOCATIONS && strcmp(what, STORAGE_COUNTER) == 0;
-    key_begin(ret, prefix, is_location_storage ? LOCATION_LEVEL : utapi_level_name(level));
+    key_begin(ret, prefix, is_location_storage ? REDIS_LOCATION : utapi_level_name(level));
     key_add(ret, name.data, name.size);
     key_add(ret, ":", 1);
     key_add_text(ret, is_location_storage ? LOCATION_STORAGE : what);
@@ -71,20 +63,6 @@ void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level,
     key_add(ret, name.data, name.size);
     key_add(ret, ":", 1);
     key_add_text(ret, utapi_metric_name(metric));
-}
-
-void utapi_redis_key_daily(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                           utapi_interval first_of_day)
-{
-    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN);
-    key_add_number(ret, first_of_day);
-}
-
-void utapi_redis_key_monthly(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                             utapi_interval first_of_block)
-{
-    utapi_redis_key_resource(ret, prefix, level, name, REDIS_OWN "m");
-    key_add_number(ret, first_of_block);
 }
 
 void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
@@ -104,6 +82,30 @@ void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what)
 void utapi_redis_args_key(redis_args *args, const redis_key *key)
 {
     utapi_redis_args_copy(args, key->bytes, key->size);
+}
+
+void utapi_redis_args_resource(redis_args *args, const char *prefix, utapi_level level, utapi_string name,
+                               const char *what)
+{
+    redis_key key;
+    utapi_redis_key_resource(&key, prefix, level, name, what);
+    utapi_redis_args_key(args, &key);
+}
+
+void utapi_redis_args_own(redis_args *args, const char *prefix, const char *what)
+{
+    redis_key key;
+    utapi_redis_key_own(&key, prefix, what);
+    utapi_redis_args_key(args, &key);
+}
+
+void utapi_redis_args_rollup(redis_args *args, const char *prefix, utapi_level level, utapi_string name,
+                             const char *kind, utapi_interval first)
+{
+    redis_key key;
+    utapi_redis_key_resource(&key, prefix, level, name, kind);
+    key_add_number(&key, first);
+    utapi_redis_args_key(args, &key);
 }
 
 /* ---- what a key is of ---------------------------------------------------------------------- */
@@ -171,24 +173,19 @@ bool utapi_redis_key_is_between(utapi_string name)
     return number_read(name, &number) > 0 && number >= REDIS_FIRST_DAY && number % UTAPI_INTERVAL_MS != 0;
 }
 
-static bool name_fits(utapi_string name)
+bool utapi_redis_key_parse(utapi_string rest, bool is_location, redis_parsed_key *ret)
 {
-    return name.size > 0 && name.size <= UTAPI_NAME_MAX;
-}
-
-bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret)
-{
-    *ret = (redis_parsed_key){.name = rest, .is = REDIS_KEY_OF_FLOW};
-    if (metric_cut(&ret->name, UTAPI_INCOMING_BYTES, UTAPI_METRIC_COUNT, &ret->metric)) {
-        ret->interval = interval_cut(&ret->name);
-        return name_fits(ret->name);
-    }
-    ret->is = word_cut(&ret->name, "counter") ? REDIS_KEY_OF_COUNTER : REDIS_KEY_OF_STATES;
-    return metric_cut(&ret->name, 0, UTAPI_INCOMING_BYTES, &ret->metric) && name_fits(ret->name);
-}
-
-bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret)
-{
+    bool is_known = true;
     *ret = (redis_parsed_key){.name = rest, .metric = UTAPI_STORAGE_UTILIZED, .is = REDIS_KEY_OF_COUNTER};
-    return word_cut(&ret->name, "locationStorage") && name_fits(ret->name);
+    if (is_location) {
+        ret->is = REDIS_KEY_OF_LOCATION;
+        is_known = word_cut(&ret->name, LOCATION_STORAGE);
+    } else if (metric_cut(&ret->name, UTAPI_INCOMING_BYTES, UTAPI_METRIC_COUNT, &ret->metric)) {
+        ret->is = REDIS_KEY_OF_FLOW;
+        ret->interval = interval_cut(&ret->name);
+    } else {
+        ret->is = word_cut(&ret->name, "counter") ? REDIS_KEY_OF_COUNTER : REDIS_KEY_OF_STATES;
+        is_known = metric_cut(&ret->name, 0, UTAPI_INCOMING_BYTES, &ret->metric);
+    }
+    return is_known && ret->name.size > 0 && ret->name.size <= UTAPI_NAME_MAX;
 }

@@ -72,6 +72,10 @@ enum { REDIS_MONTH_DAYS = 32 };
 /** What is ours of a resource begins so, after its name; lua/expiry.lua has it for the scripts. */
 #define REDIS_OWN "+utapid:"
 
+/** What the interval that a rollup begins with stands behind. */
+#define REDIS_DAILY   REDIS_OWN
+#define REDIS_MONTHLY REDIS_OWN "m"
+
 /** A prefix, a level's word, a name, an interval and a metric, with their separators: no key of ours is longer. */
 enum { REDIS_KEY_MAX = 1024 };
 
@@ -92,42 +96,45 @@ void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level le
 void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
                           utapi_string name, utapi_metric metric);
 
-/** P:L:N:+utapid:D. */
-void utapi_redis_key_daily(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                           utapi_interval first_of_day);
-
-/** P:L:N:+utapid:mB. */
-void utapi_redis_key_monthly(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
-                             utapi_interval first_of_block);
-
 /** P:utapid:fence:W. */
 void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16]);
 
 /** P:utapid:<what>. */
 void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what);
 
-/** Adds a key to a command's arguments, copied. */
+/* Adds a key to a command's arguments, copied: any; P:L:N:<what>; P:utapid:<what>; that of a rollup. */
 void utapi_redis_args_key(redis_args *args, const redis_key *key);
+void utapi_redis_args_resource(redis_args *args, const char *prefix, utapi_level level, utapi_string name,
+                               const char *what);
+void utapi_redis_args_own(redis_args *args, const char *prefix, const char *what);
 
-/* ---- for those who walk through all keys --------------------------------------------------- */
+/** kind: REDIS_DAILY or REDIS_MONTHLY. */
+void utapi_redis_args_rollup(redis_args *args, const char *prefix, utapi_level level, utapi_string name,
+                             const char *kind, utapi_interval first);
+
+/* ---- for those who scan the keys -------------------------------------------------------------- */
 
 /** What a key is of. */
 typedef struct redis_parsed_key {
     utapi_string name; /* borrowed from the key */
     utapi_metric metric;
     enum {
-        REDIS_KEY_OF_COUNTER, /* a state as it is now */
-        REDIS_KEY_OF_STATES,  /* the sorted set of a state */
+        REDIS_KEY_OF_COUNTER,  /* a state as it is now */
+        REDIS_KEY_OF_LOCATION, /* the same of a location, in the key that V1 has for it */
+        REDIS_KEY_OF_STATES,   /* the sorted set of a state */
         REDIS_KEY_OF_FLOW
     } is;
     utapi_interval interval; /* of a flow; else 0 */
 } redis_parsed_key;
 
-/** Reads what follows "P:<level>:" in a key; false for a key that is none of V1's. */
-bool utapi_redis_key_parse(utapi_string rest, redis_parsed_key *ret);
+/** The <word> of P:<word>:N:locationStorage: a location as V1 knows it, which has a counter alone. */
+#define REDIS_LOCATION "location"
 
-/** Reads what follows "P:location:": a location as V1 knows it, which has a counter alone. */
-bool utapi_redis_key_parse_location(utapi_string rest, redis_parsed_key *ret);
+/**
+ * Reads what follows "P:<level>:" in a key, or "P:location:" where is_location; false for a key that is none of
+ * V1's.
+ */
+bool utapi_redis_key_parse(utapi_string rest, bool is_location, redis_parsed_key *ret);
 
 /**
  * Whether what seems to be a name, of a flow at interval 0, begins with a time of Utapi's that is no interval's first

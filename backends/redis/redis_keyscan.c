@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_keyscan.c - a walk through all keys, and the flows that it found of each name: candidates, since a key
+/* redis_keyscan.c - a scan of all keys, and the flows that it found of each name: candidates, since a key
  * may be gone or expired by the time that it is read. */
 #include "redis_query.h"
 
@@ -13,15 +13,10 @@ UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 enum {
     KEYS_A_DAY = (int)(REDIS_DAY_MS / UTAPI_INTERVAL_MS) * REDIS_FLOW_COUNT,
-    MAX_KEYS = 10000000, /* a walk through more takes longer than a query may */
+    MAX_KEYS = 10000000, /* a scan of more takes longer than a query may */
     MAX_FLOWS =
-        4000000, /* 48 MB; where so many are candidate, days are not sparse, and may be asked for as well */
+        4000000, /* 48 MB; where there are so many, days are not sparse, and each key may be read as well */
 };
-
-utapi_interval utapi_redis_candidate_interval(const redis_candidate *candidate)
-{
-    return (utapi_interval)candidate->quarter * UTAPI_INTERVAL_MS;
-}
 
 void utapi_redis_keyscan_done(redis_keyscan *keyscan)
 {
@@ -31,57 +26,15 @@ void utapi_redis_keyscan_done(redis_keyscan *keyscan)
     *keyscan = (redis_keyscan){0};
 }
 
-/* ---- whose keys? -------------------------------------------------------------------------- */
+/* ---- the names ---------------------------------------------------------------------------- */
 
-static utapi_status size_ask(redis_reading *reading, long long *ret, utapi_error *err)
+static utapi_status keys_count(redis_reading *reading, long long *ret, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_redis_args_add(&reading->args, "DBSIZE");
-    const utapi_status status = utapi_redis_connection_call(reading->connection, &reading->args, &reply, err);
-    utapi_redis_args_clear(&reading->args);
+    utapi_redis_args_add(&reading->connection->args, "DBSIZE");
+    const utapi_status status = utapi_redis_connection_call(reading->connection, &reply, err);
     *ret = status == UTAPI_OK && reply->type == REDIS_REPLY_INTEGER ? reply->integer : LLONG_MAX;
     return status;
-}
-
-/* All names of the query that a key can have, the one that is being answered first. */
-static utapi_status names_begin(const redis_reading *reading, redis_keyscan *ret, utapi_error *err)
-{
-    ret->names = calloc(reading->all_count + 1, sizeof *ret->names);
-    if (ret->names == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
-    ret->names[ret->count++] = reading->name;
-    for (size_t i = 0; i < reading->all_count; i++) {
-        const utapi_string name = reading->all[i];
-        if (name.size > 0 && name.size <= UTAPI_NAME_MAX && !utapi_string_equal(name, reading->name))
-            ret->names[ret->count++] = name;
-    }
-    return UTAPI_OK;
-}
-
-/* Keeps of the others those whose `since` is not known. */
-static utapi_status names_ask(redis_reading *reading, redis_keyscan *keyscan, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    redis_key key;
-    if (keyscan->count == 1)
-        return UTAPI_OK;
-    utapi_redis_args_add(&reading->args, "MGET");
-    for (size_t i = 1; i < keyscan->count; i++) {
-        utapi_redis_key_resource(&key, reading->prefix, reading->level, keyscan->names[i], REDIS_OWN "since");
-        utapi_redis_args_key(&reading->args, &key);
-    }
-    const utapi_status status = utapi_redis_connection_call(reading->connection, &reading->args, &reply, err);
-    utapi_redis_args_clear(&reading->args);
-    if (status != UTAPI_OK)
-        return status;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != keyscan->count - 1)
-        return utapi_redis_query_corrupt(reading, REDIS_OWN "since", reply, err);
-    size_t kept = 1;
-    for (size_t i = 1; i < keyscan->count; i++)
-        if (reply->element[i - 1]->type == REDIS_REPLY_NIL)
-            keyscan->names[kept++] = keyscan->names[i];
-    keyscan->count = kept;
-    return UTAPI_OK;
 }
 
 static int name_order(const void *left, const void *right)
@@ -94,39 +47,55 @@ static const utapi_string *name_find(const redis_keyscan *keyscan, utapi_string 
     return bsearch(&name, keyscan->names, keyscan->count, sizeof *keyscan->names, name_order);
 }
 
-static void names_sort(redis_keyscan *keyscan)
+/* All names of the query that a key can have. */
+static utapi_status names_begin(const redis_reading *reading, redis_keyscan *ret, utapi_error *err)
 {
-    size_t kept = 1;
-    qsort(keyscan->names, keyscan->count, sizeof *keyscan->names, name_order);
-    for (size_t i = 1; i < keyscan->count; i++)
-        if (!utapi_string_equal(keyscan->names[i], keyscan->names[kept - 1]))
-            keyscan->names[kept++] = keyscan->names[i];
-    keyscan->count = kept;
-}
-
-/* ---- the walk ----------------------------------------------------------------------------- */
-
-static utapi_status candidate_add(redis_keyscan *keyscan, uint32_t name, const redis_parsed_key *parsed,
-                                  utapi_error *err)
-{
-    redis_candidate *grown =
-        utapi_redis_grow(keyscan->flows, keyscan->flow_count, &keyscan->flow_capacity, sizeof *grown);
-    if (grown == NULL)
+    utapi_string *names = calloc(reading->all_count + 1, sizeof *names);
+    if (names == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
-    keyscan->flows = grown;
-    keyscan->flows[keyscan->flow_count++] =
-        (redis_candidate){.name = name,
-                          .quarter = (uint32_t)(parsed->interval / UTAPI_INTERVAL_MS),
-                          .metric = (uint16_t)parsed->metric};
+    ret->names = names;
+    memcpy(names, reading->all, reading->all_count * sizeof *names);
+    qsort(names, reading->all_count, sizeof *names, name_order);
+    for (size_t i = 0; i < reading->all_count; i++)
+        if (names[i].size > 0 && names[i].size <= UTAPI_NAME_MAX &&
+            (ret->count == 0 || !utapi_string_equal(names[i], names[ret->count - 1])))
+            names[ret->count++] = names[i];
     return UTAPI_OK;
 }
 
-static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_error *err)
+/* Keeps of all but the one that is being answered those whose `since` is not known. */
+static utapi_status names_filter(redis_reading *reading, redis_keyscan *keyscan, utapi_error *err)
+{
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_args *args = &reading->connection->args;
+    if (keyscan->count == 1)
+        return UTAPI_OK;
+    utapi_redis_args_add(args, "MGET");
+    for (size_t i = 0; i < keyscan->count; i++)
+        utapi_redis_args_resource(args, reading->prefix, reading->level, keyscan->names[i],
+                                  REDIS_OWN "since");
+    const utapi_status status = utapi_redis_connection_call(reading->connection, &reply, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (!redis_is_array(reply, keyscan->count))
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "since", reply, err);
+    keyscan->count = 0;
+    for (size_t i = 0; i < reply->elements; i++)
+        if (reply->element[i]->type == REDIS_REPLY_NIL ||
+            utapi_string_equal(keyscan->names[i], reading->name))
+            keyscan->names[keyscan->count++] = keyscan->names[i];
+    return UTAPI_OK;
+}
+
+/* ---- the scan ----------------------------------------------------------------------------- */
+
+static utapi_status key_found(void *ctx, utapi_string key, bool *stop, utapi_error *err)
 {
     redis_keyscan *keyscan = ctx;
     redis_parsed_key parsed;
     if (key.size <= keyscan->head ||
-        !utapi_redis_key_parse((utapi_string){key.data + keyscan->head, key.size - keyscan->head}, &parsed) ||
+        !utapi_redis_key_parse((utapi_string){key.data + keyscan->head, key.size - keyscan->head}, false,
+                               &parsed) ||
         parsed.is != REDIS_KEY_OF_FLOW || parsed.interval >= keyscan->open)
         return UTAPI_OK;
     const utapi_string *name = name_find(keyscan, parsed.name);
@@ -134,45 +103,39 @@ static utapi_status walk_key(void *ctx, utapi_string key, bool *stop, utapi_erro
         return UTAPI_OK;
     const size_t i = (size_t)(name - keyscan->names);
     if (parsed.interval >= REDIS_FIRST_DAY) /* earlier ones are odd */
-        keyscan->low_watermark[i] =
-            redis_min(keyscan->low_watermark[i], parsed.interval - parsed.interval % REDIS_DAY_MS);
+        keyscan->low_watermark[i] = redis_min(keyscan->low_watermark[i], redis_day_of(parsed.interval));
     if (parsed.interval < keyscan->closed.first || parsed.interval > keyscan->closed.last)
         return UTAPI_OK;
     *stop = keyscan->flow_count == MAX_FLOWS;
-    return *stop ? UTAPI_OK : candidate_add(keyscan, (uint32_t)i, &parsed, err);
+    if (*stop)
+        return UTAPI_OK;
+    redis_candidate *added =
+        utapi_redis_append(&keyscan->flows, &keyscan->flow_count, &keyscan->flow_capacity, sizeof *added);
+    if (added == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
+    *added = (redis_candidate){.name = (uint32_t)i,
+                               .quarter = (uint32_t)(parsed.interval / UTAPI_INTERVAL_MS),
+                               .metric = (uint16_t)parsed.metric};
+    return UTAPI_OK;
 }
 
 /* "P:L:*N:*" for one name: V1 leaves an interval of 0 out. For several: all keys of the level. */
-static utapi_status walk_pattern(const redis_reading *reading, redis_keyscan *keyscan, char **ret,
-                                 utapi_error *err)
+static char *pattern_make(const redis_reading *reading, redis_keyscan *keyscan)
 {
     redis_key key;
     utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, "");
     keyscan->head = key.size - reading->name.size - 1;
-    *ret = malloc(2 * key.size + 8);
-    if (*ret == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
-    char *at = utapi_redis_glob_put(*ret, key.bytes, keyscan->head);
-    if (keyscan->count > 1) {
-        memcpy(at, "*", 2);
-        return UTAPI_OK;
-    }
+    char *pattern = malloc(2 * key.size + 8);
+    if (pattern == NULL)
+        return NULL;
+    char *at = utapi_redis_glob_put(pattern, key.bytes, keyscan->head);
     *at++ = '*';
-    at = utapi_redis_glob_put(at, key.bytes + keyscan->head, key.size - keyscan->head);
-    memcpy(at, "*", 2);
-    return UTAPI_OK;
-}
-
-/* The days that this is about: those that are closed, in the range. */
-static void walk_bound(const redis_reading *reading, redis_keyscan *keyscan)
-{
-    const int64_t closed_ms = redis_max(reading->now_ms - REDIS_CLOSING_MS, REDIS_FIRST_DAY);
-    keyscan->open = closed_ms - closed_ms % REDIS_DAY_MS;
-    const utapi_interval first = redis_max(reading->range.first, 0);
-    const utapi_interval beyond =
-        redis_min(reading->range.last, keyscan->open - UTAPI_INTERVAL_MS) + UTAPI_INTERVAL_MS;
-    keyscan->closed.first = first + (REDIS_DAY_MS - first % REDIS_DAY_MS) % REDIS_DAY_MS;
-    keyscan->closed.last = beyond - beyond % REDIS_DAY_MS - UTAPI_INTERVAL_MS;
+    if (keyscan->count == 1) {
+        at = utapi_redis_glob_put(at, key.bytes + keyscan->head, key.size - keyscan->head);
+        *at++ = '*';
+    }
+    *at = '\0';
+    return pattern;
 }
 
 static int candidate_order(const void *left, const void *right)
@@ -196,41 +159,42 @@ static void flows_sort(redis_keyscan *keyscan)
     keyscan->flow_count = kept;
 }
 
-static utapi_status walk(redis_reading *reading, redis_keyscan *keyscan, utapi_error *err)
+static utapi_status keys_scan(redis_reading *reading, redis_keyscan *keyscan, utapi_error *err)
 {
-    UTAPI_AUTO_FREE char *pattern = NULL;
-    walk_bound(reading, keyscan);
+    /* The days that this is about: those that are closed, in the range. */
+    keyscan->open = redis_day_of(redis_max(reading->now_ms - REDIS_CLOSING_MS, REDIS_FIRST_DAY));
+    const utapi_interval last = redis_min(reading->range.last, keyscan->open - UTAPI_INTERVAL_MS);
+    keyscan->closed.first = redis_day_of(redis_max(reading->range.first, 0) + REDIS_DAY_MS - 1);
+    keyscan->closed.last = redis_day_of(last + UTAPI_INTERVAL_MS) - UTAPI_INTERVAL_MS;
+
+    UTAPI_AUTO_FREE char *pattern = pattern_make(reading, keyscan);
     keyscan->low_watermark = calloc(keyscan->count, sizeof *keyscan->low_watermark);
-    if (keyscan->low_watermark == NULL)
+    if (pattern == NULL || keyscan->low_watermark == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "looking for flows");
     for (size_t i = 0; i < keyscan->count; i++)
         keyscan->low_watermark[i] = keyscan->open;
-    utapi_status status = walk_pattern(reading, keyscan, &pattern, err);
-    if (status == UTAPI_OK)
-        status = utapi_redis_scan(reading->connection, pattern, reading->give_up_ms, walk_key, keyscan, err);
+    const utapi_status status =
+        utapi_redis_scan(reading->connection, pattern, reading->give_up_ms, key_found, keyscan, err);
     if (status == UTAPI_OK)
         flows_sort(keyscan);
     return status;
 }
 
-static utapi_status survey_make(redis_reading *reading, size_t missing, redis_keyscan *ret, utapi_error *err)
+static utapi_status keyscan_try(redis_reading *reading, size_t missing, redis_keyscan *ret, utapi_error *err)
 {
     long long keys;
-    utapi_status status = size_ask(reading, &keys, err);
+    utapi_status status = keys_count(reading, &keys, err);
     if (status != UTAPI_OK || keys > MAX_KEYS || (size_t)keys / KEYS_A_DAY >= missing * reading->all_count)
         return status;
     status = names_begin(reading, ret, err);
     if (status == UTAPI_OK)
-        status = names_ask(reading, ret, err);
+        status = names_filter(reading, ret, err);
     if (status != UTAPI_OK)
         return status;
-    if ((size_t)keys / KEYS_A_DAY >= missing * ret->count) {
-        utapi_redis_keyscan_done(ret);
-        return UTAPI_OK;
-    }
-    names_sort(ret);
-    status = walk(reading, ret, err);
-    if (status == UTAPI_OK && ret->flow_count == MAX_FLOWS)
+    const bool is_worth_it = (size_t)keys / KEYS_A_DAY < missing * ret->count;
+    if (is_worth_it)
+        status = keys_scan(reading, ret, err);
+    if (!is_worth_it || (status == UTAPI_OK && ret->flow_count == MAX_FLOWS))
         utapi_redis_keyscan_done(ret);
     return status;
 }
@@ -243,11 +207,11 @@ utapi_status utapi_redis_keyscan_make(redis_reading *reading, size_t missing, re
     const struct timespec until =
         utapi_timespec_of_ms(utapi_wall_ms() + (has_deadline ? reading->give_up_ms - now_ms : 0));
     *ret = (redis_keyscan){0};
-    if ((has_deadline ? pthread_mutex_timedlock(reading->walking, &until)
-                      : pthread_mutex_lock(reading->walking)) != 0)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "another question walks through the keys of Redis");
-    const utapi_status status = survey_make(reading, missing, ret, err);
-    pthread_mutex_unlock(reading->walking);
+    if ((has_deadline ? pthread_mutex_timedlock(reading->scanning, &until)
+                      : pthread_mutex_lock(reading->scanning)) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "another query scans the keys of Redis");
+    const utapi_status status = keyscan_try(reading, missing, ret, err);
+    pthread_mutex_unlock(reading->scanning);
     return status;
 }
 

@@ -3,36 +3,33 @@
  * expiries that are due, flows of what has expired. Any utapid may do it; two at once do each step once. */
 #include "redis_write.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "utapi/scoped.h"
+
 #include <string.h>
+
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 
 static const utapi_fence no_fence = {.from = 0};
 
 enum { CORRECTIONS_AT_REST = 64, DUE_AT_REST = 16, SWEEPS_AT_REST = 32 };
 
-/* Asks a key that lists what is to be done, with more arguments. What somebody else left there of
- * another type is dropped, as the scripts do. */
-static utapi_status list_ask(redis_backend *self, const char *command, const char *what,
-                             const char *const *more, redisReply **ret, utapi_error *err)
+/* Begins a command on a key that lists what is to be done. */
+static redis_args *list_begin(redis_backend *self, const char *command, const char *what)
 {
-    redis_args args = {0};
-    redis_key key;
-    utapi_redis_key_own(&key, self->uri.prefix, what);
-    utapi_redis_args_add(&args, command);
-    utapi_redis_args_key(&args, &key);
-    for (; *more != NULL; more++)
-        utapi_redis_args_add(&args, *more);
-    utapi_status status = utapi_redis_connection_call(self->writer, &args, ret, err);
-    if (status == UTAPI_CORRUPT) {
-        utapi_error_clear(err);
-        utapi_redis_args_clear(&args);
-        utapi_redis_args_add(&args, "DEL");
-        utapi_redis_args_key(&args, &key);
-        status = utapi_redis_connection_call(self->writer, &args, ret, err);
-    }
-    utapi_redis_args_done(&args);
-    return status;
+    utapi_redis_args_add(&self->writer->args, command);
+    utapi_redis_args_own(&self->writer->args, self->uri.prefix, what);
+    return &self->writer->args;
+}
+
+/* Sends it. What somebody else left there of another type is dropped, as the scripts do. */
+static utapi_status list_read(redis_backend *self, const char *what, redisReply **ret, utapi_error *err)
+{
+    const utapi_status status = utapi_redis_connection_call(self->writer, ret, err);
+    if (status != UTAPI_CORRUPT)
+        return status;
+    utapi_error_clear(err);
+    list_begin(self, "DEL", what);
+    return utapi_redis_connection_call(self->writer, ret, err);
 }
 
 typedef utapi_status step_fn(redis_backend *self, utapi_string who, utapi_error *err);
@@ -41,28 +38,16 @@ typedef utapi_status step_fn(redis_backend *self, utapi_string who, utapi_error 
 static utapi_status each_do(redis_backend *self, const char *command, const char *what, unsigned max,
                             step_fn *step, utapi_error *err)
 {
-    for (unsigned i = 0; i < max; i++) {
-        redisReply *reply = NULL;
-        utapi_status status = list_ask(self, command, what, (const char *const[]){NULL}, &reply, err);
-        if (status != UTAPI_OK)
+    utapi_status status = UTAPI_OK;
+    for (unsigned i = 0; i < max && status == UTAPI_OK; i++) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        list_begin(self, command, what);
+        status = list_read(self, what, &reply, err);
+        if (status != UTAPI_OK || redis_text_of(reply).size == 0)
             return status;
-        const utapi_string who = redis_text_of(reply);
-        const bool is_some = who.size > 0;
-        if (is_some)
-            status = step(self, who, err);
-        freeReplyObject(reply);
-        if (status != UTAPI_OK || !is_some)
-            return status;
+        status = step(self, redis_text_of(reply), err);
     }
-    return UTAPI_OK;
-}
-
-static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error *err)
-{
-    const bool is_number = reply->type == REDIS_REPLY_INTEGER;
-    *ret_more = is_number && reply->integer > 0;
-    freeReplyObject(reply);
-    return is_number ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, "Redis: an unknown answer of a script");
+    return status;
 }
 
 /* ---- pending corrections ---------------------------------------------------------------- */
@@ -70,22 +55,17 @@ static utapi_status integer_take(redisReply *reply, bool *ret_more, utapi_error 
 utapi_status utapi_redis_corrections_work(redis_backend *self, utapi_string level, utapi_string name,
                                           unsigned max, utapi_error *err)
 {
-    redis_args args = {0};
+    redis_args *args = &self->writer->args;
     utapi_status status = UTAPI_OK;
-    bool more = true;
-    for (unsigned i = 0; i < max && more && status == UTAPI_OK; i++) {
-        redisReply *reply = NULL;
-        utapi_redis_args_clear(&args);
-        utapi_redis_args_script(&args, 0);
-        utapi_redis_args_add(&args, self->uri.prefix);
-        utapi_redis_args_bytes(&args, level.data, level.size);
-        utapi_redis_args_bytes(&args, name.data, name.size);
-        utapi_redis_encode_nonce(&args, self);
-        status = utapi_redis_connection_run(self->writer, REDIS_SCRIPT_CORRECT, &args, &reply, err);
-        if (status == UTAPI_OK)
-            status = integer_take(reply, &more, err);
+    int64_t left = 1;
+    for (unsigned i = 0; i < max && left > 0 && status == UTAPI_OK; i++) {
+        utapi_redis_args_script(args, 0);
+        utapi_redis_args_add(args, self->uri.prefix);
+        utapi_redis_args_bytes(args, level.data, level.size);
+        utapi_redis_args_bytes(args, name.data, name.size);
+        utapi_redis_encode_nonce(args, self);
+        status = utapi_redis_connection_run_number(self->writer, REDIS_SCRIPT_CORRECT, &left, err);
     }
-    utapi_redis_args_done(&args);
     return status;
 }
 
@@ -107,42 +87,28 @@ utapi_status utapi_redis_corrections_maintain(redis_backend *self, unsigned max,
 
 /* ---- expiries -------------------------------------------------------------------------- */
 
-static utapi_status expire_try(redis_backend *self, const char *level, utapi_string name, int64_t time_ms,
-                               const utapi_fence *fence, bool *ret_shifts, utapi_error *err)
-{
-    redis_args args = {0};
-    redisReply *reply = NULL;
-    utapi_redis_encode_fence(&args, self->uri.prefix, fence);
-    utapi_redis_args_add(&args, self->uri.prefix);
-    utapi_redis_args_add(&args, level);
-    utapi_redis_args_bytes(&args, name.data, name.size);
-    if (time_ms == INT64_MIN)
-        utapi_redis_args_add(&args, "");
-    else
-        utapi_redis_args_number(&args, time_ms);
-    utapi_redis_encode_nonce(&args, self);
-    utapi_redis_encode_number(&args, fence->from);
-    const utapi_status status =
-        utapi_redis_connection_run(self->writer, REDIS_SCRIPT_EXPIRE, &args, &reply, err);
-    utapi_redis_args_done(&args);
-    if (status != UTAPI_OK)
-        return status;
-    *ret_shifts = utapi_string_equal(redis_text_of(reply), utapi_string_of("CORRECTIONS"));
-    freeReplyObject(reply);
-    return UTAPI_OK;
-}
-
 utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
                                     int64_t time_ms, const utapi_fence *fence, utapi_error *err)
 {
-    bool corrections = true;
-    utapi_status status = UTAPI_OK;
-    while (corrections && status == UTAPI_OK) {
-        status = expire_try(self, level, name, time_ms, fence, &corrections, err);
-        if (status == UTAPI_OK && corrections)
-            status = utapi_redis_corrections_work(self, utapi_string_of(level), name, 1, err);
+    redis_args *args = &self->writer->args;
+    for (;;) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        utapi_redis_encode_fence(args, self->uri.prefix, fence);
+        utapi_redis_args_words(args, self->uri.prefix, level, NULL);
+        utapi_redis_args_bytes(args, name.data, name.size);
+        if (time_ms == INT64_MIN)
+            utapi_redis_args_add(args, "");
+        else
+            utapi_redis_args_number(args, time_ms);
+        utapi_redis_encode_nonce(args, self);
+        utapi_redis_args_format(args, "%llu", (unsigned long long)fence->from);
+        utapi_status status = utapi_redis_connection_run(self->writer, REDIS_SCRIPT_EXPIRE, &reply, err);
+        if (status != UTAPI_OK || !utapi_string_equal(redis_text_of(reply), utapi_string_of("CORRECTIONS")))
+            return status;
+        status = utapi_redis_corrections_work(self, utapi_string_of(level), name, 1, err);
+        if (status != UTAPI_OK)
+            return status;
     }
-    return status;
 }
 
 utapi_status utapi_redis_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
@@ -153,7 +119,7 @@ utapi_status utapi_redis_expire(utapi_backend *base, utapi_level level, utapi_st
         return utapi_fail(err, UTAPI_INVALID, "a name of %zu bytes, expected 1 to %d", name.size,
                           UTAPI_NAME_MAX);
     if (time_ms < 0 || utapi_interval_of(time_ms) > UTAPI_INTERVAL_MAX)
-        return utapi_fail(err, UTAPI_INVALID, "a forgetting at %lld ms", (long long)time_ms);
+        return utapi_fail(err, UTAPI_INVALID, "an expiry at %lld ms", (long long)time_ms);
     pthread_mutex_lock(&self->writing);
     const utapi_status status =
         utapi_redis_expire_one(self, utapi_level_name(level), name, time_ms, &no_fence, err);
@@ -161,19 +127,18 @@ utapi_status utapi_redis_expire(utapi_backend *base, utapi_level level, utapi_st
     return status;
 }
 
-static utapi_status due_maintain(redis_backend *self, int64_t now_ms, unsigned max, utapi_error *err)
+static utapi_status due_maintain(redis_backend *self, int64_t now_ms, utapi_error *err)
 {
-    redisReply *reply = NULL;
-    char now[24], count[16];
-    (void)snprintf(now, sizeof now, "%lld", (long long)now_ms);
-    (void)snprintf(count, sizeof count, "%u", max);
-    utapi_status status =
-        list_ask(self, "ZRANGEBYSCORE", "due", (const char *const[]){"-inf", now, "LIMIT", "0", count, NULL},
-                 &reply, err);
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_args *args = list_begin(self, "ZRANGEBYSCORE", "due");
+    utapi_redis_args_add(args, "-inf");
+    utapi_redis_args_number(args, now_ms);
+    utapi_redis_args_words(args, "LIMIT", "0", NULL);
+    utapi_redis_args_number(args, DUE_AT_REST);
+    utapi_status status = list_read(self, "due", &reply, err);
     for (size_t i = 0; status == UTAPI_OK && i < reply->elements; i++)
         status = utapi_redis_expire_one(self, utapi_level_name(UTAPI_BUCKETS),
                                         redis_text_of(reply->element[i]), INT64_MIN, &no_fence, err);
-    freeReplyObject(reply);
     return status;
 }
 
@@ -181,21 +146,12 @@ static utapi_status due_maintain(redis_backend *self, int64_t now_ms, unsigned m
 
 static utapi_status sweep_step(redis_backend *self, utapi_string who, utapi_error *err)
 {
-    redis_args args = {0};
-    redisReply *reply = NULL;
-    bool more;
-    utapi_redis_args_script(&args, 0);
-    utapi_redis_args_add(&args, self->uri.prefix);
-    utapi_redis_args_bytes(&args, who.data, who.size);
-    const utapi_status status =
-        utapi_redis_connection_run(self->writer, REDIS_SCRIPT_SWEEP, &args, &reply, err);
-    utapi_redis_args_done(&args);
-    return status == UTAPI_OK ? integer_take(reply, &more, err) : status;
-}
-
-static utapi_status sweeps_maintain(redis_backend *self, unsigned max, utapi_error *err)
-{
-    return each_do(self, "HRANDFIELD", "sweeping", max, sweep_step, err);
+    redis_args *args = &self->writer->args;
+    int64_t left;
+    utapi_redis_args_script(args, 0);
+    utapi_redis_args_add(args, self->uri.prefix);
+    utapi_redis_args_bytes(args, who.data, who.size);
+    return utapi_redis_connection_run_number(self->writer, REDIS_SCRIPT_SWEEP, &left, err);
 }
 
 utapi_status utapi_redis_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
@@ -205,11 +161,11 @@ utapi_status utapi_redis_maintain(utapi_backend *base, int64_t now_ms, int64_t a
     pthread_mutex_lock(&self->writing);
     utapi_status status = UTAPI_OK;
     if (!self->is_fenced) /* else a delivery does it: Redis may have lost what came before them */
-        status = due_maintain(self, now_ms, DUE_AT_REST, err);
+        status = due_maintain(self, now_ms, err);
     if (status == UTAPI_OK)
         status = utapi_redis_corrections_maintain(self, CORRECTIONS_AT_REST, err);
     if (status == UTAPI_OK)
-        status = sweeps_maintain(self, SWEEPS_AT_REST, err);
+        status = each_do(self, "HRANDFIELD", "sweeping", SWEEPS_AT_REST, sweep_step, err);
     pthread_mutex_unlock(&self->writing);
     return status;
 }

@@ -12,151 +12,127 @@
 
 #define NO_DAY INT64_MAX
 
-static utapi_interval day_of(int64_t time_ms)
-{
-    return time_ms - time_ms % REDIS_DAY_MS;
-}
+/* ---- iterating over days ------------------------------------------------------------------ */
 
-/* ---- walking through days ----------------------------------------------------------------- */
-
-typedef struct day_walk {
+typedef struct day_iterator {
     const redis_reading *reading;
     redis_span range; /* no flow outside it counts */
     redis_span band;  /* days that anybody may have written into */
     size_t outliers;  /* the first of info.outliers that is still to come */
-} day_walk;
+} day_iterator;
 
-static void walk_begin(const redis_reading *reading, day_walk *ret)
+static void days_begin(const redis_reading *reading, day_iterator *ret)
 {
     const redis_resource_info *info = &reading->info;
-    *ret = (day_walk){.reading = reading};
+    *ret = (day_iterator){.reading = reading};
     ret->range.first = redis_max(reading->range.first, 0);
     if (info->expired != REDIS_NEVER_EXPIRED)
         ret->range.first = redis_max(ret->range.first, info->expired);
     ret->range.last = redis_min(reading->range.last, UTAPI_INTERVAL_MAX);
-    ret->band.first = redis_max(day_of(ret->range.first), info->low_watermark);
-    ret->band.last = redis_min(day_of(ret->range.last), day_of(reading->now_ms + REDIS_CLOSING_MS));
+    ret->band.first = redis_max(redis_day_of(ret->range.first), info->low_watermark);
+    ret->band.last =
+        redis_min(redis_day_of(ret->range.last), redis_day_of(reading->now_ms + REDIS_CLOSING_MS));
 }
 
-static bool walk_is_outlier(const day_walk *walk, utapi_interval day)
+static bool is_outlier(const day_iterator *days, utapi_interval day)
 {
-    const redis_resource_info *info = &walk->reading->info;
-    return walk->outliers < info->outlier_count && info->outliers[walk->outliers] == day;
-}
-
-static bool walk_is_in_band(const day_walk *walk, utapi_interval day)
-{
-    return day >= walk->band.first && day <= walk->band.last;
+    const redis_resource_info *info = &days->reading->info;
+    return days->outliers < info->outlier_count && info->outliers[days->outliers] == day;
 }
 
 /* The first day from one on that may matter: the range's own ends, the band, the outliers. NO_DAY: none. */
-static utapi_interval walk_next(day_walk *walk, utapi_interval from)
+static utapi_interval days_next(day_iterator *days, utapi_interval from)
 {
-    const redis_resource_info *info = &walk->reading->info;
-    const utapi_interval first = day_of(walk->range.first), last = day_of(walk->range.last);
-    const utapi_interval in_band = redis_max(from, walk->band.first);
+    const redis_resource_info *info = &days->reading->info;
+    const utapi_interval first = redis_day_of(days->range.first), last = redis_day_of(days->range.last);
+    const utapi_interval in_band = redis_max(from, days->band.first);
     utapi_interval next = from <= first ? first : from <= last ? last : NO_DAY;
-    if (in_band <= walk->band.last)
+    if (in_band <= days->band.last)
         next = redis_min(next, in_band);
-    while (walk->outliers < info->outlier_count && info->outliers[walk->outliers] < redis_max(from, first))
-        walk->outliers++;
-    return walk->outliers < info->outlier_count && info->outliers[walk->outliers] <= last
-               ? redis_min(next, info->outliers[walk->outliers])
+    while (days->outliers < info->outlier_count && info->outliers[days->outliers] < redis_max(from, first))
+        days->outliers++;
+    return days->outliers < info->outlier_count && info->outliers[days->outliers] <= last
+               ? redis_min(next, info->outliers[days->outliers])
                : next;
 }
 
 /* ---- planning ----------------------------------------------------------------------------- */
 
-static utapi_status plan_add_span(redis_plan *plan, redis_span span, utapi_error *err)
+static bool span_add(redis_plan *plan, redis_span span)
 {
-    redis_span *grown = utapi_redis_grow(plan->spans, plan->span_count, &plan->span_capacity, sizeof *grown);
-    if (grown == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-    plan->spans = grown;
-    plan->spans[plan->span_count++] = span;
-    return UTAPI_OK;
+    redis_span *added =
+        utapi_redis_append(&plan->spans, &plan->span_count, &plan->span_capacity, sizeof span);
+    if (added != NULL)
+        *added = span;
+    return added != NULL;
 }
 
-static utapi_status plan_add_day(redis_plan *plan, utapi_interval day, utapi_error *err)
+/* False without memory, as all of them. */
+static bool day_add(redis_plan *plan, const day_iterator *days, const redis_raw *raw, utapi_interval day)
 {
-    redis_day *grown = utapi_redis_grow(plan->days, plan->day_count, &plan->day_capacity, sizeof *grown);
-    if (grown == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-    plan->days = grown;
-    plan->days[plan->day_count++] = (redis_day){.first = day, .is = REDIS_DAY_ASKED};
-    return UTAPI_OK;
-}
-
-static bool raw_has(const redis_raw *raw, utapi_interval day)
-{
-    for (size_t i = 0; i < raw->count; i++)
-        if (raw->days[i] == day)
-            return true;
-    return false;
-}
-
-static utapi_status plan_add(redis_plan *plan, const day_walk *walk, const redis_raw *raw, utapi_interval day,
-                             utapi_error *err)
-{
-    const int64_t now_ms = walk->reading->now_ms;
-    const bool outliers = walk_is_outlier(walk, day), expected = outliers || walk_is_in_band(walk, day);
+    const int64_t now_ms = days->reading->now_ms;
+    const bool is_odd = is_outlier(days, day), is_in_band = day >= days->band.first && day <= days->band.last;
     const utapi_interval last_of_day = day + REDIS_DAY_MS - UTAPI_INTERVAL_MS;
-    redis_span part = {redis_max(walk->range.first, day), redis_min(walk->range.last, last_of_day)};
-    const bool whole = part.first == day && part.last == last_of_day;
+    redis_span part = {redis_max(days->range.first, day), redis_min(days->range.last, last_of_day)};
+    const bool is_whole = part.first == day && part.last == last_of_day;
+    bool is_raw = false;
+    for (size_t i = 0; i < raw->count; i++)
+        is_raw |= raw->days[i] == day;
 
     if (day + REDIS_DAY_MS + REDIS_CLOSING_MS > now_ms) { /* open */
-        if (!outliers)
+        if (!is_odd)
             part.last = redis_min(part.last, utapi_interval_of(now_ms + REDIS_CLOSING_MS));
-        return part.first <= part.last ? plan_add_span(plan, part, err) : UTAPI_OK;
+        return part.first > part.last || span_add(plan, part);
     }
-    if (whole && !raw_has(raw, day))
-        return expected ? plan_add_day(plan, day, err) : UTAPI_OK;
-    if (whole || raw->edges)
-        return plan_add_span(plan, part, err);
-    plan->edges[plan->edge_count++] = part;
-    return UTAPI_OK;
-}
-
-static utapi_status plan_add_month(redis_plan *plan, size_t day, utapi_error *err)
-{
-    redis_month *grown =
-        utapi_redis_grow(plan->months, plan->month_count, &plan->month_capacity, sizeof *grown);
-    if (grown == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a question");
-    plan->months = grown;
-    plan->months[plan->month_count++] = (redis_month){.first = plan->days[day].first, .day = day};
-    for (size_t i = 0; i < REDIS_MONTH_DAYS; i++)
-        plan->days[day + i].is = REDIS_DAY_ROLLED;
-    return UTAPI_OK;
+    if (is_whole ? is_raw : raw->edges)
+        return span_add(plan, part);
+    if (!is_whole) {
+        plan->edges[plan->edge_count++] = part;
+        return true;
+    }
+    if (!is_odd && !is_in_band)
+        return true;
+    redis_day *added = utapi_redis_append(&plan->days, &plan->day_count, &plan->day_capacity, sizeof *added);
+    if (added != NULL)
+        *added = (redis_day){.first = day, .is = REDIS_DAY_QUERIED};
+    return added != NULL;
 }
 
 /* Days ascend, so 32 of them that end where a month ends are all of it. */
-static utapi_status plan_roll(redis_plan *plan, utapi_error *err)
+static bool months_add(redis_plan *plan)
 {
-    utapi_status status = UTAPI_OK;
-    for (size_t i = 0; status == UTAPI_OK && i + REDIS_MONTH_DAYS <= plan->day_count; i++) {
+    for (size_t i = 0; i + REDIS_MONTH_DAYS <= plan->day_count; i++) {
         const utapi_interval first = plan->days[i].first;
-        if (first % REDIS_MONTH_MS == 0 &&
-            plan->days[i + REDIS_MONTH_DAYS - 1].first == first + REDIS_MONTH_MS - REDIS_DAY_MS)
-            status = plan_add_month(plan, i, err);
+        if (first % REDIS_MONTH_MS != 0 ||
+            plan->days[i + REDIS_MONTH_DAYS - 1].first != first + REDIS_MONTH_MS - REDIS_DAY_MS)
+            continue;
+        redis_month *added =
+            utapi_redis_append(&plan->months, &plan->month_count, &plan->month_capacity, sizeof *added);
+        if (added == NULL)
+            return false;
+        *added = (redis_month){.first = first, .day = i};
+        for (size_t day = 0; day < REDIS_MONTH_DAYS; day++)
+            plan->days[i + day].is = REDIS_DAY_ROLLED;
     }
-    return status;
+    return true;
 }
 
 utapi_status utapi_redis_plan_make(const redis_reading *reading, const redis_raw *raw, redis_plan *ret,
                                    utapi_error *err)
 {
-    day_walk walk;
-    walk_begin(reading, &walk);
+    day_iterator days;
+    bool has_memory = true;
+    days_begin(reading, &days);
     ret->day_count = ret->month_count = ret->span_count = ret->edge_count = 0;
     ret->summed.present = 0;
-    if (walk.range.first > walk.range.last)
+    if (days.range.first > days.range.last)
         return UTAPI_OK;
-    utapi_status status = UTAPI_OK;
-    for (utapi_interval day = walk_next(&walk, 0); day != NO_DAY && status == UTAPI_OK;
-         day = walk_next(&walk, day + REDIS_DAY_MS))
-        status = plan_add(ret, &walk, raw, day, err);
-    return status == UTAPI_OK ? plan_roll(ret, err) : status;
+    for (utapi_interval day = days_next(&days, 0); day != NO_DAY && has_memory;
+         day = days_next(&days, day + REDIS_DAY_MS))
+        has_memory = day_add(ret, &days, raw, day);
+    if (!has_memory || !months_add(ret))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "planning a query");
+    return UTAPI_OK;
 }
 
 static int day_compare(const void *key, const void *element)

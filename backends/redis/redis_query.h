@@ -40,20 +40,18 @@ typedef struct redis_resource_info {
 
 /** A query about one resource, being answered. */
 typedef struct redis_reading {
-    pthread_mutex_t *walking;     /* borrowed: redis_backend.walking */
-    redis_connection *connection; /* borrowed */
+    pthread_mutex_t *scanning;    /* borrowed: redis_backend.scanning */
+    redis_connection *connection; /* borrowed; the command being put together is in it */
     const char *prefix;           /* borrowed */
     utapi_level level;
     utapi_string name;       /* borrowed */
     const utapi_string *all; /* borrowed: the names of the query; those that no key can have are among them */
     size_t all_count;
-    redis_span range;   /* as it was asked */
-    bool current_only;  /* counters instead of the sorted sets' members */
-    int64_t give_up_ms; /* on the monotonic clock: no more rollups are made afterwards */
-    redis_args args;    /* the command being put together */
-    char *text;         /* owned: the keys in it */
-    size_t text_capacity;
+    redis_span range;    /* as the query has it */
+    bool current_only;   /* counters instead of the sorted sets' members */
+    int64_t give_up_ms;  /* on the monotonic clock: no more rollups are made afterwards */
     size_t waiting;      /* replies that are still to be fetched */
+    utapi_error failed;  /* why a command was not queued: the next reply that is fetched reports it */
     bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
     bool is_gathering;   /* what is queued goes into the script's arguments instead */
     redis_args gathered; /* those */
@@ -61,27 +59,22 @@ typedef struct redis_reading {
     redis_resource_info info;
 } redis_reading;
 
-/* ..._queue() functions queue commands, and ..._take() and ..._add() take their replies, which they check. */
+/* ..._queue() functions queue commands, and ..._parse() functions read their replies, which they check. */
 
-/** Makes room for keys of `size` bytes altogether: reading->text. */
-UTAPI_MUST_USE utapi_status utapi_redis_query_reserve(redis_reading *reading, size_t size, utapi_error *err);
+/** Begins a command on a key of the resource, as utapi_redis_key_resource() names it. Returns the arguments. */
+redis_args *utapi_redis_query_begin(redis_reading *reading, const char *command, const char *what);
 
-/** Queues reading->args, or gathers them, and empties them. */
-UTAPI_MUST_USE utapi_status utapi_redis_query_queue(redis_reading *reading, utapi_error *err);
+/** Adds such a key to a command. */
+void utapi_redis_query_key(redis_reading *reading, const char *what);
+
+/** Queues the command, or gathers it. A failure is remembered: who queues need not look at each. */
+void utapi_redis_query_queue(redis_reading *reading);
 
 /** The next reply. *ret is owned: freeReplyObject(). */
 UTAPI_MUST_USE utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret,
                                                    utapi_error *err);
 
-/**
- * Queues a command on one key of the resource, as utapi_redis_key_resource() names it. Further arguments may be
- * NULL.
- */
-UTAPI_MUST_USE utapi_status utapi_redis_query_queue_key(redis_reading *reading, const char *command,
-                                                        const char *what, const char *word, const char *more,
-                                                        utapi_error *err);
-
-/** After a failure: fetches what was queued, since the connection's next user must not meet it. */
+/** After a failure: fetches what was queued, since the connection's next user must not get it. */
 void utapi_redis_query_drain(redis_reading *reading);
 
 /**
@@ -109,20 +102,26 @@ static inline int64_t redis_max(int64_t left, int64_t right)
     return left > right ? left : right;
 }
 
-/** An array with room for one element more than it has; NULL without memory: it is then as it was. */
-void *utapi_redis_grow(void *array, size_t count, size_t *capacity, size_t element_size);
+/** The first interval of a time's day. */
+static inline utapi_interval redis_day_of(int64_t time_ms)
+{
+    return time_ms - time_ms % REDIS_DAY_MS;
+}
+
+/** Appends an element to an array (array: its address); NULL without memory: it is then as it was. */
+void *utapi_redis_append(void *array, size_t *count, size_t *capacity, size_t element_size);
 
 /** UTAPI_CORRUPT, naming the resource's key, with Redis's own words where it gave some. */
 utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char *what,
                                        const redisReply *reply, utapi_error *err);
 
-/* ---- redis_query.c: walking through the keys ------------------------------------------------- */
+/* ---- redis_query.c: scanning the keys -------------------------------------------------------- */
 
 /** Called for each key. Borrowed for the call. It may use the connection. */
 typedef utapi_status redis_scan_fn(void *ctx, utapi_string key, bool *stop, utapi_error *err);
 
 /**
- * Walks through all keys that match; a key may come twice. Nothing may wait in the connection's pipeline.
+ * Scans all keys that match; a key may come twice. Nothing may wait in the connection's pipeline.
  *
  * @param give_up_ms  on the monotonic clock: UTAPI_UNAVAILABLE afterwards. REDIS_NEVER: however long it takes
  */
@@ -131,13 +130,22 @@ UTAPI_MUST_USE utapi_status utapi_redis_scan(redis_connection *connection, const
                                              utapi_error *err);
 
 /**
- * The same through all keys P:<word>:*, however long it takes.
+ * The same of all keys P:<word>:*, however long it takes.
  *
  * @param ret_head  how many bytes of each key that is
  */
 UTAPI_MUST_USE utapi_status utapi_redis_scan_word(redis_connection *connection, const char *prefix,
                                                   const char *word, size_t *ret_head, redis_scan_fn *on_key,
                                                   void *ctx, utapi_error *err);
+
+/** Called for each key of V1's, and with what it is of. Borrowed for the call. It may use the connection. */
+typedef utapi_status redis_scan_level_fn(void *ctx, utapi_string key, const redis_parsed_key *parsed,
+                                         bool *stop, utapi_error *err);
+
+/** The same of all keys of a level that V1 knows. */
+UTAPI_MUST_USE utapi_status utapi_redis_scan_level(redis_connection *connection, const char *prefix,
+                                                   utapi_level level, redis_scan_level_fn *on_key, void *ctx,
+                                                   utapi_error *err);
 
 /** Puts text into a pattern so that it means itself: at most two bytes for each. Returns where it ends. */
 char *utapi_redis_glob_put(char *at, const char *bytes, size_t size);
@@ -148,8 +156,8 @@ char *utapi_redis_glob_put(char *at, const char *bytes, size_t size);
 typedef struct redis_day {
     utapi_interval first;
     enum {
-        REDIS_DAY_ASKED,   /* the snapshot asks for its rollup */
-        REDIS_DAY_ROLLED,  /* it is part of a month that the snapshot asks for */
+        REDIS_DAY_QUERIED, /* the snapshot reads its rollup */
+        REDIS_DAY_ROLLED,  /* it is part of a month that the snapshot reads */
         REDIS_DAY_MISSING, /* it has none */
         REDIS_DAY_SUMMED   /* it had none, and is part of plan->summed */
     } is;
@@ -160,7 +168,7 @@ typedef struct redis_day {
 typedef struct redis_month {
     utapi_interval first;
     size_t day;   /* the first of them in a plan */
-    bool missing; /* it has none: its days are asked for */
+    bool missing; /* it has none: its days are read */
 } redis_month;
 
 /** How a range's flows are to be found. */
@@ -203,33 +211,34 @@ redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first);
 enum { REDIS_RESOURCE_INFO_COMMANDS = 2 };
 
 /** Queues the reading of resource info. */
-UTAPI_MUST_USE utapi_status utapi_redis_resource_info_queue(redis_reading *reading, utapi_error *err);
+void utapi_redis_resource_info_queue(redis_reading *reading);
 
-/** Takes two replies. ret: utapi_redis_resource_info_done(). */
-UTAPI_MUST_USE utapi_status utapi_redis_resource_info_take(const redis_reading *reading,
-                                                           redisReply *const *replies,
-                                                           redis_resource_info *ret, utapi_error *err);
+/** Reads two replies. ret: utapi_redis_resource_info_done(). */
+UTAPI_MUST_USE utapi_status utapi_redis_resource_info_parse(const redis_reading *reading,
+                                                            redisReply *const *replies,
+                                                            redis_resource_info *ret, utapi_error *err);
 
-/** Whether what was planned by one resource info is still right by another; utapi_redis_late_take() says the rest. */
+/** Whether what was planned by one resource info is still right by another; utapi_redis_late_parse() says the rest. */
 bool utapi_redis_resource_info_hold(const redis_resource_info *planned, const redis_resource_info *now);
 void utapi_redis_resource_info_done(redis_resource_info *info);
 
 /** Queues the query for days that were written into since reading->info was read: one reply. */
-UTAPI_MUST_USE utapi_status utapi_redis_late_queue(redis_reading *reading, utapi_error *err);
+void utapi_redis_late_queue(redis_reading *reading);
 
 /** Sets *ret_stale if one of them is among what a plan had read before: edges, and days that were summed up. */
-UTAPI_MUST_USE utapi_status utapi_redis_late_take(const redis_reading *reading, const redis_plan *plan,
-                                                  const redisReply *reply, bool *ret_stale, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_late_parse(const redis_reading *reading, const redis_plan *plan,
+                                                   const redisReply *reply, bool *ret_stale,
+                                                   utapi_error *err);
 
-/** Queues what utapi_redis_states_take() wants. */
-UTAPI_MUST_USE utapi_status utapi_redis_states_queue(redis_reading *reading, utapi_error *err);
+/** Queues what utapi_redis_states_parse() wants. */
+void utapi_redis_states_queue(redis_reading *reading);
 
 /** How many replies that makes. */
 size_t utapi_redis_states_replies(const redis_reading *reading);
 
 /** Fills in the states. UTAPI_CORRUPT; UTAPI_OVERFLOW if late changes lead out of 64 bits. */
-UTAPI_MUST_USE utapi_status utapi_redis_states_take(const redis_reading *reading, redisReply *const *replies,
-                                                    utapi_usage *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_states_parse(const redis_reading *reading, redisReply *const *replies,
+                                                     utapi_usage *ret, utapi_error *err);
 
 /** The value of a sorted set's member; false if it holds none. */
 bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret);
@@ -240,20 +249,9 @@ utapi_interval utapi_redis_state_interval(const redisReply *score);
 /* ---- redis_snapshot.c ------------------------------------------------------------------------ */
 
 /** Queues one MGET of all flows in a step. */
-UTAPI_MUST_USE utapi_status utapi_redis_flows_queue(redis_reading *reading, redis_span step,
-                                                    utapi_error *err);
+void utapi_redis_flows_queue(redis_reading *reading, redis_span step);
 
-/**
- * Adds what an MGET of a step found.
- *
- * @param ret_found  SIZE_MAX; becomes the place in the command of the first key that was there; may be NULL
- * @return UTAPI_OVERFLOW for a value of more than 64 bits; UTAPI_CORRUPT
- */
-UTAPI_MUST_USE utapi_status utapi_redis_flows_add(const redis_reading *reading, redis_span step,
-                                                  const redisReply *reply, utapi_sums *sums,
-                                                  size_t *ret_found, utapi_error *err);
-
-/** Adds one value that MGET found. Sets *ret_found if there is one. Errors as utapi_redis_flows_add(). */
+/** Adds one value that MGET found. Sets *ret_found if there is one. UTAPI_OVERFLOW if it has more than 64 bits. */
 UTAPI_MUST_USE utapi_status utapi_redis_flow_add(const redis_reading *reading, utapi_metric metric,
                                                  const redisReply *value, utapi_sums *sums, bool *ret_found,
                                                  utapi_error *err);
@@ -265,11 +263,11 @@ typedef struct redis_snapshot {
     redis_resource_info info; /* utapi_redis_resource_info_done() */
     utapi_usage states;
     utapi_sums flows;
-    size_t missing_months; /* rollups of 32 days: those are REDIS_DAY_ASKED now, and not among the flows */
+    size_t missing_months; /* rollups of 32 days: those are REDIS_DAY_QUERIED now, and not among the flows */
     bool stale;            /* a late write changed what was read before */
 } redis_snapshot;
 
-UTAPI_MUST_USE utapi_status utapi_redis_snapshot_take(redis_reading *reading, redis_plan *plan,
+UTAPI_MUST_USE utapi_status utapi_redis_snapshot_read(redis_reading *reading, redis_plan *plan,
                                                       redis_snapshot *ret, utapi_error *err);
 
 /** A writer's fence, without a snapshot. */
@@ -279,19 +277,19 @@ UTAPI_MUST_USE utapi_status utapi_redis_fence_read(redis_reading *reading, const
 /* ---- redis_keyscan.c ------------------------------------------------------------------------- */
 
 /*
- * Which keys hold the flows of the names of a query, found by one walk through all keys. Without it every key that
- * a day may have is asked for: 5,568 of them, for a year of a hundred names 200 million. A walk takes as long as
- * the database is large, and then those are asked for that are there.
+ * Which keys hold the flows of the names of a query, found by one scan of all keys. Without it every key that a day
+ * may have is read: 5,568 of them, for a year of a hundred names 200 million. A scan takes as long as the database is
+ * large, and then those are read that are there.
  */
 
-/** A flow that was met. */
+/** A flow that was found. */
 typedef struct redis_candidate {
-    uint32_t name;    /* its place in redis_survey.names */
+    uint32_t name;    /* its index in redis_keyscan.names */
     uint32_t quarter; /* its interval, counted in intervals */
     uint16_t metric;
 } redis_candidate;
 
-/** What was met of one name. */
+/** What was found of one name. */
 typedef struct redis_candidates {
     const redis_candidate *flows; /* in closed days of the range; ascending by interval, none twice */
     size_t count;
@@ -300,7 +298,7 @@ typedef struct redis_candidates {
 
 typedef struct redis_keyscan {
     utapi_string *names; /* owned; ascending, none twice. The name that is being answered is among them */
-    size_t count;        /* 0: a walk is not worth it */
+    size_t count;        /* 0: a scan is not worth it */
     utapi_interval *low_watermark; /* owned; of each name */
     redis_candidate *flows;        /* owned; by name */
     size_t flow_count, flow_capacity;
@@ -310,8 +308,8 @@ typedef struct redis_keyscan {
 } redis_keyscan;
 
 /**
- * Walks through the keys if that takes less than asking for each that `missing` days may have; for the name that is
- * being answered, and those of the same query that have no `since`, so that nobody asked for them before.
+ * Scans the keys if that takes less than reading each that `missing` days may have; for the name that is being
+ * answered, and those of the same query that have no `since`, so that nobody queried them before.
  *
  * @param ret  utapi_redis_keyscan_done(), whatever is returned
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over
@@ -319,26 +317,29 @@ typedef struct redis_keyscan {
 UTAPI_MUST_USE utapi_status utapi_redis_keyscan_make(redis_reading *reading, size_t missing,
                                                      redis_keyscan *ret, utapi_error *err);
 
-/** What was met of one of its names. Borrowed. */
+/** What was found of one of its names. Borrowed. */
 redis_candidates utapi_redis_keyscan_candidates(const redis_keyscan *keyscan, utapi_string name);
 
 void utapi_redis_keyscan_done(redis_keyscan *keyscan);
 
 /** When a flow was counted. */
-utapi_interval utapi_redis_candidate_interval(const redis_candidate *met);
+static inline utapi_interval redis_candidate_interval(const redis_candidate *candidate)
+{
+    return (utapi_interval)candidate->quarter * UTAPI_INTERVAL_MS;
+}
 
 /* ---- redis_rollups.c ------------------------------------------------------------------------- */
 
 /*
  * A daily rollup is the sum of a closed day's flows, a monthly one that of 32 such days (redis_keys.h). Nobody has
- * to make one, anybody may drop it: who misses it reads the day's keys and offers what they sum up to.
+ * to make one, anybody may drop it: who misses it reads the day's keys and stores what they sum up to.
  * lua/store_rollup.lua stores that unless a late write into that day was counted meanwhile, or the keys are about
  * to expire.
  */
 
 /**
- * Sums up every day that is REDIS_DAY_MISSING, and offers the sums as rollups; also the days of other names of the
- * query, where the same walk through the keys has met them.
+ * Sums up every day that is REDIS_DAY_MISSING, and stores the sums as rollups; also the days of other names of the
+ * query, where the same scan of the keys has found them.
  *
  * @return UTAPI_UNAVAILABLE when reading->give_up_ms is over: what was done by then is kept
  */
@@ -346,7 +347,7 @@ UTAPI_MUST_USE utapi_status utapi_redis_daily_fill(redis_reading *reading, redis
                                                    utapi_error *err);
 
 /**
- * Offers a rollup for each month that a plan misses and whose days have rollups. Nobody depends on it.
+ * Stores a rollup for each month that a plan misses and whose days have rollups. Nobody depends on it.
  * Nothing may wait in the pipeline.
  */
 void utapi_redis_monthly_make(redis_reading *reading, const redis_plan *plan);

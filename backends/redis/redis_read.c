@@ -2,7 +2,7 @@
 /* redis_read.c - queries: each name is answered from one snapshot, which is a MULTI that only reads, or a script where
  * Redis is out of memory.
  *
- * First the resource info and Redis's clock say what to look at (redis_plan.c). The snapshot then reads states, the
+ * First the resource info and Redis's clock say what to read (redis_plan.c). The snapshot then reads states, the
  * rollups of closed days, every key of the intervals that are still open, and the resource info again. Missing daily
  * rollups are made before another snapshot, monthly ones after the answer is found (redis_rollups.c). What was read
  * outside the snapshot, days summed up and the edges of the range, lies in closed days. Only a late write changes
@@ -18,15 +18,14 @@ enum {
     RAW_FROM_TRY = 2,
 };
 
-/* ---- looking ------------------------------------------------------------------------------ */
+/* ---- the resource info -------------------------------------------------------------------- */
 
 /* Redis's clock: seconds and microseconds. */
-static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_error *err)
+static utapi_status now_parse(const redisReply *reply, int64_t *ret_ms, utapi_error *err)
 {
     int64_t seconds, micros;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING ||
-        !utapi_redis_integer(reply->element[0], &seconds) ||
+    if (!redis_is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING || !utapi_redis_integer(reply->element[0], &seconds) ||
         !utapi_redis_integer(reply->element[1], &micros) || seconds < 0 ||
         seconds > UTAPI_INTERVAL_MAX / 1000)
         return utapi_fail(err, UTAPI_CORRUPT, "TIME: an answer of another shape than Redis gives");
@@ -39,11 +38,11 @@ static utapi_status now_take(const redisReply *reply, int64_t *ret_ms, utapi_err
 static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
 {
     redisReply *replies[1 + REDIS_RESOURCE_INFO_COMMANDS] = {0};
-    utapi_redis_connection_pin(reading->connection, false);
-    utapi_redis_args_add(&reading->args, "TIME");
-    utapi_status status = utapi_redis_query_queue(reading, err);
-    if (status == UTAPI_OK)
-        status = utapi_redis_resource_info_queue(reading, err);
+    utapi_status status = UTAPI_OK;
+    reading->connection->pinned = false;
+    utapi_redis_args_add(&reading->connection->args, "TIME");
+    utapi_redis_query_queue(reading);
+    utapi_redis_resource_info_queue(reading);
     for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS && status == UTAPI_OK; i++)
         status = utapi_redis_query_next(reading, &replies[i], err);
     if (status == UTAPI_CORRUPT) { /* of another type: MGET passes over that */
@@ -52,10 +51,10 @@ static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
                                          err);
     }
     if (status == UTAPI_OK)
-        status = now_take(replies[0], &reading->now_ms, err);
+        status = now_parse(replies[0], &reading->now_ms, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_resource_info_take(reading, replies + 1, &reading->info, err);
-    utapi_redis_connection_pin(reading->connection, true);
+        status = utapi_redis_resource_info_parse(reading, replies + 1, &reading->info, err);
+    reading->connection->pinned = true;
     for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS; i++)
         freeReplyObject(replies[i]);
     return status;
@@ -63,13 +62,7 @@ static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
 
 /* ---- an answer ---------------------------------------------------------------------------- */
 
-/* Whether a snapshot and what was read before it belong together. */
-static bool snapshot_holds(const redis_reading *reading, const redis_snapshot *of)
-{
-    return utapi_redis_resource_info_hold(&reading->info, &of->info) && !of->stale;
-}
-
-/* Plans anew and takes a snapshot, with its days summed up. *ret_done: it is the answer. */
+/* Plans anew and reads a snapshot, with its days summed up. *ret_done: it is the answer. */
 static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_plan *plan, redis_snapshot *of,
                                bool *ret_done, utapi_error *err)
 {
@@ -77,16 +70,17 @@ static utapi_status answer_try(redis_reading *reading, redis_raw *raw, redis_pla
     if (status == UTAPI_OK)
         status = utapi_redis_plan_make(reading, raw, plan, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_snapshot_take(reading, plan, of, err);
+        status = utapi_redis_snapshot_read(reading, plan, of, err);
     if (status == UTAPI_OK && of->missing_months > 0)
-        status = utapi_redis_snapshot_take(reading, plan, of, err);
+        status = utapi_redis_snapshot_read(reading, plan, of, err);
     if (status == UTAPI_OK && utapi_redis_plan_missing(plan) > 0 && !raw->edges) {
         status = utapi_redis_daily_fill(reading, plan, err);
         if (status == UTAPI_OK)
-            status = utapi_redis_snapshot_take(reading, plan, of, err);
+            status = utapi_redis_snapshot_read(reading, plan, of, err);
     }
+    /* The snapshot and what was read before it must belong together. */
     *ret_done = status == UTAPI_OK && utapi_redis_plan_missing(plan) == 0 && of->missing_months == 0 &&
-                snapshot_holds(reading, of);
+                utapi_redis_resource_info_hold(&reading->info, &of->info) && !of->stale;
     return status;
 }
 
@@ -105,15 +99,6 @@ static void raw_choose(const redis_plan *plan, redis_raw *ret)
     }
 }
 
-static utapi_status usage_of(const redis_plan *plan, redis_snapshot *of, utapi_usage *ret, utapi_error *err)
-{
-    *ret = of->states;
-    ret->expired_ms = of->info.expired_ms;
-    utapi_sums_merge(&of->flows, &plan->summed);
-    utapi_amounts_clear(&ret->flows);
-    return utapi_amounts_add(&ret->flows, &of->flows, err);
-}
-
 static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snapshot *of, utapi_usage *ret,
                            utapi_error *err)
 {
@@ -125,7 +110,11 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
             return status;
         if (done) {
             utapi_redis_monthly_make(reading, plan);
-            return usage_of(plan, of, ret, err);
+            *ret = of->states;
+            ret->expired_ms = of->info.expired_ms;
+            utapi_sums_merge(&of->flows, &plan->summed);
+            utapi_amounts_clear(&ret->flows);
+            return utapi_amounts_add(&ret->flows, &of->flows, err);
         }
         if (i + 1 >= RAW_FROM_TRY)
             raw_choose(plan, &raw);
@@ -134,12 +123,6 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
 }
 
 /* ---- queries ---------------------------------------------------------------------------- */
-
-static bool writer_is_set(const unsigned char writer[16])
-{
-    static const unsigned char nobody[16];
-    return memcmp(writer, nobody, sizeof nobody) != 0;
-}
 
 static utapi_status query_read(redis_reading *reading, const utapi_query *query, redis_snapshot *of,
                                utapi_usage *ret, uint64_t *ret_fences, utapi_error *err)
@@ -168,8 +151,9 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
                                  const utapi_query *query, utapi_usage *ret, uint64_t *ret_fences,
                                  utapi_error *err)
 {
+    static const unsigned char nobody[sizeof query->writer];
     redis_reading reading = {
-        .walking = &backend->walking,
+        .scanning = &backend->scanning,
         .connection = connection,
         .prefix = backend->uri.prefix,
         .level = query->level,
@@ -179,16 +163,14 @@ static utapi_status query_answer(redis_backend *backend, redis_connection *conne
         .all_count = query->count,
         .give_up_ms = query->deadline_ms != 0 ? query->deadline_ms : REDIS_NEVER,
     };
-    const bool fenced = ret_fences != NULL && writer_is_set(query->writer);
+    const bool fenced = ret_fences != NULL && memcmp(query->writer, nobody, sizeof nobody) != 0;
     redis_snapshot of = {.writer = fenced ? query->writer : NULL};
     const utapi_status status = query_read(&reading, query, &of, ret, ret_fences, err);
     utapi_redis_query_drain(&reading);
-    utapi_redis_connection_pin(connection, false);
+    connection->pinned = false;
     utapi_redis_resource_info_done(&reading.info);
     utapi_redis_resource_info_done(&of.info);
-    utapi_redis_args_done(&reading.args);
     utapi_redis_args_done(&reading.gathered);
-    free(reading.text);
     return status;
 }
 
@@ -198,7 +180,7 @@ utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, uta
     redis_backend *backend = (redis_backend *)self;
     redis_connection *connection = utapi_redis_pool_take(backend->pool);
     if (connection == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "answering a question");
+        return utapi_fail(err, UTAPI_NO_MEMORY, "answering a query");
     utapi_error first;
     utapi_error_clear(&first);
     utapi_status status = query_answer(backend, connection, query, ret, ret_fences, &first);

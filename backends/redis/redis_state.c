@@ -18,62 +18,37 @@ enum { STATE_COUNT = 2, BOUND_COUNT = 2 };
 
 static const char *const state_names[STATE_COUNT] = {"storageUtilized", "numberOfObjects"};
 
-static utapi_status floor_queue(redis_reading *reading, const char *state, utapi_interval until,
-                                utapi_error *err)
-{
-    redis_key key;
-    char score[24];
-    snprintf(score, sizeof score, "%lld", (long long)until);
-    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
-    utapi_redis_args_add(&reading->args, "ZREVRANGEBYSCORE");
-    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
-    utapi_redis_args_add(&reading->args, score);
-    utapi_redis_args_add(&reading->args, "-inf");
-    utapi_redis_args_add(&reading->args, "WITHSCORES");
-    utapi_redis_args_add(&reading->args, "LIMIT");
-    utapi_redis_args_add(&reading->args, "0");
-    utapi_redis_args_add(&reading->args, "1");
-    return utapi_redis_query_queue(reading, err);
-}
-
-static utapi_status newest_queue(redis_reading *reading, const char *state, utapi_error *err)
-{
-    redis_key key;
-    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, state);
-    utapi_redis_args_add(&reading->args, "ZREVRANGE");
-    utapi_redis_args_bytes(&reading->args, key.bytes, key.size);
-    utapi_redis_args_add(&reading->args, "0");
-    utapi_redis_args_add(&reading->args, "0");
-    utapi_redis_args_add(&reading->args, "WITHSCORES");
-    return utapi_redis_query_queue(reading, err);
-}
-
-static utapi_status counter_queue(redis_reading *reading, const char *state, utapi_error *err)
+static void counter_queue(redis_reading *reading, const char *state)
 {
     char what[32];
-    snprintf(what, sizeof what, "%s:counter", state);
-    return utapi_redis_query_queue_key(reading, "GET", what, NULL, NULL, err);
+    (void)snprintf(what, sizeof what, "%s:counter", state);
+    utapi_redis_query_begin(reading, "GET", what);
+    utapi_redis_query_queue(reading);
 }
 
-utapi_status utapi_redis_states_queue(redis_reading *reading, utapi_error *err)
+void utapi_redis_states_queue(redis_reading *reading)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
-    utapi_status status = UTAPI_OK;
-    if (reading->current_only) {
-        for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++)
-            status = counter_queue(reading, state_names[s], err);
-        return status;
+    for (size_t s = 0; s < STATE_COUNT; s++) {
+        if (reading->current_only)
+            counter_queue(reading, state_names[s]);
+        for (size_t b = 0; b < BOUND_COUNT && !reading->current_only; b++) {
+            redis_args *args = utapi_redis_query_begin(reading, "ZREVRANGEBYSCORE", state_names[s]);
+            utapi_redis_args_number(args, bounds[b]);
+            utapi_redis_args_words(args, "-inf", "WITHSCORES", "LIMIT", "0", "1", NULL);
+            utapi_redis_query_queue(reading);
+        }
     }
-    for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++)
-        for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
-            status = floor_queue(reading, state_names[s], bounds[b], err);
-    if (status == UTAPI_OK)
-        status = utapi_redis_query_queue_key(reading, "LRANGE", REDIS_OWN "shifts", "0", "-1", err);
-    if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = newest_queue(reading, state_names[0], err);
-    if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = counter_queue(reading, state_names[0], err);
-    return status;
+    if (reading->current_only)
+        return;
+    utapi_redis_args_words(utapi_redis_query_begin(reading, "LRANGE", REDIS_OWN "shifts"), "0", "-1", NULL);
+    utapi_redis_query_queue(reading);
+    if (reading->level != UTAPI_LOCATIONS)
+        return;
+    utapi_redis_args_words(utapi_redis_query_begin(reading, "ZREVRANGE", state_names[0]), "0", "0",
+                           "WITHSCORES", NULL);
+    utapi_redis_query_queue(reading);
+    counter_queue(reading, state_names[0]);
 }
 
 size_t utapi_redis_states_replies(const redis_reading *reading)
@@ -93,7 +68,7 @@ typedef struct state_floor {
     bool below_zero;  /* in V1's own form, which we do not write */
 } state_floor;
 
-/* The third part of "0:<unique>:<value>", where V1 must not read a value below zero; else the first part. */
+/* The third part of "0:<nonce>:<value>", where V1 must not read a value below zero; else the first part. */
 bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret)
 {
     int64_t value;
@@ -121,8 +96,8 @@ utapi_interval utapi_redis_state_interval(const redisReply *score)
     return at > -9e15 && at < 9e15 ? (utapi_interval)at : at < 0 ? -INT64_MAX : INT64_MAX;
 }
 
-static utapi_status floor_take(const redis_reading *reading, const char *state, const redisReply *reply,
-                               state_floor *ret, utapi_error *err)
+static utapi_status floor_parse(const redis_reading *reading, const char *state, const redisReply *reply,
+                                state_floor *ret, utapi_error *err)
 {
     *ret = (state_floor){.found = false};
     if (reply->type != REDIS_REPLY_ARRAY || (reply->elements != 0 && reply->elements != 2))
@@ -168,8 +143,8 @@ static bool correction_parse(const redisReply *element, state_correction *ret)
     return *at == '\0';
 }
 
-static utapi_status corrections_take(const redis_reading *reading, const redisReply *reply,
-                                     state_floor floors[STATE_COUNT][BOUND_COUNT], utapi_error *err)
+static utapi_status corrections_parse(const redis_reading *reading, const redisReply *reply,
+                                      state_floor floors[STATE_COUNT][BOUND_COUNT], utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     if (reply->type != REDIS_REPLY_ARRAY)
@@ -188,8 +163,8 @@ static utapi_status corrections_take(const redis_reading *reading, const redisRe
 }
 
 /* A counter that is not there is 0. */
-static utapi_status counter_take(const redis_reading *reading, const char *state, const redisReply *counter,
-                                 int64_t *ret, utapi_error *err)
+static utapi_status counter_parse(const redis_reading *reading, const char *state, const redisReply *counter,
+                                  int64_t *ret, utapi_error *err)
 {
     char what[32];
     redis_key key;
@@ -205,17 +180,17 @@ static utapi_status counter_take(const redis_reading *reading, const char *state
 }
 
 /* Node clients add to what a location holds and leave no member: from the newest one on the counter tells. */
-static utapi_status location_take(const redis_reading *reading, const redisReply *newest,
-                                  const redisReply *counter, state_floor floors[BOUND_COUNT],
-                                  utapi_error *err)
+static utapi_status location_parse(const redis_reading *reading, const redisReply *newest,
+                                   const redisReply *counter, state_floor floors[BOUND_COUNT],
+                                   utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     state_floor last;
     int64_t value = 0;
-    utapi_status status = floor_take(reading, state_names[0], newest, &last, err);
+    utapi_status status = floor_parse(reading, state_names[0], newest, &last, err);
     if (status != UTAPI_OK || (counter->type == REDIS_REPLY_NIL && last.found))
         return status;
-    status = counter_take(reading, state_names[0], counter, &value, err);
+    status = counter_parse(reading, state_names[0], counter, &value, err);
     if (status != UTAPI_OK)
         return status;
     for (size_t b = 0; b < BOUND_COUNT; b++)
@@ -224,95 +199,62 @@ static utapi_status location_take(const redis_reading *reading, const redisReply
     return UTAPI_OK;
 }
 
-/* V1 stops at the first state that it reads below zero: that one and those after it are zero. */
-static void states_blank(state_floor floors[STATE_COUNT][BOUND_COUNT])
-{
-    bool blank = false;
-    for (size_t s = 0; s < STATE_COUNT; s++)
-        for (size_t b = 0; b < BOUND_COUNT; b++) {
-            blank |= floors[s][b].below_zero;
-            if (blank)
-                floors[s][b].value = 0;
-        }
-}
-
-utapi_status utapi_redis_states_take(const redis_reading *reading, redisReply *const *replies,
-                                     utapi_usage *ret, utapi_error *err)
+utapi_status utapi_redis_states_parse(const redis_reading *reading, redisReply *const *replies,
+                                      utapi_usage *ret, utapi_error *err)
 {
     int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     state_floor floors[STATE_COUNT][BOUND_COUNT];
     utapi_status status = UTAPI_OK;
     if (reading->current_only) {
         for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++) {
-            status = counter_take(reading, state_names[s], replies[s], &figures[s][0], err);
+            status = counter_parse(reading, state_names[s], replies[s], &figures[s][0], err);
             figures[s][1] = figures[s][0];
         }
         return status;
     }
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
-            status = floor_take(reading, state_names[s], *replies++, &floors[s][b], err);
+            status = floor_parse(reading, state_names[s], *replies++, &floors[s][b], err);
     if (status == UTAPI_OK)
-        status = corrections_take(reading, *replies++, floors, err);
+        status = corrections_parse(reading, *replies++, floors, err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = location_take(reading, replies[0], replies[1], floors[0], err);
+        status = location_parse(reading, replies[0], replies[1], floors[0], err);
     if (status != UTAPI_OK)
         return status;
 
-    states_blank(floors);
+    bool blank =
+        false; /* V1 stops at the first state that it reads below zero: that one and those after it are zero */
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT; b++) {
-            if (floors[s][b].value < INT64_MIN || floors[s][b].value > INT64_MAX)
+            const utapi_wide value = floors[s][b].value;
+            blank |= floors[s][b].below_zero;
+            if (!blank && (value < INT64_MIN || value > INT64_MAX))
                 return utapi_fail(err, UTAPI_OVERFLOW, "%s:%s:%.*s:%s: the total does not fit 64 bits",
                                   reading->prefix, utapi_level_name(reading->level), (int)reading->name.size,
                                   reading->name.data, state_names[s]);
-            figures[s][b] = (int64_t)floors[s][b].value;
+            figures[s][b] = blank ? 0 : (int64_t)value;
         }
     return UTAPI_OK;
 }
 
-/* ---- noting and taking -------------------------------------------------------------------- */
+/* ---- resource info ------------------------------------------------------------------------ */
 
-utapi_status utapi_redis_resource_info_queue(redis_reading *reading, utapi_error *err)
+void utapi_redis_resource_info_queue(redis_reading *reading)
 {
-    static const char *const info[] = {REDIS_OWN "gone", REDIS_OWN "since"};
-    redis_key keys[3], outliers;
-    char first[24], last[24];
-    utapi_redis_args_add(&reading->args, "MGET");
-    utapi_redis_key_own(&keys[0], reading->prefix, "late");
-    for (size_t i = 0; i < 2; i++)
-        utapi_redis_key_resource(&keys[1 + i], reading->prefix, reading->level, reading->name, info[i]);
-    for (size_t i = 0; i < 3; i++)
-        utapi_redis_args_bytes(&reading->args, keys[i].bytes, keys[i].size);
-    const utapi_status status = utapi_redis_query_queue(reading, err);
-    if (status != UTAPI_OK)
-        return status;
-    snprintf(first, sizeof first, "%lld", (long long)(reading->range.first - REDIS_DAY_MS));
-    snprintf(last, sizeof last, "%lld", (long long)reading->range.last);
-    utapi_redis_key_resource(&outliers, reading->prefix, reading->level, reading->name, REDIS_OWN "odd");
-    utapi_redis_args_add(&reading->args, "ZRANGEBYSCORE");
-    utapi_redis_args_bytes(&reading->args, outliers.bytes, outliers.size);
-    utapi_redis_args_add(&reading->args, first);
-    utapi_redis_args_add(&reading->args, last);
-    return utapi_redis_query_queue(reading, err);
+    redis_args *args = &reading->connection->args;
+    utapi_redis_args_add(args, "MGET");
+    utapi_redis_args_own(args, reading->prefix, "late");
+    utapi_redis_query_key(reading, REDIS_OWN "gone");
+    utapi_redis_query_key(reading, REDIS_OWN "since");
+    utapi_redis_query_queue(reading);
+    utapi_redis_query_begin(reading, "ZRANGEBYSCORE", REDIS_OWN "odd");
+    utapi_redis_args_number(args, reading->range.first - REDIS_DAY_MS);
+    utapi_redis_args_number(args, reading->range.last);
+    utapi_redis_query_queue(reading);
 }
 
-static bool outlier_add(redis_resource_info *info, utapi_interval day)
-{
-    if (info->outlier_count == info->outlier_capacity) {
-        const size_t capacity = info->outlier_capacity * 2 + 8;
-        utapi_interval *grown = realloc(info->outliers, capacity * sizeof *grown);
-        if (grown == NULL)
-            return false;
-        info->outliers = grown;
-        info->outlier_capacity = capacity;
-    }
-    info->outliers[info->outlier_count++] = day;
-    return true;
-}
-
-static utapi_status outliers_take(const redis_reading *reading, const redisReply *reply,
-                                  redis_resource_info *ret, utapi_error *err)
+static utapi_status outliers_parse(const redis_reading *reading, const redisReply *reply,
+                                   redis_resource_info *ret, utapi_error *err)
 {
     ret->outlier_count = 0;
     if (reply->type != REDIS_REPLY_ARRAY)
@@ -322,21 +264,22 @@ static utapi_status outliers_take(const redis_reading *reading, const redisReply
         if (!utapi_redis_integer_alone(reply->element[i], &day) || day < 0 || day > UTAPI_INTERVAL_MAX ||
             day % REDIS_DAY_MS != 0)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "odd", reply->element[i], err);
-        if (!outlier_add(ret, day))
-            return utapi_fail(err, UTAPI_NO_MEMORY, "reading marks");
+        utapi_interval *added =
+            utapi_redis_append(&ret->outliers, &ret->outlier_count, &ret->outlier_capacity, sizeof *added);
+        if (added == NULL)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "reading outliers");
+        *added = day;
     }
     return UTAPI_OK;
 }
 
-utapi_status utapi_redis_resource_info_take(const redis_reading *reading, redisReply *const *replies,
-                                            redis_resource_info *ret, utapi_error *err)
+utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redisReply *const *replies,
+                                             redis_resource_info *ret, utapi_error *err)
 {
-    const redisReply *info = replies[0];
-    if (info->type != REDIS_REPLY_ARRAY || info->elements != 3)
-        return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", info, err);
-
-    const redisReply *generation = info->element[0], *expired = info->element[1],
-                     *low_watermark = info->element[2];
+    if (!redis_is_array(replies[0], 3))
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", replies[0], err);
+    const redisReply *generation = replies[0]->element[0], *expired = replies[0]->element[1];
+    const redisReply *low_watermark = replies[0]->element[2];
     ret->generation = 0;
     if (generation->type != REDIS_REPLY_NIL && !utapi_redis_integer_alone(generation, &ret->generation))
         return utapi_fail(err, UTAPI_CORRUPT, "%s:utapid:late is no number", reading->prefix);
@@ -351,7 +294,7 @@ utapi_status utapi_redis_resource_info_take(const redis_reading *reading, redisR
     if (!utapi_redis_integer_alone(low_watermark, &ret->low_watermark) ||
         ret->low_watermark % REDIS_DAY_MS != 0 || ret->low_watermark < REDIS_FIRST_DAY)
         ret->low_watermark = REDIS_FIRST_DAY; /* always right, if slower */
-    return outliers_take(reading, replies[1], ret, err);
+    return outliers_parse(reading, replies[1], ret, err);
 }
 
 bool utapi_redis_resource_info_hold(const redis_resource_info *planned, const redis_resource_info *now)
@@ -370,12 +313,12 @@ void utapi_redis_resource_info_done(redis_resource_info *info)
 
 /* ---- late writes -------------------------------------------------------------------------- */
 
-utapi_status utapi_redis_late_queue(redis_reading *reading, utapi_error *err)
+void utapi_redis_late_queue(redis_reading *reading)
 {
-    char low_watermark[24];
-    snprintf(low_watermark, sizeof low_watermark, "(%lld", (long long)reading->info.generation);
-    return utapi_redis_query_queue_key(reading, "ZRANGEBYSCORE", REDIS_OWN "late", low_watermark, "+inf",
-                                       err);
+    redis_args *args = utapi_redis_query_begin(reading, "ZRANGEBYSCORE", REDIS_OWN "late");
+    utapi_redis_args_format(args, "(%lld", (long long)reading->info.generation);
+    utapi_redis_args_add(args, "+inf");
+    utapi_redis_query_queue(reading);
 }
 
 static bool plan_has_read(const redis_plan *plan, utapi_interval day)
@@ -387,8 +330,8 @@ static bool plan_has_read(const redis_plan *plan, utapi_interval day)
     return found != NULL && found->is == REDIS_DAY_SUMMED;
 }
 
-utapi_status utapi_redis_late_take(const redis_reading *reading, const redis_plan *plan,
-                                   const redisReply *reply, bool *ret_stale, utapi_error *err)
+utapi_status utapi_redis_late_parse(const redis_reading *reading, const redis_plan *plan,
+                                    const redisReply *reply, bool *ret_stale, utapi_error *err)
 {
     if (reply->type != REDIS_REPLY_ARRAY)
         return utapi_redis_query_corrupt(reading, REDIS_OWN "late", reply, err);

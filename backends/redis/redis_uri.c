@@ -55,14 +55,6 @@ static bool text_skip(utapi_string *rest, char expected)
     return true;
 }
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    const int lower = tolower((unsigned char)digit);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Decodes percent signs. A NUL is refused: all that becomes of these texts ends with one. Replaces *ret. */
 static utapi_status text_decode(utapi_string text, const char *what, char **ret, utapi_error *err)
 {
@@ -73,9 +65,11 @@ static utapi_status text_decode(utapi_string text, const char *what, char **ret,
     for (size_t i = 0; i < text.size; i++) {
         int byte = (unsigned char)text.data[i];
         if (byte == '%') {
-            const int high = text.size - i > 2 ? hex_value(text.data[i + 1]) : -1;
-            const int low = text.size - i > 2 ? hex_value(text.data[i + 2]) : -1;
-            byte = high < 0 || low < 0 ? 0 : high * 16 + low;
+            char digits[3] = "";
+            if (text.size - i > 2)
+                memcpy(digits, text.data + i + 1, 2);
+            const bool is_hex = isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1]);
+            byte = is_hex ? (int)strtoul(digits, NULL, 16) : 0;
             i += 2;
         }
         if (byte == 0) {
@@ -109,65 +103,41 @@ static utapi_status number_read(utapi_string text, const char *what, unsigned mi
 
 /* ---- who ---------------------------------------------------------------------------------- */
 
-/* "[user]:password", without the '@'. */
-static utapi_status login_read(utapi_string login, redis_uri *uri, utapi_error *err)
+/* Takes "[user]:password@" off the front of what stands before the path. The last '@' ends it. */
+static utapi_status login_take(utapi_string *where, redis_uri *uri, utapi_error *err)
 {
+    const char *at = where->size > 0 ? memrchr(where->data, '@', where->size) : NULL;
+    if (at == NULL)
+        return UTAPI_OK;
+    utapi_string login = {.data = where->data, .size = (size_t)(at - where->data)};
+    *where = (utapi_string){.data = at + 1, .size = where->size - login.size - 1};
     const utapi_string user = text_until(&login, ":");
     if (!text_skip(&login, ':') || login.size == 0)
         return utapi_fail(err, UTAPI_INVALID,
                           "Redis URI: expected a password: \"user:password@\", or \":password@\"");
     const utapi_status status = text_decode(login, "password", &uri->password, err);
-    if (status != UTAPI_OK || user.size == 0)
-        return status;
-    return text_decode(user, "user", &uri->user, err);
-}
-
-/* Takes a login off the front of what stands before the path. The last '@' ends it. */
-static utapi_status login_take(utapi_string *where, redis_uri *uri, utapi_error *err)
-{
-    size_t size = where->size;
-    while (size > 0 && where->data[size - 1] != '@')
-        size--;
-    if (size == 0)
-        return UTAPI_OK;
-    const utapi_string login = {.data = where->data, .size = size - 1};
-    *where = (utapi_string){.data = where->data + size, .size = where->size - size};
-    return login_read(login, uri, err);
+    return status == UTAPI_OK && user.size > 0 ? text_decode(user, "user", &uri->user, err) : status;
 }
 
 /* ---- where -------------------------------------------------------------------------------- */
 
-/* A name, an IPv4 address, or what stands in the brackets of an IPv6 address. */
-static bool host_is_plausible(utapi_string host, bool bracketed)
-{
-    for (size_t i = 0; i < host.size; i++)
-        if (!isalnum((unsigned char)host.data[i]) &&
-            strchr(bracketed ? ":.%-_" : ".-_", host.data[i]) == NULL)
-            return false;
-    return host.size > 0;
-}
-
-static utapi_status host_take(utapi_string *text, utapi_string *ret, utapi_error *err)
-{
-    const bool bracketed = text_skip(text, '[');
-    *ret = text_until(text, bracketed ? "]" : ":");
-    if ((bracketed && !text_skip(text, ']')) || !host_is_plausible(*ret, bracketed))
-        return utapi_fail(err, UTAPI_INVALID,
-                          "Redis URI: expected host or host:port; an IPv6 address stands in brackets");
-    return UTAPI_OK;
-}
-
+/* "host[:port]"; the host is a name, an IPv4 address, or an IPv6 address in brackets. */
 static utapi_status endpoint_read(utapi_string text, uint16_t port, redis_endpoint *ret, utapi_error *err)
 {
-    utapi_string host;
-    utapi_status status = host_take(&text, &host, err);
-    if (status != UTAPI_OK)
-        return status;
+    const bool bracketed = text_skip(&text, '[');
+    const utapi_string host = text_until(&text, bracketed ? "]" : ":");
+    bool is_plausible = host.size > 0 && (!bracketed || text_skip(&text, ']'));
+    for (size_t i = 0; i < host.size; i++)
+        is_plausible &=
+            isalnum((unsigned char)host.data[i]) || strchr(bracketed ? ":.%-_" : ".-_", host.data[i]) != NULL;
+    if (!is_plausible)
+        return utapi_fail(err, UTAPI_INVALID,
+                          "Redis URI: expected host or host:port; an IPv6 address stands in brackets");
     unsigned number = port;
     if (text.size > 0) {
         if (!text_skip(&text, ':'))
             return utapi_fail(err, UTAPI_INVALID, "Redis URI: expected \":port\" behind the brackets");
-        status = number_read(text, "port", 1, UINT16_MAX, &number, err);
+        const utapi_status status = number_read(text, "port", 1, UINT16_MAX, &number, err);
         if (status != UTAPI_OK)
             return status;
     }
@@ -199,27 +169,7 @@ static utapi_status endpoints_read(utapi_string where, const struct uri_scheme *
 
 /* ---- which -------------------------------------------------------------------------------- */
 
-/* "", "/", or "/N". */
-static utapi_status database_read(utapi_string path, redis_uri *uri, utapi_error *err)
-{
-    if (!text_skip(&path, '/') || path.size == 0)
-        return UTAPI_OK;
-    return number_read(path, "database", 0, DATABASE_MAX, &uri->database, err);
-}
-
-/* "/name", and then as above. */
-static utapi_status master_read(utapi_string path, redis_uri *uri, utapi_error *err)
-{
-    text_skip(&path, '/');
-    const utapi_string name = text_until(&path, "/");
-    if (name.size == 0)
-        return utapi_fail(
-            err, UTAPI_INVALID,
-            "Redis URI: expected the name that the Sentinels call the master by: \"host:port/name\"");
-    const utapi_status status = text_decode(name, "name", &uri->master_name, err);
-    return status == UTAPI_OK ? database_read(path, uri, err) : status;
-}
-
+/* "", "/", or "/N"; of Sentinels "/name", and then as before. */
 static utapi_status path_read(utapi_string where, utapi_string path, const struct uri_scheme *scheme,
                               redis_uri *uri, utapi_error *err)
 {
@@ -228,15 +178,24 @@ static utapi_status path_read(utapi_string where, utapi_string path, const struc
             return utapi_fail(err, UTAPI_INVALID, "Redis URI: expected redis+unix:///path/to/socket");
         return text_decode(path, "path", &uri->socket_path, err);
     }
-    const utapi_status status = endpoints_read(where, scheme, uri, err);
-    if (status != UTAPI_OK)
+    utapi_status status = endpoints_read(where, scheme, uri, err);
+    if (status == UTAPI_OK && scheme->kind == URI_SENTINELS) {
+        text_skip(&path, '/');
+        const utapi_string name = text_until(&path, "/");
+        if (name.size == 0)
+            return utapi_fail(
+                err, UTAPI_INVALID,
+                "Redis URI: expected the name that the Sentinels call the master by: \"host:port/name\"");
+        status = text_decode(name, "name", &uri->master_name, err);
+    }
+    if (status != UTAPI_OK || !text_skip(&path, '/') || path.size == 0)
         return status;
-    return scheme->kind == URI_SENTINELS ? master_read(path, uri, err) : database_read(path, uri, err);
+    return number_read(path, "database", 0, DATABASE_MAX, &uri->database, err);
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
 
-/* A text where `most` is 0, else a number. */
+/* A text where `max` is 0, else a number. */
 static const struct uri_option {
     const char *name;
     size_t offset;
@@ -250,19 +209,13 @@ static const struct uri_option {
     {"sentinelPassword", offsetof(redis_uri, sentinel_password), 0, 0},
 };
 
-static const struct uri_option *option_find(utapi_string name)
-{
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (utapi_string_equal(name, utapi_string_of(options[i].name)))
-            return &options[i];
-    return NULL;
-}
-
 static utapi_status option_read(utapi_string text, redis_uri *uri, utapi_error *err)
 {
     const utapi_string name = text_until(&text, "=");
-    const struct uri_option *option = option_find(name);
-    if (option == NULL || !text_skip(&text, '='))
+    const struct uri_option *option = options, *end = options + sizeof options / sizeof *options;
+    while (option < end && !utapi_string_equal(name, utapi_string_of(option->name)))
+        option++;
+    if (option == end || !text_skip(&text, '='))
         return utapi_fail(
             err, UTAPI_INVALID,
             "Redis URI: options are connectTimeout=, timeout=, database=, prefix=, sentinelUser= and "
@@ -308,28 +261,17 @@ static utapi_status uri_read(utapi_string rest, const struct uri_scheme *scheme,
     return status;
 }
 
-static const struct uri_scheme *scheme_take(utapi_string *text)
-{
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        const size_t size = strlen(schemes[i].text);
-        if (text->size < size || memcmp(text->data, schemes[i].text, size) != 0)
-            continue;
-        *text = (utapi_string){.data = text->data + size, .size = text->size - size};
-        return &schemes[i];
-    }
-    return NULL;
-}
-
 utapi_status utapi_redis_uri_parse(const char *text, redis_uri *ret, utapi_error *err)
 {
-    utapi_string rest = utapi_string_of(text);
-    const struct uri_scheme *scheme = scheme_take(&rest);
-    if (scheme == NULL)
+    const struct uri_scheme *scheme = schemes, *end = schemes + sizeof schemes / sizeof *schemes;
+    while (scheme < end && strncmp(text, scheme->text, strlen(scheme->text)) != 0)
+        scheme++;
+    if (scheme == end)
         return utapi_fail(
             err, UTAPI_INVALID,
             "Redis URI: expected redis://, redis+unix:// or redis-sentinel:// (there is no TLS)");
     redis_uri uri = {.connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = TIMEOUT_MS};
-    const utapi_status status = uri_read(rest, scheme, &uri, err);
+    const utapi_status status = uri_read(utapi_string_of(text + strlen(scheme->text)), scheme, &uri, err);
     if (status == UTAPI_OK)
         *ret = uri;
     else

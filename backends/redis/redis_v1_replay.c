@@ -9,7 +9,6 @@
 #include "utapi/codec.h"
 #include "utapi/scoped.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,7 +30,6 @@ enum { HEAD_ELEMENTS = 2 };
 struct utapi_replay {
     redis_uri uri;
     redis_connection *connection;
-    redis_args args;
     char word[sizeof "utapid:" + RANDOM_DIGITS]; /* of the lock */
     redisReply *reply;                           /* owned: what was taken last */
     utapi_leftover leftovers[STEP_ELEMENTS];
@@ -42,74 +40,50 @@ struct utapi_replay {
 
 /* ---- opening and closing ------------------------------------------------------------------ */
 
-static utapi_status random_digits(char ret[RANDOM_DIGITS + 1], utapi_error *err)
-{
-    unsigned char bytes[RANDOM_BYTES];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "the system has no random numbers");
-    *utapi_hex_put(ret, bytes, sizeof bytes) = '\0';
-    return UTAPI_OK;
-}
-
 void utapi_replay_close(utapi_replay *replay)
 {
     if (replay == NULL)
         return;
     utapi_redis_connection_free(replay->connection);
-    utapi_redis_args_done(&replay->args);
     freeReplyObject(replay->reply);
     utapi_redis_uri_done(&replay->uri);
     free(replay);
 }
 
+UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
 UTAPI_AUTO_DEFINE(utapi_replay, utapi_replay_close)
 
 utapi_status utapi_replay_open(const char *uri, utapi_replay **ret, utapi_error *err)
 {
-    char digits[RANDOM_DIGITS + 1];
+    unsigned char random[RANDOM_BYTES];
     UTAPI_AUTO(utapi_replay) *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "taking over the local cache");
-    utapi_status status = utapi_redis_uri_parse(uri, &replay->uri, err);
-    if (status == UTAPI_OK)
-        status = random_digits(digits, err);
+    const utapi_status status = utapi_redis_uri_parse(uri, &replay->uri, err);
     if (status != UTAPI_OK)
         return status;
-    snprintf(replay->word, sizeof replay->word, "utapid:%s", digits);
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "the system has no random numbers");
+    *utapi_hex_put(stpcpy(replay->word, "utapid:"), random, sizeof random) = '\0';
     replay->connection = utapi_redis_connection_new(&replay->uri);
     if (replay->connection == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "taking over the local cache");
-    utapi_redis_connection_check_acl(replay->connection, utapi_redis_acl_replay);
+    replay->connection->acl = utapi_redis_acl_replay;
     *ret = UTAPI_TAKE(replay);
     return UTAPI_OK;
 }
 
 /* ---- the lock ----------------------------------------------------------------------------- */
 
-/* Runs a script whose words are in replay->args, and takes the integer that it returns. */
-static utapi_status number_run(utapi_replay *replay, redis_script script, int64_t *ret, utapi_error *err)
-{
-    redisReply *reply = NULL;
-    utapi_status status = utapi_redis_connection_run(replay->connection, script, &replay->args, &reply, err);
-    if (status != UTAPI_OK)
-        return status;
-    if (reply->type == REDIS_REPLY_INTEGER)
-        *ret = reply->integer;
-    else
-        status = utapi_fail(err, UTAPI_CORRUPT, "%s: a script's reply is no number", LIST);
-    freeReplyObject(reply);
-    return status;
-}
-
 static utapi_status lock_run(utapi_replay *replay, int64_t seconds, bool *ret, utapi_error *err)
 {
+    redis_args *args = &replay->connection->args;
     int64_t held = 0;
-    utapi_redis_args_clear(&replay->args);
-    utapi_redis_args_script(&replay->args, 1);
-    utapi_redis_args_add(&replay->args, LOCK);
-    utapi_redis_args_add(&replay->args, replay->word);
-    utapi_redis_args_number(&replay->args, seconds);
-    const utapi_status status = number_run(replay, REDIS_SCRIPT_REPLAY_LOCK, &held, err);
+    utapi_redis_args_script(args, 1);
+    utapi_redis_args_words(args, LOCK, replay->word, NULL);
+    utapi_redis_args_number(args, seconds);
+    const utapi_status status =
+        utapi_redis_connection_run_number(replay->connection, REDIS_SCRIPT_REPLAY_LOCK, &held, err);
     if (status == UTAPI_OK)
         *ret = held == 1;
     return status;
@@ -129,7 +103,8 @@ utapi_status utapi_replay_unlock(utapi_replay *replay, utapi_error *err)
 /* ---- taking ------------------------------------------------------------------------------- */
 
 /* "<N>-<digest>:<element>" into its parts. */
-static bool leftover_read(const redisReply *origin, const redisReply *member, char *uuid, utapi_leftover *ret)
+static bool leftover_parse(const redisReply *origin, const redisReply *member, char *uuid,
+                           utapi_leftover *ret)
 {
     if (member->type != REDIS_REPLY_STRING)
         return false;
@@ -147,7 +122,7 @@ static bool leftover_read(const redisReply *origin, const redisReply *member, ch
     return size > 0 && size <= UTAPI_NAME_MAX;
 }
 
-static utapi_status reply_read(utapi_replay *replay, utapi_error *err)
+static utapi_status reply_parse(utapi_replay *replay, utapi_error *err)
 {
     const redisReply *reply = replay->reply;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < HEAD_ELEMENTS ||
@@ -156,8 +131,8 @@ static utapi_status reply_read(utapi_replay *replay, utapi_error *err)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: a script's reply of another shape", TAKEN);
     replay->refused = (uint64_t)reply->element[1]->integer;
     for (size_t i = 0; HEAD_ELEMENTS + i < reply->elements; i++, replay->count++)
-        if (!leftover_read(reply->element[0], reply->element[HEAD_ELEMENTS + i], replay->uuids[i],
-                           &replay->leftovers[i]))
+        if (!leftover_parse(reply->element[0], reply->element[HEAD_ELEMENTS + i], replay->uuids[i],
+                            &replay->leftovers[i]))
             return utapi_fail(err, UTAPI_CORRUPT, "%s: a member that no utapid wrote", TAKEN);
     return UTAPI_OK;
 }
@@ -165,22 +140,18 @@ static utapi_status reply_read(utapi_replay *replay, utapi_error *err)
 utapi_status utapi_replay_take(utapi_replay *replay, const utapi_leftover **ret, size_t *ret_count,
                                utapi_error *err)
 {
+    redis_args *args = &replay->connection->args;
     replay->count = 0;
     freeReplyObject(replay->reply);
     replay->reply = NULL;
-    utapi_redis_args_clear(&replay->args);
-    utapi_redis_args_script(&replay->args, 5);
-    utapi_redis_args_add(&replay->args, LIST);
-    utapi_redis_args_add(&replay->args, TAKEN);
-    utapi_redis_args_add(&replay->args, LAST);
-    utapi_redis_args_add(&replay->args, ORIGIN);
-    utapi_redis_args_add(&replay->args, REFUSED);
-    utapi_redis_args_number(&replay->args, STEP_ELEMENTS);
-    utapi_redis_args_number(&replay->args, STEP_BYTES);
-    utapi_status status = utapi_redis_connection_run(replay->connection, REDIS_SCRIPT_REPLAY_TAKE,
-                                                     &replay->args, &replay->reply, err);
+    utapi_redis_args_script(args, 5);
+    utapi_redis_args_words(args, LIST, TAKEN, LAST, ORIGIN, REFUSED, NULL);
+    utapi_redis_args_number(args, STEP_ELEMENTS);
+    utapi_redis_args_number(args, STEP_BYTES);
+    utapi_status status =
+        utapi_redis_connection_run(replay->connection, REDIS_SCRIPT_REPLAY_TAKE, &replay->reply, err);
     if (status == UTAPI_OK)
-        status = reply_read(replay, err);
+        status = reply_parse(replay, err);
     if (status != UTAPI_OK)
         return status;
     *ret = replay->leftovers;
@@ -197,30 +168,25 @@ uint64_t utapi_replay_refused(const utapi_replay *replay)
 
 utapi_status utapi_replay_done(utapi_replay *replay, utapi_error *err)
 {
-    redisReply *reply = NULL;
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_args *args = &replay->connection->args;
     if (replay->count == 0)
         return UTAPI_OK;
     /* They were the first of the set, and numbers only rise: nothing else stands between them. */
-    utapi_redis_args_clear(&replay->args);
-    utapi_redis_args_add(&replay->args, "ZREMRANGEBYSCORE");
-    utapi_redis_args_add(&replay->args, TAKEN);
-    utapi_redis_args_number(&replay->args, replay->leftovers[0].number);
-    utapi_redis_args_number(&replay->args, replay->leftovers[replay->count - 1].number);
-    const utapi_status status = utapi_redis_connection_call(replay->connection, &replay->args, &reply, err);
-    if (status == UTAPI_OK)
-        freeReplyObject(reply);
-    return status;
+    utapi_redis_args_words(args, "ZREMRANGEBYSCORE", TAKEN, NULL);
+    utapi_redis_args_number(args, replay->leftovers[0].number);
+    utapi_redis_args_number(args, replay->leftovers[replay->count - 1].number);
+    return utapi_redis_connection_call(replay->connection, &reply, err);
 }
 
 utapi_status utapi_replay_refuse(utapi_replay *replay, const utapi_leftover *leftover, const char *reason,
                                  utapi_error *err)
 {
+    redis_args *args = &replay->connection->args;
     int64_t moved;
-    utapi_redis_args_clear(&replay->args);
-    utapi_redis_args_script(&replay->args, 2);
-    utapi_redis_args_add(&replay->args, TAKEN);
-    utapi_redis_args_add(&replay->args, REFUSED);
-    utapi_redis_args_number(&replay->args, leftover->number);
-    utapi_redis_args_add(&replay->args, reason);
-    return number_run(replay, REDIS_SCRIPT_REPLAY_REFUSE, &moved, err);
+    utapi_redis_args_script(args, 2);
+    utapi_redis_args_words(args, TAKEN, REFUSED, NULL);
+    utapi_redis_args_number(args, leftover->number);
+    utapi_redis_args_add(args, reason);
+    return utapi_redis_connection_run_number(replay->connection, REDIS_SCRIPT_REPLAY_REFUSE, &moved, err);
 }

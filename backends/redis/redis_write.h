@@ -25,26 +25,24 @@ typedef struct redis_write {
     const utapi_entry *
         *uuids; /* entries that have one, by its time, and each uuid's first before its repetitions */
     size_t uuid_count;
-    redis_tombstone *tombstones; /* owned; in the order of the fold; NULL: they were not read */
+    redis_tombstone *tombstones; /* owned; in the order of the aggregation; NULL: they were not read */
     size_t tombstone_count;
     const utapi_adjustment *adjustments; /* instead of entries; tombstones do not matter to them */
     size_t adjustment_count;
-    redis_args args;
 } redis_write;
 
-/** Deltas that one script may write: no script keeps Redis to itself for 10 ms (redis_budget.c). */
+/** Deltas that one script may write: no script keeps Redis to itself for 10 ms. */
 enum { REDIS_BUDGET_DELTAS = 100 };
 
-/** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. With the lock held. */
+/** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. */
 UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
                                                size_t *ret_count, utapi_error *err);
 
-/** Makes the arguments of apply.lua anew. UTAPI_OVERFLOW, UTAPI_NO_MEMORY. */
+/** Makes the arguments of apply.lua. UTAPI_OVERFLOW, UTAPI_NO_MEMORY: there are none. */
 UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);
 
-/** Begins a script whose only key is that of a fence, "" for none. Then: a fence's number as an argument. */
+/** Begins a script whose only key is that of a fence, "" for none. */
 void utapi_redis_encode_fence(redis_args *args, const char *prefix, const utapi_fence *fence);
-void utapi_redis_encode_number(redis_args *args, uint64_t number);
 
 /** Adds a text that no other one of this process equals, behind the storage's random one. */
 void utapi_redis_encode_nonce(redis_args *args, redis_backend *self);

@@ -37,14 +37,11 @@ void connecting_open_uri(connecting *l, const char *uri)
 utapi_status connecting_queue(connecting *l, const char *command)
 {
     char text[256], *rest = NULL;
-    redis_args args = {0};
     (void)snprintf(text, sizeof text, "%s", command);
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        utapi_redis_args_add(&args, word);
+        utapi_redis_args_add(&l->connection->args, word);
     utapi_error_clear(&l->err);
-    const utapi_status status = utapi_redis_connection_queue(l->connection, &args, &l->err);
-    utapi_redis_args_done(&args);
-    return status;
+    return utapi_redis_connection_queue(l->connection, &l->err);
 }
 
 utapi_status connecting_ask(connecting *l, const char *command)
@@ -68,28 +65,23 @@ void connecting_expect(connecting *l, const char *text)
 
 void connecting_check_echo(redis_connection *connection, const char *word)
 {
-    redis_args args = {0};
     redisReply *reply = NULL;
     utapi_error err;
     utapi_error_clear(&err);
-    utapi_redis_args_add(&args, "ECHO");
-    utapi_redis_args_add(&args, word);
-    CHECK_OK(utapi_redis_connection_call(connection, &args, &reply, &err), &err);
+    utapi_redis_args_words(&connection->args, "ECHO", word, NULL);
+    CHECK_OK(utapi_redis_connection_call(connection, &reply, &err), &err);
     assert_non_null(reply);
     assert_string_equal(reply->str, word);
     freeReplyObject(reply);
-    utapi_redis_args_done(&args);
 }
 
 utapi_status connecting_run(connecting *l)
 {
-    redis_args args = {0};
     redisReply *reply = NULL;
     utapi_error_clear(&l->err);
-    utapi_redis_args_script(&args, 0);
+    utapi_redis_args_script(&l->connection->args, 0);
     const utapi_status status =
-        utapi_redis_connection_run(l->connection, REDIS_SCRIPT_CORRECT, &args, &reply, &l->err);
+        utapi_redis_connection_run(l->connection, REDIS_SCRIPT_CORRECT, &reply, &l->err);
     freeReplyObject(reply);
-    utapi_redis_args_done(&args);
     return status;
 }

@@ -214,7 +214,7 @@ static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state
 {
     connecting *l = *state;
     connecting_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
-    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
+    l->connection->acl = utapi_redis_acl_writer;
     fake_redis_rule(&l->fake, "ZADD", "-NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
     assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
@@ -231,7 +231,7 @@ static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state
 static void without_multi_no_right_is_asked_for(void **state)
 {
     connecting *l = *state;
-    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
+    l->connection->acl = utapi_redis_acl_writer;
     fake_redis_rule(&l->fake, "MULTI", "-LOADING Redis is loading the dataset in memory\r\n", 1,
                     FAKE_GOES_ON);
     assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
@@ -243,7 +243,7 @@ static void without_multi_no_right_is_asked_for(void **state)
 static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state)
 {
     connecting *l = *state;
-    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
+    l->connection->acl = utapi_redis_acl_writer;
     fake_redis_rule(&l->fake, "EXEC", "-EXECABORT because of: NOPERM this user may not\r\n", 1, FAKE_GOES_ON);
     assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
     assert_string_equal(
@@ -259,7 +259,7 @@ static void exec_is_asked_for_before_there_is_anything_to_carry_out(void **state
 static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **state)
 {
     connecting *l = *state;
-    utapi_redis_connection_check_aof(l->connection);
+    l->connection->checks_aof = true;
     fake_redis_rule(&l->fake, "INFO", "-BUSY Redis is busy running a script.\r\n", 1, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "INFO", "$15\r\naof_enabled:0\r\n\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     assert_int_equal(connecting_run(l), UTAPI_UNAVAILABLE);
@@ -271,7 +271,7 @@ static void a_writer_waits_for_a_server_that_does_not_tell_of_its_file(void **st
 static void other_refusals_say_nothing_of_rights(void **state)
 {
     connecting *l = *state;
-    utapi_redis_connection_check_acl(l->connection, utapi_redis_acl_writer);
+    l->connection->acl = utapi_redis_acl_writer;
     fake_redis_rule(&l->fake, "H", "-ERR unknown command\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "SET", "-OOM command not allowed\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     CHECK_OK(connecting_run(l), &l->err);
@@ -426,19 +426,17 @@ static void a_connection_that_broke_is_connected_anew_for_its_next_user(void **s
 {
     connecting *l = *state;
     redis_pool *pool = utapi_redis_pool_new(&l->uri);
-    redis_args args = {0};
     redisReply *reply = NULL;
     assert_non_null(pool);
-    utapi_redis_args_add(&args, "GET");
     fake_redis_rule(&l->fake, "GET", "$10\r\n12", 1, FAKE_GOES_ON);
     redis_connection *connection = utapi_redis_pool_take(pool);
-    CHECK_STATUS(UTAPI_UNCERTAIN, utapi_redis_connection_call(connection, &args, &reply, &l->err), &l->err);
+    utapi_redis_args_add(&connection->args, "GET");
+    CHECK_STATUS(UTAPI_UNCERTAIN, utapi_redis_connection_call(connection, &reply, &l->err), &l->err);
     utapi_redis_pool_give(pool, connection);
     connection = utapi_redis_pool_take(pool);
     connecting_check_echo(connection, "mine");
     utapi_redis_pool_give(pool, connection);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
-    utapi_redis_args_done(&args);
     utapi_redis_pool_free(pool);
 }
 

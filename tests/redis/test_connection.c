@@ -82,13 +82,13 @@ static void a_pinned_connection_makes_no_other(void **state)
     connecting *l = *state;
     fake_redis_rule(&l->fake, "PING", "+PONG\r\n", 1, FAKE_HANGS_UP);
     CHECK_OK(connecting_ask(l, "PING"), &l->err);
-    utapi_redis_connection_pin(l->connection, true);
+    l->connection->pinned = true;
     struct pollfd closed = {.fd = l->connection->context->fd, .events = POLLIN};
     assert_int_equal(poll(&closed, 1, 10000), 1);
     for (int i = 0; i < 2; i++)
         CHECK_STATUS(UTAPI_UNCERTAIN, connecting_ask(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 1);
-    utapi_redis_connection_pin(l->connection, false);
+    l->connection->pinned = false;
     CHECK_OK(connecting_run(l), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
 }
@@ -221,9 +221,9 @@ static void a_pipeline_that_breaks_is_uncertain(void **state)
 static void a_command_without_memory_takes_what_was_queued_with_it(void **state)
 {
     connecting *l = *state;
-    redis_args broken = {.failed = true};
     CHECK_OK(connecting_queue(l, "MULTI"), &l->err);
-    CHECK_STATUS(UTAPI_NO_MEMORY, utapi_redis_connection_queue(l->connection, &broken, &l->err), &l->err);
+    l->connection->args.failed = true;
+    CHECK_STATUS(UTAPI_NO_MEMORY, utapi_redis_connection_queue(l->connection, &l->err), &l->err);
     connecting_check_echo(l->connection, "mine"); /* and not MULTI's reply */
     assert_int_equal(fake_redis_heard(&l->fake, "MULTI"), 0);
 }

@@ -287,10 +287,9 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
 }
 
 /* Runs the script as a reader would that began at `late`: one value, of the third day of all. */
-static long long offer(reading *r, const char *late, const char *source)
+static long long rollup_store(reading *r, const char *late, const char *source)
 {
     redis_connection *connection = utapi_redis_pool_take(r->backend.pool);
-    redis_args args = {0};
     redisReply *reply = NULL;
     static const char *const before[] = {"s3:utapid:late",
                                          "s3:buckets:b:+utapid:late",
@@ -301,19 +300,17 @@ static long long offer(reading *r, const char *late, const char *source)
                                          "target"};
     static const char *const after[] = {"60000", "172800000", "259200000", "1", "value"};
     assert_non_null(connection);
-    utapi_redis_args_script(&args, sizeof before / sizeof *before + 1);
+    utapi_redis_args_script(&connection->args, sizeof before / sizeof *before + 1);
     for (size_t i = 0; i < sizeof before / sizeof *before; i++)
-        utapi_redis_args_add(&args, before[i]);
-    utapi_redis_args_add(&args, source);
-    utapi_redis_args_add(&args, late);
+        utapi_redis_args_add(&connection->args, before[i]);
+    utapi_redis_args_add(&connection->args, source);
+    utapi_redis_args_add(&connection->args, late);
     for (size_t i = 0; i < sizeof after / sizeof *after; i++)
-        utapi_redis_args_add(&args, after[i]);
-    CHECK_OK(utapi_redis_connection_run(connection, REDIS_SCRIPT_STORE_ROLLUP, &args, &reply, &r->err),
-             &r->err);
+        utapi_redis_args_add(&connection->args, after[i]);
+    CHECK_OK(utapi_redis_connection_run(connection, REDIS_SCRIPT_STORE_ROLLUP, &reply, &r->err), &r->err);
     assert_int_equal(reply->elements, 1);
     const long long stored = reply->element[0]->integer;
     freeReplyObject(reply);
-    utapi_redis_args_done(&args);
     utapi_redis_pool_give(r->backend.pool, connection);
     return stored;
 }
@@ -323,18 +320,18 @@ static void sums_that_may_be_wrong_are_not_stored(void **state)
     reading *r = *state;
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     raw(r, "SET source 1");
-    assert_int_equal(offer(r, "1", "source"), 0); /* Redis was emptied */
+    assert_int_equal(rollup_store(r, "1", "source"), 0); /* Redis was emptied */
     raw(r, "SET s3:utapid:late 7");
     raw(r, "ZADD s3:buckets:b:+utapid:late 5 172800000 6 86400000 7 259200000");
-    assert_int_equal(offer(r, "0", "source"), 0); /* a late write came */
-    assert_int_equal(offer(r, "4", "source"), 0);
-    assert_int_equal(offer(r, "7", "gone"), 0); /* what was read is not there any more */
-    assert_int_equal(offer(r, "8", "source"), 0);
+    assert_int_equal(rollup_store(r, "0", "source"), 0); /* a late write came */
+    assert_int_equal(rollup_store(r, "4", "source"), 0);
+    assert_int_equal(rollup_store(r, "7", "gone"), 0); /* what was read is not there any more */
+    assert_int_equal(rollup_store(r, "8", "source"), 0);
     assert_int_equal(raw_number(r, "EXISTS target"), 0);
-    assert_int_equal(offer(r, "5", "source"), 1); /* what came later was of other days */
+    assert_int_equal(rollup_store(r, "5", "source"), 1); /* what came later was of other days */
     assert_int_equal(raw_number(r, "PTTL target"), -1);
     raw(r, "PEXPIRE source 30000");
-    assert_int_equal(offer(r, "7", "source"), 1);
+    assert_int_equal(rollup_store(r, "7", "source"), 1);
     assert_true(raw_number(r, "PTTL target") <= 30000);
     raw(r, "DEL s3:buckets:b:storageUtilized:counter");
 }

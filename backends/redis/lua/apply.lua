@@ -5,8 +5,8 @@
 -- A script is not rolled back: so every key is looked at before the first one is written, and what cannot be stored is
 -- answered with a word and the culprit. KEYS: the writer's fence ("" without one).
 -- ARGV: prefix, from, to, now, window, nonce, 1 if tombstones were read; then operations, each a letter and its words:
---     U slice n uuid... accepted...               uuids of a slice (redis_keys.h), not more than 2,000, and when each was
---                                                 accepted
+--     U slice n uuid... accepted...               uuids of a slice (redis_keys.h), not more than 2,000, and when
+--                                                 each was accepted
 --     C level name interval n (metric delta)...   what changes in an interval of a resource
 --     M level name tombstone                      the tombstone that the caller found for a resource; "" for none
 --     F level name time                           expires it
