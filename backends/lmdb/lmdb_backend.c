@@ -260,9 +260,8 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
     utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    size_t done = 0;
-    for (; done < count && status == UTAPI_OK; done += status == UTAPI_OK) {
-        const utapi_adjustment *one = &adjustments[done];
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        const utapi_adjustment *one = &adjustments[i];
         utapi_interval_delta delta = {.interval = one->interval};
         lmdb_deltas deltas = {.once = &delta};
         lmdb_key key;
@@ -274,12 +273,8 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         if (status == UTAPI_OK)
             status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
     }
-    *ret_count = done;
-    status = utapi_lmdb_write_end(&write, status, err);
-    if (done == 0 || (status != UTAPI_OVERFLOW && status != UTAPI_INVALID))
-        return status;
-    utapi_error_clear(err); /* those before it can be stored */
-    return lmdb_adjust(base, adjustments, done, ret_count, err);
+    *ret_count = count;
+    return utapi_lmdb_write_end(&write, status, err);
 }
 
 static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
