@@ -8,6 +8,7 @@
 #include "daemon/utapid_options.h"
 #include "handlers/log.h"
 #include "handlers/query_pool.h"
+#include "handlers/routes.h"
 #include "handlers/telemetry.h"
 #include "server/server.h"
 #include "utapi/clock.h"
@@ -157,7 +158,7 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
 static utapi_status make_service(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    self->telemetry = telemetry_new();
+    self->telemetry = telemetry_new(http_routes);
     if (self->telemetry == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){

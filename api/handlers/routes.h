@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * routes.h - which handler answers what, who may ask it, what its answer is, and how large its body may be; and what
- * handlers answer with. For this folder and the server.
+ * handlers answer with. For this folder, the server and the daemon.
  */
 #ifndef HANDLERS_ROUTES_H
 #define HANDLERS_ROUTES_H
@@ -51,6 +51,9 @@ void http_call_answer(http_call *call, int status, char *body, size_t size);
 
 /** Completes a call with an error. Where the client is at fault the log says so, though not for each (telemetry.h). */
 void http_call_refuse(http_call *call, const http_failure *failure);
+
+/** Likewise. @param reason  for the log, where that may know more than the client; NULL: what the client is told */
+void http_call_refuse_because(http_call *call, const http_failure *failure, const char *reason);
 
 /** Asks for the signature that the call's route may want. */
 http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure);

@@ -32,6 +32,7 @@ typedef struct refusal {
 } refusal;
 
 struct telemetry {
+    const http_route *routes; /* HTTP_ROUTES of them */
     atomic_uint_fast64_t events[TELEMETRY_OUTCOMES];
     atomic_uint_fast64_t requests[HTTP_ROUTES + 1]
                                  [STATUSES]; /* the last row: refused before they had a route */
@@ -41,11 +42,12 @@ struct telemetry {
     refusal others; /* for which there was no place */
 };
 
-telemetry *telemetry_new(void)
+telemetry *telemetry_new(const http_route *routes)
 {
     telemetry *self = calloc(1, sizeof *self);
     if (self == NULL)
         return NULL;
+    self->routes = routes;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)snprintf(self->others.kind, sizeof self->others.kind, "requests from other addresses");
     return self;
@@ -73,14 +75,14 @@ uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome)
     return self != NULL ? atomic_load_explicit(&self->events[outcome], memory_order_relaxed) : 0;
 }
 
-static const char *action_of(size_t row)
+static const char *action_of(const telemetry *self, size_t row)
 {
-    return row < HTTP_ROUTES ? http_routes[row].action : "None";
+    return row < HTTP_ROUTES ? self->routes[row].action : "None";
 }
 
-static size_t row_of(const http_route *route)
+static size_t row_of(const telemetry *self, const http_route *route)
 {
-    return route != NULL ? (size_t)(route - http_routes) : HTTP_ROUTES;
+    return route != NULL ? (size_t)(route - self->routes) : HTTP_ROUTES;
 }
 
 void telemetry_count_request(telemetry *self, const http_route *route, int status)
@@ -90,14 +92,14 @@ void telemetry_count_request(telemetry *self, const http_route *route, int statu
     size_t i = 0;
     while (i < STATUSES - 1 && statuses[i] != status)
         i++;
-    atomic_fetch_add_explicit(&self->requests[row_of(route)][i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->requests[row_of(self, route)][i], 1, memory_order_relaxed);
 }
 
 /* The first row with the action of a row. */
-static size_t first_row_of(size_t row)
+static size_t first_row_of(const telemetry *self, size_t row)
 {
     size_t first = 0;
-    while (first < row && strcmp(action_of(first), action_of(row)) != 0)
+    while (first < row && strcmp(action_of(self, first), action_of(self, row)) != 0)
         first++;
     return first;
 }
@@ -107,12 +109,12 @@ void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_request
     uint64_t counts[HTTP_ROUTES + 1][STATUSES] = {0};
     for (size_t row = 0; self != NULL && row <= HTTP_ROUTES; row++)
         for (size_t i = 0; i < STATUSES; i++)
-            counts[first_row_of(row)][i] +=
+            counts[first_row_of(self, row)][i] +=
                 atomic_load_explicit(&self->requests[row][i], memory_order_relaxed);
     for (size_t row = 0; row <= HTTP_ROUTES; row++)
         for (size_t i = 0; i < STATUSES; i++)
             if (counts[row][i] > 0)
-                on_requests(ctx, action_of(row), statuses[i], counts[row][i]);
+                on_requests(ctx, action_of(self, row), statuses[i], counts[row][i]);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------ */
@@ -177,8 +179,8 @@ void telemetry_log_refusal(telemetry *self, const http_call *call, const http_fa
     if (self == NULL || !log_wants(LOG_LEVEL_WARN))
         return;
     address_write(call->request.peer, address);
-    (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(row_of(call->route)), address,
-                   http_error_status(failure->error), http_error_code(failure->error));
+    (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(self, row_of(self, call->route)),
+                   address, http_error_status(failure->error), http_error_code(failure->error));
     (void)pthread_mutex_lock(&self->lock);
     const bool begins = refusal_begins(self, kind, utapi_monotonic_ms());
     (void)pthread_mutex_unlock(&self->lock);

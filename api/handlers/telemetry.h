@@ -31,8 +31,8 @@ typedef enum telemetry_outcome {
 /** How long refusals of a kind are counted before the log has another line. */
 enum { TELEMETRY_WINDOW_MS = 10000 };
 
-/** owned: telemetry_free(). NULL if out of memory */
-telemetry *telemetry_new(void);
+/** @param routes  the table of routes; borrowed. Returns: owned, telemetry_free(); NULL if out of memory */
+telemetry *telemetry_new(const struct http_route *routes);
 
 /** Writes what was counted and not logged yet, and frees. NULL is fine. */
 void telemetry_free(telemetry *self);

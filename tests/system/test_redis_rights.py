@@ -132,7 +132,7 @@ class Rights(OnRedis):
 
     def test_every_command_of_a_script_is_asked_for(self):
         folder = os.path.join(ROOT, "backends", "redis")
-        with open(os.path.join(folder, "redis_probe.c"), encoding="utf-8") as file:
+        with open(os.path.join(folder, "redis_context.c"), encoding="utf-8") as file:
             asked = set(re.findall(r'^    "([A-Z]+)', file.read(), re.M))
         used = set()
         for path in glob.glob(os.path.join(folder, "lua", "*.lua")):

@@ -78,7 +78,7 @@ static void refuse(telemetry *self, const char *address, http_error error, const
 static void the_first_refusal_of_a_kind_is_a_line_and_the_others_a_count(void **state)
 {
     (void)state;
-    telemetry *self = telemetry_new();
+    telemetry *self = telemetry_new(http_routes);
     catch_log();
     for (int i = 0; i < 42; i++)
         refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE, "events[3].timestamp: expected an integer");
@@ -112,7 +112,7 @@ static void the_first_refusal_of_a_kind_is_a_line_and_the_others_a_count(void **
 static void many_addresses_share_a_count(void **state)
 {
     (void)state;
-    telemetry *self = telemetry_new();
+    telemetry *self = telemetry_new(http_routes);
     catch_log();
     for (int i = 0; i < 200; i++) {
         char address[32];
@@ -127,7 +127,7 @@ static void many_addresses_share_a_count(void **state)
 static void nothing_of_a_body_is_logged(void **state)
 {
     (void)state;
-    telemetry *self = telemetry_new();
+    telemetry *self = telemetry_new(http_routes);
     catch_log();
     refuse(self, "10.0.0.5", HTTP_INVALID_PARAMETER_VALUE,
            "not JSON: line 1, column 6: invalid token near 'secret'");
@@ -155,7 +155,7 @@ static void note(void *ctx, const char *action, int status, uint64_t count)
 static void requests_are_counted_by_action_and_status(void **state)
 {
     (void)state;
-    telemetry *self = telemetry_new();
+    telemetry *self = telemetry_new(http_routes);
     counted seen = {0};
     telemetry_count_request(self, route_of("GET", "/_/healthcheck"), 200);
     telemetry_count_request(self, route_of("POST", "/_/healthcheck"), 200);
