@@ -6,6 +6,7 @@
 
 #include "backends/registry.h"
 #include "handlers/log.h"
+#include "handlers/routes.h"
 
 static int64_t standing_clock(void *ctx)
 {
@@ -61,7 +62,7 @@ void world_open(http_world *self, const char *authdata)
     CHECK_OK(allow_list_add(&self->service.ingest_allow, "127.0.0.1/8", &err), &err);
     CHECK_OK(allow_list_add(&self->service.storage_allow, "127.0.0.1/8", &err), &err);
     CHECK_OK(allow_list_add(&self->service.prometheus_allow, "127.0.0.1/8", &err), &err);
-    self->service.telemetry = telemetry_new();
+    self->service.telemetry = telemetry_new(http_routes);
     assert_non_null(self->service.telemetry);
 }
 
