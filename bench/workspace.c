@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,16 @@ void bench_redis_socket(const char *folder, char ret[BENCH_PATH_MAX])
     (void)snprintf(ret, BENCH_PATH_MAX, "%.*s/redis", BENCH_PATH_MAX - 8, folder);
 }
 
+/* The socket's file is there a moment before anybody listens on it. */
+static bool redis_listens(const char *socket_path)
+{
+    redisContext *context = redisConnectUnix(socket_path);
+    const bool listens = context != NULL && context->err == 0;
+    if (context != NULL)
+        redisFree(context);
+    return listens;
+}
+
 utapi_status bench_redis_start(const bench_workspace *workspace, const char *folder, child *ret,
                                utapi_error *err)
 {
@@ -144,7 +155,7 @@ utapi_status bench_redis_start(const bench_workspace *workspace, const char *fol
     if (status != UTAPI_OK)
         return status;
     for (unsigned i = 0; i < REDIS_ROUNDS && !child_has_ended(ret); i++) {
-        if (access(socket_path, F_OK) == 0)
+        if (redis_listens(socket_path))
             return UTAPI_OK;
         (void)nanosleep(&(struct timespec){.tv_nsec = REDIS_ROUND_NS}, NULL);
     }
