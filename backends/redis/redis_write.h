@@ -32,7 +32,7 @@ typedef struct redis_write {
 } redis_write;
 
 /** Deltas that one script may write: no script keeps Redis to itself for 10 ms. */
-enum { REDIS_BUDGET_DELTAS = 110 };
+enum { REDIS_BUDGET_DELTAS = 90 };
 
 /** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. */
 UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
