@@ -66,17 +66,17 @@ bool utapi_redis_connection_aof_failed(const redis_connection *connection)
 
 static utapi_status aof_check(redis_connection *connection, utapi_error *err)
 {
-    redis_aof aof = {.is_rewritten = false};
+    redis_aof aof;
     const utapi_status status = utapi_redis_probe_aof(connection->context, &aof, err);
     if (status != UTAPI_OK)
         return status;
     const int64_t now_ms = utapi_monotonic_ms();
-    if (aof.is_rewritten || aof.is_refused)
+    if (aof != REDIS_AOF_UNDER_WAY)
         connection->aof_since_ms = 0;
     else if (connection->aof_since_ms == 0)
         connection->aof_since_ms = now_ms;
     const bool waits = connection->aof_since_ms != 0 && now_ms - connection->aof_since_ms <= AOF_WAIT_MAX_MS;
-    atomic_store(&connection->aof_failed, !aof.is_rewritten && !waits);
+    atomic_store(&connection->aof_failed, aof != REDIS_AOF_REWRITTEN && !waits);
     if (!waits)
         return UTAPI_OK;
     return utapi_fail(err, UTAPI_UNAVAILABLE,
@@ -144,22 +144,17 @@ static void back_off(redis_connection *connection)
 
 static utapi_status connection_connect(redis_connection *connection, utapi_error *err)
 {
-    utapi_error why;
     if (connection->context != NULL)
         return UTAPI_OK;
-    if (connection->delay_ms != 0 && utapi_monotonic_ms() < connection->retry_at_ms)
-        return utapi_fail(err, connection->why, "%s", connection->reason);
-    utapi_error_clear(&why);
-    const utapi_status status = endpoints_try(connection, &why);
-    if (status == UTAPI_OK) {
-        connection->delay_ms = 0;
-        return UTAPI_OK;
+    if (connection->delay_ms == 0 || utapi_monotonic_ms() >= connection->retry_at_ms) {
+        utapi_error_clear(&connection->why);
+        if (endpoints_try(connection, &connection->why) == UTAPI_OK) {
+            connection->delay_ms = 0;
+            return UTAPI_OK;
+        }
+        back_off(connection);
     }
-    back_off(connection);
-    connection->why = status;
-    (void)snprintf(connection->reason, sizeof connection->reason, "%.*s", (int)sizeof connection->reason - 1,
-                   why.detail);
-    return utapi_fail(err, status, "%s", connection->reason);
+    return utapi_fail(err, connection->why.status, "%s", connection->why.detail);
 }
 
 /* ---- failures ----------------------------------------------------------------------------- */

@@ -56,8 +56,7 @@ typedef struct redis_connection {
     unsigned delay_ms;             /* of the last back-off; 0 after a success */
     unsigned random;               /* for jitter */
     size_t queued;                 /* replies that are still to come */
-    utapi_status why;              /* the last failure to connect, reported while waiting */
-    char reason[160];
+    utapi_error why;               /* the last failure to connect, reported while waiting */
     char shas[REDIS_SCRIPT_COUNT][REDIS_SHA_SIZE + 1];
 } redis_connection;
 

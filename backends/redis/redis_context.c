@@ -359,17 +359,16 @@ utapi_status utapi_redis_probe_aof(redisContext *context, redis_aof *ret, utapi_
     if (info->type != REDIS_REPLY_STRING)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: INFO: no text");
     const utapi_string text = {info->str, (size_t)info->len};
-    *ret = (redis_aof){.is_rewritten = utapi_redis_info_aof_is_rewritten(text),
-                       .is_under_way = utapi_redis_info_number(text, "aof_rewrite_in_progress") != 0 ||
-                                       utapi_redis_info_number(text, "aof_rewrite_scheduled") != 0};
-    if (ret->is_rewritten || ret->is_under_way)
+    *ret = utapi_redis_info_aof_is_rewritten(text) ? REDIS_AOF_REWRITTEN : REDIS_AOF_UNDER_WAY;
+    if (*ret == REDIS_AOF_REWRITTEN || utapi_redis_info_number(text, "aof_rewrite_in_progress") != 0 ||
+        utapi_redis_info_number(text, "aof_rewrite_scheduled") != 0)
         return UTAPI_OK;
 
     UTAPI_AUTO(redisReply) *reply = redisCommand(context, "BGREWRITEAOF");
     if (reply == NULL)
         return utapi_redis_context_no_reply(context, UTAPI_UNAVAILABLE, err);
-    /* Another utapid may have asked a moment ago. */
-    ret->is_under_way = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "in progress") != NULL;
-    ret->is_refused = !ret->is_under_way;
+    /* Another utapid may have done that a moment ago. */
+    if (reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "in progress") == NULL)
+        *ret = REDIS_AOF_REFUSED;
     return UTAPI_OK;
 }

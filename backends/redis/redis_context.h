@@ -53,10 +53,10 @@ UTAPI_MUST_USE utapi_status utapi_redis_probe_acl(redisContext *context, const r
                                                   const char *prefix, utapi_error *err);
 
 /** How it stands with the append-only file. */
-typedef struct redis_aof {
-    bool is_rewritten; /* it was written anew since the server started, or there is none */
-    bool is_under_way; /* it is being written anew, or will be */
-    bool is_refused;   /* nobody may have it written anew, for want of a right or of memory */
+typedef enum redis_aof {
+    REDIS_AOF_REWRITTEN, /* it was written anew since the server started, or there is none */
+    REDIS_AOF_UNDER_WAY, /* it is being written anew, or will be */
+    REDIS_AOF_REFUSED,   /* nobody may have it written anew, for want of a right or of memory */
 } redis_aof;
 
 /**

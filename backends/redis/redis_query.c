@@ -55,6 +55,12 @@ utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret, ut
     return status;
 }
 
+const redisReply *utapi_redis_reply_next(redis_replies *left)
+{
+    static const redisReply nothing = {.type = -1};
+    return left->at < left->end ? *left->at++ : &nothing;
+}
+
 void utapi_redis_query_drain(redis_reading *reading)
 {
     while (reading->waiting > 0) {
@@ -103,11 +109,10 @@ bool utapi_redis_is_expired(const redisReply *tombstone, utapi_interval interval
 utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char *what,
                                        const redisReply *reply, utapi_error *err)
 {
-    const bool has_words = reply->type == REDIS_REPLY_ERROR;
-    return utapi_fail(err, UTAPI_CORRUPT, "%s:%s:%.*s:%s: %.*s", reading->prefix,
-                      utapi_level_name(reading->level), (int)reading->name.size, reading->name.data, what,
-                      has_words ? (int)reply->len : 31,
-                      has_words ? reply->str : "holds what nobody puts there...");
+    redis_key key;
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, what);
+    return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
+                      reply->type == REDIS_REPLY_ERROR ? reply->str : "holds what nobody puts there");
 }
 
 void *utapi_redis_append(void *array, size_t *count, size_t *capacity, size_t element_size)

@@ -74,6 +74,14 @@ void utapi_redis_query_queue(redis_reading *reading);
 UTAPI_MUST_USE utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret,
                                                    utapi_error *err);
 
+/** Replies to several commands, in their order. */
+typedef struct redis_replies {
+    redisReply **at, **end; /* borrowed: those that are left */
+} redis_replies;
+
+/** Where none is left: one of a type that Redis does not have, which nobody can parse. */
+const redisReply *utapi_redis_reply_next(redis_replies *left);
+
 /** After a failure: fetches what was queued, since the connection's next user must not get it. */
 void utapi_redis_query_drain(redis_reading *reading);
 
@@ -208,14 +216,11 @@ redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first);
 
 /* ---- redis_state.c --------------------------------------------------------------------------- */
 
-enum { REDIS_RESOURCE_INFO_COMMANDS = 2 };
-
 /** Queues the reading of resource info. */
 void utapi_redis_resource_info_queue(redis_reading *reading);
 
 /** Reads two replies. ret: utapi_redis_resource_info_done(). */
-UTAPI_MUST_USE utapi_status utapi_redis_resource_info_parse(const redis_reading *reading,
-                                                            redisReply *const *replies,
+UTAPI_MUST_USE utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redis_replies *left,
                                                             redis_resource_info *ret, utapi_error *err);
 
 /** Whether what was planned by one resource info is still right by another; utapi_redis_late_parse() says the rest. */
@@ -233,11 +238,8 @@ UTAPI_MUST_USE utapi_status utapi_redis_late_parse(const redis_reading *reading,
 /** Queues what utapi_redis_states_parse() wants. */
 void utapi_redis_states_queue(redis_reading *reading);
 
-/** How many replies that makes. */
-size_t utapi_redis_states_replies(const redis_reading *reading);
-
 /** Fills in the states. UTAPI_CORRUPT; UTAPI_OVERFLOW if late changes lead out of 64 bits. */
-UTAPI_MUST_USE utapi_status utapi_redis_states_parse(const redis_reading *reading, redisReply *const *replies,
+UTAPI_MUST_USE utapi_status utapi_redis_states_parse(const redis_reading *reading, redis_replies *left,
                                                      utapi_usage *ret, utapi_error *err);
 
 /** The value of a sorted set's member; false if it holds none. */

@@ -151,18 +151,6 @@ static void snapshot_queue(redis_reading *reading, const redis_plan *plan, const
 
 /* ---- the replies -------------------------------------------------------------------------- */
 
-/* Those that are left, in the order of the commands. */
-typedef struct replies {
-    redisReply **at, **end;
-} replies;
-
-/* Where none is left: one that no command answers with. */
-static const redisReply *reply_next(replies *left)
-{
-    static const redisReply nothing = {.type = REDIS_REPLY_NIL};
-    return left->at < left->end ? *left->at++ : &nothing;
-}
-
 /* A rollup that cannot be read is as good as none. */
 static bool rollup_decode(const redisReply *row, utapi_amounts *ret)
 {
@@ -194,11 +182,11 @@ static void month_parse(redis_plan *plan, redis_month *month, const redisReply *
     }
 }
 
-static utapi_status rollups_parse(const redis_reading *reading, redis_plan *plan, replies *left,
+static utapi_status rollups_parse(const redis_reading *reading, redis_plan *plan, redis_replies *left,
                                   redis_snapshot *ret, utapi_error *err)
 {
     for (size_t at = 0; rollup_next(plan, &at);) {
-        const redisReply *reply = reply_next(left);
+        const redisReply *reply = utapi_redis_reply_next(left);
         if (reply->type != REDIS_REPLY_ARRAY)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "...", reply, err);
         for (size_t i = 0; i < reply->elements && rollup_next(plan, &at); i++, at++)
@@ -250,28 +238,21 @@ utapi_status utapi_redis_fence_read(redis_reading *reading, const unsigned char 
 static utapi_status exec_parse(redis_reading *reading, redis_plan *plan, const redisReply *exec,
                                redis_snapshot *ret, utapi_error *err)
 {
-    const size_t states = utapi_redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
     if (exec->type != REDIS_REPLY_ARRAY)
         return utapi_fail(err, UTAPI_CORRUPT, "EXEC: an answer of another shape than Redis gives");
-    if (exec->elements < REDIS_RESOURCE_INFO_COMMANDS + 1 + states + fences)
-        return utapi_fail(err, UTAPI_CORRUPT, "EXEC: fewer answers than commands");
-    replies left = {exec->element, exec->element + exec->elements};
-    utapi_status status = utapi_redis_resource_info_parse(reading, left.at, &ret->info, err);
-    left.at += REDIS_RESOURCE_INFO_COMMANDS;
+    redis_replies left = {.at = exec->element, .end = exec->element + exec->elements};
+    utapi_status status = utapi_redis_resource_info_parse(reading, &left, &ret->info, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_late_parse(reading, plan, *left.at, &ret->stale, err);
-    left.at++;
+        status = utapi_redis_late_parse(reading, plan, utapi_redis_reply_next(&left), &ret->stale, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_states_parse(reading, left.at, &ret->states, err);
-    left.at += states;
-    if (status == UTAPI_OK && fences > 0)
-        status = fence_parse(reading, ret->writer, *left.at, &ret->fence, err);
-    left.at += fences;
+        status = utapi_redis_states_parse(reading, &left, &ret->states, err);
+    if (status == UTAPI_OK && ret->writer != NULL)
+        status = fence_parse(reading, ret->writer, utapi_redis_reply_next(&left), &ret->fence, err);
     if (status == UTAPI_OK)
         status = rollups_parse(reading, plan, &left, ret, err);
     for (size_t i = 0; i < plan->span_count; i++)
         for (redis_span span = plan->spans[i], step; status == UTAPI_OK && span_step(&span, &step);)
-            status = flows_add(reading, step, reply_next(&left), &ret->flows, err);
+            status = flows_add(reading, step, utapi_redis_reply_next(&left), &ret->flows, err);
     return status;
 }
 
@@ -315,7 +296,5 @@ utapi_status utapi_redis_snapshot_read(redis_reading *reading, redis_plan *plan,
         reading->is_scripted = true; /* nothing was read yet */
         return snapshot_try(reading, plan, ret, err);
     }
-    if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)
-        *err = refused;
-    return status;
+    return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s", refused.detail);
 }

@@ -36,6 +36,21 @@ local function prefix_of(P, level, name)
     return P .. ':' .. level .. ':' .. name .. ':'
 end
 
+-- What the keys of a resource's flows in an interval begin with: their metric comes last.
+local function flows_prefix(P, level, name, interval)
+    local when = interval == '0' and '' or interval .. ':' -- V1 leaves it out
+    return P .. ':' .. level .. ':' .. when .. name .. ':'
+end
+
+-- Gives texts that are behind a nonce of the caller's, each once.
+local function nonces_of(nonce)
+    local count = 0
+    return function()
+        count = count + 1
+        return nonce .. format('-%d', count)
+    end
+end
+
 -- The key of a state as it is now, from that of its sorted set; the bytes of a location have a name of V1's own.
 local function counter_of(P, level, name, metric, set)
     if level == 'locations' and metric == 'storageUtilized' then
@@ -205,6 +220,15 @@ local function sweep_note(P, level, name, first, interval)
     redis.call('HSET', sweeping, who, from .. ' ' .. interval)
 end
 
+-- The keys of all flows of a resource in an interval.
+local function flow_keys(P, level, name, interval)
+    local prefix, keys = flows_prefix(P, level, name, interval), {}
+    for i, metric in ipairs(FLOW_METRICS) do
+        keys[i] = prefix .. metric
+    end
+    return keys
+end
+
 -- Expires a resource up to a time. Its old flows stay for a while, and the tombstone says that they do not count;
 -- those of the time's own interval go at once, for what comes after may count there.
 local function expire(P, level, name, time, nonce_next)
@@ -221,11 +245,7 @@ local function expire(P, level, name, time, nonce_next)
     local first = flows_begin(prefix, at)
     state_expire(P, level, name, 'storageUtilized', interval, nonce_next)
     state_expire(P, level, name, 'numberOfObjects', interval, nonce_next)
-    local flows = {}
-    for i, metric in ipairs(FLOW_METRICS) do
-        flows[i] = P .. ':' .. level .. ':' .. (at == 0 and '' or interval .. ':') .. name .. ':' .. metric
-    end
-    redis.call('UNLINK', unpack(flows))
+    redis.call('UNLINK', unpack(flow_keys(P, level, name, interval)))
     rollups_drop(P, prefix, day)
     redis.call('SET', prefix .. OWN .. 'gone', time)
     redis.call('SET', P .. ':utapid:forgotten', '1')
