@@ -57,11 +57,6 @@ void utapi_redis_connection_free(redis_connection *connection)
     free(connection);
 }
 
-bool utapi_redis_connection_aof_failed(const redis_connection *connection)
-{
-    return atomic_load(&connection->aof_failed);
-}
-
 /* ---- connecting --------------------------------------------------------------------------- */
 
 static utapi_status aof_check(redis_connection *connection, utapi_error *err)
@@ -197,19 +192,16 @@ static utapi_status connection_refused(redis_connection *connection, const redis
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
-/* Nothing can be there to read before a command is sent, unless the server hung up. */
-static bool connection_is_stale(const redis_connection *connection)
-{
-    struct pollfd waiting = {.fd = connection->context->fd, .events = POLLIN};
-    return connection->queued == 0 && poll(&waiting, 1, 0) != 0;
-}
-
 static utapi_status connection_ready(redis_connection *connection, utapi_error *err)
 {
     if (connection->args.failed)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    if (connection->context != NULL && connection_is_stale(connection))
-        utapi_redis_connection_drop(connection);
+    if (connection->context != NULL && connection->queued == 0) {
+        /* Nothing can be there to read before a command is sent, unless the server hung up. */
+        struct pollfd waiting = {.fd = connection->context->fd, .events = POLLIN};
+        if (poll(&waiting, 1, 0) != 0)
+            utapi_redis_connection_drop(connection);
+    }
     if (connection->context == NULL && connection->pinned)
         return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: the connection was lost between two commands");
     return connection_connect(connection, err);

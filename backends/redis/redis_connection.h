@@ -34,13 +34,15 @@ typedef enum redis_script {
 
 enum { REDIS_SHA_SIZE = 40 };
 
-/** Its owner sets the first members; the others are for redis_connection.c, and for tests that have no time to wait. */
+/** Its owner uses the first members; the others are for redis_connection.c, and for tests that have no time to wait. */
 typedef struct redis_connection {
     redis_args args;      /* the command that is being put together; sending it empties it */
     const redis_acl *acl; /* borrowed: it begins with utapi_redis_probe_acl(); NULL: it does not */
 
     /* It begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at most. */
     bool checks_aof;
+    atomic_bool
+        aof_failed; /* it adds to a file that could not be written anew; may be read from any thread */
 
     /* It stays with the server that it is connected to, for commands that must all be answered by one server: a lost
      * connection is not made anew. Commands answer UTAPI_UNCERTAIN then, and were not sent. */
@@ -50,7 +52,6 @@ typedef struct redis_connection {
     const redis_uri *uri;          /* borrowed */
     redisContext *context;         /* NULL: not connected */
     int64_t aof_since_ms;          /* monotonic: it waits for the file; 0: it does not */
-    atomic_bool aof_failed;        /* it did not wait to the end */
     size_t first_endpoint;         /* the one that answered last */
     int64_t retry_at_ms;           /* monotonic: no sooner is connecting tried */
     unsigned delay_ms;             /* of the last back-off; 0 after a success */
@@ -66,9 +67,6 @@ void utapi_redis_connection_free(redis_connection *connection);
 
 /** Gives the server up; the next use connects again. */
 void utapi_redis_connection_drop(redis_connection *connection);
-
-/** Whether it adds to a file that could not be written anew. From any thread. */
-bool utapi_redis_connection_aof_failed(const redis_connection *connection);
 
 /** Sends connection->args and waits for the reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
 UTAPI_MUST_USE utapi_status utapi_redis_connection_call(redis_connection *connection, redisReply **ret,

@@ -94,8 +94,8 @@ utapi_status utapi_redis_only_read(utapi_status status, utapi_error *err);
 /** What V1 reads in a text: an integer in front, else 0. False if it does not fit 64 bits. */
 bool utapi_redis_integer(const redisReply *value, int64_t *ret);
 
-/** One of our own numbers: a text that holds nothing else. */
-bool utapi_redis_integer_alone(const redisReply *reply, int64_t *ret);
+/** One of our own numbers: a text that holds nothing else. A NUL stands where it ends. */
+bool utapi_redis_integer_alone(utapi_string text, int64_t *ret);
 
 /** Whether a flow is of a time that its resource's tombstone (+utapid:gone) covers. */
 bool utapi_redis_is_expired(const redisReply *tombstone, utapi_interval interval);

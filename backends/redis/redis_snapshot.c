@@ -151,34 +151,27 @@ static void snapshot_queue(redis_reading *reading, const redis_plan *plan, const
 
 /* ---- the replies -------------------------------------------------------------------------- */
 
-/* A rollup that cannot be read is as good as none. */
-static bool rollup_decode(const redisReply *row, utapi_amounts *ret)
+/* Adds a rollup; false if there is none. One that cannot be read is as good as none. */
+static bool rollup_add(const redisReply *row, redis_snapshot *ret, bool *ret_empty)
 {
-    return row->type == REDIS_REPLY_STRING &&
-           utapi_snapshot_decode(row->str, row->len, ret, NULL) == UTAPI_OK;
-}
-
-static void day_parse(redis_day *day, const redisReply *row, redis_snapshot *ret)
-{
-    utapi_amounts amounts = {.present = 0};
-    if (!rollup_decode(row, &amounts))
-        day->is = REDIS_DAY_MISSING;
-    else
+    utapi_amounts amounts;
+    const bool is_there = row->type == REDIS_REPLY_STRING &&
+                          utapi_snapshot_decode(row->str, row->len, &amounts, NULL) == UTAPI_OK;
+    *ret_empty = is_there && amounts.present == 0;
+    if (is_there)
         utapi_sums_add_amounts(&ret->flows, &amounts);
-    day->empty = day->is != REDIS_DAY_MISSING && amounts.present == 0;
+    return is_there;
 }
 
 /* The days of a month that is missing are for the next snapshot. */
 static void month_parse(redis_plan *plan, redis_month *month, const redisReply *row, redis_snapshot *ret)
 {
-    utapi_amounts amounts = {.present = 0};
-    month->missing = !rollup_decode(row, &amounts);
+    bool empty;
+    month->missing = !rollup_add(row, ret, &empty);
     ret->missing_months += month->missing;
-    if (!month->missing)
-        utapi_sums_add_amounts(&ret->flows, &amounts);
     for (size_t day = month->day; day < month->day + REDIS_MONTH_DAYS; day++) {
         plan->days[day].is = month->missing ? REDIS_DAY_QUERIED : REDIS_DAY_ROLLED;
-        plan->days[day].empty = !month->missing && amounts.present == 0;
+        plan->days[day].empty = empty;
     }
 }
 
@@ -190,10 +183,10 @@ static utapi_status rollups_parse(const redis_reading *reading, redis_plan *plan
         if (reply->type != REDIS_REPLY_ARRAY)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "...", reply, err);
         for (size_t i = 0; i < reply->elements && rollup_next(plan, &at); i++, at++)
-            if (at < plan->day_count)
-                day_parse(&plan->days[at], reply->element[i], ret);
-            else
+            if (at >= plan->day_count)
                 month_parse(plan, &plan->months[at - plan->day_count], reply->element[i], ret);
+            else if (!rollup_add(reply->element[i], ret, &plan->days[at].empty))
+                plan->days[at].is = REDIS_DAY_MISSING;
     }
     return UTAPI_OK;
 }

@@ -64,16 +64,9 @@ bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret)
     const char *end = member->str + member->len;
     const char *nonce = memchr(member->str, ':', member->len);
     const char *exact = nonce != NULL ? memchr(nonce + 1, ':', (size_t)(end - nonce - 1)) : NULL;
-    if (exact != NULL && exact + 1 < end) {
-        char *rest;
-        errno = 0;
-        const long long number = strtoll(exact + 1, &rest, 10);
-        if (errno == 0 && rest == end) {
-            *ret = number;
-            return true;
-        }
-    }
-    if (!utapi_redis_integer(member, &value))
+    if ((exact == NULL ||
+         !utapi_redis_integer_alone((utapi_string){exact + 1, (size_t)(end - exact - 1)}, &value)) &&
+        !utapi_redis_integer(member, &value))
         return false;
     *ret = value;
     return true;
@@ -244,8 +237,8 @@ static utapi_status outliers_parse(const redis_reading *reading, const redisRepl
         return utapi_redis_query_corrupt(reading, REDIS_OWN "odd", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t day;
-        if (!utapi_redis_integer_alone(reply->element[i], &day) || day < 0 || day > UTAPI_INTERVAL_MAX ||
-            day % REDIS_DAY_MS != 0)
+        if (!utapi_redis_integer_alone(redis_text_of(reply->element[i]), &day) || day < 0 ||
+            day > UTAPI_INTERVAL_MAX || day % REDIS_DAY_MS != 0)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "odd", reply->element[i], err);
         utapi_interval *added =
             utapi_redis_append(&ret->outliers, &ret->outlier_count, &ret->outlier_capacity, sizeof *added);
@@ -265,17 +258,18 @@ utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redis
     const redisReply *generation = info->element[0], *expired = info->element[1];
     const redisReply *low_watermark = info->element[2];
     ret->generation = 0;
-    if (generation->type != REDIS_REPLY_NIL && !utapi_redis_integer_alone(generation, &ret->generation))
+    if (generation->type != REDIS_REPLY_NIL &&
+        !utapi_redis_integer_alone(redis_text_of(generation), &ret->generation))
         return utapi_fail(err, UTAPI_CORRUPT, "%s:utapid:late is no number", reading->prefix);
 
     ret->expired = REDIS_NEVER_EXPIRED;
     ret->expired_ms = 0;
     if (expired->type != REDIS_REPLY_NIL) {
-        if (!utapi_redis_integer_alone(expired, &ret->expired_ms))
+        if (!utapi_redis_integer_alone(redis_text_of(expired), &ret->expired_ms))
             return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", expired, err);
         ret->expired = utapi_interval_of(ret->expired_ms);
     }
-    if (!utapi_redis_integer_alone(low_watermark, &ret->low_watermark) ||
+    if (!utapi_redis_integer_alone(redis_text_of(low_watermark), &ret->low_watermark) ||
         ret->low_watermark % REDIS_DAY_MS != 0 || ret->low_watermark < REDIS_FIRST_DAY)
         ret->low_watermark = REDIS_FIRST_DAY; /* always right, if slower */
     return outliers_parse(reading, utapi_redis_reply_next(left), ret, err);
@@ -321,7 +315,7 @@ utapi_status utapi_redis_late_parse(const redis_reading *reading, const redis_pl
         return utapi_redis_query_corrupt(reading, REDIS_OWN "late", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t day;
-        if (!utapi_redis_integer_alone(reply->element[i], &day))
+        if (!utapi_redis_integer_alone(redis_text_of(reply->element[i]), &day))
             return utapi_redis_query_corrupt(reading, REDIS_OWN "late", reply->element[i], err);
         *ret_stale |= plan_has_read(plan, day);
     }

@@ -34,9 +34,8 @@ typedef struct redis_write {
 /** Deltas that one script may write: no script keeps Redis to itself for 10 ms. */
 enum { REDIS_BUDGET_DELTAS = 110 };
 
-/** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. */
-UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
-                                               size_t *ret_count, utapi_error *err);
+/** How many entries of a batch one script stores: at least one, if it has any. */
+size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch);
 
 /** Makes the arguments of apply.lua. UTAPI_OVERFLOW, UTAPI_NO_MEMORY: there are none. */
 UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);
