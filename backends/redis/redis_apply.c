@@ -53,7 +53,7 @@ static void uuids_list(redis_write *write)
             write->skip[order[i] - batch->entries] = true;
 }
 
-/* ---- what the script asks for -------------------------------------------------------------- */
+/* ---- what an answer calls for ------------------------------------------------------------ */
 
 /* The tombstones of the batch's resources, each once, in the order of the aggregation. */
 static utapi_status tombstones_read(redis_write *write, utapi_error *err)

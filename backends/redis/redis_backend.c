@@ -63,7 +63,7 @@ utapi_status utapi_redis_stats(utapi_backend *base, utapi_storage_stats *ret, ut
 
 /* ---- opening and closing ------------------------------------------------------------------ */
 
-/* Takes half-built ones too. */
+/* Half-built ones too. */
 static void redis_close(utapi_backend *base)
 {
     redis_backend *self = (redis_backend *)base;

@@ -2,7 +2,7 @@
 /* redis_connection.c - connecting with a back-off, commands over one connection, what their failures mean, and the
  * pool.
  *
- * hiredis tells of a broken connection by no reply at all, and of a refusal by a reply of a type of its own. */
+ * hiredis reports a broken connection by no reply at all, and a refusal by a reply of a type of its own. */
 #include "redis_connection.h"
 
 #include "utapi/clock.h"

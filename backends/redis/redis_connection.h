@@ -4,7 +4,7 @@
  *
  * A connection belongs to one thread at a time. It connects at its first use: finds the master (through Sentinels where
  * the URI has some: one that answers first, its word checked with ROLE), logs in, selects the database, probes what it
- * was told to, loads the scripts. After a failure the next use connects again, no sooner than a back-off that doubles,
+ * is set to, loads the scripts. After a failure the next use connects again, no sooner than a back-off that doubles,
  * with jitter, up to 5 s; until then it fails at once.
  *
  * What every call returns:
@@ -13,7 +13,7 @@
  *   UTAPI_UNCERTAIN    after the command was sent the connection broke, no reply came in time, or an error that says
  *                      nothing of what was done (a script raised it, or it is of no kind that is known)
  *   UTAPI_CORRUPT      WRONGTYPE, or a reply of a shape that the command cannot have
- * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN ask for the
+ * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN look for the
  * master anew, NOPERM for the rights, NOSCRIPT loads the scripts and repeats once, by itself.
  */
 #ifndef REDIS_REDIS_CONNECTION_H

@@ -65,7 +65,7 @@ typedef enum redis_aof {
  * A crash may cut the file within a transaction. Redis 7.0 drops what it cannot read of it, but leaves the first half:
  * that is carried out when the file is loaded another time, together with what was written behind it. So a batch that
  * was sent again would count twice, under a right fence. A file that was written anew has no such end. The server
- * itself tells whether it was, so nobody has to remember, and of many utapid that come at once the first one asks.
+ * itself says whether it was, so nobody has to remember, and of many utapid that come at once the first has it done.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_probe_aof(redisContext *context, redis_aof *ret, utapi_error *err);
 

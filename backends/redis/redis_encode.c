@@ -68,8 +68,8 @@ static void delta_weigh(budget *self, uint64_t hash, utapi_operation operation, 
     *warm = hash;
 }
 
-/* Adds an entry; false if it does not fit. It may well bring nothing new; but a look ahead would have to be
- * taken back. */
+/* Adds an entry; false if it does not fit. It may well bring nothing new; but what a look ahead adds would have to be
+ * removed again. */
 static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms)
 {
     const utapi_interval interval = utapi_interval_of(entry->time_ms);

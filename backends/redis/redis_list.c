@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_list.c - every resource of a level, and every fence, by scanning the keys.
  *
- * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are taken out of those
+ * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are read from those
  * keys, which may be many for each, so names that were listed are remembered. Flows that an expiry has not yet removed
  * are no sign of life. */
 #include "redis_query.h"

@@ -52,7 +52,7 @@ typedef struct redis_reading {
     int64_t give_up_ms;  /* on the monotonic clock: no more rollups are made afterwards */
     size_t waiting;      /* replies that are still to be fetched */
     utapi_error failed;  /* why a command was not queued: the next reply that is fetched reports it */
-    bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
+    bool is_scripted;    /* Redis is out of memory: snapshots are read by a script */
     bool is_gathering;   /* what is queued goes into the script's arguments instead */
     redis_args gathered; /* those */
     int64_t now_ms;      /* Redis's clock, when the resource info was read */

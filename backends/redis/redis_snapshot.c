@@ -2,7 +2,7 @@
 /* redis_snapshot.c - all that an answer must see at one moment, in one MULTI: resource info, states, the rollups of
  * closed days, and every key of what is still open.
  *
- * Two parts are read just before it, since only a late write changes them, which the resource info would tell: the
+ * Two parts are read just before it, since only a late write changes them, which the resource info would show: the
  * parts of closed days at both ends of the range. A MULTI holds Redis up for as long as it reads.
  *
  * While Redis is out of memory it queues no command of a MULTI, not even one that reads, but it runs scripts that do

@@ -155,7 +155,7 @@ static utapi_status counter_parse(const redis_reading *reading, size_t state, co
     return utapi_redis_query_corrupt(reading, counter_names[state], counter, err);
 }
 
-/* Node clients add to what a location holds and leave no member: from the newest one on the counter tells. */
+/* Node clients add to what a location holds and leave no member: from the newest one on the counter counts. */
 static utapi_status location_parse(const redis_reading *reading, redis_replies *left,
                                    state_floor floors[BOUND_COUNT], utapi_error *err)
 {

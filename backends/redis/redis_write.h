@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis_write.h - what the writing files share: a batch on its way to apply.lua, and the upkeep that a script asks for.
+ * redis_write.h - what the writing files share: a batch on its way to apply.lua, and the upkeep that a script leaves.
  *
  * All of it runs with the storage's `writing` lock held, on its writer's connection.
  */
@@ -48,7 +48,7 @@ void utapi_redis_encode_nonce(redis_args *args, redis_backend *self);
 
 /**
  * Expires a resource; time_ms INT64_MIN: a bucket, at the time that was scheduled. Does nothing where the fence
- * does not stand at its `from`: it is asked for again then.
+ * does not stand at its `from`: the script asks for it again then.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
                                                    int64_t time_ms, const utapi_fence *fence,
