@@ -41,8 +41,7 @@ typedef struct redis_connection {
 
     /* It begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at most. */
     bool checks_aof;
-    atomic_bool
-        aof_failed; /* it adds to a file that could not be written anew; may be read from any thread */
+    atomic_bool aof_failed; /* it adds to a file that could not be; read from any thread */
 
     /* It stays with the server that it is connected to, for commands that must all be answered by one server: a lost
      * connection is not made anew. Commands answer UTAPI_UNCERTAIN then, and were not sent. */

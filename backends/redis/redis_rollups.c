@@ -72,9 +72,9 @@ static bool step_next(const batch *all, batch_step *at)
 
 static size_t step_size(const batch *all, batch_step at)
 {
-    const size_t left = all->sums[at.sum].candidate_count - at.step * CANDIDATES_A_STEP;
     if (all->found == NULL)
         return REDIS_STEP_INTERVALS * REDIS_FLOW_COUNT;
+    const size_t left = all->sums[at.sum].candidate_count - at.step * CANDIDATES_A_STEP;
     return left < CANDIDATES_A_STEP ? left : CANDIDATES_A_STEP;
 }
 

@@ -87,7 +87,7 @@ static void span_queue(redis_reading *reading, redis_span left)
         utapi_redis_flows_queue(reading, step);
 }
 
-/* The next rollup that a snapshot reads: at most day_count is a day, and what follows is a month. */
+/* The next rollup that a snapshot reads: an index below day_count is a day, the others are months. */
 static bool rollup_next(const redis_plan *plan, size_t *at)
 {
     while (*at < plan->day_count && plan->days[*at].is != REDIS_DAY_QUERIED)

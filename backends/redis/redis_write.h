@@ -20,10 +20,9 @@ typedef struct redis_tombstone {
 /** A batch, or corrections by an operator, and what is known of it so far. */
 typedef struct redis_write {
     redis_backend *self;
-    utapi_batch batch; /* a copy: what is delivered of it may be cut */
-    bool *skip;        /* for each entry: its uuid is known */
-    const utapi_entry *
-        *uuids; /* entries that have one, by its time, and each uuid's first before its repetitions */
+    utapi_batch batch;         /* a copy: what is delivered of it may be cut */
+    bool *skip;                /* for each entry: its uuid is known */
+    const utapi_entry **uuids; /* entries that have one, by its time; a repetition comes after the first */
     size_t uuid_count;
     redis_tombstone *tombstones; /* owned; in the order of the aggregation; NULL: they were not read */
     size_t tombstone_count;
