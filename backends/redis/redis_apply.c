@@ -53,7 +53,7 @@ static void uuids_list(redis_write *write)
             write->skip[order[i] - batch->entries] = true;
 }
 
-/* ---- what the script asks for -------------------------------------------------------------- */
+/* ---- what an answer calls for ------------------------------------------------------------ */
 
 /* The tombstones of the batch's resources, each once, in the order of the aggregation. */
 static utapi_status tombstones_read(redis_write *write, utapi_error *err)
@@ -242,16 +242,13 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
     if (skip == NULL || uuids == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", count);
     pthread_mutex_lock(&self->writing);
-    utapi_status status = UTAPI_OK;
-    if (utapi_fence_is_set(
-            &batch->fence)) { /* what lies beyond the budget is cut off before anything else is done */
+    if (utapi_fence_is_set(&batch->fence)) {
         self->is_fenced = true;
-        status = utapi_redis_budget(self, batch, &count, err);
+        count = utapi_redis_budget(self, batch); /* the rest is cut off before anything else is done */
     }
     redis_write write = {
         .self = self, .batch = utapi_batch_prefix(batch, count), .skip = skip, .uuids = uuids};
-    if (status == UTAPI_OK)
-        status = entries_check(&write.batch, err);
+    utapi_status status = entries_check(&write.batch, err);
     if (status == UTAPI_OK && self->window_ms > 0)
         uuids_list(&write);
     if (status == UTAPI_OK)

@@ -30,7 +30,7 @@ static utapi_status stats_read(redis_backend *self, redis_connection *connection
 {
     UTAPI_AUTO(redisReply) *memory = NULL, *persistence = NULL;
     utapi_status status = info_read(connection, "memory", &memory, err);
-    if (status == UTAPI_OK && utapi_redis_connection_aof_failed(self->writer))
+    if (status == UTAPI_OK && atomic_load(&self->writer->aof_failed))
         status = info_read(connection, "persistence", &persistence, err);
     if (status != UTAPI_OK)
         return status;
@@ -63,7 +63,7 @@ utapi_status utapi_redis_stats(utapi_backend *base, utapi_storage_stats *ret, ut
 
 /* ---- opening and closing ------------------------------------------------------------------ */
 
-/* Takes half-built ones too. */
+/* Half-built ones too. */
 static void redis_close(utapi_backend *base)
 {
     redis_backend *self = (redis_backend *)base;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * redis_backend.h - storage in Utapi V1's keys (docs/specification.md#redis-keys). README.md tells the layout.
+ * redis_backend.h - storage in Utapi V1's keys (docs/specification.md#redis-keys). README.md has the layout.
  *
  * utapi_backend_options.location is a URI (redis_uri.h). Opening does not connect: a Redis that is away answers
  * UTAPI_UNAVAILABLE to each call until it is back.

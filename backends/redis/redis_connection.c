@@ -2,7 +2,7 @@
 /* redis_connection.c - connecting with a back-off, commands over one connection, what their failures mean, and the
  * pool.
  *
- * hiredis tells of a broken connection by no reply at all, and of a refusal by a reply of a type of its own. */
+ * hiredis reports a broken connection by no reply at all, and a refusal by a reply of a type of its own. */
 #include "redis_connection.h"
 
 #include "utapi/clock.h"
@@ -57,26 +57,21 @@ void utapi_redis_connection_free(redis_connection *connection)
     free(connection);
 }
 
-bool utapi_redis_connection_aof_failed(const redis_connection *connection)
-{
-    return atomic_load(&connection->aof_failed);
-}
-
 /* ---- connecting --------------------------------------------------------------------------- */
 
 static utapi_status aof_check(redis_connection *connection, utapi_error *err)
 {
-    redis_aof aof = {.is_rewritten = false};
+    redis_aof aof;
     const utapi_status status = utapi_redis_probe_aof(connection->context, &aof, err);
     if (status != UTAPI_OK)
         return status;
     const int64_t now_ms = utapi_monotonic_ms();
-    if (aof.is_rewritten || aof.is_refused)
+    if (aof != REDIS_AOF_UNDER_WAY)
         connection->aof_since_ms = 0;
     else if (connection->aof_since_ms == 0)
         connection->aof_since_ms = now_ms;
     const bool waits = connection->aof_since_ms != 0 && now_ms - connection->aof_since_ms <= AOF_WAIT_MAX_MS;
-    atomic_store(&connection->aof_failed, !aof.is_rewritten && !waits);
+    atomic_store(&connection->aof_failed, aof != REDIS_AOF_REWRITTEN && !waits);
     if (!waits)
         return UTAPI_OK;
     return utapi_fail(err, UTAPI_UNAVAILABLE,
@@ -144,22 +139,17 @@ static void back_off(redis_connection *connection)
 
 static utapi_status connection_connect(redis_connection *connection, utapi_error *err)
 {
-    utapi_error why;
     if (connection->context != NULL)
         return UTAPI_OK;
-    if (connection->delay_ms != 0 && utapi_monotonic_ms() < connection->retry_at_ms)
-        return utapi_fail(err, connection->why, "%s", connection->reason);
-    utapi_error_clear(&why);
-    const utapi_status status = endpoints_try(connection, &why);
-    if (status == UTAPI_OK) {
-        connection->delay_ms = 0;
-        return UTAPI_OK;
+    if (connection->delay_ms == 0 || utapi_monotonic_ms() >= connection->retry_at_ms) {
+        utapi_error_clear(&connection->why);
+        if (endpoints_try(connection, &connection->why) == UTAPI_OK) {
+            connection->delay_ms = 0;
+            return UTAPI_OK;
+        }
+        back_off(connection);
     }
-    back_off(connection);
-    connection->why = status;
-    (void)snprintf(connection->reason, sizeof connection->reason, "%.*s", (int)sizeof connection->reason - 1,
-                   why.detail);
-    return utapi_fail(err, status, "%s", connection->reason);
+    return utapi_fail(err, connection->why.status, "%s", connection->why.detail);
 }
 
 /* ---- failures ----------------------------------------------------------------------------- */
@@ -202,19 +192,16 @@ static utapi_status connection_refused(redis_connection *connection, const redis
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
-/* Nothing can be there to read before a command is sent, unless the server hung up. */
-static bool connection_is_stale(const redis_connection *connection)
-{
-    struct pollfd waiting = {.fd = connection->context->fd, .events = POLLIN};
-    return connection->queued == 0 && poll(&waiting, 1, 0) != 0;
-}
-
 static utapi_status connection_ready(redis_connection *connection, utapi_error *err)
 {
     if (connection->args.failed)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a command for Redis");
-    if (connection->context != NULL && connection_is_stale(connection))
-        utapi_redis_connection_drop(connection);
+    if (connection->context != NULL && connection->queued == 0) {
+        /* Nothing can be there to read before a command is sent, unless the server hung up. */
+        struct pollfd waiting = {.fd = connection->context->fd, .events = POLLIN};
+        if (poll(&waiting, 1, 0) != 0)
+            utapi_redis_connection_drop(connection);
+    }
     if (connection->context == NULL && connection->pinned)
         return utapi_fail(err, UTAPI_UNCERTAIN, "Redis: the connection was lost between two commands");
     return connection_connect(connection, err);

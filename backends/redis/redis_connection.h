@@ -4,7 +4,7 @@
  *
  * A connection belongs to one thread at a time. It connects at its first use: finds the master (through Sentinels where
  * the URI has some: one that answers first, its word checked with ROLE), logs in, selects the database, probes what it
- * was told to, loads the scripts. After a failure the next use connects again, no sooner than a back-off that doubles,
+ * is set to, loads the scripts. After a failure the next use connects again, no sooner than a back-off that doubles,
  * with jitter, up to 5 s; until then it fails at once.
  *
  * What every call returns:
@@ -13,7 +13,7 @@
  *   UTAPI_UNCERTAIN    after the command was sent the connection broke, no reply came in time, or an error that says
  *                      nothing of what was done (a script raised it, or it is of no kind that is known)
  *   UTAPI_CORRUPT      WRONGTYPE, or a reply of a shape that the command cannot have
- * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN ask for the
+ * After each of the first two the connection is dropped where that helps: READONLY and MASTERDOWN look for the
  * master anew, NOPERM for the rights, NOSCRIPT loads the scripts and repeats once, by itself.
  */
 #ifndef REDIS_REDIS_CONNECTION_H
@@ -34,13 +34,14 @@ typedef enum redis_script {
 
 enum { REDIS_SHA_SIZE = 40 };
 
-/** Its owner sets the first members; the others are for redis_connection.c, and for tests that have no time to wait. */
+/** Its owner uses the first members; the others are for redis_connection.c, and for tests that have no time to wait. */
 typedef struct redis_connection {
     redis_args args;      /* the command that is being put together; sending it empties it */
     const redis_acl *acl; /* borrowed: it begins with utapi_redis_probe_acl(); NULL: it does not */
 
     /* It begins with utapi_redis_probe_aof(), and fails until the file is written anew, for ten minutes at most. */
     bool checks_aof;
+    atomic_bool aof_failed; /* it adds to a file that could not be; read from any thread */
 
     /* It stays with the server that it is connected to, for commands that must all be answered by one server: a lost
      * connection is not made anew. Commands answer UTAPI_UNCERTAIN then, and were not sent. */
@@ -50,14 +51,12 @@ typedef struct redis_connection {
     const redis_uri *uri;          /* borrowed */
     redisContext *context;         /* NULL: not connected */
     int64_t aof_since_ms;          /* monotonic: it waits for the file; 0: it does not */
-    atomic_bool aof_failed;        /* it did not wait to the end */
     size_t first_endpoint;         /* the one that answered last */
     int64_t retry_at_ms;           /* monotonic: no sooner is connecting tried */
     unsigned delay_ms;             /* of the last back-off; 0 after a success */
     unsigned random;               /* for jitter */
     size_t queued;                 /* replies that are still to come */
-    utapi_status why;              /* the last failure to connect, reported while waiting */
-    char reason[160];
+    utapi_error why;               /* the last failure to connect, reported while waiting */
     char shas[REDIS_SCRIPT_COUNT][REDIS_SHA_SIZE + 1];
 } redis_connection;
 
@@ -67,9 +66,6 @@ void utapi_redis_connection_free(redis_connection *connection);
 
 /** Gives the server up; the next use connects again. */
 void utapi_redis_connection_drop(redis_connection *connection);
-
-/** Whether it adds to a file that could not be written anew. From any thread. */
-bool utapi_redis_connection_aof_failed(const redis_connection *connection);
 
 /** Sends connection->args and waits for the reply. *ret is owned: freeReplyObject(). An error reply is a failure. */
 UTAPI_MUST_USE utapi_status utapi_redis_connection_call(redis_connection *connection, redisReply **ret,

@@ -3,8 +3,8 @@
  * what a writer wants to know of its server before it sends anything (the user's rights, and whether the
  * append-only file may end in half a transaction).
  *
- * Where the URI names Sentinels, one of them is asked first. What it says is believed only if the server there says of
- * itself that it is a master. */
+ * Where the URI names Sentinels, one of them is queried first. What it says is believed only if the server there says
+ * of itself that it is a master. */
 #include "redis_context.h"
 
 #include "utapi/scoped.h"
@@ -161,7 +161,7 @@ utapi_status utapi_redis_context_open(const redis_uri *uri, size_t endpoint, boo
     if (status == UTAPI_OK)
         status = server_login(context, uri->user, uri->password, err);
     (void)snprintf(database, sizeof database, "%u", uri->database);
-    /* Where a password was forgotten, the server says so here; of a script it would say only that it is too long. */
+    /* Where a password is missing, the server says so here; of a script it would say only that it is too long. */
     if (status == UTAPI_OK && (uri->database != 0 || uri->password == NULL))
         status = utapi_redis_context_call(context, 2, (const char *[]){"SELECT", database}, &reply, err);
     if (status == UTAPI_OK && uri->master_name != NULL)
@@ -178,7 +178,7 @@ utapi_status utapi_redis_context_open(const redis_uri *uri, size_t endpoint, boo
  * a command that an older Redis does not know) say nothing of rights: whoever uses the command finds out. */
 
 /* Every command of lua/ and of the C files, then every family of keys (INCRBY both reads and writes), and the channel.
- * Not asked for is what a refusal of harms nothing: BGREWRITEAOF, and what a connection begins with anyway. */
+ * Not among them is what a refusal of harms nothing: BGREWRITEAOF, and what a connection begins with anyway. */
 const redis_acl utapi_redis_acl_writer[] = {
     "DBSIZE",
     "DEL %s:utapid:rights",
@@ -359,17 +359,16 @@ utapi_status utapi_redis_probe_aof(redisContext *context, redis_aof *ret, utapi_
     if (info->type != REDIS_REPLY_STRING)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "Redis: INFO: no text");
     const utapi_string text = {info->str, (size_t)info->len};
-    *ret = (redis_aof){.is_rewritten = utapi_redis_info_aof_is_rewritten(text),
-                       .is_under_way = utapi_redis_info_number(text, "aof_rewrite_in_progress") != 0 ||
-                                       utapi_redis_info_number(text, "aof_rewrite_scheduled") != 0};
-    if (ret->is_rewritten || ret->is_under_way)
+    *ret = utapi_redis_info_aof_is_rewritten(text) ? REDIS_AOF_REWRITTEN : REDIS_AOF_UNDER_WAY;
+    if (*ret == REDIS_AOF_REWRITTEN || utapi_redis_info_number(text, "aof_rewrite_in_progress") != 0 ||
+        utapi_redis_info_number(text, "aof_rewrite_scheduled") != 0)
         return UTAPI_OK;
 
     UTAPI_AUTO(redisReply) *reply = redisCommand(context, "BGREWRITEAOF");
     if (reply == NULL)
         return utapi_redis_context_no_reply(context, UTAPI_UNAVAILABLE, err);
-    /* Another utapid may have asked a moment ago. */
-    ret->is_under_way = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "in progress") != NULL;
-    ret->is_refused = !ret->is_under_way;
+    /* Another utapid may have done that a moment ago. */
+    if (reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "in progress") == NULL)
+        *ret = REDIS_AOF_REFUSED;
     return UTAPI_OK;
 }

@@ -53,10 +53,10 @@ UTAPI_MUST_USE utapi_status utapi_redis_probe_acl(redisContext *context, const r
                                                   const char *prefix, utapi_error *err);
 
 /** How it stands with the append-only file. */
-typedef struct redis_aof {
-    bool is_rewritten; /* it was written anew since the server started, or there is none */
-    bool is_under_way; /* it is being written anew, or will be */
-    bool is_refused;   /* nobody may have it written anew, for want of a right or of memory */
+typedef enum redis_aof {
+    REDIS_AOF_REWRITTEN, /* it was written anew since the server started, or there is none */
+    REDIS_AOF_UNDER_WAY, /* it is being written anew, or will be */
+    REDIS_AOF_REFUSED,   /* nobody may have it written anew, for want of a right or of memory */
 } redis_aof;
 
 /**
@@ -65,7 +65,7 @@ typedef struct redis_aof {
  * A crash may cut the file within a transaction. Redis 7.0 drops what it cannot read of it, but leaves the first half:
  * that is carried out when the file is loaded another time, together with what was written behind it. So a batch that
  * was sent again would count twice, under a right fence. A file that was written anew has no such end. The server
- * itself tells whether it was, so nobody has to remember, and of many utapid that come at once the first one asks.
+ * itself says whether it was, so nobody has to remember, and of many utapid that come at once the first has it done.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_probe_aof(redisContext *context, redis_aof *ret, utapi_error *err);
 

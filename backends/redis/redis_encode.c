@@ -26,24 +26,26 @@ enum {
     LATE_EXPIRY = 100,    /* and a late one that expires it so much */
     WARM_DELTAS = 2,      /* so many recently written deltas, whose keys are there and cached, weigh one; */
     DELTA_OPERATIONS = 8, /* so do so many operations in deltas, the first of each delta aside, */
-    DELTA_ENTRIES = 20    /* and so many entries for what each brings of its own: a uuid, a notice */
+    DELTA_ENTRIES = 20,   /* and so many entries for what each brings of its own: a uuid, a notice */
+    KNOWN_CAPACITY = 4096 /* a power of two: at most two thirds of a hash table are used */
 };
+_Static_assert(2 * KNOWN_CAPACITY >= 3 * (WARM_DELTAS + DELTA_OPERATIONS) * (REDIS_BUDGET_DELTAS + 8),
+               "what a budget may hold");
 
 /* What a prefix of a batch weighs so far. Deltas and the operations in them are told apart by hash: a collision
  * makes the prefix too long by one. */
 typedef struct budget {
-    uint64_t *known; /* a hash table; 0: free */
-    size_t mask;
-    uint64_t *warm; /* the backend's: a recently written delta lies where its hash says */
+    uint64_t known[KNOWN_CAPACITY]; /* a hash table; 0: free */
+    uint64_t *warm;                 /* the backend's: a recently written delta lies where its hash says */
     size_t warm_deltas, cold_deltas, operations, entries;
 } budget;
 
 /* Adds a hash if it is new; returns whether it was. */
 static bool known_add(budget *self, uint64_t hash)
 {
-    size_t at = (size_t)(hash >> 1) & self->mask;
+    size_t at = (hash >> 1) % KNOWN_CAPACITY;
     while (self->known[at] != 0 && self->known[at] != hash)
-        at = (at + 1) & self->mask;
+        at = (at + 1) % KNOWN_CAPACITY;
     if (self->known[at] == hash)
         return false;
     self->known[at] = hash;
@@ -66,8 +68,8 @@ static void delta_weigh(budget *self, uint64_t hash, utapi_operation operation, 
     *warm = hash;
 }
 
-/* Adds an entry; false if it does not fit. It may well bring nothing new; but a look ahead would have to be
- * taken back. */
+/* Adds an entry; false if it does not fit. It may well bring nothing new; but what a look ahead adds would have to be
+ * removed again. */
 static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms)
 {
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
@@ -93,20 +95,13 @@ static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms)
     return true;
 }
 
-utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch, size_t *ret_count,
-                                utapi_error *err)
+size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch)
 {
-    budget so_far = {.mask = 15, .warm = self->warm};
-    while (so_far.mask < 2 * (WARM_DELTAS + DELTA_OPERATIONS) * (REDIS_BUDGET_DELTAS + 8))
-        so_far.mask = 2 * so_far.mask + 1;
-    so_far.known = calloc(so_far.mask + 1, sizeof *so_far.known);
-    if (so_far.known == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "weighing %zu events", batch->count);
-    *ret_count = 0;
-    while (*ret_count < batch->count && entry_weigh(&so_far, &batch->entries[*ret_count], batch->now_ms))
-        ++*ret_count;
-    free(so_far.known);
-    return UTAPI_OK;
+    budget so_far = {.warm = self->warm};
+    size_t count = 0;
+    while (count < batch->count && entry_weigh(&so_far, &batch->entries[count], batch->now_ms))
+        count++;
+    return count;
 }
 
 /* ---- one resource ------------------------------------------------------------------------- */

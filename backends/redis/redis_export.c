@@ -125,11 +125,11 @@ static void export_report(redis_export *self, utapi_string name, utapi_interval 
 /* What stands between a level and a metric in a flow's key is no longer than a name and an interval before it. */
 enum { WHOLE_MAX = UTAPI_NAME_MAX + 24 };
 
-/* ---- whose? ------------------------------------------------------------------------------- */
+/* ---- whose they are ----------------------------------------------------------------------- */
 
 /* A flow of "900000:x" in interval 0 has the key of one of "x" in interval 900000, for V1 leaves interval 0 out.
  * Nobody but utapid counts so early, and it notes the day in the `odd` of its name: so what stands between level
- * and metric is looked for as a name, too. */
+ * and metric is looked up as a name, too. */
 
 static bool is_in_bounds(const redis_export *self, utapi_interval interval)
 {

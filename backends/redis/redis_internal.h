@@ -23,9 +23,8 @@ typedef struct redis_backend {
     pthread_mutex_t scanning; /* held by the reader that scans all keys: one at a time */
     pthread_mutex_t writing;  /* guards the writer's connection */
     redis_connection *writer;
-    bool is_fenced; /* batches are fenced: nothing expires without a look at the fence */
-    uint64_t nonce,
-        nonce_count; /* random, and how often it was used: members of sorted sets are told apart */
+    bool is_fenced;                   /* batches are fenced: nothing expires but under a fence */
+    uint64_t nonce, nonce_count;      /* random, and how often it was used: members of sorted sets differ */
     uint64_t warm[REDIS_WARM_DELTAS]; /* the writer's: deltas that were written lately, by hash */
 } redis_backend;
 

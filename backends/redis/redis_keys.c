@@ -21,62 +21,48 @@ static void key_add(redis_key *key, const char *bytes, size_t size)
     key->size += size;
 }
 
-static void key_add_text(redis_key *key, const char *text)
+/* P:<word>:N:<last> */
+static void key_make(redis_key *ret, const char *prefix, const char *word, utapi_string name,
+                     const char *last)
 {
-    key_add(key, text, strlen(text));
-}
-
-static void key_add_number(redis_key *key, int64_t number)
-{
-    key->size +=
-        (size_t)snprintf(key->bytes + key->size, sizeof key->bytes - key->size, "%lld", (long long)number);
-}
-
-/* P:<word>: */
-static void key_begin(redis_key *key, const char *prefix, const char *word)
-{
-    key->size = 0;
-    key_add_text(key, prefix);
-    key_add(key, ":", 1);
-    key_add_text(key, word);
-    key_add(key, ":", 1);
+    ret->size = 0;
+    key_add(ret, prefix, strlen(prefix));
+    key_add(ret, ":", 1);
+    key_add(ret, word, strlen(word));
+    key_add(ret, ":", 1);
+    key_add(ret, name.data, name.size);
+    key_add(ret, ":", 1);
+    key_add(ret, last, strlen(last));
 }
 
 void utapi_redis_key_resource(redis_key *ret, const char *prefix, utapi_level level, utapi_string name,
                               const char *what)
 {
-    const bool is_location_storage = level == UTAPI_LOCATIONS && strcmp(what, STORAGE_COUNTER) == 0;
-    key_begin(ret, prefix, is_location_storage ? REDIS_LOCATION : utapi_level_name(level));
-    key_add(ret, name.data, name.size);
-    key_add(ret, ":", 1);
-    key_add_text(ret, is_location_storage ? LOCATION_STORAGE : what);
+    if (level == UTAPI_LOCATIONS && strcmp(what, STORAGE_COUNTER) == 0)
+        key_make(ret, prefix, REDIS_LOCATION, name, LOCATION_STORAGE);
+    else
+        key_make(ret, prefix, utapi_level_name(level), name, what);
 }
 
 void utapi_redis_key_flow(redis_key *ret, const char *prefix, utapi_level level, utapi_interval interval,
                           utapi_string name, utapi_metric metric)
 {
-    key_begin(ret, prefix, utapi_level_name(level));
-    if (interval != 0) { /* V1 leaves that one out */
-        key_add_number(ret, interval);
-        key_add(ret, ":", 1);
-    }
-    key_add(ret, name.data, name.size);
-    key_add(ret, ":", 1);
-    key_add_text(ret, utapi_metric_name(metric));
-}
-
-void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
-{
-    char digits[32];
-    (void)utapi_hex_put(digits, writer, 16);
-    utapi_redis_key_own(ret, prefix, "fence:");
-    key_add(ret, digits, sizeof digits);
+    char word[48];
+    (void)snprintf(word, sizeof word, "%s:%lld", utapi_level_name(level), (long long)interval);
+    /* V1 leaves interval 0 out. */
+    key_make(ret, prefix, interval != 0 ? word : utapi_level_name(level), name, utapi_metric_name(metric));
 }
 
 void utapi_redis_key_own(redis_key *ret, const char *prefix, const char *what)
 {
-    key_begin(ret, prefix, "utapid");
-    key_add_text(ret, what);
+    ret->size = (size_t)snprintf(ret->bytes, sizeof ret->bytes, "%s:utapid:%s", prefix, what);
+}
+
+void utapi_redis_key_fence(redis_key *ret, const char *prefix, const unsigned char writer[16])
+{
+    char what[sizeof "fence:" + 32] = "fence:";
+    *utapi_hex_put(what + strlen(what), writer, 16) = '\0';
+    utapi_redis_key_own(ret, prefix, what);
 }
 
 void utapi_redis_args_key(redis_args *args, const redis_key *key)
@@ -102,10 +88,9 @@ void utapi_redis_args_own(redis_args *args, const char *prefix, const char *what
 void utapi_redis_args_rollup(redis_args *args, const char *prefix, utapi_level level, utapi_string name,
                              const char *kind, utapi_interval first)
 {
-    redis_key key;
-    utapi_redis_key_resource(&key, prefix, level, name, kind);
-    key_add_number(&key, first);
-    utapi_redis_args_key(args, &key);
+    char what[48];
+    (void)snprintf(what, sizeof what, "%s%lld", kind, (long long)first);
+    utapi_redis_args_resource(args, prefix, level, name, what);
 }
 
 /* ---- what a key is of ---------------------------------------------------------------------- */

@@ -21,7 +21,7 @@
  *                                        2016-01-01
  *     P:L:N:+utapid:odd                  outliers. Sorted set, score and member: days that a script wrote flows
  *                                        into although they lie before `since`, or although the interval begins
- *                                        more than an hour from now; and those on which a migration met such flows
+ *                                        more than an hour from now; and those on which a migration found such flows
  *                                        of somebody else
  *     P:L:N:+utapid:shifts               pending corrections: late changes of states that the sorted sets do not
  *                                        hold yet

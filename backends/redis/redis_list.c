@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_list.c - every resource of a level, and every fence, by scanning the keys.
  *
- * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are taken out of those
+ * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are read from those
  * keys, which may be many for each, so names that were listed are remembered. Flows that an expiry has not yet removed
  * are no sign of life. */
 #include "redis_query.h"
@@ -78,29 +78,22 @@ typedef struct list {
     name_set listed;
 } list;
 
-static utapi_status flow_is_expired(list *all, const redis_parsed_key *flow, bool *ret, utapi_error *err)
-{
-    UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_redis_args_add(&all->connection->args, "GET");
-    utapi_redis_args_resource(&all->connection->args, all->prefix, all->level, flow->name, REDIS_OWN "gone");
-    const utapi_status status = utapi_redis_connection_call(all->connection, &reply, err);
-    if (status == UTAPI_OK)
-        *ret = utapi_redis_is_expired(reply, flow->interval);
-    return status;
-}
-
 static utapi_status key_found(void *ctx, utapi_string key, const redis_parsed_key *parsed, bool *stop,
                               utapi_error *err)
 {
     list *all = ctx;
-    bool expired = false;
     (void)key;
     if (all->listed.capacity > 0 && name_slot(&all->listed, parsed->name)->size > 0)
         return UTAPI_OK;
-    const utapi_status status =
-        parsed->is == REDIS_KEY_OF_FLOW ? flow_is_expired(all, parsed, &expired, err) : UTAPI_OK;
-    if (status != UTAPI_OK || expired)
-        return status;
+    if (parsed->is == REDIS_KEY_OF_FLOW) {
+        UTAPI_AUTO(redisReply) *reply = NULL;
+        redis_args *args = &all->connection->args;
+        utapi_redis_args_add(args, "GET");
+        utapi_redis_args_resource(args, all->prefix, all->level, parsed->name, REDIS_OWN "gone");
+        const utapi_status status = utapi_redis_connection_call(all->connection, &reply, err);
+        if (status != UTAPI_OK || utapi_redis_is_expired(reply, parsed->interval))
+            return status;
+    }
     if (!names_add(&all->listed, parsed->name))
         return utapi_fail(err, UTAPI_NO_MEMORY, "listing resources");
     *stop = !all->on_resource(all->ctx, parsed->name);

@@ -55,6 +55,12 @@ utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret, ut
     return status;
 }
 
+const redisReply *utapi_redis_reply_next(redis_replies *left)
+{
+    static const redisReply nothing = {.type = -1};
+    return left->at < left->end ? *left->at++ : &nothing;
+}
+
 void utapi_redis_query_drain(redis_reading *reading)
 {
     while (reading->waiting > 0) {
@@ -80,14 +86,14 @@ bool utapi_redis_integer(const redisReply *value, int64_t *ret)
     return errno == 0;
 }
 
-bool utapi_redis_integer_alone(const redisReply *reply, int64_t *ret)
+bool utapi_redis_integer_alone(utapi_string text, int64_t *ret)
 {
-    if (reply->type != REDIS_REPLY_STRING || reply->len == 0)
+    if (text.size == 0)
         return false;
     char *end;
     errno = 0;
-    const long long number = strtoll(reply->str, &end, 10);
-    if (errno != 0 || end != reply->str + reply->len)
+    const long long number = strtoll(text.data, &end, 10);
+    if (errno != 0 || end != text.data + text.size)
         return false;
     *ret = number;
     return true;
@@ -103,11 +109,10 @@ bool utapi_redis_is_expired(const redisReply *tombstone, utapi_interval interval
 utapi_status utapi_redis_query_corrupt(const redis_reading *reading, const char *what,
                                        const redisReply *reply, utapi_error *err)
 {
-    const bool has_words = reply->type == REDIS_REPLY_ERROR;
-    return utapi_fail(err, UTAPI_CORRUPT, "%s:%s:%.*s:%s: %.*s", reading->prefix,
-                      utapi_level_name(reading->level), (int)reading->name.size, reading->name.data, what,
-                      has_words ? (int)reply->len : 31,
-                      has_words ? reply->str : "holds what nobody puts there...");
+    redis_key key;
+    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name, what);
+    return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
+                      reply->type == REDIS_REPLY_ERROR ? reply->str : "holds what nobody puts there");
 }
 
 void *utapi_redis_append(void *array, size_t *count, size_t *capacity, size_t element_size)
@@ -131,31 +136,29 @@ void *utapi_redis_append(void *array, size_t *count, size_t *capacity, size_t el
 /* Keys that one step looks at: a few tenths of a millisecond. */
 #define SCAN_COUNT "1000"
 
-/* Where a SCAN goes on: a number of up to 20 digits; "0" at both ends. */
-typedef struct scan_cursor {
-    char digits[24];
-} scan_cursor;
+/* A cursor says where a SCAN goes on: a number of up to 20 digits; "0" at both ends. */
+enum { CURSOR_SIZE = 24 };
 
 /* One step; moves the cursor on. */
-static utapi_status scan_step(redis_connection *connection, const char *pattern, scan_cursor *cursor,
-                              redis_scan_fn *on_key, void *ctx, bool *ret_stop, utapi_error *err)
+static utapi_status scan_step(redis_connection *connection, const char *pattern,
+                              char cursor[static CURSOR_SIZE], redis_scan_fn *on_key, void *ctx,
+                              bool *ret_stop, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_redis_args_words(&connection->args, "SCAN", cursor->digits, "MATCH", pattern, "COUNT", SCAN_COUNT,
-                           NULL);
+    utapi_redis_args_words(&connection->args, "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, NULL);
     utapi_status status = utapi_redis_connection_call(connection, &reply, err);
     connection->pinned = true; /* another server knows nothing of this cursor */
     if (status != UTAPI_OK)
         return status;
     if (!redis_is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[0]->len >= sizeof cursor->digits || reply->element[1]->type != REDIS_REPLY_ARRAY)
+        reply->element[0]->len >= CURSOR_SIZE || reply->element[1]->type != REDIS_REPLY_ARRAY)
         return utapi_fail(err, UTAPI_CORRUPT, "SCAN: an answer of another shape than Redis gives");
-    memcpy(cursor->digits, reply->element[0]->str, reply->element[0]->len + 1);
+    memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
     const redisReply *keys = reply->element[1];
     for (size_t i = 0; status == UTAPI_OK && i < keys->elements && !*ret_stop; i++)
         if (keys->element[i]->type == REDIS_REPLY_STRING)
             status = on_key(ctx, redis_text_of(keys->element[i]), ret_stop, err);
-    *ret_stop |= strcmp(cursor->digits, "0") == 0;
+    *ret_stop |= strcmp(cursor, "0") == 0;
     return status;
 }
 
@@ -163,14 +166,14 @@ utapi_status utapi_redis_scan(redis_connection *connection, const char *pattern,
                               redis_scan_fn *on_key, void *ctx, utapi_error *err)
 {
     const bool was_pinned = connection->pinned;
-    scan_cursor cursor = {"0"};
+    char cursor[CURSOR_SIZE] = "0";
     bool stop = false;
-    utapi_status status = scan_step(connection, pattern, &cursor, on_key, ctx, &stop, err);
+    utapi_status status = scan_step(connection, pattern, cursor, on_key, ctx, &stop, err);
     while (status == UTAPI_OK && !stop) {
         if (utapi_monotonic_ms() > give_up_ms)
             status = utapi_fail(err, UTAPI_UNAVAILABLE, "scanning the keys of Redis takes too long");
         else
-            status = scan_step(connection, pattern, &cursor, on_key, ctx, &stop, err);
+            status = scan_step(connection, pattern, cursor, on_key, ctx, &stop, err);
     }
     connection->pinned = was_pinned;
     return status;

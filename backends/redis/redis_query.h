@@ -52,7 +52,7 @@ typedef struct redis_reading {
     int64_t give_up_ms;  /* on the monotonic clock: no more rollups are made afterwards */
     size_t waiting;      /* replies that are still to be fetched */
     utapi_error failed;  /* why a command was not queued: the next reply that is fetched reports it */
-    bool is_scripted;    /* Redis is out of memory: snapshots are taken by a script */
+    bool is_scripted;    /* Redis is out of memory: snapshots are read by a script */
     bool is_gathering;   /* what is queued goes into the script's arguments instead */
     redis_args gathered; /* those */
     int64_t now_ms;      /* Redis's clock, when the resource info was read */
@@ -74,6 +74,14 @@ void utapi_redis_query_queue(redis_reading *reading);
 UTAPI_MUST_USE utapi_status utapi_redis_query_next(redis_reading *reading, redisReply **ret,
                                                    utapi_error *err);
 
+/** Replies to several commands, in their order. */
+typedef struct redis_replies {
+    redisReply **at, **end; /* borrowed: those that are left */
+} redis_replies;
+
+/** Where none is left: one of a type that Redis does not have, which nobody can parse. */
+const redisReply *utapi_redis_reply_next(redis_replies *left);
+
 /** After a failure: fetches what was queued, since the connection's next user must not get it. */
 void utapi_redis_query_drain(redis_reading *reading);
 
@@ -86,8 +94,8 @@ utapi_status utapi_redis_only_read(utapi_status status, utapi_error *err);
 /** What V1 reads in a text: an integer in front, else 0. False if it does not fit 64 bits. */
 bool utapi_redis_integer(const redisReply *value, int64_t *ret);
 
-/** One of our own numbers: a text that holds nothing else. */
-bool utapi_redis_integer_alone(const redisReply *reply, int64_t *ret);
+/** One of our own numbers: a text that holds nothing else. A NUL stands where it ends. */
+bool utapi_redis_integer_alone(utapi_string text, int64_t *ret);
 
 /** Whether a flow is of a time that its resource's tombstone (+utapid:gone) covers. */
 bool utapi_redis_is_expired(const redisReply *tombstone, utapi_interval interval);
@@ -208,14 +216,11 @@ redis_day *utapi_redis_plan_find(const redis_plan *plan, utapi_interval first);
 
 /* ---- redis_state.c --------------------------------------------------------------------------- */
 
-enum { REDIS_RESOURCE_INFO_COMMANDS = 2 };
-
 /** Queues the reading of resource info. */
 void utapi_redis_resource_info_queue(redis_reading *reading);
 
 /** Reads two replies. ret: utapi_redis_resource_info_done(). */
-UTAPI_MUST_USE utapi_status utapi_redis_resource_info_parse(const redis_reading *reading,
-                                                            redisReply *const *replies,
+UTAPI_MUST_USE utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redis_replies *left,
                                                             redis_resource_info *ret, utapi_error *err);
 
 /** Whether what was planned by one resource info is still right by another; utapi_redis_late_parse() says the rest. */
@@ -233,11 +238,8 @@ UTAPI_MUST_USE utapi_status utapi_redis_late_parse(const redis_reading *reading,
 /** Queues what utapi_redis_states_parse() wants. */
 void utapi_redis_states_queue(redis_reading *reading);
 
-/** How many replies that makes. */
-size_t utapi_redis_states_replies(const redis_reading *reading);
-
 /** Fills in the states. UTAPI_CORRUPT; UTAPI_OVERFLOW if late changes lead out of 64 bits. */
-UTAPI_MUST_USE utapi_status utapi_redis_states_parse(const redis_reading *reading, redisReply *const *replies,
+UTAPI_MUST_USE utapi_status utapi_redis_states_parse(const redis_reading *reading, redis_replies *left,
                                                      utapi_usage *ret, utapi_error *err);
 
 /** The value of a sorted set's member; false if it holds none. */

@@ -37,13 +37,15 @@ static utapi_status now_parse(const redisReply *reply, int64_t *ret_ms, utapi_er
  * judged by them. */
 static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
 {
-    redisReply *replies[1 + REDIS_RESOURCE_INFO_COMMANDS] = {0};
+    enum { REPLIES = 3 };
+    redisReply *replies[REPLIES] = {NULL};
+    redis_replies left = {.at = replies, .end = replies + REPLIES};
     utapi_status status = UTAPI_OK;
     reading->connection->pinned = false;
     utapi_redis_args_add(&reading->connection->args, "TIME");
     utapi_redis_query_queue(reading);
     utapi_redis_resource_info_queue(reading);
-    for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS && status == UTAPI_OK; i++)
+    for (size_t i = 0; i < REPLIES && status == UTAPI_OK; i++)
         status = utapi_redis_query_next(reading, &replies[i], err);
     if (status == UTAPI_CORRUPT) { /* of another type: MGET passes over that */
         utapi_error_clear(err);
@@ -51,11 +53,11 @@ static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
                                          err);
     }
     if (status == UTAPI_OK)
-        status = now_parse(replies[0], &reading->now_ms, err);
+        status = now_parse(utapi_redis_reply_next(&left), &reading->now_ms, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_resource_info_parse(reading, replies + 1, &reading->info, err);
+        status = utapi_redis_resource_info_parse(reading, &left, &reading->info, err);
     reading->connection->pinned = true;
-    for (size_t i = 0; i < 1 + REDIS_RESOURCE_INFO_COMMANDS; i++)
+    for (size_t i = 0; i < REPLIES; i++)
         freeReplyObject(replies[i]);
     return status;
 }
@@ -189,9 +191,6 @@ utapi_status utapi_redis_read(utapi_backend *self, const utapi_query *query, uta
         status = query_answer(backend, connection, query, ret, ret_fences, &first);
     }
     utapi_redis_pool_give(backend->pool, connection);
-    if (status == UTAPI_UNCERTAIN) /* nothing was to be stored */
-        status = first.status = UTAPI_UNAVAILABLE;
-    if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)
-        *err = first;
-    return status;
+    status = utapi_redis_only_read(status, NULL);
+    return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s", first.detail);
 }

@@ -72,9 +72,9 @@ static bool step_next(const batch *all, batch_step *at)
 
 static size_t step_size(const batch *all, batch_step at)
 {
-    const size_t left = all->sums[at.sum].candidate_count - at.step * CANDIDATES_A_STEP;
     if (all->found == NULL)
         return REDIS_STEP_INTERVALS * REDIS_FLOW_COUNT;
+    const size_t left = all->sums[at.sum].candidate_count - at.step * CANDIDATES_A_STEP;
     return left < CANDIDATES_A_STEP ? left : CANDIDATES_A_STEP;
 }
 
@@ -351,15 +351,14 @@ static void others_sum(redis_reading *reading, const redis_keyscan *keyscan)
 utapi_status utapi_redis_daily_fill(redis_reading *reading, redis_plan *plan, utapi_error *err)
 {
     redis_keyscan keyscan;
+    redis_candidates found;
     utapi_status status = utapi_redis_keyscan_make(reading, utapi_redis_plan_missing(plan), &keyscan, err);
-    if (status == UTAPI_OK && keyscan.count == 0) {
-        status = days_sum(reading, plan, NULL, err);
-    } else if (status == UTAPI_OK) {
-        const redis_candidates found = utapi_redis_keyscan_candidates(&keyscan, reading->name);
-        status = days_sum(reading, plan, &found, err);
-        if (status == UTAPI_OK)
-            others_sum(reading, &keyscan);
-    }
+    if (status == UTAPI_OK && keyscan.count > 0)
+        found = utapi_redis_keyscan_candidates(&keyscan, reading->name);
+    if (status == UTAPI_OK)
+        status = days_sum(reading, plan, keyscan.count > 0 ? &found : NULL, err);
+    if (status == UTAPI_OK)
+        others_sum(reading, &keyscan);
     utapi_redis_keyscan_done(&keyscan);
     return status;
 }

@@ -2,7 +2,7 @@
 /* redis_snapshot.c - all that an answer must see at one moment, in one MULTI: resource info, states, the rollups of
  * closed days, and every key of what is still open.
  *
- * Two parts are read just before it, since only a late write changes them, which the resource info would tell: the
+ * Two parts are read just before it, since only a late write changes them, which the resource info would show: the
  * parts of closed days at both ends of the range. A MULTI holds Redis up for as long as it reads.
  *
  * While Redis is out of memory it queues no command of a MULTI, not even one that reads, but it runs scripts that do
@@ -87,7 +87,7 @@ static void span_queue(redis_reading *reading, redis_span left)
         utapi_redis_flows_queue(reading, step);
 }
 
-/* The next rollup that a snapshot reads: at most day_count is a day, and what follows is a month. */
+/* The next rollup that a snapshot reads: an index below day_count is a day, the others are months. */
 static bool rollup_next(const redis_plan *plan, size_t *at)
 {
     while (*at < plan->day_count && plan->days[*at].is != REDIS_DAY_QUERIED)
@@ -151,61 +151,42 @@ static void snapshot_queue(redis_reading *reading, const redis_plan *plan, const
 
 /* ---- the replies -------------------------------------------------------------------------- */
 
-/* Those that are left, in the order of the commands. */
-typedef struct replies {
-    redisReply **at, **end;
-} replies;
-
-/* Where none is left: one that no command answers with. */
-static const redisReply *reply_next(replies *left)
+/* Adds a rollup; false if there is none. One that cannot be read is as good as none. */
+static bool rollup_add(const redisReply *row, redis_snapshot *ret, bool *ret_empty)
 {
-    static const redisReply nothing = {.type = REDIS_REPLY_NIL};
-    return left->at < left->end ? *left->at++ : &nothing;
-}
-
-/* A rollup that cannot be read is as good as none. */
-static bool rollup_decode(const redisReply *row, utapi_amounts *ret)
-{
-    return row->type == REDIS_REPLY_STRING &&
-           utapi_snapshot_decode(row->str, row->len, ret, NULL) == UTAPI_OK;
-}
-
-static void day_parse(redis_day *day, const redisReply *row, redis_snapshot *ret)
-{
-    utapi_amounts amounts = {.present = 0};
-    if (!rollup_decode(row, &amounts))
-        day->is = REDIS_DAY_MISSING;
-    else
+    utapi_amounts amounts;
+    const bool is_there = row->type == REDIS_REPLY_STRING &&
+                          utapi_snapshot_decode(row->str, row->len, &amounts, NULL) == UTAPI_OK;
+    *ret_empty = is_there && amounts.present == 0;
+    if (is_there)
         utapi_sums_add_amounts(&ret->flows, &amounts);
-    day->empty = day->is != REDIS_DAY_MISSING && amounts.present == 0;
+    return is_there;
 }
 
 /* The days of a month that is missing are for the next snapshot. */
 static void month_parse(redis_plan *plan, redis_month *month, const redisReply *row, redis_snapshot *ret)
 {
-    utapi_amounts amounts = {.present = 0};
-    month->missing = !rollup_decode(row, &amounts);
+    bool empty;
+    month->missing = !rollup_add(row, ret, &empty);
     ret->missing_months += month->missing;
-    if (!month->missing)
-        utapi_sums_add_amounts(&ret->flows, &amounts);
     for (size_t day = month->day; day < month->day + REDIS_MONTH_DAYS; day++) {
         plan->days[day].is = month->missing ? REDIS_DAY_QUERIED : REDIS_DAY_ROLLED;
-        plan->days[day].empty = !month->missing && amounts.present == 0;
+        plan->days[day].empty = empty;
     }
 }
 
-static utapi_status rollups_parse(const redis_reading *reading, redis_plan *plan, replies *left,
+static utapi_status rollups_parse(const redis_reading *reading, redis_plan *plan, redis_replies *left,
                                   redis_snapshot *ret, utapi_error *err)
 {
     for (size_t at = 0; rollup_next(plan, &at);) {
-        const redisReply *reply = reply_next(left);
+        const redisReply *reply = utapi_redis_reply_next(left);
         if (reply->type != REDIS_REPLY_ARRAY)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "...", reply, err);
         for (size_t i = 0; i < reply->elements && rollup_next(plan, &at); i++, at++)
-            if (at < plan->day_count)
-                day_parse(&plan->days[at], reply->element[i], ret);
-            else
+            if (at >= plan->day_count)
                 month_parse(plan, &plan->months[at - plan->day_count], reply->element[i], ret);
+            else if (!rollup_add(reply->element[i], ret, &plan->days[at].empty))
+                plan->days[at].is = REDIS_DAY_MISSING;
     }
     return UTAPI_OK;
 }
@@ -250,28 +231,21 @@ utapi_status utapi_redis_fence_read(redis_reading *reading, const unsigned char 
 static utapi_status exec_parse(redis_reading *reading, redis_plan *plan, const redisReply *exec,
                                redis_snapshot *ret, utapi_error *err)
 {
-    const size_t states = utapi_redis_states_replies(reading), fences = ret->writer != NULL ? 1 : 0;
     if (exec->type != REDIS_REPLY_ARRAY)
         return utapi_fail(err, UTAPI_CORRUPT, "EXEC: an answer of another shape than Redis gives");
-    if (exec->elements < REDIS_RESOURCE_INFO_COMMANDS + 1 + states + fences)
-        return utapi_fail(err, UTAPI_CORRUPT, "EXEC: fewer answers than commands");
-    replies left = {exec->element, exec->element + exec->elements};
-    utapi_status status = utapi_redis_resource_info_parse(reading, left.at, &ret->info, err);
-    left.at += REDIS_RESOURCE_INFO_COMMANDS;
+    redis_replies left = {.at = exec->element, .end = exec->element + exec->elements};
+    utapi_status status = utapi_redis_resource_info_parse(reading, &left, &ret->info, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_late_parse(reading, plan, *left.at, &ret->stale, err);
-    left.at++;
+        status = utapi_redis_late_parse(reading, plan, utapi_redis_reply_next(&left), &ret->stale, err);
     if (status == UTAPI_OK)
-        status = utapi_redis_states_parse(reading, left.at, &ret->states, err);
-    left.at += states;
-    if (status == UTAPI_OK && fences > 0)
-        status = fence_parse(reading, ret->writer, *left.at, &ret->fence, err);
-    left.at += fences;
+        status = utapi_redis_states_parse(reading, &left, &ret->states, err);
+    if (status == UTAPI_OK && ret->writer != NULL)
+        status = fence_parse(reading, ret->writer, utapi_redis_reply_next(&left), &ret->fence, err);
     if (status == UTAPI_OK)
         status = rollups_parse(reading, plan, &left, ret, err);
     for (size_t i = 0; i < plan->span_count; i++)
         for (redis_span span = plan->spans[i], step; status == UTAPI_OK && span_step(&span, &step);)
-            status = flows_add(reading, step, reply_next(&left), &ret->flows, err);
+            status = flows_add(reading, step, utapi_redis_reply_next(&left), &ret->flows, err);
     return status;
 }
 
@@ -315,7 +289,5 @@ utapi_status utapi_redis_snapshot_read(redis_reading *reading, redis_plan *plan,
         reading->is_scripted = true; /* nothing was read yet */
         return snapshot_try(reading, plan, ret, err);
     }
-    if (status != UTAPI_OK && err != NULL && err->status == UTAPI_OK)
-        *err = refused;
-    return status;
+    return status == UTAPI_OK ? UTAPI_OK : utapi_fail(err, status, "%s", refused.detail);
 }

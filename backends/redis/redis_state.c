@@ -17,21 +17,16 @@
 enum { STATE_COUNT = 2, BOUND_COUNT = 2 };
 
 static const char *const state_names[STATE_COUNT] = {"storageUtilized", "numberOfObjects"};
-
-static void counter_queue(redis_reading *reading, const char *state)
-{
-    char what[32];
-    (void)snprintf(what, sizeof what, "%s:counter", state);
-    utapi_redis_query_begin(reading, "GET", what);
-    utapi_redis_query_queue(reading);
-}
+static const char *const counter_names[STATE_COUNT] = {"storageUtilized:counter", "numberOfObjects:counter"};
 
 void utapi_redis_states_queue(redis_reading *reading)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
     for (size_t s = 0; s < STATE_COUNT; s++) {
-        if (reading->current_only)
-            counter_queue(reading, state_names[s]);
+        if (reading->current_only) {
+            utapi_redis_query_begin(reading, "GET", counter_names[s]);
+            utapi_redis_query_queue(reading);
+        }
         for (size_t b = 0; b < BOUND_COUNT && !reading->current_only; b++) {
             redis_args *args = utapi_redis_query_begin(reading, "ZREVRANGEBYSCORE", state_names[s]);
             utapi_redis_args_number(args, bounds[b]);
@@ -48,14 +43,8 @@ void utapi_redis_states_queue(redis_reading *reading)
     utapi_redis_args_words(utapi_redis_query_begin(reading, "ZREVRANGE", state_names[0]), "0", "0",
                            "WITHSCORES", NULL);
     utapi_redis_query_queue(reading);
-    counter_queue(reading, state_names[0]);
-}
-
-size_t utapi_redis_states_replies(const redis_reading *reading)
-{
-    if (reading->current_only)
-        return STATE_COUNT;
-    return STATE_COUNT * BOUND_COUNT + 1 + (reading->level == UTAPI_LOCATIONS ? 2 : 0);
+    utapi_redis_query_begin(reading, "GET", counter_names[0]);
+    utapi_redis_query_queue(reading);
 }
 
 /* ---- members ------------------------------------------------------------------------------ */
@@ -75,16 +64,9 @@ bool utapi_redis_state_value(const redisReply *member, utapi_wide *ret)
     const char *end = member->str + member->len;
     const char *nonce = memchr(member->str, ':', member->len);
     const char *exact = nonce != NULL ? memchr(nonce + 1, ':', (size_t)(end - nonce - 1)) : NULL;
-    if (exact != NULL && exact + 1 < end) {
-        char *rest;
-        errno = 0;
-        const long long number = strtoll(exact + 1, &rest, 10);
-        if (errno == 0 && rest == end) {
-            *ret = number;
-            return true;
-        }
-    }
-    if (!utapi_redis_integer(member, &value))
+    if ((exact == NULL ||
+         !utapi_redis_integer_alone((utapi_string){exact + 1, (size_t)(end - exact - 1)}, &value)) &&
+        !utapi_redis_integer(member, &value))
         return false;
     *ret = value;
     return true;
@@ -114,7 +96,7 @@ static utapi_status floor_parse(const redis_reading *reading, const char *state,
     return UTAPI_OK;
 }
 
-/* ---- what they are owed ------------------------------------------------------------------- */
+/* ---- pending corrections ------------------------------------------------------------------ */
 
 /* An element of the list: "<s|o> <interval> <delta> <cursor>". */
 typedef struct state_correction {
@@ -163,34 +145,28 @@ static utapi_status corrections_parse(const redis_reading *reading, const redisR
 }
 
 /* A counter that is not there is 0. */
-static utapi_status counter_parse(const redis_reading *reading, const char *state, const redisReply *counter,
+static utapi_status counter_parse(const redis_reading *reading, size_t state, const redisReply *counter,
                                   int64_t *ret, utapi_error *err)
 {
-    char what[32];
-    redis_key key;
     *ret = 0;
     if (counter->type == REDIS_REPLY_NIL ||
         (counter->type == REDIS_REPLY_STRING && utapi_redis_integer(counter, ret)))
         return UTAPI_OK;
-    snprintf(what, sizeof what, "%s:counter", state);
-    utapi_redis_key_resource(&key, reading->prefix, reading->level, reading->name,
-                             what); /* a location's is V1's own */
-    return utapi_fail(err, UTAPI_CORRUPT, "%.*s: %.100s", (int)key.size, key.bytes,
-                      counter->type == REDIS_REPLY_ERROR ? counter->str : "holds what nobody puts there");
+    return utapi_redis_query_corrupt(reading, counter_names[state], counter, err);
 }
 
-/* Node clients add to what a location holds and leave no member: from the newest one on the counter tells. */
-static utapi_status location_parse(const redis_reading *reading, const redisReply *newest,
-                                   const redisReply *counter, state_floor floors[BOUND_COUNT],
-                                   utapi_error *err)
+/* Node clients add to what a location holds and leave no member: from the newest one on the counter counts. */
+static utapi_status location_parse(const redis_reading *reading, redis_replies *left,
+                                   state_floor floors[BOUND_COUNT], utapi_error *err)
 {
     const utapi_interval bounds[BOUND_COUNT] = {reading->range.first, reading->range.last};
+    const redisReply *newest = utapi_redis_reply_next(left), *counter = utapi_redis_reply_next(left);
     state_floor last;
     int64_t value = 0;
     utapi_status status = floor_parse(reading, state_names[0], newest, &last, err);
     if (status != UTAPI_OK || (counter->type == REDIS_REPLY_NIL && last.found))
         return status;
-    status = counter_parse(reading, state_names[0], counter, &value, err);
+    status = counter_parse(reading, 0, counter, &value, err);
     if (status != UTAPI_OK)
         return status;
     for (size_t b = 0; b < BOUND_COUNT; b++)
@@ -199,31 +175,31 @@ static utapi_status location_parse(const redis_reading *reading, const redisRepl
     return UTAPI_OK;
 }
 
-utapi_status utapi_redis_states_parse(const redis_reading *reading, redisReply *const *replies,
-                                      utapi_usage *ret, utapi_error *err)
+utapi_status utapi_redis_states_parse(const redis_reading *reading, redis_replies *left, utapi_usage *ret,
+                                      utapi_error *err)
 {
     int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     state_floor floors[STATE_COUNT][BOUND_COUNT];
     utapi_status status = UTAPI_OK;
     if (reading->current_only) {
         for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++) {
-            status = counter_parse(reading, state_names[s], replies[s], &figures[s][0], err);
+            status = counter_parse(reading, s, utapi_redis_reply_next(left), &figures[s][0], err);
             figures[s][1] = figures[s][0];
         }
         return status;
     }
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT && status == UTAPI_OK; b++)
-            status = floor_parse(reading, state_names[s], *replies++, &floors[s][b], err);
+            status = floor_parse(reading, state_names[s], utapi_redis_reply_next(left), &floors[s][b], err);
     if (status == UTAPI_OK)
-        status = corrections_parse(reading, *replies++, floors, err);
+        status = corrections_parse(reading, utapi_redis_reply_next(left), floors, err);
     if (status == UTAPI_OK && reading->level == UTAPI_LOCATIONS)
-        status = location_parse(reading, replies[0], replies[1], floors[0], err);
+        status = location_parse(reading, left, floors[0], err);
     if (status != UTAPI_OK)
         return status;
 
-    bool blank =
-        false; /* V1 stops at the first state that it reads below zero: that one and those after it are zero */
+    /* V1 stops at the first state that it reads below zero: that one and those after it are zero. */
+    bool blank = false;
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT; b++) {
             const utapi_wide value = floors[s][b].value;
@@ -261,8 +237,8 @@ static utapi_status outliers_parse(const redis_reading *reading, const redisRepl
         return utapi_redis_query_corrupt(reading, REDIS_OWN "odd", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t day;
-        if (!utapi_redis_integer_alone(reply->element[i], &day) || day < 0 || day > UTAPI_INTERVAL_MAX ||
-            day % REDIS_DAY_MS != 0)
+        if (!utapi_redis_integer_alone(redis_text_of(reply->element[i]), &day) || day < 0 ||
+            day > UTAPI_INTERVAL_MAX || day % REDIS_DAY_MS != 0)
             return utapi_redis_query_corrupt(reading, REDIS_OWN "odd", reply->element[i], err);
         utapi_interval *added =
             utapi_redis_append(&ret->outliers, &ret->outlier_count, &ret->outlier_capacity, sizeof *added);
@@ -273,28 +249,30 @@ static utapi_status outliers_parse(const redis_reading *reading, const redisRepl
     return UTAPI_OK;
 }
 
-utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redisReply *const *replies,
+utapi_status utapi_redis_resource_info_parse(const redis_reading *reading, redis_replies *left,
                                              redis_resource_info *ret, utapi_error *err)
 {
-    if (!redis_is_array(replies[0], 3))
-        return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", replies[0], err);
-    const redisReply *generation = replies[0]->element[0], *expired = replies[0]->element[1];
-    const redisReply *low_watermark = replies[0]->element[2];
+    const redisReply *info = utapi_redis_reply_next(left);
+    if (!redis_is_array(info, 3))
+        return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", info, err);
+    const redisReply *generation = info->element[0], *expired = info->element[1];
+    const redisReply *low_watermark = info->element[2];
     ret->generation = 0;
-    if (generation->type != REDIS_REPLY_NIL && !utapi_redis_integer_alone(generation, &ret->generation))
+    if (generation->type != REDIS_REPLY_NIL &&
+        !utapi_redis_integer_alone(redis_text_of(generation), &ret->generation))
         return utapi_fail(err, UTAPI_CORRUPT, "%s:utapid:late is no number", reading->prefix);
 
     ret->expired = REDIS_NEVER_EXPIRED;
     ret->expired_ms = 0;
     if (expired->type != REDIS_REPLY_NIL) {
-        if (!utapi_redis_integer_alone(expired, &ret->expired_ms))
+        if (!utapi_redis_integer_alone(redis_text_of(expired), &ret->expired_ms))
             return utapi_redis_query_corrupt(reading, REDIS_OWN "gone", expired, err);
         ret->expired = utapi_interval_of(ret->expired_ms);
     }
-    if (!utapi_redis_integer_alone(low_watermark, &ret->low_watermark) ||
+    if (!utapi_redis_integer_alone(redis_text_of(low_watermark), &ret->low_watermark) ||
         ret->low_watermark % REDIS_DAY_MS != 0 || ret->low_watermark < REDIS_FIRST_DAY)
         ret->low_watermark = REDIS_FIRST_DAY; /* always right, if slower */
-    return outliers_parse(reading, replies[1], ret, err);
+    return outliers_parse(reading, utapi_redis_reply_next(left), ret, err);
 }
 
 bool utapi_redis_resource_info_hold(const redis_resource_info *planned, const redis_resource_info *now)
@@ -337,7 +315,7 @@ utapi_status utapi_redis_late_parse(const redis_reading *reading, const redis_pl
         return utapi_redis_query_corrupt(reading, REDIS_OWN "late", reply, err);
     for (size_t i = 0; i < reply->elements; i++) {
         int64_t day;
-        if (!utapi_redis_integer_alone(reply->element[i], &day))
+        if (!utapi_redis_integer_alone(redis_text_of(reply->element[i]), &day))
             return utapi_redis_query_corrupt(reading, REDIS_OWN "late", reply->element[i], err);
         *ret_stale |= plan_has_read(plan, day);
     }

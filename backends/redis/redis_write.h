@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis_write.h - what the writing files share: a batch on its way to apply.lua, and the upkeep that a script asks for.
+ * redis_write.h - what the writing files share: a batch on its way to apply.lua, and the upkeep that a script leaves.
  *
  * All of it runs with the storage's `writing` lock held, on its writer's connection.
  */
@@ -20,10 +20,9 @@ typedef struct redis_tombstone {
 /** A batch, or corrections by an operator, and what is known of it so far. */
 typedef struct redis_write {
     redis_backend *self;
-    utapi_batch batch; /* a copy: what is delivered of it may be cut */
-    bool *skip;        /* for each entry: its uuid is known */
-    const utapi_entry *
-        *uuids; /* entries that have one, by its time, and each uuid's first before its repetitions */
+    utapi_batch batch;         /* a copy: what is delivered of it may be cut */
+    bool *skip;                /* for each entry: its uuid is known */
+    const utapi_entry **uuids; /* entries that have one, by its time; a repetition comes after the first */
     size_t uuid_count;
     redis_tombstone *tombstones; /* owned; in the order of the aggregation; NULL: they were not read */
     size_t tombstone_count;
@@ -34,9 +33,8 @@ typedef struct redis_write {
 /** Deltas that one script may write: no script keeps Redis to itself for 10 ms. */
 enum { REDIS_BUDGET_DELTAS = 90 };
 
-/** How many entries of a batch one script stores: at least one, if it has any. UTAPI_NO_MEMORY. */
-UTAPI_MUST_USE utapi_status utapi_redis_budget(redis_backend *self, const utapi_batch *batch,
-                                               size_t *ret_count, utapi_error *err);
+/** How many entries of a batch one script stores: at least one, if it has any. */
+size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch);
 
 /** Makes the arguments of apply.lua. UTAPI_OVERFLOW, UTAPI_NO_MEMORY: there are none. */
 UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);
@@ -49,7 +47,7 @@ void utapi_redis_encode_nonce(redis_args *args, redis_backend *self);
 
 /**
  * Expires a resource; time_ms INT64_MIN: a bucket, at the time that was scheduled. Does nothing where the fence
- * does not stand at its `from`: it is asked for again then.
+ * does not stand at its `from`: the script asks for it again then.
  */
 UTAPI_MUST_USE utapi_status utapi_redis_expire_one(redis_backend *self, const char *level, utapi_string name,
                                                    int64_t time_ms, const utapi_fence *fence,

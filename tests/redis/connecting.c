@@ -44,7 +44,7 @@ utapi_status connecting_queue(connecting *l, const char *command)
     return utapi_redis_connection_queue(l->connection, &l->err);
 }
 
-utapi_status connecting_ask(connecting *l, const char *command)
+utapi_status connecting_call(connecting *l, const char *command)
 {
     redisReply *reply = NULL;
     utapi_status status = connecting_queue(l, command);

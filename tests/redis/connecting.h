@@ -40,7 +40,7 @@ void connecting_open_uri(connecting *l, const char *uri);
     } while (0)
 
 /** Asks a command, whose words are parted by blanks; its reply does not matter. */
-utapi_status connecting_ask(connecting *l, const char *command);
+utapi_status connecting_call(connecting *l, const char *command);
 
 /** Puts such a command into the pipeline. */
 utapi_status connecting_queue(connecting *l, const char *command);

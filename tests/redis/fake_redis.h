@@ -49,7 +49,7 @@ void fake_redis_stop(fake_redis *fake);
 /** From now on, and so many times, a command that begins so is answered so. Earlier rules come first. */
 void fake_redis_rule(fake_redis *fake, const char *command, const char *reply, unsigned times, fake_end end);
 
-/** Forgets all rules. */
+/** Drops all rules. */
 void fake_redis_behave(fake_redis *fake);
 
 /** How many commands it heard that begin so. */

@@ -119,7 +119,7 @@ utapi_usage ask(reading *r, utapi_level level, const char *name, utapi_interval 
     return usage;
 }
 
-utapi_usage ask_bucket(reading *r, const char *bucket, utapi_interval start, utapi_interval end)
+utapi_usage query_bucket(reading *r, const char *bucket, utapi_interval start, utapi_interval end)
 {
     return ask(r, UTAPI_BUCKETS, bucket, start, end);
 }

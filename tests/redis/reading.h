@@ -59,7 +59,7 @@ utapi_interval interval_now(const reading *r);
 utapi_usage ask(reading *r, utapi_level level, const char *name, utapi_interval start, utapi_interval end);
 
 /** Of a bucket. */
-utapi_usage ask_bucket(reading *r, const char *bucket, utapi_interval start, utapi_interval end);
+utapi_usage query_bucket(reading *r, const char *bucket, utapi_interval start, utapi_interval end);
 
 /** A flow of it. */
 int64_t puts_of(const utapi_usage *usage);

@@ -47,7 +47,7 @@ static void a_server_that_does_not_accept_is_given_up_in_time(void **state)
     }
     connecting_open(l, "redis://127.0.0.1:%u?connectTimeout=%d", port, CONNECT_TIMEOUT_MS);
     const int64_t begin_ms = utapi_monotonic_ms();
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_true(utapi_monotonic_ms() - begin_ms >= CONNECT_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "Connection timed out"));
     for (int i = 0; i < CALLERS; i++)
@@ -60,7 +60,7 @@ static void a_server_that_accepts_and_is_silent_is_given_up_in_time(void **state
     connecting *l = *state;
     fake_redis_rule(&l->fake, "", "", FAKE_FOREVER, FAKE_GOES_ON);
     const int64_t begin_ms = utapi_monotonic_ms();
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE); /* PING itself was never sent */
     assert_true(utapi_monotonic_ms() - begin_ms >= CONNECTING_TIMEOUT_MS - 20);
     assert_non_null(strstr(l->err.detail, "no reply in time"));
 }
@@ -72,18 +72,18 @@ static void a_try_that_failed_is_not_repeated_at_once(void **state)
     connecting *l = *state;
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING Redis is loading the dataset in memory\r\n", 2,
                     FAKE_GOES_ON);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 1);
 
     l->connection->retry_at_ms = INT64_MAX;
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
-    assert_non_null(strstr(l->err.detail, "LOADING")); /* why it failed is told again */
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_non_null(strstr(l->err.detail, "LOADING")); /* why it failed is reported again */
     assert_int_equal(fake_redis_connections(&l->fake), 1);
 
     l->connection->retry_at_ms = 0;
-    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_call(l, "PING"), &l->err);
     l->connection->retry_at_ms = 0;
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 3);
 }
 
@@ -93,7 +93,7 @@ static void waits_measure(connecting *l, int64_t *waits, size_t count)
     for (size_t i = 0; i < count; i++) {
         l->connection->retry_at_ms = 0;
         const int64_t before_ms = utapi_monotonic_ms();
-        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_call(l, "PING"), &l->err);
         const int64_t took_ms = utapi_monotonic_ms() - before_ms;
         waits[i] = l->connection->retry_at_ms - before_ms;
         const int64_t doubled = i < 7 ? INT64_C(50) << i : 5000, most = doubled < 5000 ? doubled : 5000;
@@ -132,13 +132,13 @@ static void a_connection_ends_the_waiting(void **state)
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 6, FAKE_GOES_ON);
     for (int i = 0; i < 6; i++) {
         l->connection->retry_at_ms = 0;
-        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+        CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_call(l, "PING"), &l->err);
     }
     l->connection->retry_at_ms = 0;
     fake_redis_rule(&l->fake, "GET", "", 1, FAKE_HANGS_UP);
-    CHECK_STATUS(UTAPI_UNCERTAIN, connecting_ask(l, "GET photos"), &l->err);
+    CHECK_STATUS(UTAPI_UNCERTAIN, connecting_call(l, "GET photos"), &l->err);
     fake_redis_rule(&l->fake, "SCRIPT", "-LOADING\r\n", 1, FAKE_GOES_ON);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_ask(l, "PING"), &l->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, connecting_call(l, "PING"), &l->err);
     assert_int_equal(l->connection->delay_ms, 50); /* it begins anew */
 }
 
@@ -148,7 +148,7 @@ static void user_password_and_database_come_before_all_else(void **state)
 {
     connecting *l = *state;
     connecting_open(l, "redis://meter:p%%40ss%%2Fword@127.0.0.1:%u/3", l->fake.port);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_place(&l->fake, "AUTH meter p@ss/word"), 0);
     assert_int_equal(fake_redis_place(&l->fake, "SELECT 3"), 1);
     assert_int_equal(fake_redis_place(&l->fake, "SCRIPT LOAD"), 2);
@@ -158,7 +158,7 @@ static void a_password_alone_is_the_default_users(void **state)
 {
     connecting *l = *state;
     connecting_open(l, "redis://:geheim@127.0.0.1:%u", l->fake.port);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_place(&l->fake, "AUTH geheim"), 0);
     assert_int_equal(fake_redis_heard(&l->fake, "SELECT"), 0); /* database 0 needs none */
 }
@@ -181,10 +181,10 @@ static void a_unix_socket_takes_login_and_database_too(void **state)
 }
 
 /* Redis itself repeats what it does not understand; a command may be renamed, and a Sentinel may be old. */
-static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
+static void a_login_that_fails_is_reported_and_shows_no_secret(void **state)
 {
     static const struct {
-        const char *reply, *told;
+        const char *reply, *reported;
     } answers[] = {
         {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", "AUTH: WRONGPASS invalid"},
         {"-ERR unknown command 'AUTH', with args beginning with: 'meter' 'geheim' \r\n",
@@ -201,16 +201,16 @@ static void a_login_that_fails_is_told_and_shows_no_secret(void **state)
         fake_redis_behave(&l->fake);
         fake_redis_rule(&l->fake, "AUTH", answers[i].reply, 1, FAKE_GOES_ON);
         l->connection->retry_at_ms = 0;
-        assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
-        if (strstr(l->err.detail, answers[i].told) == NULL || strstr(l->err.detail, "gehe") != NULL)
-            fail_msg("%s is told as: %s", answers[i].reply, l->err.detail);
+        assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
+        if (strstr(l->err.detail, answers[i].reported) == NULL || strstr(l->err.detail, "gehe") != NULL)
+            fail_msg("%s is reported as: %s", answers[i].reply, l->err.detail);
         assert_int_equal(fake_redis_heard(&l->fake, "PING"), 0);
     }
 }
 
 /* ---- rights ------------------------------------------------------------------------------- */
 
-static void a_right_that_is_lacking_is_told_before_anything_is_done(void **state)
+static void a_right_that_is_lacking_is_reported_before_anything_is_done(void **state)
 {
     connecting *l = *state;
     connecting_open(l, "redis://127.0.0.1:%u?prefix=cmp", l->fake.port);
@@ -342,7 +342,7 @@ static void passwords_go_where_they_belong(void **state)
     connecting *l = *state;
     watched w;
     watched_start(&w, l);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     fake_redis *const sentinels[] = {&w.late, &w.right}, *const servers[] = {&w.replica, &l->fake};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(fake_redis_heard(sentinels[i], "AUTH watch guard"), 1);
@@ -359,7 +359,7 @@ static void the_master_is_looked_up_anew_for_each_connection(void **state)
     watched w;
     char says[64];
     watched_start(&w, l);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_heard(&w.right, MASTER), 1);
 
     fake_redis_behave(&w.replica); /* it is promoted, and the old one demoted */
@@ -375,19 +375,19 @@ static void the_master_is_looked_up_anew_for_each_connection(void **state)
     watched_stop(&w, l);
 }
 
-static void without_a_master_the_last_reason_is_told(void **state)
+static void without_a_master_the_last_reason_is_reported(void **state)
 {
     connecting *l = *state;
     watched w;
     watched_start(&w, l);
     fake_redis_behave(&w.right);
     fake_redis_rule(&w.right, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
     fake_redis_behave(&w.right);
     fake_redis_rule(&w.right, MASTER, "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n99999\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     l->connection->retry_at_ms = 0;
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "tells no port"));
     watched_stop(&w, l);
 }
@@ -404,16 +404,16 @@ static void a_sentinel_that_is_away_hides_no_reason(void **state)
     fake_redis_rule(&sentinel, MASTER, address_reply(says, l->fake.port), FAKE_FOREVER, FAKE_GOES_ON);
     fake_redis_rule(&l->fake, "AUTH", "-WRONGPASS no\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     connecting_open(l, "redis-sentinel://meter:geheim@127.0.0.1:%u,127.0.0.1:%u/utapi", sentinel.port, port);
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "WRONGPASS"));
     fake_redis_behave(&sentinel);
     fake_redis_rule(&sentinel, MASTER, "*-1\r\n", FAKE_FOREVER, FAKE_GOES_ON);
     l->connection->retry_at_ms = 0;
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "knows no master \"utapi\""));
     fake_redis_stop(&sentinel);
     l->connection->retry_at_ms = 0;
-    assert_int_equal(connecting_ask(l, "PING"), UTAPI_UNAVAILABLE);
+    assert_int_equal(connecting_call(l, "PING"), UTAPI_UNAVAILABLE);
     assert_non_null(strstr(l->err.detail, "the Sentinel at 127.0.0.1:"));
     close(dead);
 }
@@ -506,8 +506,8 @@ int main(void)
         CONNECTING_CASE(user_password_and_database_come_before_all_else),
         CONNECTING_CASE(a_password_alone_is_the_default_users),
         CONNECTING_CASE(a_unix_socket_takes_login_and_database_too),
-        CONNECTING_CASE(a_login_that_fails_is_told_and_shows_no_secret),
-        CONNECTING_CASE(a_right_that_is_lacking_is_told_before_anything_is_done),
+        CONNECTING_CASE(a_login_that_fails_is_reported_and_shows_no_secret),
+        CONNECTING_CASE(a_right_that_is_lacking_is_reported_before_anything_is_done),
         CONNECTING_CASE(without_multi_no_right_is_asked_for),
         CONNECTING_CASE(exec_is_asked_for_before_there_is_anything_to_carry_out),
         CONNECTING_CASE(a_writer_waits_for_a_server_that_does_not_tell_of_its_file),
@@ -515,7 +515,7 @@ int main(void)
         CONNECTING_CASE(the_master_is_found_past_dead_and_late_sentinels),
         CONNECTING_CASE(passwords_go_where_they_belong),
         CONNECTING_CASE(the_master_is_looked_up_anew_for_each_connection),
-        CONNECTING_CASE(without_a_master_the_last_reason_is_told),
+        CONNECTING_CASE(without_a_master_the_last_reason_is_reported),
         CONNECTING_CASE(a_sentinel_that_is_away_hides_no_reason),
         CONNECTING_CASE(one_that_is_not_connected_is_taken_last),
         CONNECTING_CASE(a_connection_that_broke_is_connected_anew_for_its_next_user),

@@ -25,13 +25,13 @@ static void a_server_that_never_answers_is_given_up_in_time(void **state)
 {
     connecting *l = *state;
     fake_redis_rule(&l->fake, "GET", "", 1, FAKE_GOES_ON);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     const int64_t begin_ms = utapi_monotonic_ms();
-    assert_int_equal(connecting_ask(l, "GET photos"), UTAPI_UNCERTAIN);
+    assert_int_equal(connecting_call(l, "GET photos"), UTAPI_UNCERTAIN);
     assert_true(utapi_monotonic_ms() - begin_ms >=
                 CONNECTING_TIMEOUT_MS - 20); /* of the kernel's coarser clock */
     assert_string_equal(l->err.detail, "Redis: no reply in time");
-    CHECK_OK(connecting_ask(l, "GET photos"), &l->err);
+    CHECK_OK(connecting_call(l, "GET photos"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 2);
 }
 
@@ -58,7 +58,7 @@ static void a_reply_that_is_none_is_uncertain(void **state)
     for (unsigned i = 0; i < sizeof replies / sizeof *replies; i++) {
         fake_redis_behave(&l->fake);
         fake_redis_rule(&l->fake, "GET", replies[i].bytes, 1, replies[i].end);
-        if (connecting_ask(l, "GET photos") != UTAPI_UNCERTAIN)
+        if (connecting_call(l, "GET photos") != UTAPI_UNCERTAIN)
             fail_msg("%s is not uncertain: %s", replies[i].what, l->err.detail);
         connecting_check_echo(l->connection, replies[i].what);
         assert_int_equal(fake_redis_connections(&l->fake), i + 2);
@@ -69,7 +69,7 @@ static void a_connection_that_was_closed_while_idle_is_replaced(void **state)
 {
     connecting *l = *state;
     fake_redis_rule(&l->fake, "PING", "+PONG\r\n", 1, FAKE_HANGS_UP);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     struct pollfd closed = {.fd = l->connection->context->fd, .events = POLLIN};
     assert_int_equal(poll(&closed, 1, 10000), 1);
     CHECK_OK(connecting_run(l), &l->err);
@@ -81,12 +81,12 @@ static void a_pinned_connection_makes_no_other(void **state)
 {
     connecting *l = *state;
     fake_redis_rule(&l->fake, "PING", "+PONG\r\n", 1, FAKE_HANGS_UP);
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     l->connection->pinned = true;
     struct pollfd closed = {.fd = l->connection->context->fd, .events = POLLIN};
     assert_int_equal(poll(&closed, 1, 10000), 1);
     for (int i = 0; i < 2; i++)
-        CHECK_STATUS(UTAPI_UNCERTAIN, connecting_ask(l, "PING"), &l->err);
+        CHECK_STATUS(UTAPI_UNCERTAIN, connecting_call(l, "PING"), &l->err);
     assert_int_equal(fake_redis_connections(&l->fake), 1);
     l->connection->pinned = false;
     CHECK_OK(connecting_run(l), &l->err);
@@ -123,7 +123,7 @@ static const refusal refusals[] = {
     {"-OOMPH a word that only begins like one that is known\r\n", UTAPI_UNCERTAIN, 2},
     {"-\r\n", UTAPI_UNCERTAIN, 2},
     {"-ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write.\r\n",
-     UTAPI_UNCERTAIN, 2}, /* so says Redis 6: what the script wrote before is not told */
+     UTAPI_UNCERTAIN, 2}, /* so says Redis 6: what the script wrote before is not known */
 };
 
 static void refusal_check(connecting *l, const refusal *expected)
@@ -132,7 +132,7 @@ static void refusal_check(connecting *l, const refusal *expected)
     const size_t size = strcspn(expected->reply, "\r");
     fake_redis_behave(&l->fake);
     fake_redis_rule(&l->fake, "GET", expected->reply, 1, FAKE_GOES_ON);
-    const utapi_status status = connecting_ask(l, "GET photos");
+    const utapi_status status = connecting_call(l, "GET photos");
     if (status != expected->status)
         fail_msg("%s: %s", expected->reply, utapi_status_text(status));
     assert_memory_equal(l->err.detail, "Redis: ", 7);
@@ -146,7 +146,7 @@ static void refusal_check(connecting *l, const refusal *expected)
 static void each_refusal_has_its_status_and_its_way_on(void **state)
 {
     connecting *l = *state;
-    CHECK_OK(connecting_ask(l, "PING"), &l->err);
+    CHECK_OK(connecting_call(l, "PING"), &l->err);
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         refusal_check(l, &refusals[i]);
 }

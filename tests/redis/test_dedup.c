@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEN   "s3:utapid:seen"
+#define DEDUP  "s3:utapid:seen"
 #define WINDOW (INT64_C(3600000))
 
 enum { UUIDS_MOST = 2500 };
@@ -58,7 +58,7 @@ static void uuids_of_many_hours_are_each_found_again(void **state)
     const int64_t first_ms = r->now_ms - 300 * 4 * INTERVAL;
     assert_int_equal(take_many(r, 300, first_ms, 4 * INTERVAL, r->now_ms), 0);
     assert_int_equal(take_many(r, 300, first_ms, 4 * INTERVAL, r->now_ms), 300);
-    assert_int_equal(raw_number(r, "ZCARD " SEEN), 300);
+    assert_int_equal(raw_number(r, "ZCARD " DEDUP), 300);
 }
 
 static void more_uuids_of_one_moment_than_a_command_takes(void **state)
@@ -66,7 +66,7 @@ static void more_uuids_of_one_moment_than_a_command_takes(void **state)
     reading *r = *state;
     assert_int_equal(take_many(r, UUIDS_MOST, r->now_ms, 0, r->now_ms), 0);
     assert_int_equal(take_many(r, UUIDS_MOST, r->now_ms, 0, r->now_ms), UUIDS_MOST);
-    assert_int_equal(raw_number(r, "ZCARD " SEEN), 1);
+    assert_int_equal(raw_number(r, "ZCARD " DEDUP), 1);
 }
 
 static void a_uuid_is_known_until_the_window_s_last_millisecond(void **state)
@@ -101,7 +101,7 @@ static void what_was_taken_the_day_before_is_known(void **state)
 {
     reading *r = *state;
     r->backend.window_ms = DAY;
-    raw(r, "HSET " SEEN ":%lld:0 7:uuid-0 %lld", (long long)(r->now_ms / DAY - 1),
+    raw(r, "HSET " DEDUP ":%lld:0 7:uuid-0 %lld", (long long)(r->now_ms / DAY - 1),
         (long long)(r->now_ms - DAY));
     assert_int_equal(take(r, 7, r->now_ms), 1);
     assert_int_equal(take(r, 7, r->now_ms + 1), 0);
@@ -110,7 +110,7 @@ static void what_was_taken_the_day_before_is_known(void **state)
 static void a_uuid_whose_time_is_no_number_was_not_taken(void **state)
 {
     reading *r = *state;
-    raw(r, "HSET " SEEN ":%lld:0 7:uuid-0 junk", (long long)(r->now_ms / DAY));
+    raw(r, "HSET " DEDUP ":%lld:0 7:uuid-0 junk", (long long)(r->now_ms / DAY));
     assert_int_equal(take(r, 7, r->now_ms), 0);
     assert_int_equal(take(r, 7, r->now_ms), 1);
 }
@@ -119,16 +119,16 @@ static void a_taking_keeps_its_hash_for_the_window(void **state)
 {
     reading *r = *state;
     char key[64];
-    snprintf(key, sizeof key, SEEN ":%lld:0", (long long)(r->now_ms / DAY));
+    snprintf(key, sizeof key, DEDUP ":%lld:0", (long long)(r->now_ms / DAY));
     take(r, 1, r->now_ms);
-    const long long until = raw_number(r, "ZSCORE " SEEN " %s", key);
+    const long long until = raw_number(r, "ZSCORE " DEDUP " %s", key);
     assert_in_range(until, r->now_ms + WINDOW, r->now_ms + WINDOW + 60000);
     r->backend.window_ms = 2 * WINDOW;
     take(r, 2, r->now_ms);
-    assert_true(raw_number(r, "ZSCORE " SEEN " %s", key) >= until + WINDOW);
+    assert_true(raw_number(r, "ZSCORE " DEDUP " %s", key) >= until + WINDOW);
     r->backend.window_ms = WINDOW; /* of another utapid: it may not shorten what this one promised */
     take(r, 3, r->now_ms);
-    assert_true(raw_number(r, "ZSCORE " SEEN " %s", key) >= until + WINDOW);
+    assert_true(raw_number(r, "ZSCORE " DEDUP " %s", key) >= until + WINDOW);
     assert_int_equal(raw_number(r, "TTL %s", key), -1); /* Redis would free all of it at once */
 }
 
@@ -137,12 +137,12 @@ static void hashes_that_are_over_go(void **state)
     reading *r = *state;
     take_many(r, 20, r->now_ms, 1000, r->now_ms);
     for (int i = 0; i < 20; i++)
-        raw(r, "ZADD " SEEN " %lld " SEEN ":%lld:%lld", (long long)(r->now_ms - 1),
+        raw(r, "ZADD " DEDUP " %lld " DEDUP ":%lld:%lld", (long long)(r->now_ms - 1),
             (long long)(r->now_ms / DAY), (long long)(r->now_ms / 1000 + i));
     for (int i = 0; i < 3; i++) /* several at a time */
         take(r, i, r->now_ms);
-    assert_int_equal(raw_number(r, "ZCARD " SEEN), 1);
-    assert_int_equal(raw_number(r, "EXISTS " SEEN ":%lld:%lld", (long long)(r->now_ms / DAY),
+    assert_int_equal(raw_number(r, "ZCARD " DEDUP), 1);
+    assert_int_equal(raw_number(r, "EXISTS " DEDUP ":%lld:%lld", (long long)(r->now_ms / DAY),
                                 (long long)(r->now_ms / 1000)),
                      0);
     assert_int_equal(take(r, 0, r->now_ms), 1);
@@ -152,7 +152,8 @@ static void a_hash_is_a_table_from_its_first_uuid(void **state)
 {
     reading *r = *state;
     take(r, 7, r->now_ms);
-    redisReply *reply = redisCommand(r->raw, "OBJECT ENCODING " SEEN ":%lld:0", (long long)(r->now_ms / DAY));
+    redisReply *reply =
+        redisCommand(r->raw, "OBJECT ENCODING " DEDUP ":%lld:0", (long long)(r->now_ms / DAY));
     assert_non_null(reply);
     assert_string_equal(reply->str, "hashtable");
     freeReplyObject(reply);
@@ -171,5 +172,5 @@ int main(void)
         SEEN_CASE(hashes_that_are_over_go),
         SEEN_CASE(a_hash_is_a_table_from_its_first_uuid),
     };
-    return cmocka_run_group_tests_name("redis.seen", cases, NULL, NULL);
+    return cmocka_run_group_tests_name("redis.dedup", cases, NULL, NULL);
 }

@@ -54,24 +54,24 @@ static void nothing_stays_of_a_bucket_that_was_empty_for_long(void **state)
     reading *r = *state;
     for (int life = 0; life < 2; life++) { /* the second time under the same name */
         const int64_t first_ms = r->now_ms - (2 - life) * 6 * HOUR;
-        utapi_entry gone = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, first_ms) + HOUR);
+        utapi_entry deletion = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, first_ms) + HOUR);
         assert_int_equal(keys_like(r, FLOWS), 8);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:created"), 1);
-        gone.expiry = UTAPI_EXPIRE_NOW;
-        count(r, gone);
+        deletion.expiry = UTAPI_EXPIRE_NOW;
+        count(r, deletion);
         tend(r, r->now_ms);
         assert_int_equal(keys_like(r, FLOWS), 0);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:created"), 0);
     }
 }
 
-static void nothing_stays_when_an_appointment_is_due(void **state)
+static void nothing_stays_when_a_scheduled_expiry_is_due(void **state)
 {
     reading *r = *state;
-    utapi_entry gone = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, r->now_ms - 6 * HOUR) + HOUR);
-    gone.expiry = UTAPI_EXPIRE_LATER;
-    gone.expire_at_ms = r->now_ms + HOUR;
-    count(r, gone);
+    utapi_entry deletion = entry_of(UTAPI_OP_DELETE_BUCKET, bucket_live(r, r->now_ms - 6 * HOUR) + HOUR);
+    deletion.expiry = UTAPI_EXPIRE_LATER;
+    deletion.expire_at_ms = r->now_ms + HOUR;
+    count(r, deletion);
     tend(r, r->now_ms);
     assert_int_equal(keys_like(r, FLOWS), 9);
     tend(r, r->now_ms + HOUR);
@@ -79,7 +79,7 @@ static void nothing_stays_when_an_appointment_is_due(void **state)
 }
 
 /* It may be another server than it was: what it lost is sent again first. */
-static void nothing_is_forgotten_past_a_fence_that_stands_elsewhere(void **state)
+static void nothing_expires_past_a_fence_that_stands_elsewhere(void **state)
 {
     reading *r = *state;
     const utapi_fence behind = {.writer = {7}, .from = 3};
@@ -101,7 +101,7 @@ static void nothing_is_forgotten_past_a_fence_that_stands_elsewhere(void **state
 
 static void the_first_of_several_creations_counts(void **state)
 {
-    static const int hours[] = {4, 5, 3}; /* told in no order */
+    static const int hours[] = {4, 5, 3}; /* in no order */
     reading *r = *state;
     for (size_t i = 0; i < sizeof hours / sizeof *hours; i++)
         count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms - hours[i] * HOUR));
@@ -111,7 +111,7 @@ static void the_first_of_several_creations_counts(void **state)
     assert_int_equal(keys_like(r, FLOWS), 0);
 }
 
-static void a_creation_after_a_late_forgetting_stays_noted(void **state)
+static void a_creation_after_a_late_expiry_stays_noted(void **state)
 {
     reading *r = *state;
     count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms - HOUR));
@@ -205,7 +205,7 @@ static void a_set_of_one_state_keeps_the_time_at_which_it_goes(void **state)
     assert_true(raw_number(r, "TTL s3:buckets:b:storageUtilized") > 0);
 }
 
-/* It never held an object: only the interval's own flows tell. */
+/* It never held an object: only the interval's own flows show it. */
 static void a_bucket_that_was_always_empty_is_created_anew(void **state)
 {
     reading *r = *state;
@@ -221,10 +221,10 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         READING_CASE(nothing_stays_of_a_bucket_that_was_empty_for_long),
-        READING_CASE(nothing_stays_when_an_appointment_is_due),
-        READING_CASE(nothing_is_forgotten_past_a_fence_that_stands_elsewhere),
+        READING_CASE(nothing_stays_when_a_scheduled_expiry_is_due),
+        READING_CASE(nothing_expires_past_a_fence_that_stands_elsewhere),
         READING_CASE(the_first_of_several_creations_counts),
-        READING_CASE(a_creation_after_a_late_forgetting_stays_noted),
+        READING_CASE(a_creation_after_a_late_expiry_stays_noted),
         READING_CASE(the_note_of_a_creation_is_no_resource),
         READING_CASE(a_bucket_that_is_created_anew_keeps_what_it_counts),
         READING_CASE(a_set_of_one_state_keeps_the_time_at_which_it_goes),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_keyscan.c - queries that nobody asked before: one walk through the keys for all of their names, over
+/* test_keyscan.c - queries that nobody made before: one scan of the keys for all of their names, over
  * one connection, and not for ever. */
 #include "reading.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long long walk_steps(reading *r)
+static long long scan_steps(reading *r)
 {
     redisReply *info = redisCommand(r->raw, "INFO commandstats");
     assert_non_null(info);
@@ -22,7 +22,7 @@ static long long walk_steps(reading *r)
 enum { INVENTED = 60, REAL = 3 };
 
 /* A year, of names that nobody ever wrote, and of three that somebody did: in one query, or name by name. */
-static void one_walk_serves_all_names_of_a_question(void **state)
+static void one_scan_serves_all_names_of_a_query(void **state)
 {
     reading *r = *state;
     char text[INVENTED][16];
@@ -52,11 +52,11 @@ static void one_walk_serves_all_names_of_a_question(void **state)
     CHECK_OK(utapi_redis_read(&r->backend.base, &query, usages, NULL, &r->err), &r->err);
     for (int i = 0; i < 2 * REAL + INVENTED; i++)
         assert_int_equal(puts_of(&usages[i]), i < REAL || i >= REAL + INVENTED ? 111 : 0);
-    assert_in_range(walk_steps(r), 12, 48); /* a walk takes some 17 */
+    assert_in_range(scan_steps(r), 12, 48); /* a scan takes some 17 */
     assert_true(raw_number(r, "DBSIZE") - keys < INVENTED + REAL * 220);
 }
 
-static void a_question_ends_when_its_time_is_over(void **state)
+static void a_query_ends_when_its_time_is_over(void **state)
 {
     reading *r = *state;
     const utapi_string name = utapi_string_of("b");
@@ -92,7 +92,7 @@ static utapi_status interrupt(void *ctx, utapi_string key, bool *stop, utapi_err
 }
 
 /* A cursor means nothing to another server, nor to the same one after a start. */
-static void a_walk_does_not_go_on_over_another_connection(void **state)
+static void a_scan_does_not_go_on_over_another_connection(void **state)
 {
     reading *r = *state;
     interrupted me = {.r = r};
@@ -112,9 +112,9 @@ static void a_walk_does_not_go_on_over_another_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest cases[] = {
-        READING_CASE(one_walk_serves_all_names_of_a_question),
-        READING_CASE(a_question_ends_when_its_time_is_over),
-        READING_CASE(a_walk_does_not_go_on_over_another_connection),
+        READING_CASE(one_scan_serves_all_names_of_a_query),
+        READING_CASE(a_query_ends_when_its_time_is_over),
+        READING_CASE(a_scan_does_not_go_on_over_another_connection),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

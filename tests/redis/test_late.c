@@ -31,7 +31,7 @@ static void a_late_write_is_in_the_next_answer(void **state)
     const utapi_interval first = closed_day(r, 5);
     for (int i = 1; i <= 5; i++) {
         late_write(r, first + i * 7 * INTERVAL, i);
-        const utapi_usage usage = ask_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
+        const utapi_usage usage = query_bucket(r, "b", first, first + 3 * DAY - INTERVAL);
         assert_int_equal(puts_of(&usage), i);
         assert_int_equal(usage.number_of_objects[1], i);
     }
@@ -65,9 +65,9 @@ static void late_writes_into_a_day_spoil_no_summary_of_others(void **state)
     assert_int_equal(pthread_create(&writer, NULL, backlog_run, &late), 0);
     while (atomic_load(&late.written) == 0)
         usleep(1000);
-    const utapi_usage others = ask_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
+    const utapi_usage others = query_bucket(r, "b", first, first + 5 * DAY - INTERVAL);
     const long long made = summaries(r, "b");
-    const utapi_usage both = ask_bucket(r, "b", first, closed_day(r, 0) + DAY - INTERVAL);
+    const utapi_usage both = query_bucket(r, "b", first, closed_day(r, 0) + DAY - INTERVAL);
     atomic_store(&late.stop, true);
     pthread_join(writer, NULL);
     assert_int_equal(puts_of(&others), sum);
@@ -113,7 +113,7 @@ static void no_block_is_older_than_a_late_write(void **state)
     pthread_join(writer, NULL);
     assert_false(shrank);
     for (int again = 0; again < 2; again++) {
-        const utapi_usage usage = ask_bucket(r, "b", first, last);
+        const utapi_usage usage = query_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), SCATTERED);
     }
 }
@@ -145,7 +145,7 @@ typedef struct reader {
     reading *r;
     atomic_bool *stop;
     utapi_interval start, end;
-    size_t answers, mixed; /* mixed: a late write was seen by half */
+    size_t answers, mixed; /* mixed: a late write is in one half */
     utapi_status failure;
 } reader;
 
@@ -186,7 +186,7 @@ static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
         assert_int_equal(readers[i].failure, UTAPI_OK);
         assert_int_equal(readers[i].mixed, 0);
     }
-    const utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY);
+    const utapi_usage usage = query_bucket(r, "b", first, first + 4 * DAY);
     assert_int_equal(puts_of(&usage), LATE_WRITES);
 }
 
@@ -226,7 +226,7 @@ static void notes_add(reading *r)
     }
 }
 
-/* Every second interval has a member, and its number is the state there. The newest alone has what the notes tell. */
+/* Every second interval has a member, and its number is the state there. The newest alone has what the notes say. */
 static void pile_up(reading *r)
 {
     static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
@@ -244,7 +244,7 @@ static void pile_up(reading *r)
 static void expect_pile(reading *r)
 {
     for (int i = 0; i < SPAN; i++) {
-        const utapi_usage usage = ask_bucket(r, "b", pile_interval(r, i), pile_interval(r, i));
+        const utapi_usage usage = query_bucket(r, "b", pile_interval(r, i), pile_interval(r, i));
         assert_int_equal(usage.storage_utilized[1], i / 2 + 4 * (i + 1));
         assert_int_equal(usage.number_of_objects[1], i / 2 + 8 * (i + 1));
     }
@@ -280,7 +280,7 @@ static void a_late_event_finds_the_counter_where_the_newest_state_is_none(void *
     write_put(r, "b", interval_now(r) - 2 * INTERVAL);
     for (int back = 0; back < 4; back++) {
         const utapi_interval at = interval_now(r) - back * INTERVAL;
-        assert_int_equal(ask_bucket(r, "b", at, at).storage_utilized[1], back < 3 ? 1001 : 1000);
+        assert_int_equal(query_bucket(r, "b", at, at).storage_utilized[1], back < 3 ? 1001 : 1000);
     }
 }
 

@@ -16,7 +16,7 @@ enum {
     DAYS = 120,
     SLOTS = DAYS * 96,
     NAMES = 4,      /* of which the last is never written to */
-    OTHERS = 40000, /* so that a walk through all keys pays for long ranges only */
+    OTHERS = 40000, /* so that a scan of all keys pays for long ranges only */
 };
 
 static uint64_t seed = 20261125;
@@ -86,7 +86,7 @@ static int64_t sum(const model *m, size_t name, size_t from, size_t to)
 }
 
 /* Ranges begin and end anywhere, or with days, as most of them do. */
-static void question(model *m)
+static void query_check(model *m)
 {
     size_t from = below(m, SLOTS), to = below(m, SLOTS), place[NAMES], count = 0;
     utapi_string names[NAMES];
@@ -130,7 +130,7 @@ static void every_range_is_the_sum_of_what_was_written(void **state)
         else if (what < 4)
             drop(m);
         else
-            question(m);
+            query_check(m);
     }
     free(m);
 }

@@ -33,7 +33,7 @@ static void states_are_those_of_the_newest_member_until_a_bound(void **state)
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const utapi_usage usage =
-            ask_bucket(r, "b", T0 + expected[i].start * INTERVAL, T0 + expected[i].end * INTERVAL);
+            query_bucket(r, "b", T0 + expected[i].start * INTERVAL, T0 + expected[i].end * INTERVAL);
         for (int bound = 0; bound < 2; bound++) {
             assert_int_equal(usage.storage_utilized[bound], expected[i].bytes[bound]);
             assert_int_equal(usage.number_of_objects[bound], expected[i].objects[bound]);
@@ -47,16 +47,16 @@ static void a_node_client_s_state_below_zero_blanks_what_follows(void **state)
     reading *r = *state;
     raw(r, "ZADD s3:buckets:b:storageUtilized %lld 50:1111-1 %lld -1:2222-2", T0, T0 + 2 * INTERVAL);
     raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 5:1111-1", T0);
-    utapi_usage usage = ask_bucket(r, "b", T0, T0 + INTERVAL);
+    utapi_usage usage = query_bucket(r, "b", T0, T0 + INTERVAL);
     assert_int_equal(usage.number_of_objects[1], 5);
-    usage = ask_bucket(r, "b", T0, T0 + 2 * INTERVAL);
+    usage = query_bucket(r, "b", T0, T0 + 2 * INTERVAL);
     assert_int_equal(usage.storage_utilized[0], 50);
     assert_int_equal(usage.storage_utilized[1], 0);
     assert_int_equal(usage.number_of_objects[0], 0);
     assert_int_equal(usage.number_of_objects[1], 0);
 }
 
-static utapi_status ask_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
+static utapi_status query_current(reading *r, utapi_level level, const char *name, utapi_usage *ret)
 {
     const utapi_string names[] = {utapi_string_of(name)};
     const utapi_query query = {
@@ -75,20 +75,20 @@ static void current_states_are_the_counters(void **state)
     raw(r, "ZADD s3:buckets:b:storageUtilized %lld NaN:node",
         (long long)interval_now(r) + (long long)INTERVAL);
     raw(r, "ZADD s3:buckets:b:numberOfObjects %lld 8:node", (long long)interval_now(r) + (long long)INTERVAL);
-    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    CHECK_OK(query_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
     assert_int_equal(usage.storage_utilized[0], 42);
     assert_int_equal(usage.storage_utilized[1], 42);
     assert_int_equal(usage.number_of_objects[1], 1);
     raw(r, "SET s3:buckets:b:storageUtilized:counter -3");
     raw(r, "DEL s3:buckets:b:numberOfObjects:counter");
-    CHECK_OK(ask_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
+    CHECK_OK(query_current(r, UTAPI_BUCKETS, "b", &usage), &r->err);
     assert_int_equal(usage.storage_utilized[1], -3);
     assert_int_equal(usage.number_of_objects[1], 0);
     raw(r, "INCRBY s3:location:l:locationStorage 17");
-    CHECK_OK(ask_current(r, UTAPI_LOCATIONS, "l", &usage), &r->err);
+    CHECK_OK(query_current(r, UTAPI_LOCATIONS, "l", &usage), &r->err);
     assert_int_equal(usage.storage_utilized[1], 17);
     raw(r, "RPUSH s3:accounts:a:storageUtilized:counter x");
-    assert_int_equal(ask_current(r, UTAPI_ACCOUNTS, "a", &usage), UTAPI_CORRUPT);
+    assert_int_equal(query_current(r, UTAPI_ACCOUNTS, "a", &usage), UTAPI_CORRUPT);
     assert_non_null(strstr(r->err.detail, "s3:accounts:a:storageUtilized:counter: WRONGTYPE"));
 }
 
@@ -115,7 +115,7 @@ static void a_member_of_ours_tells_what_is_below_zero(void **state)
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         raw(r, "DEL s3:buckets:b:storageUtilized");
         raw(r, "ZADD s3:buckets:b:storageUtilized %lld %s", T0, expected[i].member);
-        assert_int_equal(ask_bucket(r, "b", T0, T0).storage_utilized[1], expected[i].value);
+        assert_int_equal(query_bucket(r, "b", T0, T0).storage_utilized[1], expected[i].value);
     }
 }
 
@@ -132,7 +132,7 @@ static void changes_noted_for_later_are_in_the_answer(void **state)
     raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", shift, (size_t)size);
     static const int64_t bytes[] = {0, 1000, 1020, 1020, 1040, 1040, 60, 60};
     for (int i = 0; i < 8; i++) {
-        const utapi_usage usage = ask_bucket(r, "b", T0, T0 + i * INTERVAL);
+        const utapi_usage usage = query_bucket(r, "b", T0, T0 + i * INTERVAL);
         assert_int_equal(usage.storage_utilized[1], bytes[i]);
         assert_int_equal(usage.number_of_objects[1], 7);
     }
@@ -168,12 +168,12 @@ static void flows_are_read_as_v1_reads_them(void **state)
     } expected[] = {{"12abc", 12}, {"abc", 0}, {"-5", -5}, {"", 0}, {"+3", 3}, {"1e3", 1}, {" 4", 4}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         raw(r, "SET s3:buckets:%lld:b:PutObject %s", T0, expected[i].value);
-        const utapi_usage usage = ask_bucket(r, "b", T0, T0);
+        const utapi_usage usage = query_bucket(r, "b", T0, T0);
         assert_int_equal(puts_of(&usage), expected[i].amount);
     }
     raw(r, "DEL s3:buckets:%lld:b:PutObject", T0);
     raw(r, "LPUSH s3:buckets:%lld:b:PutObject 5", T0);
-    const utapi_usage usage = ask_bucket(r, "b", T0, T0);
+    const utapi_usage usage = query_bucket(r, "b", T0, T0);
     assert_int_equal(puts_of(&usage), 0);
 }
 
@@ -234,7 +234,7 @@ static void names_are_opaque(void **state)
         raw(r, "ZADD s3:buckets:%s:storageUtilized %lld %d:uuid", names[i], T0, i + 1);
     }
     for (int i = 0; i < COUNT; i++) {
-        const utapi_usage usage = ask_bucket(r, names[i], T0 - DAY, T0 + 2 * DAY);
+        const utapi_usage usage = query_bucket(r, names[i], T0 - DAY, T0 + 2 * DAY);
         assert_int_equal(puts_of(&usage), i + 1);
         assert_int_equal(usage.storage_utilized[1], i + 1);
     }
@@ -254,16 +254,17 @@ static void names_that_no_key_can_have_have_no_usage(void **state)
     assert_int_equal(puts_of(&usage[2]), 5);
 }
 
-static void a_forgotten_time_does_not_count(void **state)
+static void an_expired_time_does_not_count(void **state)
 {
     reading *r = *state;
     for (int i = 0; i < 4 * 96; i++)
         raw_flow(r, "b", T0 + i * INTERVAL, "PutObject", 1);
-    utapi_usage usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL);
+    utapi_usage usage = query_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 4 * 96);
     assert_int_equal(usage.expired_ms, 0);
     raw(r, "SET s3:buckets:b:+utapid:gone %lld", T0 + 2 * DAY + 5 * INTERVAL + 7);
-    usage = ask_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL); /* its own interval was cleared, if it is gone */
+    usage =
+        query_bucket(r, "b", T0, T0 + 4 * DAY - INTERVAL); /* its own interval was cleared, if it is gone */
     assert_int_equal(puts_of(&usage), 2 * 96 - 5);
     assert_int_equal(usage.expired_ms, T0 + 2 * DAY + 5 * INTERVAL + 7);
 }
@@ -325,7 +326,7 @@ static void a_connection_that_was_closed_meanwhile_is_made_again(void **state)
     raw_flow(r, "b", T0, "PutObject", 3);
     CHECK_OK(read_one(r, UTAPI_BUCKETS, name, T0, &usage), &r->err);
     raw(r, "CLIENT KILL TYPE normal SKIPME yes");
-    usage = ask_bucket(r, "b", T0, T0);
+    usage = query_bucket(r, "b", T0, T0);
     assert_int_equal(puts_of(&usage), 3);
 }
 
@@ -344,20 +345,20 @@ static void a_redis_that_is_away_answers_nothing(void **state)
 
 enum { MET_MAX = 16 };
 
-typedef struct met {
+typedef struct listed {
     char names[MET_MAX][64];
     size_t count, stop_after;
-} met;
+} listed;
 
 static bool meet(void *ctx, utapi_string name)
 {
-    met *all = ctx;
+    listed *all = ctx;
     assert_true(all->count < MET_MAX);
     snprintf(all->names[all->count++], sizeof all->names[0], "%.*s", (int)name.size, name.data);
     return all->count != all->stop_after;
 }
 
-static size_t met_times(const met *all, const char *name)
+static size_t listed_times(const listed *all, const char *name)
 {
     size_t times = 0;
     for (size_t i = 0; i < all->count; i++)
@@ -365,17 +366,17 @@ static size_t met_times(const met *all, const char *name)
     return times;
 }
 
-static void visit_level(reading *r, utapi_level level, met *ret)
+static void list_level(reading *r, utapi_level level, listed *ret)
 {
     ret->count = 0;
     CHECK_OK(utapi_redis_list(&r->backend.base, level, meet, ret, &r->err), &r->err);
 }
 
-static void each_resource_is_visited_once(void **state)
+static void each_resource_is_listed_once(void **state)
 {
     reading *r = *state;
-    met all = {.stop_after = 0};
-    visit_level(r, UTAPI_BUCKETS, &all);
+    listed all = {.stop_after = 0};
+    list_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 0);
     for (int i = 0; i < 2000; i++) /* more than a step of a SCAN */
         raw_flow(r, "flows", T0 + i * INTERVAL, "PutObject", 1);
@@ -388,60 +389,60 @@ static void each_resource_is_visited_once(void **state)
     raw(r, "SET s3:accounts:%lld:account:PutObject 1", T0);
     raw(r, "SET s3:buckets:own:+utapid:since 1"); /* no sign of life */
     raw(r, "SET other:buckets:own:storageUtilized:counter 1");
-    visit_level(r, UTAPI_BUCKETS, &all);
+    list_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 5);
     static const char *const names[] = {"flows", "counter:1", "1700006400000", "1700007300000:x", "epoch"};
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(met_times(&all, names[i]), 1);
-    visit_level(r, UTAPI_ACCOUNTS, &all);
+        assert_int_equal(listed_times(&all, names[i]), 1);
+    list_level(r, UTAPI_ACCOUNTS, &all);
     assert_int_equal(all.count, 1);
     all.stop_after = 2;
-    visit_level(r, UTAPI_BUCKETS, &all);
+    list_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 2);
 }
 
-static void flows_of_a_forgotten_time_are_no_sign_of_life(void **state)
+static void flows_of_an_expired_time_are_no_sign_of_life(void **state)
 {
     reading *r = *state;
-    met all = {.stop_after = 0};
+    listed all = {.stop_after = 0};
     raw_flow(r, "b", T0, "PutObject", 1);
     raw_flow(r, "again", T0, "PutObject", 1);
     raw_flow(r, "again", T0 + 5 * INTERVAL, "PutObject", 1);
     raw(r, "MSET s3:buckets:b:+utapid:gone %lld s3:buckets:again:+utapid:gone %lld", T0 + INTERVAL,
         T0 + INTERVAL);
-    visit_level(r, UTAPI_BUCKETS, &all);
+    list_level(r, UTAPI_BUCKETS, &all);
     assert_int_equal(all.count, 1);
-    assert_int_equal(met_times(&all, "again"), 1);
+    assert_int_equal(listed_times(&all, "again"), 1);
 }
 
 static void locations_are_known_by_node_clients_keys_too(void **state)
 {
     reading *r = *state;
-    met all = {.stop_after = 0};
+    listed all = {.stop_after = 0};
     raw(r, "SET s3:location:a:b:locationStorage 1");
     raw(r, "ZADD s3:locations:us-east-1:storageUtilized %lld 1:1-1", T0);
     raw(r, "SET s3:location:us-east-1:locationStorage 1");
-    visit_level(r, UTAPI_LOCATIONS, &all);
+    list_level(r, UTAPI_LOCATIONS, &all);
     assert_int_equal(all.count, 2);
-    assert_int_equal(met_times(&all, "a:b"), 1);
+    assert_int_equal(listed_times(&all, "a:b"), 1);
 }
 
 /* What a pattern gives a meaning to may stand in the prefix. */
 static void a_prefix_means_itself(void **state)
 {
     reading *r = *state;
-    met all = {.stop_after = 0};
+    listed all = {.stop_after = 0};
     char *before = r->backend.uri.prefix;
     char prefix[] = "s[3]*?^-\\";
     r->backend.uri.prefix = prefix;
     raw(r, "SET %s:buckets:mine:storageUtilized:counter 1", prefix);
     raw(r, "SET %s:buckets:%lld:mine:PutObject 4", prefix, T0);
     raw(r, "SET s3:buckets:theirs:storageUtilized:counter 1");
-    visit_level(r, UTAPI_BUCKETS, &all);
-    const utapi_usage usage = ask_bucket(r, "mine", T0 - DAY, T0 + DAY);
+    list_level(r, UTAPI_BUCKETS, &all);
+    const utapi_usage usage = query_bucket(r, "mine", T0 - DAY, T0 + DAY);
     r->backend.uri.prefix = before;
     assert_int_equal(all.count, 1);
-    assert_int_equal(met_times(&all, "mine"), 1);
+    assert_int_equal(listed_times(&all, "mine"), 1);
     assert_int_equal(puts_of(&usage), 4);
 }
 
@@ -459,13 +460,13 @@ int main(void)
         READING_CASE(sums_beyond_64_bits_are_refused),
         READING_CASE(names_are_opaque),
         READING_CASE(names_that_no_key_can_have_have_no_usage),
-        READING_CASE(a_forgotten_time_does_not_count),
+        READING_CASE(an_expired_time_does_not_count),
         READING_CASE(each_name_comes_with_the_fence_of_its_snapshot),
         READING_CASE(a_fence_never_expires),
         READING_CASE(a_connection_that_was_closed_meanwhile_is_made_again),
         READING_CASE(a_redis_that_is_away_answers_nothing),
-        READING_CASE(each_resource_is_visited_once),
-        READING_CASE(flows_of_a_forgotten_time_are_no_sign_of_life),
+        READING_CASE(each_resource_is_listed_once),
+        READING_CASE(flows_of_an_expired_time_are_no_sign_of_life),
         READING_CASE(locations_are_known_by_node_clients_keys_too),
         READING_CASE(a_prefix_means_itself),
     };

@@ -20,14 +20,14 @@ static void a_closed_day_is_summed_up_once(void **state)
     const utapi_interval first = closed_day(r, 5);
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     const int64_t sum = write_days(r, "b", first, 3);
-    utapi_usage usage = ask_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
+    utapi_usage usage = query_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), sum);
     assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_INCOMING_BYTES), 3 * 20 * 1000);
     assert_int_equal(summaries(r, "b"), 4); /* the empty day too */
     drop_flows(r);
-    usage = ask_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
+    usage = query_bucket(r, "b", first, first + 4 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), sum);
-    usage = ask_bucket(r, "b", first, first + DAY - INTERVAL);
+    usage = query_bucket(r, "b", first, first + DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 19 * 20 / 2 * 5);
 }
 
@@ -47,7 +47,7 @@ static void a_day_of_every_key_is_summed_up(void **state)
         }
     }
     for (int again = 0; again < 2; again++) {
-        const utapi_usage usage = ask_bucket(r, "b", first, first + DAY - INTERVAL);
+        const utapi_usage usage = query_bucket(r, "b", first, first + DAY - INTERVAL);
         for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_METRIC_COUNT; m++)
             assert_int_equal(utapi_amounts_get(&usage.flows, m), 96 * m);
     }
@@ -60,7 +60,7 @@ static void summaries_may_be_dropped_or_spoilt(void **state)
     const utapi_interval first = closed_day(r, 5), last = first + 3 * DAY - INTERVAL;
     const int64_t sum = write_days(r, "b", first, 3);
     for (int i = 0; i < 4; i++) {
-        const utapi_usage usage = ask_bucket(r, "b", first, last);
+        const utapi_usage usage = query_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), sum);
         assert_int_equal(summaries(r, "b"), 3);
         const long long day = first + DAY;
@@ -78,12 +78,12 @@ static void open_days_count_at_once(void **state)
     const utapi_interval now = interval_now(r), start = closed_day(r, 0);
     for (int i = 1; i <= 3; i++) {
         raw_flow(r, "b", now, "PutObject", 1);
-        const utapi_usage usage = ask_bucket(r, "b", start, now);
+        const utapi_usage usage = query_bucket(r, "b", start, now);
         assert_int_equal(puts_of(&usage), i);
     }
     /* A Node client's clock may be ahead. */
     raw_flow(r, "b", now + 3 * INTERVAL, "PutObject", 10);
-    const utapi_usage usage = ask_bucket(r, "b", start, start + 30 * DAY);
+    const utapi_usage usage = query_bucket(r, "b", start, start + 30 * DAY);
     assert_int_equal(puts_of(&usage), 13);
 }
 
@@ -97,27 +97,27 @@ static void ranges_may_begin_and_end_within_days(void **state)
                                     {0, 286}, {96, 191}, {100, 150}, {90, 200}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const utapi_usage usage =
-            ask_bucket(r, "b", first + ranges[i][0] * INTERVAL, first + ranges[i][1] * INTERVAL);
+            query_bucket(r, "b", first + ranges[i][0] * INTERVAL, first + ranges[i][1] * INTERVAL);
         assert_int_equal(puts_of(&usage), ranges[i][1] - ranges[i][0] + 1);
     }
 }
 
 /* ---- ranges without end ------------------------------------------------------------------- */
 
-static void a_question_from_the_epoch_leaves_no_trail_of_empty_days(void **state)
+static void a_query_from_the_epoch_leaves_no_trail_of_empty_days(void **state)
 {
     reading *r = *state;
     const utapi_interval first = closed_day(r, 5);
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1");
     const int64_t sum = write_days(r, "b", first, 3);
     for (int i = 0; i < 2; i++) {
-        const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+        const utapi_usage usage = query_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
         assert_int_equal(puts_of(&usage), sum);
         assert_true(summaries(r, "b") < 10);
         assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:since"), first);
     }
     raw(r, "DEL s3:buckets:b:+utapid:since"); /* slower, and right */
-    const utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+    const utapi_usage usage = query_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
     assert_int_equal(puts_of(&usage), sum);
 }
 
@@ -130,18 +130,18 @@ static void what_scripts_wrote_outside_the_bounds_is_found(void **state)
         raw(r, "ZADD s3:buckets:b:+utapid:odd %lld %lld", days[i], days[i]);
         raw_flow(r, "b", days[i] + 10 * INTERVAL, "PutObject", 1);
     }
-    utapi_usage usage = ask_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
+    utapi_usage usage = query_bucket(r, "b", 0, UTAPI_INTERVAL_MAX);
     assert_int_equal(puts_of(&usage), 5);
-    usage = ask_bucket(r, "b", INTERVAL, r->today + 200 * DAY);
+    usage = query_bucket(r, "b", INTERVAL, r->today + 200 * DAY);
     assert_int_equal(puts_of(&usage), 4);
-    usage = ask_bucket(r, "b", 14610 * DAY, 14611 * DAY);
+    usage = query_bucket(r, "b", 14610 * DAY, 14611 * DAY);
     assert_int_equal(puts_of(&usage), 1);
 }
 
 static void an_unknown_name_leaves_only_what_goes_by_itself(void **state)
 {
     reading *r = *state;
-    const utapi_usage usage = ask_bucket(r, "nobody", closed_day(r, 3), interval_now(r));
+    const utapi_usage usage = query_bucket(r, "nobody", closed_day(r, 3), interval_now(r));
     assert_int_equal(usage.flows.present, 0);
     redisReply *keys = redisCommand(r->raw, "KEYS *");
     assert_non_null(keys);
@@ -172,18 +172,18 @@ static void thirty_two_days_have_one_summary_together(void **state)
     int64_t sum = 0;
     for (int d = 0; d < REDIS_MONTH_DAYS; d += 3, sum++)
         raw_flow(r, "b", first + d * DAY + d * INTERVAL, "PutObject", 1);
-    utapi_usage usage = ask_bucket(r, "b", first + DAY, last);
+    utapi_usage usage = query_bucket(r, "b", first + DAY, last);
     assert_int_equal(puts_of(&usage), sum - 1);
     assert_int_equal(blocks(r, "b"), 0); /* a part of one */
     for (int i = 0; i < 4; i++) {
-        usage = ask_bucket(r, "b", first - i * DAY, last + i * DAY);
+        usage = query_bucket(r, "b", first - i * DAY, last + i * DAY);
         assert_int_equal(puts_of(&usage), sum);
         assert_int_equal(blocks(r, "b"), 1);
     }
     drop_flows(r);
     for (long long day = first; day < last; day += DAY) /* it stands alone */
         raw(r, "DEL s3:buckets:b:+utapid:%lld", day);
-    usage = ask_bucket(r, "b", first, last);
+    usage = query_bucket(r, "b", first, last);
     assert_int_equal(puts_of(&usage), sum);
 }
 
@@ -197,10 +197,10 @@ static void a_block_that_is_missing_hides_no_other_day(void **state)
     for (int d = -1; d <= REDIS_MONTH_DAYS; d++)
         raw_flow(r, "b", first + d * DAY, "PutObject", 1);
     for (int d = 0; d < REDIS_MONTH_DAYS; d += 8) {
-        const utapi_usage usage = ask_bucket(r, "b", first + d * DAY, first + (d + 8) * DAY - INTERVAL);
+        const utapi_usage usage = query_bucket(r, "b", first + d * DAY, first + (d + 8) * DAY - INTERVAL);
         assert_int_equal(puts_of(&usage), 8);
     }
-    const utapi_usage usage = ask_bucket(r, "b", first - DAY, first + REDIS_MONTH_MS + DAY - INTERVAL);
+    const utapi_usage usage = query_bucket(r, "b", first - DAY, first + REDIS_MONTH_MS + DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), REDIS_MONTH_DAYS + 2);
 }
 
@@ -213,14 +213,14 @@ static void a_block_goes_with_any_of_its_days(void **state)
     for (int i = 1; i <= 3; i++) {
         write_put(r, "b", first + (i - 1) * 7 * DAY); /* its script drops the block */
         assert_int_equal(blocks(r, "b"), 0);
-        utapi_usage usage = ask_bucket(r, "b", first, last);
+        utapi_usage usage = query_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), i);
         assert_int_equal(blocks(r, "b"), 1);
-        usage = ask_bucket(r, "b", first, last);
+        usage = query_bucket(r, "b", first, last);
         assert_int_equal(puts_of(&usage), i);
     }
     raw(r, "SET s3:buckets:b:+utapid:m%lld spoilt", (long long)first);
-    const utapi_usage usage = ask_bucket(r, "b", first, last);
+    const utapi_usage usage = query_bucket(r, "b", first, last);
     assert_int_equal(puts_of(&usage), 3);
 }
 
@@ -233,7 +233,7 @@ static void a_block_expires_with_the_first_of_its_days(void **state)
     raw_flow(r, "b", first, "PutObject", 3);
     raw_flow(r, "b", sixth, "PutObject", 3);
     raw(r, "EXPIRE s3:buckets:%lld:b:PutObject 500", sixth);
-    (void)ask_bucket(r, "b", first, first + REDIS_MONTH_MS - INTERVAL);
+    (void)query_bucket(r, "b", first, first + REDIS_MONTH_MS - INTERVAL);
     const long long left = raw_number(r, "PTTL s3:buckets:b:+utapid:m%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
 }
@@ -247,9 +247,9 @@ static void a_deleted_bucket_named_utapid_takes_nothing_of_others(void **state)
     static const char *const own[] = {"odd", "since", "late", "gone"};
     write_put(r, "photos", closed_day(r, 3));
     write_put(r, "photos", INTERVAL); /* before anybody counted */
-    (void)ask_bucket(r, "photos", REDIS_FIRST_DAY, interval_now(r));
+    (void)query_bucket(r, "photos", REDIS_FIRST_DAY, interval_now(r));
     write_put(r, "photos", closed_day(r, 2));
-    (void)ask_bucket(r, "photos", 0, interval_now(r));
+    (void)query_bucket(r, "photos", 0, interval_now(r));
     assert_true(summaries(r, "photos") > 0);
     CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("photos"), closed_day(r, 3),
                                 &r->err),
@@ -274,13 +274,13 @@ static void summaries_of_an_expiring_bucket_go_with_it(void **state)
     raw_flow(r, "counted", first, "PutObject", 4);
     raw(r, "EXPIRE s3:buckets:%lld:counted:PutObject 500", (long long)first);
     raw_flow(r, "counted", first + 5 * INTERVAL, "PutObject", 1); /* it was made again */
-    utapi_usage usage = ask_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
+    utapi_usage usage = query_bucket(r, "b", first, first + 2 * DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 3);
     for (int d = 0; d < 2; d++) {
         const long long left = raw_number(r, "PTTL s3:buckets:b:+utapid:%lld", first + d * DAY);
         assert_true(left > 0 && left <= 1000000);
     }
-    usage = ask_bucket(r, "counted", first, first + DAY - INTERVAL);
+    usage = query_bucket(r, "counted", first, first + DAY - INTERVAL);
     assert_int_equal(puts_of(&usage), 5);
     const long long left = raw_number(r, "PTTL s3:buckets:counted:+utapid:%lld", (long long)first);
     assert_true(left > 0 && left <= 500000);
@@ -347,7 +347,7 @@ static void a_full_redis_answers(void **state)
     raw(r, "CONFIG SET maxmemory 1");
     const utapi_interval starts[] = {0, first, first + INTERVAL}; /* the first interval counted none */
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
-        const utapi_usage usage = ask_bucket(r, "b", starts[i], now);
+        const utapi_usage usage = query_bucket(r, "b", starts[i], now);
         assert_int_equal(puts_of(&usage), sum + 7);
         assert_int_equal(usage.storage_utilized[1], 50);
         assert_int_equal(summaries(r, "b"), 0);
@@ -355,7 +355,7 @@ static void a_full_redis_answers(void **state)
     }
     raw(r, "CONFIG SET maxmemory 0");
     for (int full = 0; full < 2; full++) {
-        const utapi_usage usage = ask_bucket(r, "b", first, now);
+        const utapi_usage usage = query_bucket(r, "b", first, now);
         assert_int_equal(puts_of(&usage), sum + 7);
         assert_true(summaries(r, "b") > 0);
         raw(r, "CONFIG SET maxmemory 1");
@@ -371,7 +371,7 @@ int main(void)
         READING_CASE(summaries_may_be_dropped_or_spoilt),
         READING_CASE(open_days_count_at_once),
         READING_CASE(ranges_may_begin_and_end_within_days),
-        READING_CASE(a_question_from_the_epoch_leaves_no_trail_of_empty_days),
+        READING_CASE(a_query_from_the_epoch_leaves_no_trail_of_empty_days),
         READING_CASE(what_scripts_wrote_outside_the_bounds_is_found),
         READING_CASE(an_unknown_name_leaves_only_what_goes_by_itself),
         READING_CASE(thirty_two_days_have_one_summary_together),

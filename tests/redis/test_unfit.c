@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_unfit.c - keys that hold what nobody of us puts there: nothing is counted twice, nobody is held up for long, and
- * what cannot be told is said with the key. */
+ * what cannot be decided is reported with the key. */
 #include "reading.h"
 
 #include "redis_write.h"
@@ -22,7 +22,7 @@ static utapi_entry put_into(const char *bucket, int64_t time_ms)
     return entry;
 }
 
-static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
+static utapi_status deliver(reading *r, utapi_entry *entries, size_t count)
 {
     utapi_applied applied;
     const utapi_batch batch = {.entries = entries, .count = count, .now_ms = r->now_ms};
@@ -30,7 +30,7 @@ static utapi_status hand_over(reading *r, utapi_entry *entries, size_t count)
 }
 
 /* A script that failed half-way would count the other bucket, and be run again. */
-static void a_key_of_ours_of_another_type_lets_a_hand_over_count_once(void **state)
+static void a_key_of_ours_of_another_type_lets_a_delivery_count_once(void **state)
 {
     static const char *const keys[] = {
         "s3:buckets:b:+utapid:created",
@@ -60,12 +60,12 @@ static void a_key_of_ours_of_another_type_lets_a_hand_over_count_once(void **sta
         entries[4].expire_at_ms = r->now_ms + HOUR;
         raw(r, "DEL %s", keys[i / 2]);
         raw(r, writings[i % 2], keys[i / 2]);
-        CHECK_OK(hand_over(r, entries, sizeof entries / sizeof *entries), &r->err);
+        CHECK_OK(deliver(r, entries, sizeof entries / sizeof *entries), &r->err);
         assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), ++expected);
     }
 }
 
-static void notes_that_are_none_hold_no_forgetting_up(void **state)
+static void notes_that_are_none_hold_no_expiry_up(void **state)
 {
     static const char *const writings[] = {"SET s3:buckets:b:+utapid:shifts junk",
                                            "RPUSH s3:buckets:b:+utapid:shifts junk"};
@@ -100,7 +100,7 @@ static void a_number_of_late_writes_that_cannot_grow_begins_anew(void **state)
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
 }
 
-static void expect_told(reading *r, utapi_status expected, utapi_status status, const char *key)
+static void expect_reported(reading *r, utapi_status expected, utapi_status status, const char *key)
 {
     assert_int_equal(status, expected);
     if (strstr(r->err.detail, key) == NULL)
@@ -117,7 +117,7 @@ static void tend(reading *r)
 
 static const char *const states[] = {"storageUtilized", "numberOfObjects"};
 
-static void a_state_of_another_type_is_forgotten_with_its_bucket(void **state)
+static void a_state_of_another_type_expires_with_its_bucket(void **state)
 {
     reading *r = *state;
     for (int i = 0; i < 2; i++) {
@@ -125,14 +125,14 @@ static void a_state_of_another_type_is_forgotten_with_its_bucket(void **state)
         entries[1].expiry = UTAPI_EXPIRE_NOW;
         raw(r, "SET s3:buckets:b:%s junk", states[i]);
         raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", "s 0 1 900000", (size_t)12);
-        CHECK_OK(hand_over(r, entries, 2), &r->err);
+        CHECK_OK(deliver(r, entries, 2), &r->err);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:%s", states[i]), 0);
         assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), i + 1);
     }
 }
 
-/* Left alone, the appointment would come up again and again, or be dropped with nothing expired. */
-static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **state)
+/* Left alone, the scheduled expiry would come up again and again, or be dropped with nothing expired. */
+static void a_state_of_another_type_expires_when_it_was_scheduled(void **state)
 {
     reading *r = *state;
     for (int i = 0; i < 4; i++) {
@@ -143,7 +143,7 @@ static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **st
         if (i < 2)
             tend(r);
         else
-            CHECK_OK(hand_over(r, &other, 1), &r->err);
+            CHECK_OK(deliver(r, &other, 1), &r->err);
         assert_int_equal(raw_number(r, "GET s3:buckets:b:+utapid:gone"), r->now_ms);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:%s", states[i % 2]), 0);
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:%lld:b:ListBucket", (long long)interval_now(r)), 0);
@@ -152,7 +152,7 @@ static void a_state_of_another_type_is_forgotten_when_it_was_appointed(void **st
     }
 }
 
-static void a_counter_of_another_type_is_what_the_newest_state_tells(void **state)
+static void a_counter_of_another_type_becomes_the_newest_state(void **state)
 {
     reading *r = *state;
     write_put(r, "b", r->now_ms - HOUR);
@@ -164,10 +164,10 @@ static void a_counter_of_another_type_is_what_the_newest_state_tells(void **stat
         &r->err);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
     write_put(r, "b", r->now_ms);
-    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
+    assert_int_equal(query_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
 }
 
-static void a_state_that_is_no_number_stays_so_until_the_counter_tells(void **state)
+static void a_state_that_is_no_number_stays_so_until_the_counter_changes(void **state)
 {
     reading *r = *state;
     write_put(r, "b", r->now_ms - 2 * HOUR);
@@ -176,9 +176,9 @@ static void a_state_that_is_no_number_stays_so_until_the_counter_tells(void **st
     CHECK_OK(utapi_redis_expire(&r->backend.base, UTAPI_BUCKETS, utapi_string_of("b"), r->now_ms - 2 * HOUR,
                                 &r->err),
              &r->err);
-    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 0);
+    assert_int_equal(query_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 0);
     write_put(r, "b", r->now_ms - HOUR);
-    assert_int_equal(ask_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
+    assert_int_equal(query_bucket(r, "b", 0, interval_now(r)).storage_utilized[1], 2);
 }
 
 static void a_member_between_two_intervals_does_not_lead_the_sweep_astray(void **state)
@@ -226,10 +226,10 @@ static void a_large_late_amount_waits_for_what_is_noted(void **state)
                               (long long)(10 * INTERVAL));
     raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", note, (size_t)size);
     raw(r, "SADD s3:utapid:shifting buckets:b");
-    CHECK_OK(hand_over(r, &late, 1), &r->err);
+    CHECK_OK(deliver(r, &late, 1), &r->err);
     tend(r);
     for (int i = 1; i <= 10; i++)
-        assert_true(ask_bucket(r, "b", i * INTERVAL, i * INTERVAL).storage_utilized[1] ==
+        assert_true(query_bucket(r, "b", i * INTERVAL, i * INTERVAL).storage_utilized[1] ==
                     INT64_C(5000000000000000000));
 }
 
@@ -239,12 +239,12 @@ static void a_counter_beyond_64_bits_refuses_what_would_bring_it_back(void **sta
     utapi_entry entries[] = {put_into("a", r->now_ms), put_into("b", r->now_ms)};
     entries[1].delta[UTAPI_STORAGE_UTILIZED] = -1;
     raw(r, "SET s3:buckets:b:storageUtilized:counter 9223372036854775808");
-    expect_told(r, UTAPI_CORRUPT, hand_over(r, entries, 2), "s3:buckets:b:storageUtilized:counter");
+    expect_reported(r, UTAPI_CORRUPT, deliver(r, entries, 2), "s3:buckets:b:storageUtilized:counter");
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
 }
 
-/* To forget what was below zero raises what came after: only then does the last event not fit. */
-static void what_comes_behind_a_forgetting_is_refused_before_anything_is_written(void **state)
+/* To expire what was below zero raises what came after: only then does the last event not fit. */
+static void what_comes_behind_an_expiry_is_refused_before_anything_is_written(void **state)
 {
     static const int64_t after[] = {INT64_MAX, INT64_C(1) << 62, 7};
     static const int64_t before[] = {-5, -(INT64_C(1) << 62) - 8, -INT64_MAX};
@@ -259,12 +259,13 @@ static void what_comes_behind_a_forgetting_is_refused_before_anything_is_written
         entries[1].expiry = UTAPI_EXPIRE_NOW;
         entries[2].delta[UTAPI_STORAGE_UTILIZED] = i == 2 ? INT64_MAX - 6 : INT64_C(1) << 62;
         raw(r, "FLUSHALL");
-        CHECK_OK(hand_over(r, &first, 1), &r->err);
-        CHECK_OK(hand_over(r, &second, 1), &r->err);
-        expect_told(r, UTAPI_OVERFLOW, hand_over(r, entries, 3), "s3:buckets:b:storageUtilized:counter");
+        CHECK_OK(deliver(r, &first, 1), &r->err);
+        CHECK_OK(deliver(r, &second, 1), &r->err);
+        expect_reported(r, UTAPI_OVERFLOW, deliver(r, entries, 3), "s3:buckets:b:storageUtilized:counter");
         assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
-        CHECK_OK(hand_over(r, entries, 2), &r->err); /* apart, as a journal has it */
-        expect_told(r, UTAPI_OVERFLOW, hand_over(r, entries + 2, 1), "s3:buckets:b:storageUtilized:counter");
+        CHECK_OK(deliver(r, entries, 2), &r->err); /* apart, as a journal has it */
+        expect_reported(r, UTAPI_OVERFLOW, deliver(r, entries + 2, 1),
+                        "s3:buckets:b:storageUtilized:counter");
         assert_int_equal(raw_number(r, "GET s3:buckets:a:storageUtilized:counter"), 1);
     }
 }
@@ -312,7 +313,7 @@ static void an_appointment_at_no_time_is_none(void **state)
     }
 }
 
-/* ---- what cannot be told ------------------------------------------------------------------ */
+/* ---- what cannot be decided ------------------------------------------------------------------ */
 
 /* An event that was refused would be lost; one that is handed over again waits until somebody looks. */
 static void a_fence_that_is_none_lets_events_wait(void **state)
@@ -331,17 +332,17 @@ static void a_fence_that_is_none_lets_events_wait(void **state)
     for (size_t i = 0; i < sizeof writings / sizeof *writings; i++) {
         raw(r, "DEL %b", key.bytes, key.size);
         raw(r, writings[i], key.bytes, key.size);
-        expect_told(r, UTAPI_UNAVAILABLE, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
-                    key.bytes);
-        expect_told(r, UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, NULL, &fence, &r->err),
-                    key.bytes);
+        expect_reported(r, UTAPI_UNAVAILABLE, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
+                        key.bytes);
+        expect_reported(r, UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, NULL, &fence, &r->err),
+                        key.bytes);
     }
     raw(r, "DEL %b", key.bytes, key.size);
     CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 1);
 }
 
-static void a_question_tells_which_key_is_of_another_type(void **state)
+static void a_query_reports_which_key_is_of_another_type(void **state)
 {
     static const char *const keys[] = {"s3:buckets:b:storageUtilized", "s3:buckets:b:+utapid:odd",
                                        "s3:buckets:b:+utapid:late"};
@@ -351,8 +352,8 @@ static void a_question_tells_which_key_is_of_another_type(void **state)
     utapi_usage usage;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         raw(r, "SET %s junk", keys[i]);
-        expect_told(r, UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err),
-                    keys[i]);
+        expect_reported(r, UTAPI_CORRUPT, utapi_redis_read(&r->backend.base, &query, &usage, NULL, &r->err),
+                        keys[i]);
         raw(r, "DEL %s", keys[i]);
     }
 }
@@ -360,24 +361,24 @@ static void a_question_tells_which_key_is_of_another_type(void **state)
 int main(void)
 {
     const struct CMUnitTest cases[] = {
-        READING_CASE(a_key_of_ours_of_another_type_lets_a_hand_over_count_once),
-        READING_CASE(notes_that_are_none_hold_no_forgetting_up),
+        READING_CASE(a_key_of_ours_of_another_type_lets_a_delivery_count_once),
+        READING_CASE(notes_that_are_none_hold_no_expiry_up),
         READING_CASE(a_mark_that_is_too_long_is_none),
         READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
-        READING_CASE(a_state_of_another_type_is_forgotten_with_its_bucket),
-        READING_CASE(a_state_of_another_type_is_forgotten_when_it_was_appointed),
-        READING_CASE(a_counter_of_another_type_is_what_the_newest_state_tells),
-        READING_CASE(a_state_that_is_no_number_stays_so_until_the_counter_tells),
+        READING_CASE(a_state_of_another_type_expires_with_its_bucket),
+        READING_CASE(a_state_of_another_type_expires_when_it_was_scheduled),
+        READING_CASE(a_counter_of_another_type_becomes_the_newest_state),
+        READING_CASE(a_state_that_is_no_number_stays_so_until_the_counter_changes),
         READING_CASE(a_member_between_two_intervals_does_not_lead_the_sweep_astray),
         READING_CASE(a_large_late_amount_waits_for_what_is_noted),
         READING_CASE(notes_of_a_state_without_members_are_worked_off),
         READING_CASE(a_counter_beyond_64_bits_refuses_what_would_bring_it_back),
-        READING_CASE(what_comes_behind_a_forgetting_is_refused_before_anything_is_written),
+        READING_CASE(what_comes_behind_an_expiry_is_refused_before_anything_is_written),
         READING_CASE(lists_of_another_type_hold_no_upkeep_up),
         READING_CASE(what_is_no_sweep_is_dropped),
         READING_CASE(an_appointment_at_no_time_is_none),
         READING_CASE(a_fence_that_is_none_lets_events_wait),
-        READING_CASE(a_question_tells_which_key_is_of_another_type),
+        READING_CASE(a_query_reports_which_key_is_of_another_type),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

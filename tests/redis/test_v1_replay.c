@@ -143,7 +143,7 @@ static void equal_elements_are_two(void **state)
 }
 
 /* As when it starts again from an older file: numbers are given a second time. */
-static void a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one(void **state)
+static void a_redis_that_lost_writes_gives_an_element_its_old_uuid_and_no_other_one(void **state)
 {
     cache *c = *state;
     char uuid[256];
@@ -161,7 +161,7 @@ static void a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one(v
 }
 
 /* It came back from before the first taking: nothing of ours is there any more. */
-static void a_redis_that_forgot_all_gives_the_same_uuids(void **state)
+static void a_redis_that_lost_all_gives_the_same_uuids(void **state)
 {
     cache *c = *state;
     char uuids[3][256];
@@ -225,7 +225,7 @@ static void a_failure_in_between_loses_nothing(void **state)
 static void an_error_names_its_key(void **state)
 {
     static const struct {
-        const char *set, *told;
+        const char *set, *reported;
     } odd[] = {
         {"LPUSH s3:utapid:replay:last x", "WRONGTYPE s3:utapid:replay:last: "},
         {"SET s3:utapid:replay:last x", "ERR s3:utapid:replay:last: value is not an integer"},
@@ -243,7 +243,7 @@ static void an_error_names_its_key(void **state)
         raw(c, odd[i].set);
         utapi_error_clear(&c->err);
         assert_int_not_equal(utapi_replay_take(c->replay, &c->leftovers, &c->count, &c->err), UTAPI_OK);
-        if (strstr(c->err.detail, odd[i].told) == NULL)
+        if (strstr(c->err.detail, odd[i].reported) == NULL)
             fail_msg("%s: %s", odd[i].set, c->err.detail);
         raw(c, "DEL s3:utapid:replay s3:utapid:replay:last s3:utapid:replay:origin s3:utapid:replay:refused");
         assert_int_equal(raw(c, "LLEN s3:utapireplay"), 3);
@@ -369,8 +369,8 @@ int main(void)
         CASE(the_oldest_elements_come_first),
         CASE(what_was_not_done_with_comes_again_with_its_uuids),
         CASE(equal_elements_are_two),
-        CASE(a_redis_that_forgot_gives_an_element_its_old_uuid_and_no_other_one),
-        CASE(a_redis_that_forgot_all_gives_the_same_uuids),
+        CASE(a_redis_that_lost_writes_gives_an_element_its_old_uuid_and_no_other_one),
+        CASE(a_redis_that_lost_all_gives_the_same_uuids),
         CASE(large_elements_are_taken_a_few_at_a_time),
         CASE(any_bytes_may_stand_in_an_element),
         CASE(a_failure_in_between_loses_nothing),

@@ -11,7 +11,7 @@
 --     M level name tombstone                      the tombstone that the caller found for a resource; "" for none
 --     F level name time                           expires it
 --     A bucket at                                 schedules the expiry of a bucket
---     P channel message                           tells those who listen
+--     P channel message                           notifies those who listen
 local ARGV, KEYS = ARGV, KEYS
 local P, FROM, TO, NOW, NONCE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 local WINDOW = tonumber(ARGV[5])
@@ -19,20 +19,9 @@ local TOMBSTONES_KNOWN = ARGV[7] == '1'
 local DAY, HOUR, FIRST_DAY = 86400000, 3600000, 1451606400000
 local clock = call('TIME')
 local now, redis_now = tonumber(NOW), clock[1] * 1000 + math.floor(clock[2] / 1000)
-local nonces, budget = 0, 64
+local nonce_next, budget = nonces_of(NONCE), 64
 
-local function nonce_next()
-    nonces = nonces + 1
-    return NONCE .. format('-%d', nonces)
-end
-
--- Where the flows of a resource's interval are kept: their metric comes last.
-local function flows_of(delta)
-    local when = delta.interval == '0' and '' or delta.interval .. ':' -- V1 leaves it out
-    return P .. ':' .. delta.level .. ':' .. when .. delta.name .. ':'
-end
-
--- ---- what is asked for -------------------------------------------------------------------
+-- ---- what is to be done -------------------------------------------------------------------
 
 local steps, deltas, tombstones, slices, expired = {}, {}, {}, {}, {}
 local at, words = 8, #ARGV
@@ -90,9 +79,9 @@ local known, uuids = {'KNOWN'}, 0
 local period = math.floor(redis_now / PERIOD)
 for _, each in ipairs(slices) do
     for past = math.floor((redis_now - WINDOW) / PERIOD), period do
-        local taken = own('HMGET', dedup_of(past, each.slice), unpack(ARGV, each.first, each.last))
-        for i = 1, #taken do
-            local before = tonumber(taken[i] or '')
+        local accepted = own('HMGET', dedup_of(past, each.slice), unpack(ARGV, each.first, each.last))
+        for i = 1, #accepted do
+            local before = tonumber(accepted[i] or '')
             if before and ARGV[each.last + i] - before <= WINDOW then
                 known[#known + 1] = tostring(uuids + i - 1)
             end
@@ -125,12 +114,12 @@ for _, each in ipairs(tombstones) do
     end
 end
 
--- Every counter that is touched; `key_at` tells which key the amount behind a word of ARGV goes to, `set_at` where a
+-- Every counter that is touched; `key_at` says which key the amount behind a word of ARGV goes to, `set_at` where a
 -- state's members are. Deltas come in the order of their intervals, so what a state comes to on the way is what its
 -- rows come to.
 local keys, position, key_at, set_at = {}, {}, {}, {}
 for _, delta in ipairs(deltas) do
-    local flows = flows_of(delta)
+    local flows = flows_prefix(P, delta.level, delta.name, delta.interval)
     for i = delta.first, delta.last, 2 do
         local metric, key = ARGV[i], nil
         if STATE_LETTERS[metric] then
@@ -228,7 +217,7 @@ local deferred = 0
 
 -- The delta reaches the interval's own state and every later one, the newest first; what is more than this script may
 -- do becomes a pending correction (correct.lua). The newest is never left out, so that a later write finds it
--- right; where a Node client left NaN there, it is what the counter tells.
+-- right; where a Node client left NaN there, it is what the counter holds.
 local function state_add_late(delta, metric, key, amount, total)
     local interval = delta.interval
     local members = call('ZREVRANGEBYSCORE', key, '+inf', interval, 'WITHSCORES', 'LIMIT', 0,
@@ -296,15 +285,15 @@ end
 local STAYING = {'storageUtilized:counter', 'numberOfObjects:counter', 'storageUtilized', 'numberOfObjects',
                  OWN .. 'shifts', OWN .. 'gone', OWN .. 'created'}
 local function bucket_begin(delta)
-    local flows = flows_of(delta)
+    local flows = flows_prefix(P, delta.level, delta.name, delta.interval)
     own('ZADD', delta.prefix .. OWN .. 'created', 'LT', delta.interval, 'at')
     local expiring = call('PERSIST', flows .. 'DeleteBucket')
     for _, what in ipairs(STAYING) do
         expiring = expiring + call('PERSIST', delta.prefix .. what)
     end
     if expiring > 0 then
-        for _, metric in ipairs(FLOW_METRICS) do
-            call('PERSIST', flows .. metric)
+        for _, key in ipairs(flow_keys(P, delta.level, delta.name, delta.interval)) do
+            call('PERSIST', key)
         end
     end
 end

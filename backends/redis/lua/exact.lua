@@ -36,7 +36,7 @@ local function limbs_settle(high, low)
     return high, low
 end
 
--- The amount that an integer's text tells.
+-- The amount of an integer's text.
 local function amount_of(text)
     return #text < 16 and tonumber(text) or text
 end
@@ -64,7 +64,7 @@ local function add(left, right)
 end
 
 -- Adds an amount to a sum of many, or takes it away with a sign of -1. Such a sum may leave 64 bits on its way: add()
--- tells whether it fits where it is used.
+-- says whether it fits where it is used.
 local function wide_add(wide, amount, sign)
     local high, low = limbs_of(amount)
     wide.high, wide.low = wide.high + sign * high, wide.low + sign * low
@@ -83,7 +83,7 @@ local function member_of(total, nonce)
     return text .. ':' .. nonce
 end
 
--- The state that a member tells, as text.
+-- The state that a member holds, as text.
 local function total_of(member)
     local exact = string.match(member, '^0:[^:]*:(%-%d+)$')
     if exact and is_integer(exact) then

@@ -3,11 +3,6 @@
 -- expire.lua - expires one resource. KEYS: the writer's fence ("" without one). ARGV: prefix, level, name, time or ""
 -- for what was scheduled, nonce, where the fence is to stand.
 local P, LEVEL, NAME, TIME, NONCE, FROM = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local nonces = 0
-local function nonce_next()
-    nonces = nonces + 1
-    return NONCE .. '-' .. nonces
-end
 if KEYS[1] ~= '' and (fit('GET', KEYS[1]) or '0') ~= FROM then
     return 'FENCED'
 end
@@ -22,5 +17,5 @@ end
 if own('LLEN', prefix_of(P, LEVEL, NAME) .. OWN .. 'shifts') > 0 then
     return 'CORRECTIONS'
 end
-expire(P, LEVEL, NAME, TIME, nonce_next)
+expire(P, LEVEL, NAME, TIME, nonces_of(NONCE))
 return 'OK'

@@ -36,6 +36,21 @@ local function prefix_of(P, level, name)
     return P .. ':' .. level .. ':' .. name .. ':'
 end
 
+-- What the keys of a resource's flows in an interval begin with: their metric comes last.
+local function flows_prefix(P, level, name, interval)
+    local when = interval == '0' and '' or interval .. ':' -- V1 leaves it out
+    return P .. ':' .. level .. ':' .. when .. name .. ':'
+end
+
+-- Gives texts that are behind a nonce of the caller's, each once.
+local function nonces_of(nonce)
+    local count = 0
+    return function()
+        count = count + 1
+        return nonce .. format('-%d', count)
+    end
+end
+
 -- The key of a state as it is now, from that of its sorted set; the bytes of a location have a name of V1's own.
 local function counter_of(P, level, name, metric, set)
     if level == 'locations' and metric == 'storageUtilized' then
@@ -60,7 +75,7 @@ end
 
 -- Drops the daily and the monthly rollup of a day that gets another write, and notes the write's generation for
 -- those who sum the day up at this moment (store_rollup.lua). The note stays where a Node client lets the
--- resource's keys expire: nobody may take the write for undone.
+-- resource's keys expire: nobody may believe that there was no write.
 local function rollups_drop(P, prefix, day)
     local tombstones = prefix .. OWN .. 'late'
     own('ZADD', tombstones, generation_next(P), day)
@@ -72,7 +87,7 @@ end
 
 local STATE_LETTERS = {storageUtilized = 's', numberOfObjects = 'o'}
 
--- What an element of `shifts` tells: members from its interval to before its cursor lack its delta. nil: it is none of
+-- What an element of `shifts` says: members from its interval to before its cursor lack its delta. nil: it is none of
 -- ours.
 local function correction_of(text)
     local letter, interval, delta, cursor = string.match(text, '^([so]) (%d+) (%-?%d+) (%d+)$')
@@ -147,25 +162,25 @@ end
 -- Takes one state away up to an interval. Later members come down by what it was; those that are more than a script may
 -- do become a pending correction (correct.lua). What somebody left there that is no sorted set goes along, as own() has
 -- it: a Node client lets every key of a deleted bucket expire, whatever it holds. A counter that is no number
--- becomes what the newest state tells.
+-- becomes what the newest state is.
 local function state_expire(P, level, name, metric, interval, nonce_next)
-    local SLICE, prefix, taken = 64, prefix_of(P, level, name), wide_new()
+    local SLICE, prefix, expired = 64, prefix_of(P, level, name), wide_new()
     local key, letter = prefix .. metric, STATE_LETTERS[metric]
     local counter = counter_of(P, level, name, metric, key)
     local before = own('ZREVRANGEBYSCORE', key, interval, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
     local later = call('ZREVRANGEBYSCORE', key, '+inf', '(' .. interval, 'WITHSCORES', 'LIMIT', 0, SLICE + 1)
     members_drop(prefix, key, interval)
     local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
-    wide_add(taken, before[1] and total_of(before[1]) or '0', -1)
+    wide_add(expired, before[1] and total_of(before[1]) or '0', -1)
     corrections_expire(P, level, name, letter, tonumber(interval), tonumber(before[2] or -math.huge),
-                 tonumber(first or math.huge), taken)
+                 tonumber(first or math.huge), expired)
     if not first then
         call('DEL', counter)
         return
     end
-    local delta, max = text_of(add(0, taken) or '0'), math.min(#later / 2, SLICE)
+    local delta, max = text_of(add(0, expired) or '0'), math.min(#later / 2, SLICE)
     for i = 1, max do
-        member_add(key, later[2 * i], later[2 * i - 1], taken, nonce_next())
+        member_add(key, later[2 * i], later[2 * i - 1], expired, nonce_next())
     end
     if max < #later / 2 then
         own('RPUSH', prefix .. OWN .. 'shifts', letter .. ' ' .. first .. ' ' .. delta .. ' ' .. later[2 * max])
@@ -205,6 +220,15 @@ local function sweep_note(P, level, name, first, interval)
     redis.call('HSET', sweeping, who, from .. ' ' .. interval)
 end
 
+-- The keys of all flows of a resource in an interval.
+local function flow_keys(P, level, name, interval)
+    local prefix, keys = flows_prefix(P, level, name, interval), {}
+    for i, metric in ipairs(FLOW_METRICS) do
+        keys[i] = prefix .. metric
+    end
+    return keys
+end
+
 -- Expires a resource up to a time. Its old flows stay for a while, and the tombstone says that they do not count;
 -- those of the time's own interval go at once, for what comes after may count there.
 local function expire(P, level, name, time, nonce_next)
@@ -221,11 +245,7 @@ local function expire(P, level, name, time, nonce_next)
     local first = flows_begin(prefix, at)
     state_expire(P, level, name, 'storageUtilized', interval, nonce_next)
     state_expire(P, level, name, 'numberOfObjects', interval, nonce_next)
-    local flows = {}
-    for i, metric in ipairs(FLOW_METRICS) do
-        flows[i] = P .. ':' .. level .. ':' .. (at == 0 and '' or interval .. ':') .. name .. ':' .. metric
-    end
-    redis.call('UNLINK', unpack(flows))
+    redis.call('UNLINK', unpack(flow_keys(P, level, name, interval)))
     rollups_drop(P, prefix, day)
     redis.call('SET', prefix .. OWN .. 'gone', time)
     redis.call('SET', P .. ':utapid:forgotten', '1')

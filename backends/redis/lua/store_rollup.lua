@@ -2,13 +2,13 @@
 -- store_rollup.lua - stores what a reader found out about closed days, or sums of them, unless it may be wrong by now.
 --
 -- KEYS  the generation of the newest late write; the resource's `late`; its two counters and two sorted sets; then
---       for each value: the key that takes it, and the keys that it stands on
+--       for each value: the key that holds it, and the keys that it stands on
 -- ARGV  that generation as it was when the reader began; how long to keep, in ms, what is known of a resource without
---       counters, sorted sets or flows; then for each value: the first day that it tells of, the first that it does
+--       counters, sorted sets or flows; then for each value: the first day that it covers, the first that it does
 --       not, how many keys it stands on, and the value
 -- Returns which were stored: 1 or 0 for each.
 --
--- A Node server forgets a bucket by EXPIRE on all keys that it finds. What is stored after that must go with them,
+-- A Node server expires a bucket by EXPIRE on all keys that it finds. What is stored after that must go with them,
 -- and what was read of keys that have gone since must not be stored at all.
 
 local began = ARGV[1]

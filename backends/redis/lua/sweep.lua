@@ -12,18 +12,11 @@ if not level or not from or #from > 15 or #to > 15 then -- it is none of ours
     return 0
 end
 from, to = tonumber(from), tonumber(to)
-local keys = {}
-for i = 1, SLICE do
+for _ = 1, SLICE do
     if from < to then
-        local when = from == 0 and '' or string.format('%.0f:', from)
-        for _, metric in ipairs(FLOW_METRICS) do
-            keys[#keys + 1] = P .. ':' .. level .. ':' .. when .. name .. ':' .. metric
-        end
+        redis.call('UNLINK', unpack(flow_keys(P, level, name, string.format('%.0f', from))))
         from = from + INTERVAL
     end
-end
-if #keys > 0 then
-    redis.call('UNLINK', unpack(keys))
 end
 if from >= to then
     redis.call('HDEL', sweeping, WHO)
