@@ -72,10 +72,10 @@ typedef struct utapi_admin_ops {
 
     /**
      * Calls on_row for what is asked for, each resource from one snapshot. Totals begin with the newest row before
-     * start, if there is one; an interval in which nothing changed may be told too. The sums of all deltas are the totals that read answers with, if nobody writes meanwhile.
-     * Where a part cannot be read, on_unreadable is called, perhaps twice for the same one, and the export goes on
-     * without it; if that is NULL, the answer is UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the
-     * storage keeps none.
+     * start, if there is one; an interval in which nothing changed may be told too. The sums of all deltas are the
+     * totals that read answers with, if nobody writes meanwhile. Where a part cannot be read, on_unreadable is
+     * called, perhaps twice for the same one, and the export goes on without it; if that is NULL, the answer is
+     * UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the storage keeps none.
      */
     utapi_backend_export_fn *export;
 
