@@ -22,6 +22,7 @@ static utapi_status ops_check(const utapi_backend_ops *ops, utapi_error *err)
         {"admin.adjust", admin == NULL || admin->adjust != NULL},
         {"admin.expire", admin == NULL || admin->expire != NULL},
         {"admin.fences", admin == NULL || admin->fences != NULL},
+        {"admin.audit", admin == NULL || admin->audit != NULL},
         {"journal.stats", journal == NULL || journal->stats != NULL},
         {"journal.dead_letters", journal == NULL || journal->dead_letters != NULL},
         {"journal.acknowledge", journal == NULL || journal->acknowledge != NULL},
@@ -73,7 +74,7 @@ static bool time_fits(int64_t time_ms)
     return time_ms >= 0 && utapi_interval_of(time_ms) <= UTAPI_INTERVAL_MAX;
 }
 
-/* How many entries come before the first one that no storage takes; err tells of that. */
+/* How many entries come before the first one that no storage takes, or takes with those; err tells of that. */
 static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -86,6 +87,8 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
         else if (longest > UTAPI_NAME_MAX)
             (void)utapi_fail_at(err, UTAPI_INVALID, i, "a name of %zu bytes, expected %d at most", longest,
                                 UTAPI_NAME_MAX);
+        else if (i > 0 && (entry->admin != NULL || utapi_batch_act(batch) != NULL))
+            (void)utapi_fail_at(err, UTAPI_INVALID, i, "an operator's act comes alone");
         else
             continue;
         return i;
@@ -93,23 +96,52 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
     return batch->count;
 }
 
+static utapi_status without(const utapi_backend *self, const char *what, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
+}
+
+/* An act that cannot be stored is stored as refused: whoever waits for it finds out why in the audit. */
+static utapi_status part_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
+                               utapi_error *err)
+{
+    const utapi_admin_act *act = utapi_batch_act(batch);
+    utapi_error why;
+    if (act == NULL)
+        return self->ops->apply(self, batch, ret, err);
+    utapi_error_clear(&why);
+    const utapi_status status = self->ops->apply(self, batch, ret, &why);
+    if (!status_lasts(status) || act->refused.size > 0)
+        return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
+    utapi_admin_act refused = *act;
+    utapi_entry entry = batch->entries[0];
+    utapi_batch again = *batch;
+    refused.refused = utapi_string_of(*why.detail != '\0' ? why.detail : utapi_status_text(status));
+    entry.admin = &refused;
+    again.entries = &entry;
+    return self->ops->apply(self, &again, ret, err);
+}
+
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
     utapi_error unfit;
     utapi_error_clear(&unfit);
+    for (size_t i = 0; i < batch->count && self->ops->admin == NULL; i++)
+        if (batch->entries[i].admin != NULL)
+            return without(self, "administration", err);
     const size_t fit = entries_fit(batch, &unfit);
     utapi_batch part = utapi_batch_prefix(batch, fit);
     if (!utapi_fence_is_set(&batch->fence))
         return fit < batch->count ? utapi_fail_at(err, UTAPI_INVALID, fit, "%s", unfit.detail)
-                                  : self->ops->apply(self, batch, ret, err);
-    utapi_status status = self->ops->apply(self, &part, ret, err);
+                                  : part_apply(self, batch, ret, err);
+    utapi_status status = part_apply(self, &part, ret, err);
     if (fit == 0 && batch->count > 0 && status == UTAPI_OK)
         return utapi_fail_at(err, UTAPI_INVALID, 0, "%s", unfit.detail);
     while (part.count > 1 && status_lasts(status)) {
         part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);
-        status = self->ops->apply(self, &part, ret, err);
+        status = part_apply(self, &part, ret, err);
     }
     return status == UTAPI_CORRUPT ? corrupt_check(self, &part, ret, err) : status;
 }
@@ -138,11 +170,6 @@ void utapi_backend_close(utapi_backend *backend)
 }
 
 /* ---- administration ----------------------------------------------------------------------- */
-
-static utapi_status without(const utapi_backend *self, const char *what, utapi_error *err)
-{
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
-}
 
 utapi_status utapi_backend_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
                                 void *ctx, utapi_error *err)
@@ -194,6 +221,33 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
 {
     const utapi_admin_ops *admin = self->ops->admin;
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
+}
+
+/* Passes on what is asked for. */
+typedef struct audit_filter {
+    const utapi_audit_query *what;
+    utapi_audit_cb *on_row;
+    void *ctx;
+} audit_filter;
+
+static bool audit_pass(void *ctx, const utapi_audit_row *row)
+{
+    const audit_filter *filter = ctx;
+    const utapi_audit_query *what = filter->what;
+    if ((what->id.size > 0 && !utapi_string_equal(what->id, row->act.id)) ||
+        (what->level != UTAPI_LEVEL_COUNT && what->level != row->act.level) ||
+        (what->name.size > 0 && !utapi_string_equal(what->name, row->act.name)))
+        return true;
+    return filter->on_row(filter->ctx, row) && what->id.size == 0; /* an id has one row */
+}
+
+utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what, utapi_audit_cb *on_row,
+                                 void *ctx, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    audit_filter filter = {.what = what, .on_row = on_row, .ctx = ctx};
+    return admin != NULL ? admin->audit(self, audit_pass, &filter, err)
+                         : without(self, "administration", err);
 }
 
 /* ---- journal ------------------------------------------------------------------------------ */

@@ -63,8 +63,9 @@ static commit_group group_cut(utapi_request **chain, size_t requests_max, size_t
 {
     commit_group group = {.head = *chain};
     utapi_request **link = &group.head;
-    while (*link != NULL && (group.requests == 0 || (group.requests < requests_max &&
-                                                     group.entries + (*link)->count <= entries_max))) {
+    while (*link != NULL &&
+           (group.requests == 0 || (group.requests < requests_max && !group.head->is_alone &&
+                                    !(*link)->is_alone && group.entries + (*link)->count <= entries_max))) {
         group.requests++;
         group.entries += (*link)->count;
         link = &(*link)->next;

@@ -212,20 +212,83 @@ static void outcome_set(void *ctx, utapi_status status, const utapi_error *err)
     pthread_mutex_unlock(&outcome->lock);
 }
 
+static utapi_status outcome_wait(ingest_outcome *outcome, utapi_error *err)
+{
+    pthread_mutex_lock(&outcome->lock);
+    while (!outcome->is_known)
+        pthread_cond_wait(&outcome->known, &outcome->lock);
+    pthread_mutex_unlock(&outcome->lock);
+    if (outcome->status != UTAPI_OK)
+        return utapi_fail_at(err, outcome->status, outcome->err.index, "%s", outcome->err.detail);
+    return UTAPI_OK;
+}
+
 utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events, size_t count,
                                  utapi_error *err)
 {
     ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
     const utapi_status status = utapi_engine_submit(engine, events, count, outcome_set, &outcome, err);
+    return status == UTAPI_OK ? outcome_wait(&outcome, err) : status;
+}
+
+/* ---- administration ------------------------------------------------------------------------ */
+
+utapi_status utapi_engine_act(utapi_engine *engine, const utapi_admin_act *act, utapi_error *err)
+{
+    ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
+    utapi_admin_act asked = *act;
+    asked.asked_ms = utapi_engine_now_ms(engine);
+    utapi_status status = utapi_admin_act_check(&asked, asked.asked_ms, err);
     if (status != UTAPI_OK)
         return status;
-    pthread_mutex_lock(&outcome.lock);
-    while (!outcome.is_known)
-        pthread_cond_wait(&outcome.known, &outcome.lock);
-    pthread_mutex_unlock(&outcome.lock);
-    if (outcome.status != UTAPI_OK)
-        return utapi_fail_at(err, outcome.status, outcome.err.index, "%s", outcome.err.detail);
+    UTAPI_AUTO_FREE utapi_request *request = utapi_request_new(1);
+    if (request == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
+    request->on_done = outcome_set;
+    request->ctx = &outcome;
+    request->is_alone = true;
+    request->entries[0] = utapi_admin_entry(&asked);
+    status = utapi_committer_submit(engine->committer, request, err);
+    if (status != UTAPI_OK)
+        return status;
+    (void)UTAPI_TAKE(request);
+    return outcome_wait(&outcome, err);
+}
+
+utapi_status utapi_engine_preview(utapi_engine *engine, const utapi_admin_act *act, utapi_audit_row *ret,
+                                  utapi_error *err)
+{
+    const int64_t now_ms = utapi_engine_now_ms(engine);
+    utapi_query query = {.level = act->level, .names = &act->name, .count = 1};
+    utapi_usage then, now;
+    utapi_status status = utapi_admin_act_check(act, now_ms, err);
+    query.start = query.end = utapi_interval_of(act->time_ms);
+    if (status == UTAPI_OK)
+        status = utapi_backend_read(engine->backend, &query, &then, NULL, err);
+    query.start = query.end = UTAPI_INTERVAL_MAX;
+    if (status == UTAPI_OK)
+        status = utapi_backend_read(engine->backend, &query, &now, NULL, err);
+    if (status != UTAPI_OK)
+        return status;
+    *ret = (utapi_audit_row){.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    ret->act.asked_ms = now_ms;
+    utapi_amounts_copy(&then.flows, &ret->before);
+    utapi_amounts_set(&ret->before, UTAPI_STORAGE_UTILIZED, now.storage_utilized[1]);
+    utapi_amounts_set(&ret->before, UTAPI_NUMBER_OF_OBJECTS, now.number_of_objects[1]);
+    utapi_amounts_copy(&ret->before, &ret->after);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        utapi_amounts_add(&ret->after, &act->amounts);
+    else {
+        utapi_amounts_add_one(&ret->after, UTAPI_STORAGE_UTILIZED, -then.storage_utilized[1]);
+        utapi_amounts_add_one(&ret->after, UTAPI_NUMBER_OF_OBJECTS, -then.number_of_objects[1]);
+    }
     return UTAPI_OK;
+}
+
+utapi_status utapi_engine_audit(utapi_engine *engine, const utapi_audit_query *what, utapi_audit_cb *on_row,
+                                void *ctx, utapi_error *err)
+{
+    return utapi_backend_audit(engine->backend, what, on_row, ctx, err);
 }
 
 /* ---- queries ------------------------------------------------------------------------------ */

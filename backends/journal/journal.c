@@ -22,6 +22,12 @@ const journal_tuning utapi_journal_tuning = {
 
 /* ---- accepting and asking ----------------------------------------------------------------- */
 
+static utapi_status without_admin(const journal *self, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no administration",
+                      self->storage->ops->name);
+}
+
 static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                   utapi_error *err)
 {
@@ -29,6 +35,8 @@ static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch,
     if (utapi_fence_is_set(&batch->fence))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "a journal takes no fenced batch: it has fences of its own");
+    if (utapi_batch_act(batch) != NULL && self->storage->ops->admin == NULL)
+        return without_admin(self, err);
     return utapi_journal_log_append(self->log, batch, ret, err);
 }
 
@@ -105,8 +113,7 @@ static utapi_status journal_acknowledge(utapi_backend *base, const utapi_acknowl
 static utapi_status admin_wait(journal *self, utapi_error *err)
 {
     if (self->storage->ops->admin == NULL)
-        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no administration",
-                          self->storage->ops->name);
+        return without_admin(self, err);
     return utapi_journal_pending_wait(&self->pending, utapi_monotonic_ms() + self->patience.wait_ms, err);
 }
 
@@ -154,6 +161,13 @@ static utapi_status journal_fences(utapi_backend *base, utapi_fence_cb *on_fence
     return status == UTAPI_OK ? utapi_backend_fences(self->storage, on_fence, ctx, err) : status;
 }
 
+static utapi_status journal_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? self->storage->ops->admin->audit(self->storage, on_row, ctx, err) : status;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------ */
 
 static void journal_free(journal *self)
@@ -184,6 +198,7 @@ static const utapi_admin_ops admin_ops = {
     .adjust = journal_adjust,
     .expire = journal_expire,
     .fences = journal_fences,
+    .audit = journal_audit,
 };
 
 static const utapi_journal_ops own_ops = {

@@ -33,22 +33,31 @@ static bool may_join(const joining *at, const journal_record *record)
     const utapi_batch *batch = &at->out->batch;
     if (batch->count == 0)
         return true;
+    if (utapi_batch_act(batch) != NULL || record->entries[0].admin != NULL)
+        return false;
     if (record->now_ms < batch->now_ms || record->now_ms - at->out->oldest_ms > JOIN_MS)
         return false;
     return record->now_ms == batch->now_ms || record->now_ms < at->due_ms;
 }
 
-/* Takes the bytes of a group over, and makes room for its entries. */
+/* Takes the bytes of a group over, an act, and makes room for its entries. */
 static utapi_status group_take(joining *at, const journal_group *group, utapi_error *err)
 {
     journal_batch *out = at->out;
-    void **groups = realloc(out->groups, (out->group_count + 1) * sizeof *groups);
+    void **groups = realloc(out->groups, (out->group_count + 2) * sizeof *groups);
     if (groups == NULL) {
         free(group->bytes);
         return utapi_fail(err, UTAPI_NO_MEMORY, "a delivery");
     }
     out->groups = groups;
     out->groups[out->group_count++] = group->bytes;
+    if (group->record.entries[0].admin != NULL) {
+        utapi_admin_act *act = out->groups[out->group_count++] = malloc(sizeof *act);
+        if (act == NULL)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "a delivery");
+        *act = *group->record.entries[0].admin;
+        group->record.entries[0].admin = act;
+    }
     utapi_entry *entries = realloc(out->entries, (out->batch.count + group->record.count) * sizeof *entries);
     if (entries == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a delivery");

@@ -3,9 +3,9 @@
  * journal_batch.h - a delivery batch: what is applied to the storage at once, read from the log.
  *
  * A batch joins groups as long as they stay exact together: it gets the now_ms of its newest group, so no scheduled
- * expiry may fall due between the first and the last of them, and they lie close together. It may begin and end
- * inside a group, for each event has a sequence. What is a dead letter, is not there any more, or cannot be read, is a
- * hole in the sequences: the fence passes it, and no entry bears it.
+ * expiry may fall due between the first and the last of them, and they lie close together. An operator's act is alone
+ * in its batch. A batch may begin and end inside a group, for each event has a sequence. What is a dead letter, is not
+ * there any more, or cannot be read, is a hole in the sequences: the fence passes it, and no entry bears it.
  */
 #ifndef JOURNAL_JOURNAL_BATCH_H
 #define JOURNAL_JOURNAL_BATCH_H

@@ -198,12 +198,17 @@ static utapi_status batch_deliver(worker *w, const journal_span *span, const jou
     return status;
 }
 
-/* What is left of an incarnation under whose name somebody else writes. */
+/* What is left of an incarnation under whose name somebody else writes. Whether an act was done its id tells: it is
+ * delivered under the new name. */
 static utapi_status batch_give_up(worker *w, const journal_span *span, const utapi_batch *batch,
                                   utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    if (batch->count > 0)
+    if (utapi_batch_act(batch) != NULL) {
+        const utapi_batch again = {.entries = batch->entries, .count = 1, .now_ms = batch->now_ms};
+        utapi_applied applied;
+        status = utapi_journal_log_append(w->of->log, &again, &applied, err);
+    } else if (batch->count > 0)
         status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, batch, UTAPI_FENCED,
                                                 w->of->fatal, err);
     if (status == UTAPI_OK)

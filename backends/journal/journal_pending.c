@@ -127,6 +127,7 @@ static bool event_add(journal_pending *pending, const utapi_entry *entry, uint64
     event->sequence = sequence;
     event->time_ms = entry->time_ms;
     event->operation = entry->operation;
+    event->is_act = entry->admin != NULL;
     memcpy(event->delta, entry->delta, sizeof event->delta);
     if (pending->newest == NULL)
         pending->oldest = event;

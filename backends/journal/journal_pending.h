@@ -31,6 +31,7 @@ struct journal_event {
     int64_t time_ms;
     int64_t delta[UTAPI_FIRST_OPERATION];
     utapi_operation operation;
+    bool is_act; /* what it comes to the storage alone knows: questions about its resource wait for that */
     journal_link links[UTAPI_LEVEL_COUNT]; /* name is NULL where it does not count */
 };
 

@@ -4,8 +4,8 @@
  * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for all
  * names at once, without a lock; the answer says for each how far the storage was. Events between that and the moment
  * are added, or taken away where the storage was further already. The events are in memory: what was not stored
- * when the question began stays until it ends. Where sums are not enough (an expiry is under way) or events are
- * not in memory, the question waits for the storage. */
+ * when the question began stays until it ends. Where sums are not enough (an expiry or an act is under way) or
+ * events are not in memory, the question waits for the storage. */
 #include "journal_pending.h"
 
 #include "utapi/clock.h"
@@ -65,6 +65,8 @@ static bool usage_resolve(const journal_pending *pending, const journal_question
             continue;
         if (event->time_ms < tombstone_ms || event->time_ms < usage->expired_ms)
             return false; /* it may count nowhere: its resource may have expired since */
+        if (event->is_act)
+            return false; /* its id may be known, by another journal too */
         difference_add(&sums, event, query, fence < question->until ? 1 : -1);
     }
     usage_add(usage, &sums);

@@ -187,6 +187,71 @@ static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggreg
     return status == UTAPI_OK ? tombstone_store(write, &key, &before, &after, err) : status;
 }
 
+/* ---- administration ------------------------------------------------------------------------ */
+
+/* Nothing is kept before the interval in which the resource expired last. */
+static utapi_status adjusted_at(lmdb_write *write, const lmdb_key *key, utapi_interval interval,
+                                utapi_interval *ret, utapi_error *err)
+{
+    tombstone row;
+    const utapi_status status = tombstone_load(write, key, &row, err);
+    *ret = status == UTAPI_OK && row.expired_ms > interval ? utapi_interval_of(row.expired_ms) : interval;
+    return status;
+}
+
+static utapi_status resource_adjust(lmdb_write *write, const lmdb_key *key, utapi_interval interval,
+                                    const utapi_amounts *amounts, utapi_error *err)
+{
+    utapi_interval_delta delta;
+    lmdb_deltas deltas = {.once = &delta};
+    utapi_amounts_copy(amounts, &delta.sums);
+    const utapi_status status = adjusted_at(write, key, interval, &delta.interval, err);
+    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, key, &deltas, err) : status;
+}
+
+static utapi_status resource_expire_by_hand(lmdb_write *write, const lmdb_key *key, int64_t time_ms,
+                                            utapi_error *err)
+{
+    tombstone before;
+    utapi_status status = tombstone_load(write, key, &before, err);
+    if (status != UTAPI_OK)
+        return status;
+    tombstone after = before;
+    status = resource_expire(write, key, time_ms, &after, err);
+    return status == UTAPI_OK ? tombstone_store(write, key, &before, &after, err) : status;
+}
+
+/* Does what an act says, unless its id is known, and notes it. */
+static utapi_status act_apply(lmdb_write *write, const utapi_admin_act *act, size_t *ret_repeated,
+                              utapi_error *err)
+{
+    utapi_audit_row row = {.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    lmdb_key key;
+    bool is_known;
+    utapi_status status = utapi_lmdb_act_find(write, act->id, &is_known, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_resource_key(act->level, act->name, &key, err);
+    if (status != UTAPI_OK || is_known) {
+        *ret_repeated = is_known;
+        return status;
+    }
+    if (act->refused.size > 0)
+        return utapi_lmdb_act_note(write, &row, err);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        status = adjusted_at(write, &key, row.interval, &row.interval, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_act_figures(write, &key, row.interval, &row.before, err);
+    if (status == UTAPI_OK && act->kind == UTAPI_ADMIN_ADJUST)
+        status = resource_adjust(write, &key, row.interval, &act->amounts, err);
+    else if (status == UTAPI_OK)
+        status = resource_expire_by_hand(write, &key, act->time_ms, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_act_figures(write, &key, row.interval, &row.after, err);
+    return status == UTAPI_OK ? utapi_lmdb_act_note(write, &row, err) : status;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------ */
+
 static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, bool *skip, utapi_applied *ret,
                                 utapi_error *err)
 {
@@ -196,6 +261,13 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
+    if (utapi_batch_act(batch) != NULL) {
+        if (status == UTAPI_OK)
+            status = act_apply(write, utapi_batch_act(batch), &applied.repeated, err);
+        if (status == UTAPI_OK)
+            *ret = applied;
+        return status;
+    }
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
     /* After the look-up: each entry is judged by its own time. More than the batch brings, so that expiry keeps up. */
@@ -226,7 +298,9 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
     if (skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     utapi_status status = utapi_lmdbenv_used_pages(&self->env, room, &used, err);
-    if (status == UTAPI_OK && used > room)
+    const utapi_admin_act *act = utapi_batch_act(batch);
+    const bool makes_room = act != NULL && act->kind == UTAPI_ADMIN_EXPIRE;
+    if (status == UTAPI_OK && used > room && !makes_room)
         status = utapi_lmdbenv_fail_full(&self->env, used, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody else maintains it, and without expiry there would never be room. */
@@ -251,18 +325,10 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         return status;
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &adjustments[i];
-        utapi_interval_delta delta = {.interval = one->interval};
-        lmdb_deltas deltas = {.once = &delta};
         lmdb_key key;
-        tombstone row;
-        utapi_amounts_copy(one->delta, &delta.sums);
         status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
         if (status == UTAPI_OK)
-            status = tombstone_load(&write, &key, &row, err);
-        if (status == UTAPI_OK && row.expired_ms > one->interval) /* nothing is kept before it */
-            delta.interval = utapi_interval_of(row.expired_ms);
-        if (status == UTAPI_OK)
-            status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
+            status = resource_adjust(&write, &key, one->interval, one->delta, err);
     }
     *ret_count = count;
     return utapi_lmdb_write_end(&write, status, err);
@@ -273,20 +339,12 @@ static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_st
 {
     lmdb_write write;
     lmdb_key key;
-    tombstone before;
     utapi_status status = utapi_lmdb_resource_key(level, name, &key, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    status = tombstone_load(&write, &key, &before, err);
-    if (status == UTAPI_OK) {
-        tombstone after = before;
-        status = resource_expire(&write, &key, time_ms, &after, err);
-        if (status == UTAPI_OK)
-            status = tombstone_store(&write, &key, &before, &after, err);
-    }
-    return utapi_lmdb_write_end(&write, status, err);
+    return utapi_lmdb_write_end(&write, resource_expire_by_hand(&write, &key, time_ms, err), err);
 }
 
 static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
@@ -389,6 +447,7 @@ static const utapi_admin_ops lmdb_admin = {
     .adjust = lmdb_adjust,
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
+    .audit = utapi_lmdb_audit,
 };
 
 const utapi_backend_ops utapi_lmdb_backend = {

@@ -155,8 +155,10 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
         status = due_draft(self, batch->now_ms, err);
     if (status == UTAPI_OK)
         status = uuids_add(self, batch, skip, before_ms, err);
+    const utapi_admin_act *act = utapi_batch_act(batch);
     if (status == UTAPI_OK)
-        status = batch_draft(self, batch, skip, err);
+        status = act != NULL ? utapi_memory_act(self, act, &applied.repeated, err)
+                             : batch_draft(self, batch, skip, err);
     if (status == UTAPI_OK) {
         if (writer != NULL)
             applied.fence = writer->fence = batch->fence.to;
@@ -247,6 +249,7 @@ static utapi_status memory_open(const utapi_backend_options *options, utapi_back
         .resources.nodes = TAILQ_HEAD_INITIALIZER(self->resources.nodes),
         .uuids.nodes = TAILQ_HEAD_INITIALIZER(self->uuids.nodes),
         .writers.nodes = TAILQ_HEAD_INITIALIZER(self->writers.nodes),
+        .acts.nodes = TAILQ_HEAD_INITIALIZER(self->acts.nodes),
         .next_scheduled_ms = NOT_SCHEDULED,
     };
     *ret = &self->base;
@@ -262,6 +265,7 @@ static void memory_close(utapi_backend *base)
     tdestroy(self->resources.tree, free);
     tdestroy(self->uuids.tree, free);
     tdestroy(self->writers.tree, free);
+    tdestroy(self->acts.tree, free);
     pthread_rwlock_destroy(&self->lock);
     free(self);
 }

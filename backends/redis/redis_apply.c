@@ -126,6 +126,7 @@ static const struct {
     {"OVERFLOW", UTAPI_OVERFLOW, "does not fit 64 bits"},
     {"CORRUPT", UTAPI_CORRUPT, "holds what is no 64-bit integer, or is of another type"},
     {"UNFENCED", UTAPI_UNAVAILABLE, "holds no writer's fence"},
+    {"UNAUDITED", UTAPI_UNAVAILABLE, "holds no audit"},
 };
 
 static utapi_string text_at(const redisReply *reply, size_t i)
@@ -148,6 +149,8 @@ static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_
     const char *word = text_at(reply, 0).data; /* hiredis ends each text with a NUL */
     const utapi_string first = text_at(reply, 1);
     if (strcmp(word, "OK") == 0) {
+        if (reply->elements > 2) /* an act, and its id is known */
+            write->skip[0] = true;
         *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
         for (size_t i = 0; i < write->batch.count; i++)
             ret->repeated += write->skip[i];

@@ -209,6 +209,35 @@ static utapi_status runs_add(redis_write *write, utapi_error *err)
     return status;
 }
 
+/* ---- an operator's act -------------------------------------------------------------------- */
+
+static utapi_status act_add(redis_args *args, const utapi_admin_act *act, utapi_error *err)
+{
+    const utapi_audit_row row = {.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    const uint64_t watched = act->refused.size == 0 ? utapi_admin_watched(act) : 0;
+    const char *level = utapi_level_name(act->level);
+    UTAPI_AUTO_FREE unsigned char *bytes = malloc(utapi_audit_row_max(act));
+    if (bytes == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
+    utapi_redis_args_words(args, "R", level, NULL);
+    utapi_redis_args_bytes(args, act->name.data, act->name.size);
+    utapi_redis_args_number(args, row.interval);
+    utapi_redis_args_bytes(args, act->id.data, act->id.size);
+    utapi_redis_args_copy(args, bytes, utapi_audit_row_encode(&row, bytes));
+    utapi_redis_args_number(args, __builtin_popcountll(watched));
+    for (uint64_t left = watched; left != 0; left &= left - 1)
+        utapi_redis_args_add(args, utapi_metric_name((unsigned)__builtin_ctzll(left)));
+    if (act->refused.size > 0)
+        return UTAPI_OK;
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        return delta_add(args, act->level, act->name, row.interval, watched & act->amounts.present,
+                         &act->amounts, err);
+    utapi_redis_args_words(args, "F", level, NULL);
+    utapi_redis_args_bytes(args, act->name.data, act->name.size);
+    utapi_redis_args_number(args, act->time_ms);
+    return UTAPI_OK;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------- */
 
 /* Uuids of one command in the script: Lua hands over 8,000 words at most, and each uuid comes with when it was
@@ -292,14 +321,16 @@ utapi_status utapi_redis_encode(redis_write *write, utapi_error *err)
     utapi_redis_args_number(args, batch->now_ms);
     utapi_redis_args_number(args, write->self->window_ms);
     utapi_redis_encode_nonce(args, write->self);
-    utapi_redis_args_add(args, write->tombstones != NULL || write->adjustment_count > 0 ? "1" : "0");
+    const utapi_admin_act *act = utapi_batch_act(batch);
+    const bool by_hand = act != NULL || write->adjustment_count > 0; /* tombstones do not matter then */
+    utapi_redis_args_add(args, write->tombstones != NULL || by_hand ? "1" : "0");
     uuids_add(write);
-    utapi_status status = UTAPI_OK;
+    utapi_status status = act != NULL ? act_add(args, act, err) : UTAPI_OK;
     for (size_t i = 0; i < write->adjustment_count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &write->adjustments[i];
         status = delta_add(args, one->level, one->name, one->interval, one->delta->present, one->delta, err);
     }
-    if (status == UTAPI_OK)
+    if (status == UTAPI_OK && act == NULL)
         status = runs_add(write, err);
     if (status == UTAPI_OK)
         notices_add(write);

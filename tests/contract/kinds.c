@@ -32,6 +32,7 @@ static const struct {
     {JOURNAL, "a_refused_batch_moves_no_fence", NO_FENCES},
     {JOURNAL, "a_fenced_batch_is_stored_up_to_an_entry_that_never_fits", NO_FENCES},
     {JOURNAL, "every_fence_is_told", NO_FENCES},
+    {JOURNAL, "a_fenced_act_moves_the_fence_known_or_not", NO_FENCES},
     {JOURNAL, "an_overflow_stores_nothing_of_its_batch", LATER},
     {JOURNAL, "stats_count_resources_rows_and_uuids", ITS_OWN},
     {JOURNAL, "every_answer_equals_the_oracles", LATER},

@@ -335,6 +335,15 @@ static utapi_status server_fences(utapi_backend *base, utapi_fence_cb *on_fence,
     return status;
 }
 
+static utapi_status server_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    static const utapi_audit_query everything = {.level = UTAPI_LEVEL_COUNT};
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_audit(s->memory, &everything, on_row, ctx, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
 static utapi_status server_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms,
                                     utapi_error *err)
 {
@@ -356,6 +365,7 @@ static const utapi_admin_ops server_admin = {
     .adjust = server_adjust,
     .expire = server_expire,
     .fences = server_fences,
+    .audit = server_audit,
 };
 
 #define SLOTS                                                                                       \

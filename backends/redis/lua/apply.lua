@@ -12,6 +12,8 @@
 --     F level name time                           expires it
 --     A bucket at                                 schedules the expiry of a bucket
 --     P channel message                           notifies those who listen
+--     R level name interval id row n metric...    an operator's act, which the C or F behind it does: its row of the
+--                                                 audit, and the metrics that this shows
 local ARGV, KEYS = ARGV, KEYS
 local P, FROM, TO, NOW, NONCE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 local WINDOW = tonumber(ARGV[5])
@@ -24,6 +26,7 @@ local nonce_next, budget = nonces_of(NONCE), 64
 -- ---- what is to be done -------------------------------------------------------------------
 
 local steps, deltas, tombstones, slices, expired = {}, {}, {}, {}, {}
+local act -- an operator's
 local at, words = 8, #ARGV
 while at <= words do
     local kind = ARGV[at]
@@ -39,6 +42,10 @@ while at <= words do
         step.slice, step.first, step.last = ARGV[at + 1], at + 3, at + 2 + tonumber(ARGV[at + 2])
         slices[#slices + 1] = step
         at = step.last + 1 + tonumber(ARGV[at + 2]) -- when each was accepted stands behind them
+    elseif kind == 'R' then
+        act = {level = ARGV[at + 1], name = ARGV[at + 2], interval = ARGV[at + 3], id = ARGV[at + 4],
+               row = ARGV[at + 5], first = at + 7, last = at + 6 + tonumber(ARGV[at + 6]), keys = {}}
+        at = act.last + 1
     else
         step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
@@ -48,12 +55,18 @@ while at <= words do
     end
     if kind == 'M' then
         tombstones[#tombstones + 1] = step
-    elseif kind ~= 'U' then
+    elseif kind ~= 'U' and kind ~= 'R' then
         steps[#steps + 1] = step
     end
 end
 
 -- ---- may it be stored? -------------------------------------------------------------------
+
+local function fence_move()
+    if KEYS[1] ~= '' and TO ~= FROM then
+        call('SET', KEYS[1], TO) -- it never expires, and loses the TTL that an older utapid gave it
+    end
+end
 
 if KEYS[1] ~= '' then
     local fence = fit('GET', KEYS[1])
@@ -103,6 +116,39 @@ local function values_of(keys)
         end
     end
     return values
+end
+
+-- An act is done once, whoever brings it; nothing is kept before the last expiry. What stands where the audit was says
+-- nothing of what was done.
+local AUDIT, AUDITED = P .. ':utapid:audit', P .. ':utapid:audited'
+local function figures(counters)
+    local values = values_of(counters)
+    for i = 1, #counters do
+        values[i] = values[i] or '0'
+    end
+    return table.concat(values, ' ')
+end
+if act then
+    local done, prefix, delta = fit('HGET', AUDITED, act.id), prefix_of(P, act.level, act.name), deltas[1]
+    if done == nil or fit('LLEN', AUDIT) == nil then
+        return {'UNAUDITED', done == nil and AUDITED or AUDIT}
+    elseif done then
+        fence_move()
+        return {'OK', '0', 'KNOWN'}
+    end
+    local gone = tonumber(tombstone_of(prefix))
+    if delta and gone and gone > delta.time then
+        delta.time = gone - gone % 900000
+        delta.interval = format('%.0f', delta.time)
+        act.interval = delta.interval
+    end
+    for i = act.first, act.last do
+        local metric = ARGV[i]
+        act.keys[#act.keys + 1] = STATE_LETTERS[metric] and
+            counter_of(P, act.level, act.name, metric, prefix .. metric) or
+            flows_prefix(P, act.level, act.name, act.interval) .. metric
+    end
+    act.before = figures(act.keys)
 end
 
 if not TOMBSTONES_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
@@ -358,7 +404,9 @@ if #over > 0 then
     call('UNLINK', unpack(over))
     call('ZREM', DEDUP, unpack(over))
 end
-if KEYS[1] ~= '' and TO ~= FROM then
-    call('SET', KEYS[1], TO) -- it never expires, and loses the TTL that an older utapid gave it
+if act then
+    local row = {act.before, figures(act.keys), act.interval, act.row}
+    call('HSET', AUDITED, act.id, format('%d', call('RPUSH', AUDIT, table.concat(row, '\n'))))
 end
+fence_move()
 return {'OK', tostring(deferred)}

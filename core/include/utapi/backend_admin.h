@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * backend_admin.h - what operators need of a storage beyond counting: names, export, corrections, expiry, fences.
+ * backend_admin.h - what operators need of a storage beyond counting: names, export, corrections, expiry, fences, and
+ * their own acts.
  *
  * A second table of the contract, behind utapi_backend_ops.admin: optional as a whole. A storage that has it fills
  * every slot. Threads as in backend.h. A journal answers for the storage behind it, once that has all that was
  * accepted before the call.
+ *
+ * An act (admin_act.h) comes through apply(), alone in a batch. A storage that knows its id skips it, as a repetition,
+ * and moves the fence; an id is known for ever. Else it does what adjust() or expire() would do, and writes a row of
+ * the audit, all in the step of the batch. Of an act that is refused already it writes the row alone.
+ * utapi_backend_apply() sends one that cannot be stored a second time, refused: so an act never lasts as an error, and
+ * always ends in a row.
  */
 #ifndef UTAPI_BACKEND_ADMIN_H
 #define UTAPI_BACKEND_ADMIN_H
@@ -53,6 +60,16 @@ typedef struct utapi_adjustment {
 /** Called for a writer whose fence is not 0. False stops. */
 typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
 
+/** Which rows of the audit are asked for. */
+typedef struct utapi_audit_query {
+    utapi_string id;   /* absent: any */
+    utapi_level level; /* UTAPI_LEVEL_COUNT: any */
+    utapi_string name; /* absent: any */
+} utapi_audit_query;
+
+/** Called for each row. False stops. */
+typedef bool utapi_audit_cb(void *ctx, const utapi_audit_row *row);
+
 typedef utapi_status utapi_backend_list_fn(utapi_backend *self, utapi_level level,
                                            utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
 typedef utapi_status utapi_backend_export_fn(utapi_backend *self, const utapi_export *what,
@@ -64,6 +81,8 @@ typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level le
                                              int64_t time_ms, utapi_error *err);
 typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
                                              utapi_error *err);
+typedef utapi_status utapi_backend_audit_fn(utapi_backend *self, utapi_audit_cb *on_row, void *ctx,
+                                            utapi_error *err);
 
 /** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot is required. */
 typedef struct utapi_admin_ops {
@@ -101,6 +120,9 @@ typedef struct utapi_admin_ops {
      * figures to another one takes its fences along: else its writers would send again what those hold.
      */
     utapi_backend_fences_fn *fences;
+
+    /** Calls on_row for each act that was done or refused, the newest first. */
+    utapi_backend_audit_fn *audit;
 } utapi_admin_ops;
 
 /* Each of these calls its slot; UTAPI_NOT_SUPPORTED where the storage has no administration. */
@@ -109,5 +131,9 @@ UTAPI_MUST_USE utapi_backend_export_fn utapi_backend_export;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
+
+/** Likewise, of the rows that are asked for. */
+UTAPI_MUST_USE utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what,
+                                                utapi_audit_cb *on_row, void *ctx, utapi_error *err);
 
 #endif

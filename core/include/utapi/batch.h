@@ -11,8 +11,7 @@
 #ifndef UTAPI_BATCH_H
 #define UTAPI_BATCH_H
 
-#include "utapi/interval.h"
-#include "utapi/metric.h"
+#include "utapi/admin_act.h"
 
 /** One event, ready to be stored. Strings are borrowed until the batch is done with. */
 typedef struct utapi_entry {
@@ -32,6 +31,10 @@ typedef struct utapi_entry {
      * group that the entry was accepted with, so it is never due within it. */
     enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
     int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER */
+
+    /* An act of an operator instead of an event (backend_admin.h), alone in its batch; NULL: an event. Borrowed. The
+     * entry has its name, its time and nothing else: utapi_admin_entry(). */
+    const utapi_admin_act *admin;
 
     int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
     uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
@@ -54,6 +57,20 @@ typedef struct utapi_batch {
     int64_t now_ms;
     utapi_fence fence;
 } utapi_batch;
+
+/** The entry of an act, which is borrowed. */
+static inline utapi_entry utapi_admin_entry(const utapi_admin_act *act)
+{
+    utapi_entry entry = {.operation = UTAPI_OP_NONE, .time_ms = act->time_ms, .admin = act};
+    entry.resource[act->level] = act->name;
+    return entry;
+}
+
+/** The act of a batch; NULL: it brings events, or nothing. */
+static inline const utapi_admin_act *utapi_batch_act(const utapi_batch *batch)
+{
+    return batch->count > 0 ? batch->entries[0].admin : NULL;
+}
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);
