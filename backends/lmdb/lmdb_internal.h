@@ -193,4 +193,8 @@ UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
 UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;
 
+/* ---- lmdb_check.c ------------------------------------------------------------------------- */
+
+UTAPI_MUST_USE utapi_backend_check_fn utapi_lmdb_check;
+
 #endif
