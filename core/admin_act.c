@@ -173,5 +173,8 @@ utapi_status utapi_audit_row_decode(const void *data, size_t size, utapi_audit_r
             utapi_snapshot_decode(snapshot.data, snapshot.size, of.sets[i], NULL, NULL) != UTAPI_OK)
             return utapi_fail(err, UTAPI_CORRUPT, corrupt);
     }
-    return at == end ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, corrupt);
+    const utapi_admin_act *act = &ret->act;
+    const bool fits = act->id.size > 0 && act->id.size <= UTAPI_ADMIN_ID_MAX && act->name.size > 0 &&
+                      act->name.size <= UTAPI_NAME_MAX;
+    return at == end && fits ? UTAPI_OK : utapi_fail(err, UTAPI_CORRUPT, corrupt);
 }

@@ -250,6 +250,14 @@ utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *w
                          : without(self, "administration", err);
 }
 
+utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,
+                                 utapi_error *err)
+{
+    if (ops->admin == NULL || ops->admin->check == NULL)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" cannot be checked", ops->name);
+    return ops->admin->check(location, to, err);
+}
+
 /* ---- journal ------------------------------------------------------------------------------ */
 
 void utapi_backend_journal_stats(utapi_backend *self, utapi_journal_stats *ret)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const ctl_command *const commands[] = {&push_command, &list_command, &journal_command,
-                                              &migrate_command};
+                                              &migrate_command, &check_command};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

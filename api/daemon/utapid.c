@@ -266,7 +266,7 @@ static void block_signals(sigset_t *ret)
 
 /* What the log was told of. */
 typedef struct watch {
-    bool is_warned;
+    bool is_warned, is_skewed;
     uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
@@ -283,6 +283,15 @@ static void watch_losses(watch *seen, const utapi_journal_stats *journal)
     seen->lost = journal->lost;
 }
 
+static void watch_clock(watch *seen, int64_t skew_ms)
+{
+    const bool is_skewed = llabs(skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS;
+    if (is_skewed && !seen->is_skewed)
+        log_write(LOG_LEVEL_WARN, NULL, "storage: its clock is %.1f s %s this machine's",
+                  (double)llabs(skew_ms) / MS_PER_S, skew_ms > 0 ? "ahead of" : "behind");
+    seen->is_skewed = is_skewed;
+}
+
 /* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
  * not be stored, it is not over until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, watch *seen)
@@ -293,6 +302,7 @@ static void watch_storage(const utapid *self, watch *seen)
     if (utapi_engine_health(self->engine, &health, &err) != UTAPI_OK)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
     watch_losses(seen, &health.journal);
+    watch_clock(seen, health.storage.clock_skew_ms);
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses

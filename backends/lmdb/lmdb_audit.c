@@ -4,11 +4,11 @@
 
 #include "utapi/scoped.h"
 
-enum { ROW = 'r', ID = 'i', NUMBER_SIZE = 8 };
+enum { NUMBER_SIZE = 8 };
 
 static void row_key(uint64_t number, lmdb_key *ret)
 {
-    ret->bytes[0] = ROW;
+    ret->bytes[0] = LMDB_AUDIT_ROW;
     utapi_lmdbenv_put_u64(ret->bytes + 1, number);
     ret->size = 1 + NUMBER_SIZE;
 }
@@ -17,7 +17,7 @@ static utapi_status id_key(utapi_string id, lmdb_key *ret, utapi_error *err)
 {
     if (id.size == 0 || id.size > UTAPI_ADMIN_ID_MAX)
         return utapi_fail(err, UTAPI_INVALID, "an id of %zu bytes", id.size);
-    ret->bytes[0] = ID;
+    ret->bytes[0] = LMDB_AUDIT_ID;
     memcpy(ret->bytes + 1, id.data, id.size);
     ret->size = 1 + id.size;
     return UTAPI_OK;
@@ -27,7 +27,7 @@ static utapi_status id_key(utapi_string id, lmdb_key *ret, utapi_error *err)
 static bool key_is_row(MDB_val key, uint64_t *ret_number)
 {
     const unsigned char *bytes = key.mv_data;
-    if (key.mv_size != 1 + NUMBER_SIZE || bytes[0] != ROW)
+    if (key.mv_size != 1 + NUMBER_SIZE || bytes[0] != LMDB_AUDIT_ROW)
         return false;
     *ret_number = utapi_lmdbenv_get_u64(bytes + 1);
     return true;

@@ -448,6 +448,7 @@ static const utapi_admin_ops lmdb_admin = {
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
     .audit = utapi_lmdb_audit,
+    .check = utapi_lmdb_check,
 };
 
 const utapi_backend_ops utapi_lmdb_backend = {

@@ -189,6 +189,10 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t 
 
 /* ---- lmdb_audit.c -------------------------------------------------------------------------- */
 
+/** What its keys begin with: then comes a number of 8 bytes, whose value is a row; or an act's id, which has its number.
+ */
+enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
+
 /** Whether an act's id stands in the audit. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_act_find(lmdb_write *write, utapi_string id, bool *ret_known,
                                                 utapi_error *err);
@@ -210,5 +214,9 @@ UTAPI_MUST_USE utapi_backend_read_fn utapi_lmdb_read;
 UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
 UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;
+
+/* ---- lmdb_check.c ------------------------------------------------------------------------- */
+
+UTAPI_MUST_USE utapi_backend_check_fn utapi_lmdb_check;
 
 #endif

@@ -57,6 +57,13 @@ typedef struct utapi_adjustment {
     const utapi_amounts *delta; /* borrowed */
 } utapi_adjustment;
 
+/** Who is told of a check. Nobody may write meanwhile. */
+typedef struct utapi_check {
+    void (*on_finding)(void *ctx, const char *what); /* something is not right: where, and what */
+    void (*on_progress)(void *ctx, uint64_t done, uint64_t total); /* now and then, and at the end: in rows */
+    void *ctx;
+} utapi_check;
+
 /** Called for a writer whose fence is not 0. False stops. */
 typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
 
@@ -84,7 +91,9 @@ typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb
 typedef utapi_status utapi_backend_audit_fn(utapi_backend *self, utapi_audit_cb *on_row, void *ctx,
                                             utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot is required. */
+typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
+
+/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but check is required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
@@ -123,6 +132,12 @@ typedef struct utapi_admin_ops {
 
     /** Calls on_row for each act that was done or refused, the newest first. */
     utapi_backend_audit_fn *audit;
+
+    /**
+     * Optional. Reads all that is stored in a place that nobody has open, and tells each thing that cannot be right;
+     * writes nothing. UTAPI_LOCKED if somebody has it open; UTAPI_CORRUPT if it is of a later format, or no storage.
+     */
+    utapi_backend_check_fn *check;
 } utapi_admin_ops;
 
 /* Each of these calls its slot; UTAPI_NOT_SUPPORTED where the storage has no administration. */
@@ -135,5 +150,9 @@ UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
 /** Likewise, of the rows that are asked for. */
 UTAPI_MUST_USE utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what,
                                                 utapi_audit_cb *on_row, void *ctx, utapi_error *err);
+
+/** Calls the slot of a kind of storage; UTAPI_NOT_SUPPORTED where it has none. */
+UTAPI_MUST_USE utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location,
+                                                const utapi_check *to, utapi_error *err);
 
 #endif
