@@ -223,6 +223,32 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
 }
 
+utapi_status utapi_backend_preview(utapi_backend *self, const utapi_admin_act *act, utapi_audit_row *ret,
+                                   utapi_error *err)
+{
+    utapi_query query = {.level = act->level, .names = &act->name, .count = 1};
+    utapi_usage then, now;
+    query.start = query.end = utapi_interval_of(act->time_ms);
+    utapi_status status = utapi_backend_read(self, &query, &then, NULL, err);
+    query.start = query.end = UTAPI_INTERVAL_MAX;
+    if (status == UTAPI_OK)
+        status = utapi_backend_read(self, &query, &now, NULL, err);
+    if (status != UTAPI_OK)
+        return status;
+    *ret = (utapi_audit_row){.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    utapi_amounts_copy(&then.flows, &ret->before);
+    utapi_amounts_set(&ret->before, UTAPI_STORAGE_UTILIZED, now.storage_utilized[1]);
+    utapi_amounts_set(&ret->before, UTAPI_NUMBER_OF_OBJECTS, now.number_of_objects[1]);
+    utapi_amounts_copy(&ret->before, &ret->after);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        utapi_amounts_add(&ret->after, &act->amounts);
+    else {
+        utapi_amounts_add_one(&ret->after, UTAPI_STORAGE_UTILIZED, -then.storage_utilized[1]);
+        utapi_amounts_add_one(&ret->after, UTAPI_NUMBER_OF_OBJECTS, -then.number_of_objects[1]);
+    }
+    return UTAPI_OK;
+}
+
 /* Passes on what is asked for. */
 typedef struct audit_filter {
     const utapi_audit_query *what;

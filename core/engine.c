@@ -258,31 +258,10 @@ utapi_status utapi_engine_act(utapi_engine *engine, const utapi_admin_act *act, 
 utapi_status utapi_engine_preview(utapi_engine *engine, const utapi_admin_act *act, utapi_audit_row *ret,
                                   utapi_error *err)
 {
-    const int64_t now_ms = utapi_engine_now_ms(engine);
-    utapi_query query = {.level = act->level, .names = &act->name, .count = 1};
-    utapi_usage then, now;
-    utapi_status status = utapi_admin_act_check(act, now_ms, err);
-    query.start = query.end = utapi_interval_of(act->time_ms);
-    if (status == UTAPI_OK)
-        status = utapi_backend_read(engine->backend, &query, &then, NULL, err);
-    query.start = query.end = UTAPI_INTERVAL_MAX;
-    if (status == UTAPI_OK)
-        status = utapi_backend_read(engine->backend, &query, &now, NULL, err);
-    if (status != UTAPI_OK)
-        return status;
-    *ret = (utapi_audit_row){.act = *act, .interval = utapi_interval_of(act->time_ms)};
-    ret->act.asked_ms = now_ms;
-    utapi_amounts_copy(&then.flows, &ret->before);
-    utapi_amounts_set(&ret->before, UTAPI_STORAGE_UTILIZED, now.storage_utilized[1]);
-    utapi_amounts_set(&ret->before, UTAPI_NUMBER_OF_OBJECTS, now.number_of_objects[1]);
-    utapi_amounts_copy(&ret->before, &ret->after);
-    if (act->kind == UTAPI_ADMIN_ADJUST)
-        utapi_amounts_add(&ret->after, &act->amounts);
-    else {
-        utapi_amounts_add_one(&ret->after, UTAPI_STORAGE_UTILIZED, -then.storage_utilized[1]);
-        utapi_amounts_add_one(&ret->after, UTAPI_NUMBER_OF_OBJECTS, -then.number_of_objects[1]);
-    }
-    return UTAPI_OK;
+    utapi_admin_act asked = *act;
+    asked.asked_ms = utapi_engine_now_ms(engine);
+    const utapi_status status = utapi_admin_act_check(&asked, asked.asked_ms, err);
+    return status == UTAPI_OK ? utapi_backend_preview(engine->backend, &asked, ret, err) : status;
 }
 
 utapi_status utapi_engine_audit(utapi_engine *engine, const utapi_audit_query *what, utapi_audit_cb *on_row,

@@ -28,6 +28,7 @@
 #define MAX_BACKENDS    16
 #define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
 #define MS_PER_S        INT64_C(1000)
+#define ADMIN_SOCKET    "admin.sock"
 #define WATCH_S         1 /* between looks at how storage is */
 
 #define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
@@ -40,7 +41,8 @@ typedef struct utapid {
     identity *identity;
     auth *auth;
     telemetry *telemetry;
-    http_service service;
+    http_service service, admin_service;
+    server *admin_server; /* NULL: there could be none */
     server *server;
     replay *replay;
 } utapid;
@@ -170,6 +172,7 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .ingest_allow = settings->ingest_allow,
         .storage_allow = settings->storage_allow,
         .prometheus_allow = settings->prometheus_allow,
+        .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
         .ingest_max_events = (size_t)settings->max_events,
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
         .list_max_bytes = (size_t)settings->max_list_bytes,
@@ -183,7 +186,7 @@ static utapi_status start_query_pool(utapid *self, utapi_error *err)
 {
     if (!self->config.journal_enabled)
         return UTAPI_OK;
-    return query_pool_start(&self->service, (unsigned)self->config.readers, &self->service.query_pool, err);
+    return query_pool_start((unsigned)self->config.readers, &self->service.query_pool, err);
 }
 
 /* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
@@ -197,6 +200,30 @@ static void raise_file_limit(int64_t connections)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_write(LOG_LEVEL_WARN, NULL, "limits.maxConnections: the system grants only %llu open files",
                   (unsigned long long)limit.rlim_cur);
+}
+
+/* Administration goes through a socket in the folder of lmdb.path, whatever the storage is. Without it events count all
+ * the same. */
+static utapi_status start_admin_server(utapid *self, utapi_error *err)
+{
+    enum { CONNECTIONS = 16 };
+    const config *settings = &self->config;
+    char path[PATH_MAX];
+    utapi_error why = {0};
+    (void)err;
+    (void)snprintf(path, sizeof path, "%s/" ADMIN_SOCKET, settings->data_dir);
+    const server_options options = {
+        .socket_path = path,
+        .workers = 1,
+        .max_connections = CONNECTIONS,
+        .idle_timeout_s = (unsigned)settings->idle_timeout_s,
+        .request_timeout_s = (unsigned)settings->request_timeout_s,
+    };
+    self->admin_service = self->service;
+    self->admin_service.admin.is_local = true;
+    if (server_start(&options, &self->admin_service, &self->admin_server, &why) != UTAPI_OK)
+        log_write(LOG_LEVEL_WARN, NULL, "no administration through a socket: %s", why.detail);
+    return UTAPI_OK;
 }
 
 static utapi_status start_server(utapid *self, utapi_error *err)
@@ -224,8 +251,8 @@ static utapi_status start_replay(utapid *self, utapi_error *err)
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity, open_storage,     start_engine, start_auth,
-        make_service,  start_query_pool, start_server, start_replay};
+        load_identity,    open_storage,       start_engine, start_auth,  make_service,
+        start_query_pool, start_admin_server, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -239,6 +266,7 @@ static utapi_status start(utapid *self, utapi_error *err)
 static void stop(utapid *self)
 {
     replay_stop(self->replay);
+    server_stop(self->admin_server);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
     telemetry_free(self->telemetry);

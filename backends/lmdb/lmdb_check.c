@@ -56,7 +56,8 @@ static void key_text(lmdb_table table, MDB_val key, char *text, size_t size)
         (void)snprintf(text, size, "id %.*s", (int)key.mv_size - 1, (const char *)bytes + 1);
     else if (table == LMDB_AUDIT && key.mv_size == 9)
         (void)snprintf(text, size, "act %llu", (unsigned long long)utapi_lmdbenv_get_u64(bytes + 1));
-    else if (!has_id && table != LMDB_DEDUP && table != LMDB_AUDIT && key.mv_size > head + 1 && bytes[head] < UTAPI_LEVEL_COUNT)
+    else if (!has_id && table != LMDB_DEDUP && table != LMDB_AUDIT && key.mv_size > head + 1 &&
+             bytes[head] < UTAPI_LEVEL_COUNT)
         (void)snprintf(text, size, "%s %.*s", utapi_level_name((utapi_level)bytes[head]),
                        (int)(key.mv_size - head - 1), (const char *)bytes + head + 1);
     else

@@ -189,8 +189,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t 
 
 /* ---- lmdb_audit.c -------------------------------------------------------------------------- */
 
-/** What its keys begin with: then comes a number of 8 bytes, whose value is a row; or an act's id, which has its number.
- */
+/** What its keys begin with. Then comes a number of 8 bytes, and the value is a row; or an id, and the value its number. */
 enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
 
 /** Whether an act's id stands in the audit. */

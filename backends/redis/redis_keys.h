@@ -39,8 +39,8 @@
  *     P:utapid:seen                      sorted set, member: such a hash, score: when it goes, at Redis's clock
  *     P:utapid:due                       sorted set, score: when to expire, member: the bucket
  *     P:utapid:shifting                  set of "L:N" with pending corrections
- *     P:utapid:audit                     list, the newest last: what operators did. Each: what was before and after, the
- *                                        interval, and a row (utapi/admin_act.h), with a line's end between them
+ *     P:utapid:audit                     list, the newest last: what operators did. Each: what was before and after,
+ *                                        the interval, and a row (utapi/admin_act.h), with a line's end between them
  *     P:utapid:audited                   hash, field: an act's id, value: its place in that list, from 1
  *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
  *

@@ -147,7 +147,14 @@ UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
 
-/** Likewise, of the rows that are asked for. */
+/**
+ * What the row of an act would tell if it were done now, as far as reading finds out: nothing is done. Strings of *ret
+ * are borrowed from the act. Errors as read.
+ */
+UTAPI_MUST_USE utapi_status utapi_backend_preview(utapi_backend *self, const utapi_admin_act *act,
+                                                  utapi_audit_row *ret, utapi_error *err);
+
+/** Calls audit, and on_row for the rows that are asked for. UTAPI_NOT_SUPPORTED as above. */
 UTAPI_MUST_USE utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what,
                                                 utapi_audit_cb *on_row, void *ctx, utapi_error *err);
 
