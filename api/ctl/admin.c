@@ -10,6 +10,7 @@
 #include "utapi/codec.h"
 #include "utapi/scoped.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static const char *folder_of(const admin *self, char path[static PATH_MAX])
     return path;
 }
 
-/* Asks the server of a folder. UTAPI_UNAVAILABLE: there is none. */
+/* Asks the server of a folder. UTAPI_UNAVAILABLE: there is none. UTAPI_INVALID: it is not ours to ask. */
 static utapi_status server_ask(const char *folder, const char *path, const char *body, client_answer *ret,
                                utapi_error *err)
 {
@@ -59,7 +60,9 @@ static utapi_status server_ask(const char *folder, const char *path, const char 
     const int size = snprintf(socket, sizeof socket, "%s/admin.sock", folder);
     const client_endpoint server = {.host = "localhost", .port = 80, .socket = socket};
     if (size < 0 || (size_t)size >= sizeof socket)
-        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: the path is too long", folder);
+        return utapi_fail(err, UTAPI_INVALID, "%s: the path is too long", folder);
+    if (access(socket, R_OK | W_OK) != 0 && errno == EACCES)
+        return utapi_fail(err, UTAPI_INVALID, "%s: %s", socket, strerror(errno));
     return client_ask(&server, path, utapi_string_of(body), ret, err);
 }
 
@@ -136,8 +139,8 @@ static json_t *act_post(const char *folder, const char *path, const json_t *ques
         *ret_said = is_sent || status != UTAPI_UNAVAILABLE;
         if (!*ret_said || (status == UTAPI_OK && answer.status == 200))
             return answer.body;
-        is_sent = is_sent || status == UTAPI_UNCERTAIN || answer.status == 503;
-        const bool lasts = status == UTAPI_OK && answer.status != 503;
+        const bool lasts = status == UTAPI_OK ? answer.status != 503 : status == UTAPI_INVALID;
+        is_sent = true;
         if (lasts || utapi_monotonic_ms() >= until_ms) {
             if (status == UTAPI_OK)
                 ctl_say("%s: %s", answer.code, answer.message);
