@@ -40,8 +40,8 @@ _Static_assert(3 * 100 * (BUDGET_US / WARM_DELTA_US + BUDGET_US / OPERATION_US) 
                    2 * MIN_PERCENT * KNOWN_CAPACITY,
                "what a budget may hold");
 
-/* What a prefix of a batch takes so far. Deltas and the operations in them are told apart by hash: a collision makes the
- * prefix too long by one. */
+/* What a prefix of a batch takes so far. Deltas and the operations in them are told apart by hash: a collision makes
+ * the prefix too long by one. */
 typedef struct budget {
     uint64_t known[KNOWN_CAPACITY]; /* a hash table; 0: free */
     uint64_t *warm;                 /* the backend's: a recently written delta lies where its hash says */
