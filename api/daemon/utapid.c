@@ -270,16 +270,27 @@ typedef struct watch {
     uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
-static void watch_losses(watch *seen, const utapi_journal_stats *journal)
+/* Events that a policy refuses are logged as they come. */
+static uint64_t refused_later(const utapi_dead_letter_stats *letters)
 {
-    if (journal->dead_letters > seen->dead_letters)
-        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl journal --refused",
-                  (unsigned long long)(journal->dead_letters - seen->dead_letters));
+    uint64_t ever = 0;
+    for (unsigned reason = UTAPI_REASON_OVERFLOW; reason < UTAPI_REASON_COUNT; reason++)
+        ever += letters->ever[reason];
+    return ever;
+}
+
+static void watch_losses(watch *seen, const utapi_health *health)
+{
+    const utapi_journal_stats *journal = &health->journal;
+    const uint64_t dead_letters = refused_later(&health->letters);
+    if (dead_letters > seen->dead_letters)
+        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl dead-letters list",
+                  (unsigned long long)(dead_letters - seen->dead_letters));
     if (journal->lost > seen->lost)
         log_write(LOG_LEVEL_WARN, NULL,
                   "journal: %llu more were lost by the storage, and it no longer had them",
                   (unsigned long long)(journal->lost - seen->lost));
-    seen->dead_letters = journal->dead_letters;
+    seen->dead_letters = dead_letters > seen->dead_letters ? dead_letters : seen->dead_letters;
     seen->lost = journal->lost;
 }
 
@@ -292,7 +303,7 @@ static void watch_storage(const utapid *self, watch *seen)
     const char *warning = health.warning;
     if (utapi_engine_health(self->engine, &health, &err) != UTAPI_OK)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
-    watch_losses(seen, &health.journal);
+    watch_losses(seen, &health);
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses
@@ -312,7 +323,7 @@ static void wait_for_signal(const utapid *self, sigset_t *signals)
     int received;
     (void)!utapi_engine_health(self->engine, &at_start,
                                NULL); /* what was told at an earlier start is not told again */
-    watch seen = {.dead_letters = at_start.journal.dead_letters, .lost = at_start.journal.lost};
+    watch seen = {.dead_letters = refused_later(&at_start.letters), .lost = at_start.journal.lost};
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
         if (received == SIGHUP)
             log_write(LOG_LEVEL_WARN, NULL,

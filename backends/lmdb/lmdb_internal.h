@@ -9,7 +9,7 @@
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
-#include "dedup.h"
+#include "letters.h"
 #include "lmdb_backend.h"
 #include "lmdbenv.h"
 
@@ -21,6 +21,7 @@ typedef enum lmdb_table {
     LMDB_DEDUP,     /* time, uuid -> interval in which it was accepted */
     LMDB_TOMBSTONE, /* level, name -> expired until, due at */
     LMDB_SCHEDULE,  /* time of a scheduled expiry, level, name -> nothing */
+    LMDB_LETTERS,   /* number, random bytes -> a dead letter */
     LMDB_META,      /* name -> format, next id, fences */
     LMDB_TABLE_COUNT
 } lmdb_table;
@@ -51,6 +52,7 @@ typedef struct lmdb_backend {
     utapi_backend base;
     utapi_lmdbenv env; /* readers keep a cursor in `history` */
     utapi_dedup dedup; /* in `seen`; guarded by env.writing */
+    utapi_letters letters;
 } lmdb_backend;
 
 extern const utapi_lmdbenv_layout utapi_lmdb_layout;
@@ -146,6 +148,10 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_ke
 /** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key,
                                                    utapi_interval until, utapi_error *err);
+
+/* ---- lmdb_letters.c ------------------------------------------------------------------------ */
+
+extern const utapi_dead_letter_ops utapi_lmdb_letters;
 
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { UTAPI_LMDBENV_TABLES_MOST = 6 };
+enum { UTAPI_LMDBENV_TABLES_MOST = 7 };
 
 /* What is particular to a kind of environment. */
 typedef struct utapi_lmdbenv_layout {

@@ -4,7 +4,8 @@
  *
  * The engine judges events. A backend stores their deltas by resource and interval, durably, and answers with facts.
  * docs/writing-a-backend.md builds one, backends/memory is the one to copy from, tests/contract checks each sentence
- * below on every backend. backend_admin.h (what operators need) and backend_journal.h are optional.
+ * below on every backend. backend_admin.h (what operators need), backend_dead_letters.h and backend_journal.h are
+ * optional.
  *
  * Threads: every slot but open and close may be called from any thread at any time; the backend locks for itself. A
  * read never waits for a writer that syncs. Callers use the utapi_backend_... functions, never the slots.
@@ -27,12 +28,14 @@ typedef struct utapi_backend_options {
     const char *location;    /* a directory, or the URI of a server; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
     int64_t dedup_window_ms; /* how long a uuid is remembered after it was accepted; 0: uuids are not kept */
+    uint64_t max_dead_letters; /* the most that are kept; 0: UTAPI_LETTERS_DEFAULT */
 } utapi_backend_options;
 
 /** What apply did with a batch. */
 typedef struct utapi_applied {
-    size_t repeated; /* entries that were skipped because their uuid was known */
-    uint64_t fence;  /* the writer's fence, from which it goes on; 0 for a batch without one */
+    size_t
+        repeated; /* entries that were skipped because their uuid was known, or their dead letter not there */
+    uint64_t fence; /* the writer's fence, from which it goes on; 0 for a batch without one */
 } utapi_applied;
 
 /** Asks for the usage of some resources of one level over a range. */
@@ -131,8 +134,9 @@ typedef struct utapi_backend_ops {
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
     utapi_backend_close_fn *close;
 
-    const struct utapi_admin_ops *admin;     /* Optional, as a whole: backend_admin.h */
-    const struct utapi_journal_ops *journal; /* Optional, as a whole: backend_journal.h */
+    const struct utapi_admin_ops *admin;              /* Optional, as a whole: backend_admin.h */
+    const struct utapi_dead_letter_ops *dead_letters; /* Optional, as a whole: backend_dead_letters.h */
+    const struct utapi_journal_ops *journal;          /* Optional, as a whole: backend_journal.h */
 } utapi_backend_ops;
 
 /** Checks a kind's table, and calls open. UTAPI_NOT_SUPPORTED, naming the slot, for one that breaks the contract. */
@@ -141,7 +145,7 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
                                                utapi_error *err);
 
 /**
- * Calls apply. Of a fenced batch that cannot be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries
+ * Calls apply. UTAPI_NOT_SUPPORTED if an entry has to do with dead letters and the storage keeps none. Of a fenced batch that cannot be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries
  * half, down to the first entry: so each of these says that the first entry alone cannot be stored as the totals are
  * now. Its caller leaves it out for good, and goes on from the same fence.from: its number is a hole. A storage that
  * answers UTAPI_CORRUPT to no entries at all is to blame itself: that is UTAPI_UNAVAILABLE.

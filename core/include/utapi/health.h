@@ -5,11 +5,13 @@
 #ifndef UTAPI_HEALTH_H
 #define UTAPI_HEALTH_H
 
+#include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
 
 /** What the engine knows of its health. */
 typedef struct utapi_health {
     utapi_storage_stats storage;
+    utapi_dead_letter_stats letters;
     utapi_journal_stats journal; /* all zero without one */
     bool refuses;                /* no event is accepted now: warning tells why */
     bool recovering;             /* events could not be stored, and since then none were */

@@ -39,8 +39,17 @@ static utapi_status walk_two(utapi_backend *self, utapi_dead_letter_cb *on_lette
         .delta = {[UTAPI_STORAGE_UTILIZED] = -3, [UTAPI_NUMBER_OF_OBJECTS] = 1},
     };
     const utapi_entry bare = {.operation = UTAPI_OP_NONE};
-    const utapi_dead_letter letters[] = {{"id-1", &whole, UTAPI_OVERFLOW, "too much"},
-                                         {"id-2", &bare, UTAPI_OVERFLOW, ""}};
+    const utapi_dead_letter letters[] = {{"id-1",
+                                          &whole,
+                                          UTAPI_REASON_AMOUNT,
+                                          "too much",
+                                          {"::1", 3},
+                                          77,
+                                          UTAPI_LEVEL_BIT(UTAPI_BUCKETS) | UTAPI_LEVEL_BIT(UTAPI_SERVICE)},
+                                         {.id = "id-2",
+                                          .entry = &bare,
+                                          .reason = UTAPI_REASON_OVERFLOW,
+                                          .detail = "an amount does not fit 64 bits"}};
     for (size_t i = 0; i < 2 && on_letter(ctx, &letters[i]); i++)
         continue;
     return UTAPI_OK;
@@ -68,10 +77,18 @@ static utapi_status acknowledge_two(utapi_backend *self, const utapi_acknowledge
                                                : utapi_fail(err, UTAPI_INVALID, "refused: no more");
 }
 
-static const utapi_journal_ops two_letters = {
-    .stats = trouble_journal_stats, .dead_letters = walk_two, .acknowledge = acknowledge_two};
-static const utapi_journal_ops unreadable_letters = {
-    .stats = trouble_journal_stats, .dead_letters = walk_in_vain, .acknowledge = acknowledge_two};
+static const utapi_journal_ops a_journal = {.stats = trouble_journal_stats};
+static const utapi_dead_letter_ops two_letters = {
+    .list = walk_two, .acknowledge = acknowledge_two, .stats = trouble_letter_stats};
+static const utapi_dead_letter_ops unreadable_letters = {
+    .list = walk_in_vain, .acknowledge = acknowledge_two, .stats = trouble_letter_stats};
+
+/* So many dead letters, ever, and so many now. */
+static void letters_set(http_world *world, uint64_t ever, uint64_t kept)
+{
+    world->trouble.letters =
+        (utapi_dead_letter_stats){.kept = kept, .ever = {[UTAPI_REASON_OVERFLOW] = ever}};
+}
 
 /* ---- health -------------------------------------------------------------------------------- */
 
@@ -108,7 +125,8 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     utapi_storage_stats storage = {.refuses = false};
     utapi_journal_stats *journal = &world->trouble.journal;
     world->trouble.shown = &storage;
-    world->trouble.ops.journal = &two_letters;
+    world->trouble.ops.journal = &a_journal;
+    world->trouble.ops.dead_letters = &two_letters;
     *journal = (utapi_journal_stats){.capacity_bytes = 4096, .used_bytes = 100};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":100,"
@@ -118,7 +136,7 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
     (void)snprintf(storage.warning, sizeof storage.warning, "127.0.0.1:6379: \"refused\"");
     journal->waiting = 7;
     journal->oldest_ms = WORLD_NOW_MS - 1500;
-    journal->dead_letters = 2;
+    letters_set(world, 2, 2);
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
         "{\"status\":\"degraded\",\"trouble\":\"127.0.0.1:6379: \\\"refused\\\"\",\"journal\":{\"waiting\":7,"
@@ -126,6 +144,7 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
         "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
     *storage.warning = '\0';
+    letters_set(world, 0, 0);
     *journal = (utapi_journal_stats){.capacity_bytes = 1, .oldest_ms = WORLD_NOW_MS + 5, .lost = UINT64_MAX};
     check_answer(
         ask(world, "GET", "/_/healthcheck", ""), 200,
@@ -134,29 +153,28 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
         "\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":9223372036854775807,"
         "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    *journal = (utapi_journal_stats){.capacity_bytes = 1, .dead_letters = 2};
+    *journal = (utapi_journal_stats){.capacity_bytes = 1};
+    letters_set(world, 2, 2);
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
-                 "{\"status\":\"degraded\",\"trouble\":\"2 events were accepted that can never be counted: "
-                 "utapictl journal --refused\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
+                 "{\"status\":\"degraded\",\"trouble\":\"2 events were accepted and not counted: "
+                 "utapictl dead-letters list\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    journal->dead_letters_acknowledged = 1;
+    letters_set(world, 2, 1);
     http_call one_left = ask(world, "GET", "/_/healthcheck", "");
-    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was accepted that can never"));
+    assert_non_null(strstr(one_left.reply.body, "\"trouble\":\"1 event was accepted and not counted"));
     http_call_done(&one_left);
 
-    *journal = (utapi_journal_stats){.capacity_bytes = 1,
-                                     .dead_letters = 2,
-                                     .lost = 3,
-                                     .dead_letters_acknowledged = 2,
-                                     .lost_acknowledged = 3};
+    letters_set(world, 2, 0);
+    *journal = (utapi_journal_stats){.capacity_bytes = 1, .lost = 3, .lost_acknowledged = 3};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"ok\",\"journal\":{\"waiting\":0,\"oldestAgeMs\":0,\"usedBytes\":0,"
                  "\"capacityBytes\":1,\"refused\":2,\"lost\":3,"
                  "\"refusedAcknowledged\":2,\"lostAcknowledged\":3}}");
 
     *journal = (utapi_journal_stats){.capacity_bytes = 1};
+    letters_set(world, 0, 0);
     storage = (utapi_storage_stats){.refuses = true, .warning = "full"};
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 503,
                  "{\"status\":\"unavailable\",\"trouble\":\"full\",\"journal\":{\"waiting\":0,"
@@ -176,7 +194,7 @@ static void dead_letters_are_listed(void **state)
     http_world *world = *state;
     check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
 
-    world->trouble.ops.journal = &two_letters;
+    world->trouble.ops.dead_letters = &two_letters;
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
         "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
@@ -186,7 +204,7 @@ static void dead_letters_are_listed(void **state)
         "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
         "\"reason\":\"an amount does not fit 64 bits\"}]");
 
-    world->trouble.ops.journal = &unreadable_letters;
+    world->trouble.ops.dead_letters = &unreadable_letters;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
                   "What is stored has to be mended before it can be read: trouble");
 }
@@ -203,9 +221,10 @@ static void dead_letters_are_acknowledged(void **state)
         {"[]", "expected an object with refused and lost"},
     };
     http_world *world = *state;
+    world->trouble.ops.dead_letters = NULL;
     check_refusal(ask(world, "POST", "/_/journal/acknowledge", "{}"), 501, "NotImplemented",
                   "there is no journal before the storage");
-    world->trouble.ops.journal = &two_letters;
+    world->trouble.ops.dead_letters = &two_letters;
     check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"refused\":[\"id-1\",\"id-2\"]}"), 200, "");
     check_answer(ask(world, "POST", "/_/journal/acknowledge", "{\"lost\":3}"), 200, "");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)

@@ -17,6 +17,18 @@ static utapi_status trouble_open(const utapi_backend_options *options, utapi_bac
     return utapi_fail(err, UTAPI_NOT_SUPPORTED, "trouble is not opened by name");
 }
 
+static utapi_status inner_list(utapi_backend *base, utapi_dead_letter_cb *on_letter, void *ctx,
+                               utapi_error *err);
+static utapi_status inner_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                      utapi_error *err);
+static utapi_status inner_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err);
+
+static const utapi_dead_letter_ops inner_letters = {
+    .list = inner_list,
+    .acknowledge = inner_acknowledge,
+    .stats = inner_letter_stats,
+};
+
 static const utapi_backend_ops trouble_ops = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "trouble",
@@ -25,6 +37,7 @@ static const utapi_backend_ops trouble_ops = {
     .read = trouble_read,
     .stats = trouble_stats,
     .close = trouble_close,
+    .dead_letters = &inner_letters,
 };
 
 static trouble_backend *trouble_of(utapi_backend *self)
@@ -85,6 +98,30 @@ static utapi_status trouble_stats(utapi_backend *base, utapi_storage_stats *ret,
 void trouble_journal_stats(utapi_backend *base, utapi_journal_stats *ret)
 {
     *ret = trouble_of(base)->journal;
+}
+
+utapi_status trouble_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
+{
+    (void)err;
+    *ret = trouble_of(base)->letters;
+    return UTAPI_OK;
+}
+
+static utapi_status inner_list(utapi_backend *base, utapi_dead_letter_cb *on_letter, void *ctx,
+                               utapi_error *err)
+{
+    return utapi_backend_dead_letters(trouble_of(base)->inner, on_letter, ctx, err);
+}
+
+static utapi_status inner_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                      utapi_error *err)
+{
+    return utapi_backend_acknowledge(trouble_of(base)->inner, what, err);
+}
+
+static utapi_status inner_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
+{
+    return utapi_backend_dead_letter_stats(trouble_of(base)->inner, ret, err);
 }
 
 static void trouble_close(utapi_backend *base)
