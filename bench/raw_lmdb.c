@@ -117,7 +117,7 @@ static void row_make(raw_lmdb *self)
     utapi_amounts_set(&totals, UTAPI_NUMBER_OF_OBJECTS, 1);
     utapi_amounts_set(&totals, UTAPI_INCOMING_BYTES, EVENT_BYTES);
     utapi_amounts_set(&totals, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT, 1);
-    self->row_bytes = utapi_snapshot_encode(&totals, self->row);
+    self->row_bytes = utapi_snapshot_encode(&totals, NULL, self->row);
 }
 
 /* ---- filling ------------------------------------------------------------------------------ */

@@ -76,16 +76,47 @@ static utapi_status without(const utapi_backend *self, const char *what, utapi_e
     return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
 }
 
+static bool time_fits(int64_t time_ms)
+{
+    return time_ms >= 0 && utapi_interval_of(time_ms) <= UTAPI_INTERVAL_MAX;
+}
+
+/* How many entries come before the first one that no storage takes; err tells of that. */
+static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const utapi_entry *entry = &batch->entries[i];
+        size_t longest = entry->uuid.size;
+        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+            longest = entry->resource[level].size > longest ? entry->resource[level].size : longest;
+        if (!time_fits(entry->time_ms))
+            (void)utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms", (long long)entry->time_ms);
+        else if (longest > UTAPI_NAME_MAX)
+            (void)utapi_fail_at(err, UTAPI_INVALID, i, "a name of %zu bytes, expected %d at most", longest,
+                                UTAPI_NAME_MAX);
+        else
+            continue;
+        return i;
+    }
+    return batch->count;
+}
+
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
-    utapi_batch part = *batch;
+    utapi_error unfit;
+    utapi_error_clear(&unfit);
+    const size_t fit = entries_fit(batch, &unfit);
+    utapi_batch part = utapi_batch_prefix(batch, fit);
     for (size_t i = 0; self->ops->dead_letters == NULL && i < batch->count; i++)
         if (batch->entries[i].refused != NULL || batch->entries[i].letter.size > 0)
             return without(self, "dead letters", err);
-    utapi_status status = self->ops->apply(self, &part, ret, err);
     if (!utapi_fence_is_set(&batch->fence))
-        return status;
+        return fit < batch->count ? utapi_fail_at(err, UTAPI_INVALID, fit, "%s", unfit.detail)
+                                  : self->ops->apply(self, batch, ret, err);
+    utapi_status status = self->ops->apply(self, &part, ret, err);
+    if (fit == 0 && batch->count > 0 && status == UTAPI_OK)
+        return utapi_fail_at(err, UTAPI_INVALID, 0, "%s", unfit.detail);
     while (part.count > 1 && status_lasts(status)) {
         part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);
@@ -141,6 +172,14 @@ utapi_status utapi_backend_adjust(utapi_backend *self, const utapi_adjustment *a
     const utapi_admin_ops *admin = self->ops->admin;
     if (admin == NULL)
         return without(self, "administration", err);
+    for (size_t i = 0; i < count; i++)
+        if (!time_fits(adjustments[i].interval) || adjustments[i].name.size == 0 ||
+            adjustments[i].name.size > UTAPI_NAME_MAX) {
+            if (i == 0)
+                return utapi_fail_at(err, UTAPI_INVALID, i, "a correction at %lld ms, of a name of %zu bytes",
+                                     (long long)adjustments[i].interval, adjustments[i].name.size);
+            count = i;
+        }
     utapi_status status = admin->adjust(self, adjustments, count, ret_count, err);
     for (size_t some = count / 2; some > 0 && status_lasts(status); some /= 2) {
         utapi_error_clear(err);

@@ -283,52 +283,9 @@ bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *ru
             continue;
         for (unsigned m = 0; m < UTAPI_FIRST_OPERATION; m++)
             if (entry->delta[m] != 0)
-                utapi_sums_add(&ret->sums, m, entry->delta[m]);
+                utapi_amounts_add_one(&ret->sums, m, entry->delta[m]);
         if (entry->operation != UTAPI_OP_NONE)
-            utapi_sums_add(&ret->sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
+            utapi_amounts_add_one(&ret->sums, UTAPI_FIRST_OPERATION + (unsigned)entry->operation, 1);
     }
     return true;
-}
-
-/* ---- attribution -------------------------------------------------------------------------- */
-
-static int64_t entry_amount(const utapi_entry *entry, unsigned metric)
-{
-    if (metric < UTAPI_FIRST_OPERATION)
-        return entry->delta[metric];
-    return entry->operation == (utapi_operation)(metric - UTAPI_FIRST_OPERATION) ? 1 : 0;
-}
-
-/* The entry of a run that moves a metric furthest in the direction in which all of them move it. */
-static const utapi_entry *entry_furthest(const utapi_aggregation *self, const utapi_resource_run *run,
-                                         unsigned metric)
-{
-    utapi_wide sum = 0;
-    for (size_t i = run->first; i < run->end; i++)
-        sum += entry_amount(self->refs[i].entry, metric);
-    const utapi_entry *furthest = self->refs[run->first].entry;
-    for (size_t i = run->first + 1; i < run->end; i++) {
-        const utapi_entry *entry = self->refs[i].entry;
-        const int64_t amount = entry_amount(entry, metric), most = entry_amount(furthest, metric);
-        if (sum < 0 ? amount < most : amount > most)
-            furthest = entry;
-    }
-    return furthest;
-}
-
-utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *self,
-                                         const utapi_resource_run *run, utapi_error *err)
-{
-    enum { SHOWN_MOST = 60 };
-    if (err == NULL)
-        return UTAPI_OVERFLOW;
-    const utapi_error found = *err;
-    const utapi_string metric_name = {.data = found.detail, .size = strcspn(found.detail, ":")};
-    const utapi_entry *entry = entry_furthest(self, run, utapi_metric_find(metric_name));
-    const utapi_string name = utapi_string_cut(run->name, SHOWN_MOST);
-    const utapi_string uuid = utapi_string_cut(entry->uuid, SHOWN_MOST);
-    utapi_error_clear(err);
-    return utapi_fail_at(err, UTAPI_OVERFLOW, (size_t)(entry - batch->entries), "%s %.*s: %.70s%s%.*s",
-                         utapi_level_name(run->level), (int)name.size, name.data, found.detail,
-                         uuid.size > 0 ? ": uuid " : "", (int)uuid.size, uuid.size > 0 ? uuid.data : "");
 }

@@ -1,9 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* codec.c - CRC-32C and hex. */
+/* codec.c - varints of 128 bits, CRC-32C and hex. */
 #include "utapi/codec.h"
 
 #include <endian.h>
 #include <string.h>
+
+/* ---- varints ------------------------------------------------------------------------------ */
+
+unsigned char *utapi_varint_wide_put(unsigned char *at, utapi_unsigned_wide number)
+{
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (unsigned char)((unsigned char)number | 0x80);
+    *at++ = (unsigned char)number;
+    return at;
+}
+
+const unsigned char *utapi_varint_wide_get(const unsigned char *at, const unsigned char *end,
+                                           utapi_unsigned_wide *ret)
+{
+    utapi_unsigned_wide number = 0;
+    for (unsigned shift = 0; shift < 128 && at < end; shift += 7) {
+        const unsigned char byte = *at++;
+        if (shift == 126 && byte > 3)
+            return NULL;
+        number |= (utapi_unsigned_wide)(byte & 0x7F) << shift;
+        if ((byte & 0x80) == 0) {
+            *ret = number;
+            return at;
+        }
+    }
+    return NULL;
+}
 
 /* ---- checksums ---------------------------------------------------------------------------- */
 

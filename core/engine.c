@@ -8,6 +8,7 @@
 #include "utapi/scoped.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct utapi_engine {
     utapi_engine_settings settings;
     char component[UTAPI_NAME_MAX + 1];
     utapi_committer *committer;
+    atomic_uint_fast64_t anomalies;
     pthread_mutex_t lock; /* guards other_warning */
     char other_warning[sizeof((utapi_health *)0)->other_warning];
 };
@@ -248,7 +250,7 @@ utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const ut
         return UTAPI_OK;
     const utapi_status status = utapi_backend_read(engine->backend, &query, ret, NULL, err);
     for (size_t i = 0; status == UTAPI_OK && i < count; i++)
-        utapi_usage_clamp(&ret[i]);
+        atomic_fetch_add_explicit(&engine->anomalies, utapi_usage_clamp(&ret[i]), memory_order_relaxed);
     return status;
 }
 
@@ -259,13 +261,13 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
     utapi_usage usage;
     const utapi_status status = utapi_engine_list(engine, level, &name, 1, newest, &usage, err);
     if (status == UTAPI_OK)
-        *ret_bytes = usage.storage_utilized[1];
+        *ret_bytes = (int64_t)usage.storage_utilized[1];
     return status;
 }
 
 utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
 {
-    *ret = (utapi_health){.refuses = false};
+    *ret = (utapi_health){.anomalies = atomic_load_explicit(&engine->anomalies, memory_order_relaxed)};
     utapi_status status = utapi_backend_stats(engine->backend, &ret->storage, err);
     utapi_backend_journal_stats(engine->backend, &ret->journal);
     if (status == UTAPI_OK)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric.c - names of levels, metrics and operations, and arithmetic on sets of amounts that never wraps. */
+/* metric.c - names of levels, metrics and operations, and arithmetic on sets of amounts. */
 #include "utapi/metric.h"
 
 #include <string.h>
@@ -89,44 +89,32 @@ bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right)
     return true;
 }
 
-void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more)
+void utapi_amounts_add(utapi_amounts *totals, const utapi_amounts *more)
 {
     FOR_EACH_METRIC (m, more->present)
-        sums->of[m] = (sums->present >> m & 1U) != 0 ? sums->of[m] + more->of[m] : more->of[m];
-    sums->present |= more->present;
+        utapi_amounts_add_one(totals, m, more->of[m]);
 }
 
-void utapi_sums_add_amounts(utapi_sums *sums, const utapi_amounts *amounts)
+void utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base)
 {
-    FOR_EACH_METRIC (m, amounts->present)
-        utapi_sums_add(sums, m, amounts->of[m]);
-}
-
-utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums, utapi_error *err)
-{
-    FOR_EACH_METRIC (m, sums->present) {
-        const utapi_wide total = sums->of[m] + utapi_amounts_get(totals, m);
-        if (total < INT64_MIN || total > INT64_MAX)
-            return utapi_fail(err, UTAPI_OVERFLOW, "%s: the total would not fit 64 bits",
-                              utapi_metric_name(m));
-    }
-    FOR_EACH_METRIC (m, sums->present)
-        utapi_amounts_set(totals, m, (int64_t)(sums->of[m] + utapi_amounts_get(totals, m)));
-    return UTAPI_OK;
-}
-
-utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta, utapi_error *err)
-{
-    utapi_sums sums;
-    sums.present = 0;
-    utapi_sums_add_amounts(&sums, delta);
-    return utapi_amounts_add(totals, &sums, err);
-}
-
-utapi_status utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base, utapi_error *err)
-{
-    utapi_sums sums = {.present = base->present};
     FOR_EACH_METRIC (m, base->present)
-        sums.of[m] = -(utapi_wide)base->of[m];
-    return utapi_amounts_add(totals, &sums, err);
+        utapi_amounts_add_one(totals, m, -base->of[m]);
+}
+
+const char *utapi_wide_text(utapi_wide number, char text[static UTAPI_WIDE_TEXT_SIZE])
+{
+    char digits[UTAPI_WIDE_TEXT_SIZE];
+    size_t first = sizeof digits;
+    utapi_wide left = number;
+    do {
+        const int digit = (int)(left % 10);
+        digits[--first] = (char)('0' + (digit < 0 ? -digit : digit));
+        left /= 10;
+    } while (left != 0);
+    char *at = text;
+    if (number < 0)
+        *at++ = '-';
+    memcpy(at, digits + first, sizeof digits - first);
+    at[sizeof digits - first] = '\0';
+    return text;
 }

@@ -7,8 +7,8 @@ void utapi_usage_clear(utapi_usage *usage)
     *usage = (utapi_usage){.flows.present = 0};
 }
 
-utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first,
-                                 const utapi_amounts *last, utapi_usage *ret, utapi_error *err)
+void utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first, const utapi_amounts *last,
+                         utapi_usage *ret)
 {
     static const utapi_amounts nothing = {.present = 0};
     before = before != NULL ? before : &nothing;
@@ -23,24 +23,31 @@ utapi_status utapi_usage_of_rows(const utapi_amounts *before, const utapi_amount
     uint64_t left = (before->present | last->present) >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
     for (; left != 0; left &= left - 1) {
         const unsigned m = (unsigned)__builtin_ctzll(left);
-        int64_t flow;
-        if (__builtin_sub_overflow(utapi_amounts_get(last, m), utapi_amounts_get(before, m), &flow))
-            return utapi_fail(err, UTAPI_OVERFLOW, "a flow over this range does not fit 64 bits");
+        const utapi_wide flow = utapi_amounts_get(last, m) - utapi_amounts_get(before, m);
         if (flow != 0)
             utapi_amounts_set(&ret->flows, m, flow);
     }
-    return UTAPI_OK;
 }
 
-static int64_t not_below_zero(int64_t amount)
+/* Cuts a figure to 64 bits; returns whether it had more. */
+static bool figure_cut(utapi_wide *figure)
 {
-    return amount > 0 ? amount : 0;
+    const utapi_wide exact = *figure;
+    *figure = utapi_wide_cut(exact);
+    return *figure != exact;
 }
 
-void utapi_usage_clamp(utapi_usage *usage)
+unsigned utapi_usage_clamp(utapi_usage *usage)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        usage->storage_utilized[i] = not_below_zero(usage->storage_utilized[i]);
-        usage->number_of_objects[i] = not_below_zero(usage->number_of_objects[i]);
+    utapi_wide *const states[] = {&usage->storage_utilized[0], &usage->storage_utilized[1],
+                                  &usage->number_of_objects[0], &usage->number_of_objects[1]};
+    unsigned cut = 0;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (*states[i] < 0)
+            *states[i] = 0;
+        cut += figure_cut(states[i]);
     }
+    for (uint64_t left = usage->flows.present; left != 0; left &= left - 1)
+        cut += figure_cut(&usage->flows.of[__builtin_ctzll(left)]);
+    return cut;
 }

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 typedef struct sort_head {
-    int64_t interval, amount;
+    int64_t interval;
+    utapi_wide amount;
     uint8_t level, metric, side, name_size;
 } sort_head;
 

@@ -18,7 +18,7 @@ typedef enum sort_side { SORT_SOURCE, SORT_TARGET } sort_side;
 typedef struct sort_row {
     utapi_string name;
     utapi_interval interval;
-    int64_t amount;
+    utapi_wide amount;
     utapi_level level;
     utapi_metric metric;
     sort_side side;

@@ -71,7 +71,7 @@ static utapi_status both_read(migration *self, utapi_error *err)
 /* A metric of a resource in an interval, as it is on both sides. */
 typedef struct pair {
     const sort_row *of;
-    int64_t amounts[2]; /* by side; 0: nothing */
+    utapi_wide amounts[2]; /* by side; 0: nothing */
 } pair;
 
 /* Takes the next one of the sorted rows from *at to end; moves *at behind it. */
@@ -98,11 +98,12 @@ typedef struct difference {
 static void difference_report(migration *self, const pair *found)
 {
     const sort_row *of = found->of;
+    char in_source[UTAPI_WIDE_TEXT_SIZE], in_target[UTAPI_WIDE_TEXT_SIZE];
     if (self->reported++ < REPORTED_MAX)
-        ctl_say("%s \"%.*s\" in interval %lld: %s changed by %lld, by %lld in the target",
+        ctl_say("%s \"%.*s\" in interval %lld: %s changed by %s, by %s in the target",
                 utapi_level_name(of->level), (int)of->name.size, of->name.data, (long long)of->interval,
-                utapi_metric_name(of->metric), (long long)found->amounts[SORT_SOURCE],
-                (long long)found->amounts[SORT_TARGET]);
+                utapi_metric_name(of->metric), utapi_wide_text(found->amounts[SORT_SOURCE], in_source),
+                utapi_wide_text(found->amounts[SORT_TARGET], in_target));
 }
 
 /* Reports all differences at the end; before, of what would be removed unasked. */
@@ -157,10 +158,6 @@ static utapi_status copy_add(copy *self, const pair *found, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     const sort_row *of = found->of;
-    const utapi_wide delta = (utapi_wide)found->amounts[SORT_SOURCE] - found->amounts[SORT_TARGET];
-    if (delta < INT64_MIN || delta > INT64_MAX)
-        return utapi_fail(err, UTAPI_OVERFLOW, "\"%.*s\" differs by more than 64 bits hold",
-                          (int)of->name.size, of->name.data);
     if (self->last == NULL || self->last->interval != of->interval || !sort_same_resource(self->last, of)) {
         if (self->count == STEP_MAX)
             status = copy_flush(self, err);
@@ -173,7 +170,8 @@ static utapi_status copy_add(copy *self, const pair *found, utapi_error *err)
     }
     self->last = of;
     self->written++;
-    utapi_amounts_set(&self->deltas[self->count - 1], of->metric, (int64_t)delta);
+    utapi_amounts_set(&self->deltas[self->count - 1], of->metric,
+                      found->amounts[SORT_SOURCE] - found->amounts[SORT_TARGET]);
     return status;
 }
 

@@ -39,7 +39,7 @@ typedef struct waiting {
 
 /* ---- comparing answers -------------------------------------------------------------------- */
 
-static int64_t figure_of(const utapi_usage *usage, unsigned metric, size_t bound)
+static utapi_wide figure_of(const utapi_usage *usage, unsigned metric, size_t bound)
 {
     if (metric == UTAPI_STORAGE_UTILIZED)
         return usage->storage_utilized[bound];
@@ -52,8 +52,8 @@ static int64_t figure_of(const utapi_usage *usage, unsigned metric, size_t bound
  * copied is that state, so both answers are cut there. */
 static void states_blank(utapi_usage *usage)
 {
-    int64_t *const states[] = {&usage->storage_utilized[0], &usage->storage_utilized[1],
-                               &usage->number_of_objects[0], &usage->number_of_objects[1]};
+    utapi_wide *const states[] = {&usage->storage_utilized[0], &usage->storage_utilized[1],
+                                  &usage->number_of_objects[0], &usage->number_of_objects[1]};
     bool blank = false;
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         blank |= *states[i] < 0;
@@ -70,14 +70,16 @@ static void answers_compare(migrate_check *self, const utapi_query *query, utapi
     states_blank(target);
     for (unsigned metric = 0; metric < UTAPI_METRIC_COUNT; metric++)
         for (size_t bound = 0; bound < 2; bound++) {
-            const int64_t left = figure_of(source, metric, bound), right = figure_of(target, metric, bound);
+            const utapi_wide left = figure_of(source, metric, bound),
+                             right = figure_of(target, metric, bound);
+            char in_source[UTAPI_WIDE_TEXT_SIZE], in_target[UTAPI_WIDE_TEXT_SIZE];
             if (left == right)
                 continue;
             if (self->differing++ < REPORTED_MAX)
-                ctl_say("%s \"%.*s\" from %lld to %lld: %s is %lld, %lld in the target",
+                ctl_say("%s \"%.*s\" from %lld to %lld: %s is %s, %s in the target",
                         utapi_level_name(query->level), (int)name.size, name.data, (long long)query->start,
                         (long long)(query->end + UTAPI_INTERVAL_MS - 1), utapi_metric_name(metric),
-                        (long long)left, (long long)right);
+                        utapi_wide_text(left, in_source), utapi_wide_text(right, in_target));
             return;
         }
 }

@@ -43,7 +43,7 @@ static void requests_add(void *ctx, const char *action, int status, uint64_t cou
     sample_add(ctx, "utapi_http_requests_total", labels, count);
 }
 
-static void process_add(utapi_text *text, const telemetry *counted, bool is_healthy)
+static void process_add(utapi_text *text, const telemetry *counted, bool is_healthy, uint64_t anomalies)
 {
     static const char *const outcomes[TELEMETRY_OUTCOMES] = {
         [TELEMETRY_ACCEPTED] = "{outcome=\"accepted\"}",
@@ -59,6 +59,8 @@ static void process_add(utapi_text *text, const telemetry *counted, bool is_heal
         sample_add(text, "utapi_events_total", outcomes[i], telemetry_events(counted, (telemetry_outcome)i));
     family_add(text, "utapi_http_requests_total", "counter", "Requests by action and status.");
     telemetry_requests(counted, requests_add, text);
+    single_add(text, "utapi_anomalies_total", "counter",
+               "Figures of answers that had more than 64 bits, and were cut.", anomalies);
 }
 
 static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
@@ -96,7 +98,7 @@ void handle_metrics(const http_service *service, http_call *call)
     utapi_health health;
     size_t size = 0;
     const bool storage_answers = utapi_engine_health(service->engine, &health, NULL) == UTAPI_OK;
-    process_add(&text, service->telemetry, storage_answers && !health.refuses);
+    process_add(&text, service->telemetry, storage_answers && !health.refuses, health.anomalies);
     if (storage_answers)
         storage_add(&text, &health.storage);
     if (storage_answers)

@@ -43,12 +43,18 @@ static const unsigned short operation_ends[UTAPI_OPERATION_COUNT] = {
 /** More than an answer takes of one name, but for the name itself. */
 enum { USAGE_BYTES_MAX = sizeof no_operations + 512 };
 
-static void add_pair(utapi_text *text, int64_t first, int64_t second)
+/** A figure was cut to 64 bits before (utapi_usage_clamp()). */
+static void add_figure(utapi_text *text, utapi_wide figure)
+{
+    json_text_add_integer(text, (int64_t)figure);
+}
+
+static void add_pair(utapi_text *text, utapi_wide first, utapi_wide second)
 {
     JSON_TEXT_LITERAL(text, "[");
-    json_text_add_integer(text, first);
+    add_figure(text, first);
     JSON_TEXT_LITERAL(text, ",");
-    json_text_add_integer(text, second);
+    add_figure(text, second);
     JSON_TEXT_LITERAL(text, "]");
 }
 
@@ -59,11 +65,11 @@ static void add_operations(utapi_text *text, const utapi_amounts *flows)
     JSON_TEXT_LITERAL(text, "{");
     for (uint64_t rest = flows->present >> UTAPI_FIRST_OPERATION; rest != 0; rest &= rest - 1) {
         const unsigned operation = (unsigned)__builtin_ctzll(rest);
-        const int64_t count = flows->of[UTAPI_FIRST_OPERATION + operation];
+        const utapi_wide count = flows->of[UTAPI_FIRST_OPERATION + operation];
         if (count == 0)
             continue;
         utapi_text_add(text, no_operations + copied, operation_ends[operation] - 1 - copied);
-        json_text_add_integer(text, count);
+        add_figure(text, count);
         copied = operation_ends[operation];
     }
     utapi_text_add(text, no_operations + copied, sizeof no_operations - 1 - copied);
@@ -78,9 +84,9 @@ static void add_usage(utapi_text *text, const char *name_member, utapi_string na
     JSON_TEXT_LITERAL(text, ",\"storageUtilized\":");
     add_pair(text, usage->storage_utilized[0], usage->storage_utilized[1]);
     JSON_TEXT_LITERAL(text, ",\"incomingBytes\":");
-    json_text_add_integer(text, utapi_amounts_get(&usage->flows, UTAPI_INCOMING_BYTES));
+    add_figure(text, utapi_amounts_get(&usage->flows, UTAPI_INCOMING_BYTES));
     JSON_TEXT_LITERAL(text, ",\"outgoingBytes\":");
-    json_text_add_integer(text, utapi_amounts_get(&usage->flows, UTAPI_OUTGOING_BYTES));
+    add_figure(text, utapi_amounts_get(&usage->flows, UTAPI_OUTGOING_BYTES));
     JSON_TEXT_LITERAL(text, ",\"numberOfObjects\":");
     add_pair(text, usage->number_of_objects[0], usage->number_of_objects[1]);
     JSON_TEXT_LITERAL(text, ",\"operations\":");

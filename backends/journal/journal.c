@@ -29,15 +29,6 @@ static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch,
     if (utapi_fence_is_set(&batch->fence))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "a journal takes no fenced batch: it has fences of its own");
-    for (size_t i = 0; i < batch->count; i++) {
-        const utapi_entry *entry = &batch->entries[i];
-        if (entry->uuid.size > UTAPI_NAME_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "uuid: longer than %d bytes", UTAPI_NAME_MAX);
-        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-            if (entry->resource[level].size > UTAPI_NAME_MAX)
-                return utapi_fail_at(err, UTAPI_INVALID, i, "a name of %zu bytes, expected 1 to %d",
-                                     entry->resource[level].size, UTAPI_NAME_MAX);
-    }
     return utapi_journal_log_append(self->log, batch, ret, err);
 }
 

@@ -17,7 +17,7 @@
 
 typedef struct difference {
     utapi_wide state[2][2]; /* bytes and objects, at the start and at the end of the range */
-    utapi_sums flows;
+    utapi_amounts flows;
 } difference;
 
 static void difference_add(difference *sums, const journal_event *event, const utapi_query *query, int sign)
@@ -31,33 +31,20 @@ static void difference_add(difference *sums, const journal_event *event, const u
     }
     if (interval < query->start)
         return;
-    utapi_sums one = {.present = 0};
     for (unsigned m = UTAPI_INCOMING_BYTES; m < UTAPI_FIRST_OPERATION; m++)
-        if (event->delta[m] != 0) {
-            utapi_sums_add(&one, m, 0);
-            one.of[m] = (utapi_wide)event->delta[m] * sign;
-        }
+        if (event->delta[m] != 0)
+            utapi_amounts_add_one(&sums->flows, m, (utapi_wide)event->delta[m] * sign);
     if (event->operation != UTAPI_OP_NONE)
-        utapi_sums_add(&one, UTAPI_FIRST_OPERATION + (unsigned)event->operation, sign);
-    utapi_sums_merge(&sums->flows, &one);
+        utapi_amounts_add_one(&sums->flows, UTAPI_FIRST_OPERATION + (unsigned)event->operation, sign);
 }
 
-static bool state_add(int64_t *total, utapi_wide more)
+static void usage_add(utapi_usage *usage, const difference *sums)
 {
-    const utapi_wide sum = *total + more;
-    if (sum > INT64_MAX || sum < INT64_MIN)
-        return false;
-    *total = (int64_t)sum;
-    return true;
-}
-
-static bool usage_add(utapi_usage *usage, const difference *sums)
-{
-    for (unsigned at = 0; at < 2; at++)
-        if (!state_add(&usage->storage_utilized[at], sums->state[UTAPI_STORAGE_UTILIZED][at]) ||
-            !state_add(&usage->number_of_objects[at], sums->state[UTAPI_NUMBER_OF_OBJECTS][at]))
-            return false;
-    return utapi_amounts_add(&usage->flows, &sums->flows, NULL) == UTAPI_OK;
+    for (unsigned at = 0; at < 2; at++) {
+        usage->storage_utilized[at] += sums->state[UTAPI_STORAGE_UTILIZED][at];
+        usage->number_of_objects[at] += sums->state[UTAPI_NUMBER_OF_OBJECTS][at];
+    }
+    utapi_amounts_add(&usage->flows, &sums->flows);
 }
 
 /* Brings what the storage said of a resource at a fence to the question's moment; false if that cannot be done
@@ -80,7 +67,8 @@ static bool usage_resolve(const journal_pending *pending, const journal_question
             return false; /* it may count nowhere: its resource may have expired since */
         difference_add(&sums, event, query, fence < question->until ? 1 : -1);
     }
-    return usage_add(usage, &sums);
+    usage_add(usage, &sums);
+    return true;
 }
 
 /* ---- a question --------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ const utapi_lmdbenv_layout utapi_journal_layout = {
     .table_count = JOURNAL_TABLE_COUNT,
     .reader_table = JOURNAL_ENTRY,
     .readers = 126,
+    .format_first = 1,
     .format = 1,
     .map_default_bytes = 4096 * MIB,
     .map_least_bytes = 256 * MIB,

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 /* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
-enum { MAINTAIN_UUIDS = 4096, MAINTAIN_EXPIRIES = 64, UUIDS_A_RESERVED_PAGE = 8, APPLY_UUIDS_LEAST = 64 };
+enum { MAINTAIN_DELETIONS = 4096, MAINTAIN_EXPIRIES = 64, DELETIONS_A_RESERVED_PAGE = 8 };
+enum { APPLY_UUIDS_LEAST = 64, APPLY_GARBAGE_LEAST = 64 };
 
 #define CAPACITY_LEAST (UINT64_C(1) << 20)
 
@@ -120,11 +121,6 @@ static utapi_status due_expire(lmdb_write *write, int64_t now_ms, size_t max, ut
             return status;
         tombstone after = before;
         status = resource_expire(write, &key, before.due_ms, &after, err);
-        if (status == UTAPI_OVERFLOW) { /* it can never be carried out, and nobody else shall wait for it */
-            utapi_error_clear(err);
-            after = before;
-            status = UTAPI_OK;
-        }
         after.due_ms = NOT_SCHEDULED;
         if (status == UTAPI_OK)
             status = tombstone_store(write, &key, &before, &after, err);
@@ -179,7 +175,6 @@ static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggreg
     lmdb_deltas deltas = {
         .aggregation = aggregation, .run = *run, .not_before_ms = before.expired_ms, .after = INT64_MIN};
     if (expiring != NULL && expiring->expiry == UTAPI_EXPIRE_NOW) {
-        /* First, so that what is counted only to be removed cannot overflow. */
         status = resource_expire(write, &key, expiring->time_ms, &after, err);
         deltas.after = utapi_interval_of(expiring->time_ms);
     }
@@ -198,11 +193,6 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     lmdb_backend *self = write->self;
     utapi_applied applied = {.fence = utapi_fence_is_set(&batch->fence) ? batch->fence.to : 0};
     utapi_aggregation *aggregation = NULL;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].time_ms < 0 ||
-            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
-                                 (long long)batch->entries[i].time_ms);
     utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
@@ -216,11 +206,10 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
                                     2 * batch->count + APPLY_UUIDS_LEAST, err);
     if (status == UTAPI_OK)
         status = utapi_aggregation_new(batch, skip, &aggregation, err);
-    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);)
         status = run_apply(write, aggregation, &run, err);
-        if (status == UTAPI_OVERFLOW)
-            status = utapi_aggregation_attribute(batch, aggregation, &run, err);
-    }
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_garbage_delete(write, 2 * batch->count + APPLY_GARBAGE_LEAST, err);
     utapi_aggregation_free(aggregation);
     if (status == UTAPI_OK)
         *ret = applied;
@@ -267,11 +256,13 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         utapi_interval_delta delta = {.interval = one->interval};
         lmdb_deltas deltas = {.once = &delta};
         lmdb_key key;
-        utapi_sums_add_amounts(&delta.sums, one->delta);
-        if (one->interval < 0 || one->interval > UTAPI_INTERVAL_MAX)
-            status = utapi_fail(err, UTAPI_INVALID, "a correction at %lld ms", (long long)one->interval);
-        else
-            status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
+        tombstone row;
+        utapi_amounts_copy(one->delta, &delta.sums);
+        status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
+        if (status == UTAPI_OK)
+            status = tombstone_load(&write, &key, &row, err);
+        if (status == UTAPI_OK && row.expired_ms > one->interval) /* nothing is kept before it */
+            delta.interval = utapi_interval_of(row.expired_ms);
         if (status == UTAPI_OK)
             status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
     }
@@ -308,11 +299,13 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t a
     if (status != UTAPI_OK)
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
-    const uint64_t bearable = self->env.reserve_pages * UUIDS_A_RESERVED_PAGE;
+    const uint64_t bearable = self->env.reserve_pages * DELETIONS_A_RESERVED_PAGE;
+    const size_t most = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
     status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms,
-                                    bearable < MAINTAIN_UUIDS ? bearable : MAINTAIN_UUIDS, err);
+        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, most, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_garbage_delete(&write, most, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 

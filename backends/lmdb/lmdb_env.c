@@ -9,8 +9,8 @@
 
 static const char *const table_names[LMDB_TABLE_COUNT] = {
     [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_DEDUP] = "seen",
-    [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_LETTERS] = "dead",
-    [LMDB_META] = "meta",
+    [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_LATE] = "late",
+    [LMDB_GARBAGE] = "garbage",   [LMDB_LETTERS] = "dead",    [LMDB_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_lmdb_layout = {
@@ -18,7 +18,8 @@ const utapi_lmdbenv_layout utapi_lmdb_layout = {
     .table_count = LMDB_TABLE_COUNT,
     .reader_table = LMDB_HISTORY,
     .readers = 1022,
-    .format = 1,
+    .format_first = 1,
+    .format = 2, /* rows of version 2, late sums */
     .map_default_bytes = 64 * GIB,
     .map_least_bytes = GIB,
     .reserve_least_bytes = 64 * MIB,
@@ -88,6 +89,8 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
         status = utapi_lmdb_put(write, LMDB_META, &next_id_key, bytes, sizeof bytes, err);
     }
     status = utapi_lmdbenv_write_end(&self->env, write->txn, status, err);
+    if (status == UTAPI_OK && write->is_raised)
+        self->env.format = utapi_lmdb_layout.format;
     utapi_lmdbenv_write_leave(&self->env);
     return status;
 }

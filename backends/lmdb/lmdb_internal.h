@@ -3,7 +3,7 @@
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends
- * what is written in it; lmdb_rows.c changes a resource's rows; lmdb_backend.c holds the slots that write,
+ * what is written in it; lmdb_rows.c changes a resource's rows, lmdb_late.c what stands beside them; lmdb_backend.c holds the slots that write,
  * lmdb_read.c those that read.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
@@ -12,6 +12,7 @@
 #include "letters.h"
 #include "lmdb_backend.h"
 #include "lmdbenv.h"
+#include "utapi/snapshot.h"
 
 /* ---- tables and keys ---------------------------------------------------------------------- */
 
@@ -21,8 +22,10 @@ typedef enum lmdb_table {
     LMDB_DEDUP,     /* time, uuid -> interval in which it was accepted */
     LMDB_TOMBSTONE, /* level, name -> expired until, due at */
     LMDB_SCHEDULE,  /* time of a scheduled expiry, level, name -> nothing */
+    LMDB_LATE,      /* id, resolution, key of late.h -> row of deltas */
+    LMDB_GARBAGE,   /* id -> interval before which its rows go; none: all that it has */
     LMDB_LETTERS,   /* number, random bytes -> a dead letter */
-    LMDB_META,      /* name -> format, next id, fences */
+    LMDB_META,      /* name -> format, next id, fences; the last one: lmdbenv.h */
     LMDB_TABLE_COUNT
 } lmdb_table;
 
@@ -72,6 +75,8 @@ typedef struct lmdb_write {
     MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
     uint64_t next_id, stored_next_id;
     bool any_tombstone; /* something stands in `gone` */
+    bool is_raised;     /* the format is raised with it */
+    unsigned rewritten; /* rows that were, for late events */
 } lmdb_write;
 
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err);
@@ -102,13 +107,20 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_del(lmdb_write *write, lmdb_table table, 
 typedef struct lmdb_resource {
     uint64_t id;
     utapi_interval newest; /* LMDB_NO_ROWS: none yet */
-    utapi_amounts totals;  /* at the end of the newest interval */
+    utapi_amounts totals;  /* at the end of the newest interval, late ones included */
+    utapi_snapshot_fields fields;
 } lmdb_resource;
 
 #define LMDB_NO_ROWS INT64_MIN
+#define LMDB_NO_MORE INT64_MAX
 
 /** Reads a value of `resource`. UTAPI_CORRUPT. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err);
+
+/** As utapi_snapshot_encode(). What version 1 cannot say raises the environment's format first. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                                  const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                                  size_t *ret_size, utapi_error *err);
 
 /** The key of a row of `history`. Intervals are not negative. */
 void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret);
@@ -123,11 +135,11 @@ bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_inte
  */
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row);
 
-/** The totals of that row, if there is one. */
+/** The totals of that row as they are stored, if there is one. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_interval interval,
                                                   utapi_amounts *ret, bool *ret_found, utapi_error *err);
 
-/* What a resource takes: a run of a aggregation, or one delta. */
+/* What a resource takes: a run of an aggregation, or one delta. */
 typedef struct lmdb_deltas {
     const utapi_aggregation *aggregation; /* NULL: only `once`, if that is not NULL */
     utapi_resource_run run;
@@ -138,16 +150,43 @@ typedef struct lmdb_deltas {
 
     bool more; /* `next` is the next one */
     utapi_interval_delta next;
-    utapi_sums sums; /* of the deltas so far that the next row does not hold yet */
 } lmdb_deltas;
 
-/** Adds each delta to its own row and to every later one. The members up to `counted` are set. */
+/**
+ * Counts each delta at its own interval and at every later one. The members up to `counted` are set; none is earlier
+ * than the resource's base.
+ */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                                 utapi_error *err);
 
-/** Takes a resource's totals up to and including an interval away. UTAPI_OVERFLOW: nothing was changed. */
+/** Takes a resource's totals up to and including an interval away. What that leaves goes to the garbage. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key,
                                                    utapi_interval until, utapi_error *err);
+
+/* ---- lmdb_late.c -------------------------------------------------------------------------- */
+
+/** Adds a delta to a resource's late sums. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_add(lmdb_write *write, uint64_t id, utapi_interval interval,
+                                                const utapi_amounts *delta, utapi_error *err);
+
+/** Adds to totals all late deltas up to and including an interval. late: a cursor in LMDB_LATE. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_sum(MDB_cursor *late, uint64_t id, utapi_interval interval,
+                                                utapi_amounts *totals, utapi_error *err);
+
+/** The first interval with a late delta at or after one; LMDB_NO_MORE. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_next(MDB_cursor *late, uint64_t id, utapi_interval from,
+                                                 utapi_interval *ret, utapi_error *err);
+
+/** The last one at or before one; LMDB_NO_ROWS. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_before(MDB_cursor *late, uint64_t id, utapi_interval until,
+                                                   utapi_interval *ret, utapi_error *err);
+
+/** Has the rows of an id before an interval deleted some time; LMDB_NO_MORE: all that the id has. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_add(lmdb_write *write, uint64_t id, utapi_interval before,
+                                                   utapi_error *err);
+
+/** Deletes as many rows at most. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t max, utapi_error *err);
 
 /* ---- lmdb_letters.c ------------------------------------------------------------------------ */
 

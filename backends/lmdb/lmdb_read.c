@@ -35,34 +35,66 @@ typedef struct read_row {
     const utapi_amounts *totals; /* NULL: there is none */
 } read_row;
 
-static utapi_status row_find(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
-                             utapi_interval interval, read_row *ret, utapi_error *err)
+/* A name that is asked for, in a reader's snapshot. */
+typedef struct read_walk {
+    MDB_cursor *history, *late; /* the latter only where there are late sums */
+    lmdb_resource resource;
+} read_walk;
+
+static utapi_status walk_begin(const lmdb_backend *self, const utapi_lmdbenv_reader *reader,
+                               utapi_level level, utapi_string name, read_walk *ret, bool *ret_found,
+                               utapi_error *err)
 {
+    ret->history = reader->cursor;
+    ret->late = NULL;
+    const utapi_status status = resource_find(self, reader, level, name, &ret->resource, ret_found, err);
+    if (status != UTAPI_OK || !*ret_found || !ret->resource.fields.has_late)
+        return status;
+    const int rc = mdb_cursor_open(reader->txn, self->env.tables[LMDB_LATE], &ret->late);
+    return rc == 0 ? UTAPI_OK : utapi_lmdb_fail(err, rc, "a cursor");
+}
+
+static void walk_end(read_walk *walk)
+{
+    if (walk->late != NULL)
+        mdb_cursor_close(walk->late);
+}
+
+static utapi_status row_find(const read_walk *walk, utapi_interval interval, read_row *ret, utapi_error *err)
+{
+    const lmdb_resource *resource = &walk->resource;
     bool found;
     ret->totals = &resource->totals;
     if (interval >= resource->newest)
         return UTAPI_OK;
+    ret->totals = NULL;
+    if (interval < resource->fields.base)
+        return UTAPI_OK;
     const utapi_status status =
-        utapi_lmdb_history_at(reader->cursor, resource->id, interval, &ret->decoded, &found, err);
-    ret->totals = found ? &ret->decoded : NULL;
-    return status;
+        utapi_lmdb_history_at(walk->history, resource->id, interval, &ret->decoded, &found, err);
+    if (status != UTAPI_OK || (!found && walk->late == NULL))
+        return status;
+    if (!found)
+        utapi_amounts_clear(&ret->decoded);
+    ret->totals = &ret->decoded;
+    return walk->late == NULL ? UTAPI_OK
+                              : utapi_lmdb_late_sum(walk->late, resource->id, interval, &ret->decoded, err);
 }
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
  * row_find(): the cursor stands on that, unless there is none or it is not of history. */
-static utapi_status row_find_next(const utapi_lmdbenv_reader *reader, const lmdb_resource *resource,
-                                  utapi_interval interval, const read_row *before, read_row *ret,
-                                  utapi_error *err)
+static utapi_status row_find_next(const read_walk *walk, utapi_interval interval, const read_row *before,
+                                  read_row *ret, utapi_error *err)
 {
     MDB_val key, row;
     utapi_interval found;
-    if (interval >= resource->newest || before->totals == NULL)
-        return row_find(reader, resource, interval, ret, err);
+    if (interval >= walk->resource.newest || before->totals == NULL || walk->late != NULL)
+        return row_find(walk, interval, ret, err);
     ret->totals = before->totals;
-    const int rc = mdb_cursor_get(reader->cursor, &key, &row, MDB_NEXT);
-    if (rc == 0 && utapi_lmdb_history_is_of(key, resource->id, &found) && found <= interval) {
+    const int rc = mdb_cursor_get(walk->history, &key, &row, MDB_NEXT);
+    if (rc == 0 && utapi_lmdb_history_is_of(key, walk->resource.id, &found) && found <= interval) {
         ret->totals = &ret->decoded;
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, err);
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, &ret->decoded, NULL, err);
     }
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking the next row up");
 }
@@ -71,22 +103,24 @@ static utapi_status usage_find(const lmdb_backend *self, const utapi_lmdbenv_rea
                                const utapi_query *query, utapi_string name, utapi_usage *ret,
                                utapi_error *err)
 {
-    lmdb_resource resource;
+    read_walk walk;
     bool found;
-    utapi_status status = resource_find(self, reader, query->level, name, &resource, &found, err);
+    utapi_status status = walk_begin(self, reader, query->level, name, &walk, &found, err);
     if (status != UTAPI_OK)
         return status;
     utapi_usage_clear(ret);
     if (!found)
         return UTAPI_OK;
     read_row before, first, last;
-    status = row_find(reader, &resource, query->start - 1, &before, err);
+    status = row_find(&walk, query->start - 1, &before, err);
     if (status == UTAPI_OK)
-        status = row_find_next(reader, &resource, query->start, &before, &first, err);
+        status = row_find_next(&walk, query->start, &before, &first, err);
     if (status == UTAPI_OK)
-        status = row_find(reader, &resource, query->end, &last, err);
-    return status == UTAPI_OK ? utapi_usage_of_rows(before.totals, first.totals, last.totals, ret, err)
-                              : status;
+        status = row_find(&walk, query->end, &last, err);
+    if (status == UTAPI_OK)
+        utapi_usage_of_rows(before.totals, first.totals, last.totals, ret);
+    walk_end(&walk);
+    return status;
 }
 
 static utapi_status fence_find(const lmdb_backend *self, const utapi_lmdbenv_reader *reader,
@@ -135,56 +169,87 @@ typedef struct export_walk {
     utapi_error *err;
 } export_walk;
 
-/* Hands a row out, as totals or as the difference to the row before it. */
-static utapi_status row_export(export_walk *walk, utapi_interval interval, const utapi_amounts *totals)
+/* Hands the totals of an interval out, or the difference to those before it. */
+static void totals_export(export_walk *walk, utapi_interval interval, const utapi_amounts *totals)
 {
     utapi_amounts delta;
     utapi_export_row row = {walk->level, walk->name, interval, totals};
     if (walk->what->form == UTAPI_EXPORT_DELTAS) {
         utapi_amounts_copy(totals, &delta);
-        row.amounts = &delta;
-        const utapi_status status = utapi_amounts_subtract(&delta, &walk->before, walk->err);
-        if (status != UTAPI_OK)
-            return status;
+        utapi_amounts_subtract(&delta, &walk->before);
         utapi_amounts_copy(totals, &walk->before);
+        row.amounts = &delta;
     }
     if (interval >= walk->what->start || walk->what->form == UTAPI_EXPORT_TOTALS)
         walk->stopped = !walk->on_row(walk->ctx, &row);
-    return UTAPI_OK;
 }
 
-/* From the newest row of history before start on. */
-static utapi_status history_export(export_walk *walk, MDB_cursor *history, uint64_t id)
+/* The first row of history at or after an interval; LMDB_NO_MORE. */
+static utapi_status history_next(const read_walk *walk, utapi_interval from, utapi_interval *ret,
+                                 utapi_error *err)
 {
+    lmdb_key first;
+    utapi_lmdb_history_key(walk->resource.id, from, &first);
+    MDB_val key = utapi_lmdb_key_val(&first);
+    const int rc =
+        from > UTAPI_INTERVAL_MAX ? MDB_NOTFOUND : mdb_cursor_get(walk->history, &key, NULL, MDB_SET_RANGE);
+    if (rc != 0 || !utapi_lmdb_history_is_of(key, walk->resource.id, ret))
+        *ret = LMDB_NO_MORE;
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
+}
+
+/* The first interval at or after one in which something changed: one with a row, or with a late delta. */
+static utapi_status change_next(const read_walk *walk, utapi_interval from, utapi_interval *ret,
+                                utapi_error *err)
+{
+    utapi_interval late = LMDB_NO_MORE;
+    utapi_status status = history_next(walk, from, ret, err);
+    if (status == UTAPI_OK && walk->late != NULL)
+        status = utapi_lmdb_late_next(walk->late, walk->resource.id, from, &late, err);
+    *ret = late < *ret ? late : *ret;
+    if (*ret == LMDB_NO_MORE && from <= walk->resource.newest)
+        *ret = walk->resource.newest;
+    return status;
+}
+
+/* The last one before an interval, from which an export begins; the first of all if there is none. */
+static utapi_status change_before(const read_walk *walk, utapi_interval start, utapi_interval *ret,
+                                  utapi_error *err)
+{
+    const lmdb_resource *resource = &walk->resource;
+    utapi_interval late = LMDB_NO_ROWS;
     MDB_val key, row;
-    utapi_interval interval;
-    utapi_amounts totals;
-    int rc = utapi_lmdb_history_floor(history, id, walk->what->start - 1, &row);
+    utapi_status status = UTAPI_OK;
+    *ret = resource->newest;
+    if (resource->newest < start)
+        return UTAPI_OK;
+    *ret = resource->fields.base;
+    if (start <= resource->fields.base)
+        return UTAPI_OK;
+    int rc = utapi_lmdb_history_floor(walk->history, resource->id, start - 1, &row);
     if (rc == 0)
-        rc = mdb_cursor_get(history, &key, &row, MDB_GET_CURRENT);
-    else if (rc == MDB_NOTFOUND) {
-        lmdb_key first;
-        utapi_lmdb_history_key(id, 0, &first); /* no row is before start: the first is the one to begin at */
-        key = utapi_lmdb_key_val(&first);
-        rc = mdb_cursor_get(history, &key, &row, MDB_SET_RANGE);
-    }
-    while (rc == 0 && !walk->stopped && utapi_lmdb_history_is_of(key, id, &interval) &&
-           interval <= walk->what->end) {
-        utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &totals, walk->err);
-        if (status == UTAPI_OK)
-            status = row_export(walk, interval, &totals);
-        if (status != UTAPI_OK)
-            return status;
-        rc = mdb_cursor_get(history, &key, &row, MDB_NEXT);
-    }
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK
-                                         : utapi_lmdb_fail(walk->err, rc, "walking through history");
+        rc = mdb_cursor_get(walk->history, &key, &row, MDB_GET_CURRENT);
+    if (rc == 0)
+        (void)utapi_lmdb_history_is_of(key, resource->id, ret);
+    else if (rc != MDB_NOTFOUND)
+        status = utapi_lmdb_fail(err, rc, "looking a row up");
+    if (status == UTAPI_OK && walk->late != NULL)
+        status = utapi_lmdb_late_before(walk->late, resource->id, start - 1, &late, err);
+    *ret = late > *ret ? late : *ret;
+    return status;
+}
+
+/* An expiry leaves a row where it took all away. */
+static bool is_expiry(const lmdb_resource *resource, utapi_interval at, const utapi_amounts *totals)
+{
+    static const utapi_amounts nothing = {.present = 0};
+    return totals == NULL || (at == resource->fields.base && utapi_amounts_equal(totals, &nothing));
 }
 
 static utapi_status resource_export(export_walk *walk, utapi_level level, utapi_string name)
 {
     utapi_lmdbenv_reader *reader = NULL;
-    lmdb_resource resource;
+    read_walk read;
     bool found;
     walk->level = level;
     walk->name = name;
@@ -192,12 +257,21 @@ static utapi_status resource_export(export_walk *walk, utapi_level level, utapi_
     utapi_status status = utapi_lmdbenv_read_begin(&walk->self->env, &reader, walk->err);
     if (status != UTAPI_OK)
         return status;
-    status = resource_find(walk->self, reader, level, name, &resource, &found, walk->err);
+    status = walk_begin(walk->self, reader, level, name, &read, &found, walk->err);
     if (status == UTAPI_OK && found) {
-        if (resource.newest >= walk->what->start) /* else it is itself the newest row before start */
-            status = history_export(walk, reader->cursor, resource.id);
-        if (status == UTAPI_OK && !walk->stopped && resource.newest <= walk->what->end)
-            status = row_export(walk, resource.newest, &resource.totals);
+        utapi_interval at;
+        status = change_before(&read, walk->what->start, &at, walk->err);
+        if (status == UTAPI_OK)
+            status = change_next(&read, at, &at, walk->err);
+        while (status == UTAPI_OK && !walk->stopped && at <= walk->what->end) {
+            read_row row;
+            status = row_find(&read, at, &row, walk->err);
+            if (status == UTAPI_OK && !is_expiry(&read.resource, at, row.totals))
+                totals_export(walk, at, row.totals);
+            if (status == UTAPI_OK)
+                status = change_next(&read, at + UTAPI_INTERVAL_MS, &at, walk->err);
+        }
+        walk_end(&read);
     }
     utapi_lmdbenv_read_end(&walk->self->env, reader);
     return status;

@@ -2,10 +2,11 @@
 /* lmdb_rows.c - a resource's rows of running totals: what is added, at the newest or before it, and what expires.
  *
  * The newest row of a resource stands in `resource`, where the rows that change lie close together; the first
- * write of a later interval moves it to `history`. */
+ * write of a later interval moves it to `history`. It holds what is true. A row of history is less than that by the
+ * late sums up to it (rows/late.h), which only a resource with `has_late` has. */
 #include "lmdb_internal.h"
 
-#include "utapi/snapshot.h"
+#include "late.h"
 
 enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 
@@ -50,8 +51,22 @@ utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_inter
     const int rc = utapi_lmdb_history_floor(history, id, interval, &row);
     *ret_found = rc == 0;
     if (rc == 0)
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, ret, err);
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, ret, NULL, err);
     return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "looking a row up");
+}
+
+/* ---- rows as bytes ------------------------------------------------------------------------ */
+
+utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                   const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                   size_t *ret_size, utapi_error *err)
+{
+    *ret_size = utapi_snapshot_encode(totals, fields, buffer);
+    if (utapi_snapshot_version(buffer) == 1 || write->is_raised ||
+        write->self->env.format == utapi_lmdb_layout.format)
+        return UTAPI_OK;
+    write->is_raised = true;
+    return utapi_lmdbenv_raise(&write->self->env, write->txn, err);
 }
 
 utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err)
@@ -61,7 +76,8 @@ utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi
     const unsigned char *bytes = value.mv_data;
     ret->id = utapi_lmdbenv_get_u64(bytes);
     ret->newest = utapi_interval_at(utapi_lmdbenv_get_u32(bytes + 8));
-    return utapi_snapshot_decode(bytes + RESOURCE_HEAD, value.mv_size - RESOURCE_HEAD, &ret->totals, err);
+    return utapi_snapshot_decode(bytes + RESOURCE_HEAD, value.mv_size - RESOURCE_HEAD, &ret->totals,
+                                 &ret->fields, err);
 }
 
 static utapi_status resource_load(lmdb_write *write, const lmdb_key *key, lmdb_resource *ret,
@@ -74,6 +90,7 @@ static utapi_status resource_load(lmdb_write *write, const lmdb_key *key, lmdb_r
         return status == UTAPI_OK ? utapi_lmdb_resource_decode(value, ret, err) : status;
     ret->id = 0;
     ret->newest = LMDB_NO_ROWS;
+    ret->fields = (utapi_snapshot_fields){.has_late = false};
     utapi_amounts_clear(&ret->totals);
     return UTAPI_OK;
 }
@@ -82,19 +99,40 @@ static utapi_status resource_store(lmdb_write *write, const lmdb_key *key, const
                                    utapi_error *err)
 {
     unsigned char value[RESOURCE_HEAD + UTAPI_SNAPSHOT_MAX];
+    size_t size;
     utapi_lmdbenv_put_u64(value, resource->id);
     utapi_lmdbenv_put_u32(value + 8, utapi_interval_number(resource->newest));
-    const size_t size = RESOURCE_HEAD + utapi_snapshot_encode(&resource->totals, value + RESOURCE_HEAD);
-    return utapi_lmdb_put(write, LMDB_RESOURCE, key, value, size, err);
+    const utapi_status status =
+        utapi_lmdb_row_encode(write, &resource->totals, &resource->fields, value + RESOURCE_HEAD, &size, err);
+    return status == UTAPI_OK ? utapi_lmdb_put(write, LMDB_RESOURCE, key, value, RESOURCE_HEAD + size, err)
+                              : status;
 }
 
-static utapi_status history_store(lmdb_write *write, const lmdb_resource *resource, utapi_error *err)
+/* Stores a row of history as it is. */
+static utapi_status history_put(lmdb_write *write, uint64_t id, utapi_interval interval,
+                                const utapi_amounts *stored, utapi_error *err)
 {
     lmdb_key key;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
-    utapi_lmdb_history_key(resource->id, resource->newest, &key);
-    const size_t size = utapi_snapshot_encode(&resource->totals, row);
-    return utapi_lmdb_put(write, LMDB_HISTORY, &key, row, size, err);
+    size_t size;
+    utapi_lmdb_history_key(id, interval, &key);
+    const utapi_status status = utapi_lmdb_row_encode(write, stored, NULL, row, &size, err);
+    return status == UTAPI_OK ? utapi_lmdb_put(write, LMDB_HISTORY, &key, row, size, err) : status;
+}
+
+/* The newest row becomes history. */
+static utapi_status newest_leave(lmdb_write *write, const lmdb_resource *resource, utapi_error *err)
+{
+    if (!resource->fields.has_late)
+        return history_put(write, resource->id, resource->newest, &resource->totals, err);
+    MDB_cursor *late = NULL;
+    utapi_amounts sum = {.present = 0}, stored;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_sum(late, resource->id, resource->newest, &sum, err);
+    utapi_amounts_copy(&resource->totals, &stored);
+    utapi_amounts_subtract(&stored, &sum);
+    return status == UTAPI_OK ? history_put(write, resource->id, resource->newest, &stored, err) : status;
 }
 
 /* ---- what a resource takes ------------------------------------------------------------------- */
@@ -118,48 +156,65 @@ static void deltas_next(lmdb_deltas *deltas)
 
 /* ---- adding in the past ------------------------------------------------------------------- */
 
-/* Two ascending sequences are merged in one walk: the rows of history, and the deltas that are earlier than the
- * newest row. A row takes the sum of all deltas up to it; a delta without a row makes one from the row before. */
+/* From which interval on late deltas rewrite rows: no more than a few rows are later. */
+static utapi_status rewriting_begin(lmdb_write *write, const lmdb_resource *resource, utapi_interval first,
+                                    utapi_interval *ret, utapi_error *err)
+{
+    MDB_cursor *history = NULL;
+    utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    MDB_val key, row;
+    *ret = resource->newest;
+    if (status != UTAPI_OK || write->rewritten + UTAPI_LATE_FEW_ROWS > UTAPI_LATE_REWRITTEN)
+        return status;
+    int rc = utapi_lmdb_history_floor(history, resource->id, resource->newest, &row);
+    for (unsigned later = 0; rc == 0 && *ret > first; later++) {
+        rc = mdb_cursor_get(history, &key, &row, later == 0 ? MDB_GET_CURRENT : MDB_PREV);
+        if (rc == 0 && !utapi_lmdb_history_is_of(key, resource->id, ret))
+            rc = MDB_NOTFOUND;
+        if (rc == 0 && later == UTAPI_LATE_FEW_ROWS)
+            return UTAPI_OK;
+    }
+    *ret = rc == MDB_NOTFOUND ? first : *ret; /* there are no more rows than that */
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "counting rows");
+}
 
-/* Where the walk is. */
-typedef struct late_walk {
+/* Where rewriting is: two ascending sequences are merged in one walk. A row takes the sum of all deltas up to it; a
+ * delta without a row makes one from the row before. */
+typedef struct row_walk {
     MDB_cursor *history;
     uint64_t id;
     bool at_row;             /* there is a row of history left */
     utapi_interval interval; /* of it */
-    utapi_amounts totals;    /* of it */
-    utapi_amounts before;    /* totals, as they are now, of the row before it */
-} late_walk;
+    utapi_amounts totals;    /* of it, as it is stored, like */
+    utapi_amounts before;    /* those of the row before it as they are now */
+} row_walk;
 
 /* Moves to a row: SET_RANGE with *key, or NEXT. */
-static utapi_status walk_to(late_walk *walk, MDB_val *key, MDB_cursor_op op, utapi_error *err)
+static utapi_status walk_to(row_walk *walk, MDB_val *key, MDB_cursor_op op, utapi_error *err)
 {
     MDB_val row;
     const int rc = mdb_cursor_get(walk->history, key, &row, op);
     walk->at_row = rc == 0 && utapi_lmdb_history_is_of(*key, walk->id, &walk->interval);
     if (walk->at_row)
-        return utapi_snapshot_decode(row.mv_data, row.mv_size, &walk->totals, err);
+        return utapi_snapshot_decode(row.mv_data, row.mv_size, &walk->totals, NULL, err);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through history");
 }
 
 /* Writes `before` as an interval's row, and moves on to the row after it. */
-static utapi_status walk_put(late_walk *walk, utapi_interval interval, utapi_error *err)
+static utapi_status walk_put(lmdb_write *write, row_walk *walk, utapi_interval interval, utapi_error *err)
 {
-    lmdb_key at;
-    unsigned char row[UTAPI_SNAPSHOT_MAX];
-    utapi_lmdb_history_key(walk->id, interval, &at);
-    MDB_val key = utapi_lmdb_key_val(&at);
-    MDB_val data = utapi_lmdbenv_val(row, utapi_snapshot_encode(&walk->before, row));
-    const int rc = mdb_cursor_put(walk->history, &key, &data, 0);
-    return rc == 0 ? walk_to(walk, &key, MDB_NEXT, err) : utapi_lmdb_fail(err, rc, "storing a late event");
+    MDB_val key;
+    write->rewritten++;
+    const utapi_status status = history_put(write, walk->id, interval, &walk->before, err);
+    return status == UTAPI_OK ? walk_to(walk, &key, MDB_NEXT, err) : status;
 }
 
-/* Adds the deltas before the newest row, and leaves in deltas->sums what that one is to take. */
-static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resource, lmdb_deltas *deltas,
-                                  utapi_error *err)
+static utapi_status rows_rewrite(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
+                                 utapi_error *err)
 {
-    late_walk walk = {.id = resource->id};
+    row_walk walk = {.id = resource->id};
     const utapi_interval first = deltas->next.interval;
+    utapi_amounts sums = {.present = 0};
     lmdb_key at;
     bool has_before;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &walk.history, err);
@@ -174,136 +229,106 @@ static utapi_status rows_add_late(lmdb_write *write, const lmdb_resource *resour
     MDB_val key = utapi_lmdb_key_val(&at);
     status = walk_to(&walk, &key, MDB_SET_RANGE, err);
     while (status == UTAPI_OK) {
-        const utapi_interval interval = deltas->next.interval;
-        const bool is_late = deltas->more && interval < resource->newest;
-        if (is_late && (!walk.at_row || interval <= walk.interval)) {
-            utapi_sums_merge(&deltas->sums, &deltas->next.sums);
-            if (!walk.at_row || interval < walk.interval) {
-                status = utapi_amounts_add(&walk.before, &deltas->next.sums, err);
-                if (status == UTAPI_OK)
-                    status = walk_put(&walk, interval, err);
+        const utapi_interval_delta *next = &deltas->next;
+        const bool is_late = deltas->more && next->interval < resource->newest;
+        if (is_late && (!walk.at_row || next->interval <= walk.interval)) {
+            utapi_amounts_add(&sums, &next->sums);
+            if (!walk.at_row || next->interval < walk.interval) {
+                utapi_amounts_add(&walk.before, &next->sums);
+                status = walk_put(write, &walk, next->interval, err);
             }
             deltas_next(deltas);
         } else if (walk.at_row) {
-            status = utapi_amounts_add(&walk.totals, &deltas->sums, err);
             utapi_amounts_copy(&walk.totals, &walk.before);
-            if (status == UTAPI_OK)
-                status = walk_put(&walk, walk.interval, err);
+            utapi_amounts_add(&walk.before, &sums);
+            status = walk_put(write, &walk, walk.interval, err);
         } else
             break;
     }
+    utapi_amounts_add(&resource->totals, &sums);
+    return status;
+}
+
+/* Counts the deltas before the newest row. */
+static utapi_status rows_add_late(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
+                                  utapi_error *err)
+{
+    utapi_interval from;
+    utapi_status status = rewriting_begin(write, resource, deltas->next.interval, &from, err);
+    for (; status == UTAPI_OK && deltas->more && deltas->next.interval < from; deltas_next(deltas)) {
+        status = utapi_lmdb_late_add(write, resource->id, deltas->next.interval, &deltas->next.sums, err);
+        utapi_amounts_add(&resource->totals, &deltas->next.sums);
+        resource->fields.has_late = true;
+    }
+    if (status == UTAPI_OK && deltas->more && deltas->next.interval < resource->newest)
+        status = rows_rewrite(write, resource, deltas, err);
     return status;
 }
 
 /* ---- adding at the newest ----------------------------------------------------------------- */
 
-/* Each row is changed once, by the sum of all deltas up to it: a total that leaves 64 bits between two deltas
- * and comes back is no overflow. */
 utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_deltas *deltas,
                                  utapi_error *err)
 {
     deltas_next(deltas);
     if (!deltas->more)
         return UTAPI_OK;
-    lmdb_resource resource = {.newest = LMDB_NO_ROWS};
+    lmdb_resource resource;
     utapi_status status = resource_load(write, key, &resource, err);
-    deltas->sums.present = 0;
     if (status == UTAPI_OK && deltas->next.interval < resource.newest)
         status = rows_add_late(write, &resource, deltas, err);
     for (; deltas->more && status == UTAPI_OK; deltas_next(deltas)) {
         if (resource.newest == LMDB_NO_ROWS)
             resource.id = write->next_id++;
-        else if (deltas->next.interval !=
-                 resource.newest) { /* the newest so far takes its due, and is history */
-            status = utapi_amounts_add(&resource.totals, &deltas->sums, err);
-            if (status == UTAPI_OK)
-                status = history_store(write, &resource, err);
-            deltas->sums.present = 0;
-        }
+        else if (deltas->next.interval != resource.newest)
+            status = newest_leave(write, &resource, err);
         resource.newest = deltas->next.interval;
-        utapi_sums_merge(&deltas->sums, &deltas->next.sums);
+        utapi_amounts_add(&resource.totals, &deltas->next.sums);
     }
-    if (status == UTAPI_OK)
-        status = utapi_amounts_add(&resource.totals, &deltas->sums, err);
     return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
 }
 
 /* ---- expiry ------------------------------------------------------------------------------- */
 
-/* Takes the first rows of a resource away, up to and including an interval. */
-static utapi_status history_delete(lmdb_write *write, uint64_t id, utapi_interval until, utapi_error *err)
+/* The totals at an interval are taken away there, as a late delta: no row after it changes. The row there is kept as it
+ * is, since later ones may be made from it; those before it can go. */
+static utapi_status rows_rebase(lmdb_write *write, lmdb_resource *resource, utapi_interval until,
+                                utapi_error *err)
 {
-    MDB_cursor *history = NULL;
+    MDB_cursor *history = NULL, *late = NULL;
+    utapi_amounts stored, totals = {.present = 0}, gone = {.present = 0};
+    bool found = false;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
-    lmdb_key first;
-    utapi_lmdb_history_key(id, 0, &first);
-    int rc = 0;
-    while (status == UTAPI_OK && rc == 0) {
-        MDB_val key = utapi_lmdb_key_val(&first);
-        utapi_interval interval;
-        rc = mdb_cursor_get(history, &key, NULL, MDB_SET_RANGE);
-        if (rc == MDB_NOTFOUND ||
-            (rc == 0 && (!utapi_lmdb_history_is_of(key, id, &interval) || interval > until)))
-            return UTAPI_OK;
-        if (rc == 0)
-            rc = mdb_cursor_del(history, 0);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_history_at(history, resource->id, until, &stored, &found, err);
+    if (status == UTAPI_OK && found) {
+        utapi_amounts_copy(&stored, &totals);
+        status = history_put(write, resource->id, until, &stored, err);
     }
-    return rc == 0 ? status : utapi_lmdb_fail(err, rc, "deleting rows");
-}
-
-/* Takes base away from the rows of history after an interval; with `try`, only finds out whether that works. */
-static utapi_status history_rebase(lmdb_write *write, uint64_t id, utapi_interval until,
-                                   const utapi_amounts *base, bool try, utapi_error *err)
-{
-    MDB_cursor *history = NULL;
-    utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
-    if (status != UTAPI_OK || until >= UTAPI_INTERVAL_MAX)
-        return status;
-    lmdb_key at;
-    utapi_lmdb_history_key(id, until + UTAPI_INTERVAL_MS, &at);
-    MDB_val key = utapi_lmdb_key_val(&at);
-    MDB_val row;
-    utapi_interval interval;
-    int rc = mdb_cursor_get(history, &key, &row, MDB_SET_RANGE);
-    while (rc == 0 && utapi_lmdb_history_is_of(key, id, &interval)) {
-        lmdb_resource later = {.id = id, .newest = interval};
-        status = utapi_snapshot_decode(row.mv_data, row.mv_size, &later.totals, err);
-        if (status == UTAPI_OK)
-            status = utapi_amounts_subtract(&later.totals, base, err);
-        if (status == UTAPI_OK && !try)
-            status = history_store(write, &later, err);
-        if (status != UTAPI_OK)
-            return status;
-        rc = mdb_cursor_get(history, &key, &row, MDB_NEXT);
-    }
-    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "rows after an expiry");
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
+    if (status == UTAPI_OK && resource->fields.has_late)
+        status = utapi_lmdb_late_sum(late, resource->id, until, &totals, err);
+    if (status != UTAPI_OK || (!found && !resource->fields.has_late))
+        return status; /* nothing was before */
+    utapi_amounts_subtract(&gone, &totals);
+    utapi_amounts_subtract(&resource->totals, &totals);
+    resource->fields = (utapi_snapshot_fields){.has_late = true, .base = until};
+    status = utapi_lmdb_late_add(write, resource->id, until, &gone, err);
+    return status == UTAPI_OK ? utapi_lmdb_garbage_add(write, resource->id, until, err) : status;
 }
 
 utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utapi_interval until,
                                     utapi_error *err)
 {
-    lmdb_resource resource = {.newest = LMDB_NO_ROWS};
-    MDB_cursor *history = NULL;
-    utapi_amounts base;
-    bool found = false;
+    lmdb_resource resource;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status != UTAPI_OK || resource.newest == LMDB_NO_ROWS || until < 0)
         return status;
     if (until >= resource.newest) { /* nothing came after */
-        status = history_delete(write, resource.id, until, err);
+        status = utapi_lmdb_garbage_add(write, resource.id, LMDB_NO_MORE, err);
         return status == UTAPI_OK ? utapi_lmdb_del(write, LMDB_RESOURCE, key, err) : status;
     }
-    status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_history_at(history, resource.id, until, &base, &found, err);
-    if (status != UTAPI_OK || !found)
-        return status;
-    status = utapi_amounts_subtract(&resource.totals, &base, err);
-    if (status == UTAPI_OK)
-        status = history_rebase(write, resource.id, until, &base, true, err);
-    if (status == UTAPI_OK)
-        status = history_rebase(write, resource.id, until, &base, false, err);
-    if (status == UTAPI_OK)
-        status = history_delete(write, resource.id, until, err);
+    status = rows_rebase(write, &resource, until, err);
     return status == UTAPI_OK ? resource_store(write, key, &resource, err) : status;
 }

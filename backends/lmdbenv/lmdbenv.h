@@ -20,15 +20,16 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { UTAPI_LMDBENV_TABLES_MOST = 7 };
+enum { UTAPI_LMDBENV_TABLES_MOST = 12 };
 
 /* What is particular to a kind of environment. */
 typedef struct utapi_lmdbenv_layout {
     const char *const *tables; /* their names; the last one is that of `meta`, which holds the format */
     unsigned table_count;
-    unsigned reader_table; /* the one that a reader keeps a cursor in */
-    unsigned readers;      /* the most that read at once */
-    uint32_t format;
+    unsigned reader_table;        /* the one that a reader keeps a cursor in */
+    unsigned readers;             /* the most that read at once */
+    uint32_t format_first;        /* of a new environment; */
+    uint32_t format;              /* the newest one that is known: utapi_lmdbenv_raise() */
     uint64_t map_default_bytes;   /* sparse: pages that are not used cost nothing */
     uint64_t map_least_bytes;     /* of the default, where less address space is to be had */
     uint64_t reserve_least_bytes; /* a twentieth of the map, and no less than this, is for upkeep alone; */
@@ -55,6 +56,7 @@ typedef struct utapi_lmdbenv {
     pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
     MDB_env *mdb;          /* NULL: it is not open */
     MDB_dbi tables[UTAPI_LMDBENV_TABLES_MOST];
+    uint32_t format;                /* guarded by `writing` */
     _Atomic uint64_t map_pages;     /* what the map can hold */
     _Atomic uint64_t reserve_pages; /* of these, what only upkeep may use */
     atomic_size_t page_size;
@@ -116,6 +118,12 @@ UTAPI_MUST_USE utapi_status utapi_lmdbenv_write_begin(utapi_lmdbenv *env, MDB_tx
  */
 UTAPI_MUST_USE utapi_status utapi_lmdbenv_write_end(utapi_lmdbenv *env, MDB_txn *txn, utapi_status status,
                                                     utapi_error *err);
+
+/**
+ * Within a write: raises the environment's format to the newest, before something is stored that older programs do not
+ * understand. Once that is committed env->format tells it: the caller sets it then.
+ */
+UTAPI_MUST_USE utapi_status utapi_lmdbenv_raise(utapi_lmdbenv *env, MDB_txn *txn, utapi_error *err);
 
 /** Lets others write. */
 void utapi_lmdbenv_write_leave(utapi_lmdbenv *env);

@@ -185,7 +185,7 @@ static utapi_status tables_open(utapi_lmdbenv *env, utapi_error *err)
     MDB_val key = utapi_lmdbenv_val("format", 6);
     unsigned char bytes[4];
     MDB_val value = utapi_lmdbenv_val(bytes, sizeof bytes), stored;
-    uint32_t format = layout->format;
+    uint32_t format = layout->format_first;
     utapi_lmdbenv_put_u32(bytes, format);
     int rc = mdb_txn_begin(env->mdb, NULL, 0, &txn);
     if (rc == 0)
@@ -196,16 +196,28 @@ static utapi_status tables_open(utapi_lmdbenv *env, utapi_error *err)
         format = utapi_lmdbenv_get_u32(stored.mv_data);
     else if (rc == MDB_NOTFOUND)
         rc = mdb_put(txn, env->tables[meta], &key, &value, 0);
-    for (unsigned i = 0; i < meta && rc == 0 && format == layout->format; i++)
+    const bool is_known = format >= layout->format_first && format <= layout->format;
+    for (unsigned i = 0; i < meta && rc == 0 && is_known; i++)
         rc = mdb_dbi_open(txn, layout->tables[i], MDB_CREATE, &env->tables[i]);
-    if (rc == 0 && format == layout->format)
+    if (rc == 0 && is_known)
         rc = mdb_txn_commit(txn);
     else
         mdb_txn_abort(txn);
-    if (rc == 0 && format != layout->format)
+    env->format = format;
+    if (rc == 0 && !is_known)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: is of format %u, and this version knows %u", env->location,
                           format, layout->format);
     return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(layout, err, rc, env->location);
+}
+
+utapi_status utapi_lmdbenv_raise(utapi_lmdbenv *env, MDB_txn *txn, utapi_error *err)
+{
+    const utapi_lmdbenv_layout *layout = env->layout;
+    unsigned char bytes[4];
+    MDB_val key = utapi_lmdbenv_val("format", 6), value = utapi_lmdbenv_val(bytes, sizeof bytes);
+    utapi_lmdbenv_put_u32(bytes, layout->format);
+    const int rc = mdb_put(txn, env->tables[layout->table_count - 1], &key, &value, 0);
+    return rc == 0 ? UTAPI_OK : utapi_lmdbenv_fail(layout, err, rc, "raising the format");
 }
 
 void utapi_lmdbenv_reader_free(utapi_lmdbenv_reader *reader)

@@ -30,8 +30,7 @@ static utapi_status fence_check(memory_backend *self, const utapi_fence *fence, 
                       (unsigned long long)writer->fence, (unsigned long long)fence->from);
 }
 
-/* Drafts the expiries that are due. One that cannot be stored never can be: it is given up, so that nobody waits
- * for it. */
+/* Drafts the expiries that are due. */
 static utapi_status due_draft(memory_backend *self, int64_t now_ms, utapi_error *err)
 {
     memory_node *node;
@@ -51,12 +50,6 @@ static utapi_status due_draft(memory_backend *self, int64_t now_ms, utapi_error 
             return status;
         resource->then.scheduled_ms = NOT_SCHEDULED;
         utapi_memory_draft_expire(resource, scheduled_ms);
-        status = utapi_memory_draft_judge(resource, NULL);
-        if (status == UTAPI_OVERFLOW) {
-            resource->then.expired_ms = resource->facts.expired_ms;
-            resource->dropped = INT64_MIN;
-        } else if (status != UTAPI_OK)
-            return utapi_fail(err, status, "an expiry that is due");
     }
     return UTAPI_OK;
 }
@@ -132,7 +125,7 @@ static utapi_status run_draft(memory_backend *self, const utapi_aggregation *agg
         utapi_memory_draft_expire(resource, last->time_ms);
     else if (last != NULL)
         resource->then.scheduled_ms = last->expire_at_ms;
-    return status == UTAPI_OK ? utapi_memory_draft_judge(resource, err) : status;
+    return status;
 }
 
 static utapi_status batch_draft(memory_backend *self, const utapi_batch *batch, const bool *skip,
@@ -140,11 +133,8 @@ static utapi_status batch_draft(memory_backend *self, const utapi_batch *batch, 
 {
     utapi_aggregation *aggregation = NULL;
     utapi_status status = utapi_aggregation_new(batch, skip, &aggregation, err);
-    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);) {
+    for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);)
         status = run_draft(self, aggregation, &run, err);
-        if (status == UTAPI_OVERFLOW)
-            status = utapi_aggregation_attribute(batch, aggregation, &run, err);
-    }
     utapi_aggregation_free(aggregation);
     return status;
 }
@@ -185,50 +175,46 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
 
 /* ---- read, stats, maintenance ------------------------------------------------------------- */
 
-static utapi_status resource_read(const memory_resource *resource, const utapi_query *query, utapi_usage *ret,
-                                  utapi_error *err)
+static void resource_read(const memory_resource *resource, const utapi_query *query, utapi_usage *ret)
 {
     utapi_amounts first = {.present = 0}, last = {.present = 0};
-    utapi_sums flows = {.present = 0};
-    utapi_status status = UTAPI_OK;
     const memory_delta *delta;
     TAILQ_FOREACH (delta, &resource->deltas, link) {
-        if (status != UTAPI_OK || delta->interval > query->end)
+        if (delta->interval > query->end)
             break;
-        status = utapi_amounts_add(&last, &delta->sums, err);
+        utapi_amounts_add(&last, &delta->sums);
         if (delta->interval <= query->start)
             utapi_amounts_copy(&last, &first);
         if (delta->interval >= query->start)
-            utapi_sums_merge(&flows, &delta->sums);
+            utapi_amounts_add(&ret->flows, &delta->sums);
     }
     ret->storage_utilized[0] = utapi_amounts_get(&first, UTAPI_STORAGE_UTILIZED);
     ret->storage_utilized[1] = utapi_amounts_get(&last, UTAPI_STORAGE_UTILIZED);
     ret->number_of_objects[0] = utapi_amounts_get(&first, UTAPI_NUMBER_OF_OBJECTS);
     ret->number_of_objects[1] = utapi_amounts_get(&last, UTAPI_NUMBER_OF_OBJECTS);
-    flows.present = flows.present >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
+    ret->flows.present = ret->flows.present >> UTAPI_INCOMING_BYTES << UTAPI_INCOMING_BYTES;
     ret->expired_ms = resource->facts.expired_ms > 0 ? resource->facts.expired_ms : 0;
-    return status == UTAPI_OK ? utapi_amounts_add(&ret->flows, &flows, err) : status;
 }
 
 static utapi_status memory_read(utapi_backend *base, const utapi_query *query, utapi_usage *ret,
                                 uint64_t *ret_fences, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
-    utapi_status status = UTAPI_OK;
+    (void)err;
     pthread_rwlock_rdlock(&self->lock);
-    for (size_t i = 0; i < query->count && status == UTAPI_OK; i++) {
+    for (size_t i = 0; i < query->count; i++) {
         const memory_resource *resource =
             utapi_memory_get(&self->resources, query->level, query->names[i], 0);
         utapi_usage_clear(&ret[i]);
         if (resource != NULL)
-            status = resource_read(resource, query, &ret[i], err);
+            resource_read(resource, query, &ret[i]);
     }
     const utapi_string name = {(const char *)query->writer, sizeof query->writer};
     const memory_node *writer = utapi_memory_get(&self->writers, 0, name, 0);
     for (size_t i = 0; ret_fences != NULL && (i < query->count || i == 0); i++)
         ret_fences[i] = writer != NULL ? writer->fence : 0;
     pthread_rwlock_unlock(&self->lock);
-    return status;
+    return UTAPI_OK;
 }
 
 static utapi_status memory_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)

@@ -37,7 +37,7 @@ typedef struct memory_table {
 typedef struct memory_delta {
     TAILQ_ENTRY(memory_delta) link;
     utapi_interval interval;
-    utapi_sums sums;
+    utapi_amounts sums;
 } memory_delta;
 
 typedef TAILQ_HEAD(memory_deltas, memory_delta) memory_deltas;
@@ -45,7 +45,6 @@ typedef TAILQ_HEAD(memory_deltas, memory_delta) memory_deltas;
 typedef struct memory_facts {
     int64_t expired_ms;   /* entries of an earlier time count no more */
     int64_t scheduled_ms; /* it expires then */
-    utapi_wide volume;    /* no total of any metric was ever further from zero */
 } memory_facts;
 
 /* Known while it has deltas. Without any it only remembers when it expired. */
@@ -105,9 +104,6 @@ UTAPI_MUST_USE utapi_status utapi_memory_draft_add(memory_resource *resource,
 
 /** Drops everything up to and including the interval of a time, unless the resource expired at a later one. */
 void utapi_memory_draft_expire(memory_resource *resource, int64_t time_ms);
-
-/** Judges the totals at the end of each interval. UTAPI_OVERFLOW, naming the metric, if one does not fit 64 bits. */
-UTAPI_MUST_USE utapi_status utapi_memory_draft_judge(const memory_resource *resource, utapi_error *err);
 
 /** Begins a write: nobody else reads or writes until its end. */
 memory_backend *utapi_memory_write_begin(utapi_backend *base);

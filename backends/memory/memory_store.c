@@ -65,7 +65,7 @@ static size_t deltas_add(memory_deltas *deltas, memory_delta *delta)
 {
     memory_delta *before = deltas_until(deltas, delta->interval);
     if (before != NULL && before->interval == delta->interval) {
-        utapi_sums_merge(&before->sums, &delta->sums);
+        utapi_amounts_add(&before->sums, &delta->sums);
         free(delta);
         return 0;
     }
@@ -86,7 +86,7 @@ size_t utapi_memory_deltas_drop(memory_deltas *deltas, utapi_interval until)
     return count;
 }
 
-static utapi_status deltas_add_copy(memory_deltas *deltas, utapi_interval interval, const utapi_sums *sums,
+static utapi_status deltas_add_copy(memory_deltas *deltas, utapi_interval interval, const utapi_amounts *sums,
                                     utapi_error *err)
 {
     memory_delta *delta = malloc(sizeof *delta);
@@ -94,7 +94,7 @@ static utapi_status deltas_add_copy(memory_deltas *deltas, utapi_interval interv
         return utapi_fail(err, UTAPI_NO_MEMORY, "an interval");
     delta->interval = interval;
     delta->sums.present = 0;
-    utapi_sums_merge(&delta->sums, sums);
+    utapi_amounts_add(&delta->sums, sums);
     (void)deltas_add(deltas, delta);
     return UTAPI_OK;
 }
@@ -124,9 +124,6 @@ utapi_status utapi_memory_draft(memory_backend *self, utapi_level level, utapi_s
 utapi_status utapi_memory_draft_add(memory_resource *resource, const utapi_interval_delta *delta,
                                     utapi_error *err)
 {
-    for (unsigned m = 0; m < UTAPI_METRIC_COUNT; m++)
-        if ((delta->sums.present >> m & 1U) != 0)
-            resource->then.volume += delta->sums.of[m] < 0 ? -delta->sums.of[m] : delta->sums.of[m];
     return deltas_add_copy(&resource->added, delta->interval, &delta->sums, err);
 }
 
@@ -137,27 +134,6 @@ void utapi_memory_draft_expire(memory_resource *resource, int64_t time_ms)
     resource->then.expired_ms = time_ms;
     resource->dropped = utapi_interval_of(time_ms);
     utapi_memory_deltas_drop(&resource->added, resource->dropped);
-}
-
-utapi_status utapi_memory_draft_judge(const memory_resource *resource, utapi_error *err)
-{
-    if (resource->then.volume <= INT64_MAX)
-        return UTAPI_OK; /* not even all of it together leaves 64 bits */
-    memory_deltas all = TAILQ_HEAD_INITIALIZER(all);
-    utapi_amounts totals = {.present = 0};
-    utapi_status status = UTAPI_OK;
-    const memory_delta *delta;
-    TAILQ_FOREACH (delta, &resource->deltas, link)
-        if (status == UTAPI_OK && delta->interval > resource->dropped)
-            status = deltas_add_copy(&all, delta->interval, &delta->sums, err);
-    TAILQ_FOREACH (delta, &resource->added, link)
-        if (status == UTAPI_OK)
-            status = deltas_add_copy(&all, delta->interval, &delta->sums, err);
-    TAILQ_FOREACH (delta, &all, link)
-        if (status == UTAPI_OK)
-            status = utapi_amounts_add(&totals, &delta->sums, err);
-    utapi_memory_deltas_drop(&all, INT64_MAX);
-    return status;
 }
 
 static void draft_commit(memory_backend *self, memory_resource *resource)

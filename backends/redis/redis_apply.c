@@ -2,6 +2,7 @@
 /* redis_apply.c - a batch through apply.lua. It is sent as it is thought to be right, and again as long as the
  * script answers that something is otherwise: a uuid is known, a bucket has a tombstone, an expiry is due. Until
  * it answers OK nothing was written. */
+#include "redis_query.h"
 #include "redis_write.h"
 
 #include "utapi/scoped.h"
@@ -16,16 +17,6 @@ UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
 enum { ROUNDS_MAX = 200, CORRECTIONS_AT_ONCE = 8, CORRECTIONS_WAITED_FOR = 2000 };
 
 /* ---- before it is sent -------------------------------------------------------------------- */
-
-static utapi_status entries_check(const utapi_batch *batch, utapi_error *err)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].time_ms < 0 ||
-            utapi_interval_of(batch->entries[i].time_ms) > UTAPI_INTERVAL_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "an event at %lld ms",
-                                 (long long)batch->entries[i].time_ms);
-    return UTAPI_OK;
-}
 
 static int uuid_order(const void *left_entry, const void *right_entry)
 {
@@ -200,17 +191,24 @@ static utapi_status write_send(redis_write *write, utapi_applied *ret, utapi_err
     return status;
 }
 
-static utapi_status adjustments_check(const utapi_adjustment *adjustments, size_t count, utapi_error *err)
+/* What is earlier than an expiry counts at it. */
+static utapi_status adjustments_raise(redis_backend *self, utapi_adjustment *adjustments, size_t count,
+                                      utapi_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        const utapi_adjustment *one = &adjustments[i];
-        if (one->name.size == 0 || one->name.size > UTAPI_NAME_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "a name of %zu bytes, expected 1 to %d",
-                                 one->name.size, UTAPI_NAME_MAX);
-        if (one->interval < 0 || one->interval > UTAPI_INTERVAL_MAX)
-            return utapi_fail_at(err, UTAPI_INVALID, i, "a correction at %lld ms", (long long)one->interval);
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    redis_args *args = &self->writer->args;
+    utapi_redis_args_add(args, "MGET");
+    for (size_t i = 0; i < count; i++)
+        utapi_redis_args_resource(args, self->uri.prefix, adjustments[i].level, adjustments[i].name,
+                                  REDIS_OWN "gone");
+    const utapi_status status = utapi_redis_connection_call(self->writer, &reply, err);
+    for (size_t i = 0; status == UTAPI_OK && i < count && i < reply->elements; i++) {
+        int64_t expired_ms;
+        if (reply->element[i]->type == REDIS_REPLY_STRING &&
+            utapi_redis_integer(reply->element[i], &expired_ms) && expired_ms > adjustments[i].interval)
+            adjustments[i].interval = utapi_interval_of(expired_ms);
     }
-    return UTAPI_OK;
+    return status;
 }
 
 utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
@@ -218,13 +216,18 @@ utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adj
 {
     bool skip = false;
     utapi_applied applied;
+    utapi_adjustment some[REDIS_BUDGET_DELTAS];
     redis_write write = {.self = (redis_backend *)base,
                          .skip = &skip,
-                         .adjustments = adjustments,
+                         .adjustments = some,
                          .adjustment_count = count < REDIS_BUDGET_DELTAS ? count : REDIS_BUDGET_DELTAS};
-    utapi_status status = adjustments_check(adjustments, write.adjustment_count, err);
+    utapi_status status = UTAPI_OK;
     pthread_mutex_lock(&write.self->writing);
-    if (status == UTAPI_OK && count > 0)
+    if (count > 0) {
+        memcpy(some, adjustments, write.adjustment_count * sizeof *some);
+        status = adjustments_raise(write.self, some, write.adjustment_count, err);
+    }
+    if (count > 0 && status == UTAPI_OK)
         status = write_send(&write, &applied, err);
     pthread_mutex_unlock(&write.self->writing);
     if (status == UTAPI_OK)
@@ -248,11 +251,9 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
     }
     redis_write write = {
         .self = self, .batch = utapi_batch_prefix(batch, count), .skip = skip, .uuids = uuids};
-    utapi_status status = entries_check(&write.batch, err);
-    if (status == UTAPI_OK && self->window_ms > 0)
+    if (self->window_ms > 0)
         uuids_list(&write);
-    if (status == UTAPI_OK)
-        status = write_send(&write, ret, err);
+    const utapi_status status = write_send(&write, ret, err);
     pthread_mutex_unlock(&self->writing);
     return status;
 }

@@ -122,7 +122,7 @@ static const struct {
     {COUNT_OF(GET_OBJECT), METRIC(UTAPI_OUTGOING_BYTES)},
 };
 
-static uint64_t metrics_of(utapi_level level, const utapi_sums *sums)
+static uint64_t metrics_of(utapi_level level, const utapi_amounts *sums)
 {
     uint64_t metrics = sums->present;
     for (size_t i = 0; i < sizeof written_anyway / sizeof *written_anyway; i++)
@@ -134,7 +134,7 @@ static uint64_t metrics_of(utapi_level level, const utapi_sums *sums)
 }
 
 static utapi_status delta_add(redis_args *args, utapi_level level, utapi_string name, utapi_interval interval,
-                              uint64_t metrics, const utapi_sums *sums, utapi_error *err)
+                              uint64_t metrics, const utapi_amounts *sums, utapi_error *err)
 {
     utapi_redis_args_words(args, "C", utapi_level_name(level), NULL);
     utapi_redis_args_bytes(args, name.data, name.size);
@@ -142,8 +142,8 @@ static utapi_status delta_add(redis_args *args, utapi_level level, utapi_string 
     utapi_redis_args_number(args, __builtin_popcountll(metrics));
     for (; metrics != 0; metrics &= metrics - 1) {
         const unsigned metric = (unsigned)__builtin_ctzll(metrics);
-        const utapi_wide amount = (sums->present & METRIC(metric)) != 0 ? sums->of[metric] : 0;
-        if (amount > INT64_MAX || amount < INT64_MIN)
+        const utapi_wide amount = utapi_amounts_get(sums, metric);
+        if (!utapi_wide_fits(amount))
             return utapi_fail(err, UTAPI_OVERFLOW, "%s: does not fit 64 bits", utapi_metric_name(metric));
         utapi_redis_args_add(args, utapi_metric_name(metric));
         utapi_redis_args_number(args, (int64_t)amount);
@@ -297,9 +297,7 @@ utapi_status utapi_redis_encode(redis_write *write, utapi_error *err)
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < write->adjustment_count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &write->adjustments[i];
-        utapi_sums sums = {.present = 0};
-        utapi_sums_add_amounts(&sums, one->delta);
-        status = delta_add(args, one->level, one->name, one->interval, sums.present, &sums, err);
+        status = delta_add(args, one->level, one->name, one->interval, one->delta->present, one->delta, err);
     }
     if (status == UTAPI_OK)
         status = runs_add(write, err);

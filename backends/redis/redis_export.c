@@ -110,7 +110,7 @@ static utapi_status export_without_text(redis_export *self, const redis_key *key
 }
 
 static void export_report(redis_export *self, utapi_string name, utapi_interval interval, utapi_metric metric,
-                          int64_t amount)
+                          utapi_wide amount)
 {
     utapi_amounts delta = {.present = 0};
     const utapi_export_row row = {self->level, name, interval, &delta};
@@ -302,14 +302,10 @@ typedef struct state_set {
     utapi_wide reported;     /* the state before it */
 } state_set;
 
-static utapi_status state_report(redis_export *self, state_set *set, utapi_error *err)
+static void state_report(redis_export *self, state_set *set)
 {
-    const utapi_wide delta = set->value - set->reported;
-    if (delta < INT64_MIN || delta > INT64_MAX)
-        return export_skip(self, &set->key, "a member changes by more than 64 bits hold", err);
+    export_report(self, set->name, set->interval, set->metric, set->value - set->reported);
     set->reported = set->value;
-    export_report(self, set->name, set->interval, set->metric, (int64_t)delta);
-    return UTAPI_OK;
 }
 
 /* The last member of an interval is the one that counts, as in V1. A score a fraction behind it is none. */
@@ -331,7 +327,7 @@ static utapi_status slice_read(redis_export *self, state_set *set, const redisRe
             continue;
         }
         if (interval != set->interval)
-            status = state_report(self, set, err);
+            state_report(self, set);
         set->interval = interval;
         set->value = value;
     }
@@ -380,7 +376,9 @@ static utapi_status states_read(redis_export *self, const redis_parsed_key *pars
     }
     if (status == UTAPI_OK && self->level == UTAPI_LOCATIONS && parsed->metric == UTAPI_STORAGE_UTILIZED)
         status = location_now(self, parsed->name, &set.value, err);
-    return status == UTAPI_OK ? state_report(self, &set, err) : status;
+    if (status == UTAPI_OK)
+        state_report(self, &set);
+    return status;
 }
 
 /* A location that only Node clients report has what it holds now for every time (redis_state.c). */
@@ -398,7 +396,7 @@ static utapi_status location_read(redis_export *self, utapi_string name, utapi_e
         return status;
     status = location_now(self, name, &value, err);
     if (status == UTAPI_OK)
-        export_report(self, name, 0, UTAPI_STORAGE_UTILIZED, (int64_t)value);
+        export_report(self, name, 0, UTAPI_STORAGE_UTILIZED, value);
     return status;
 }
 

@@ -189,7 +189,7 @@ typedef struct redis_plan {
     size_t span_count, span_capacity;
     redis_span edges[2]; /* parts of closed days: may be read before, for only late writes change them */
     size_t edge_count;
-    utapi_sums summed; /* of the days that were summed up */
+    utapi_amounts summed; /* of the days that were summed up */
 } redis_plan;
 
 /** What a snapshot reads key by key although it is closed, because late writes keep coming in. */
@@ -255,8 +255,8 @@ void utapi_redis_flows_queue(redis_reading *reading, redis_span step);
 
 /** Adds one value that MGET found. Sets *ret_found if there is one. UTAPI_OVERFLOW if it has more than 64 bits. */
 UTAPI_MUST_USE utapi_status utapi_redis_flow_add(const redis_reading *reading, utapi_metric metric,
-                                                 const redisReply *value, utapi_sums *sums, bool *ret_found,
-                                                 utapi_error *err);
+                                                 const redisReply *value, utapi_amounts *sums,
+                                                 bool *ret_found, utapi_error *err);
 
 /** What one snapshot brought. */
 typedef struct redis_snapshot {
@@ -264,7 +264,7 @@ typedef struct redis_snapshot {
     uint64_t fence;
     redis_resource_info info; /* utapi_redis_resource_info_done() */
     utapi_usage states;
-    utapi_sums flows;
+    utapi_amounts flows;
     size_t missing_months; /* rollups of 32 days: those are REDIS_DAY_QUERIED now, and not among the flows */
     bool stale;            /* a late write changed what was read before */
 } redis_snapshot;

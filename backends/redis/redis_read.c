@@ -114,9 +114,9 @@ static utapi_status answer(redis_reading *reading, redis_plan *plan, redis_snaps
             utapi_redis_monthly_make(reading, plan);
             *ret = of->states;
             ret->expired_ms = of->info.expired_ms;
-            utapi_sums_merge(&of->flows, &plan->summed);
-            utapi_amounts_clear(&ret->flows);
-            return utapi_amounts_add(&ret->flows, &of->flows, err);
+            utapi_amounts_add(&of->flows, &plan->summed);
+            utapi_amounts_copy(&of->flows, &ret->flows);
+            return UTAPI_OK;
         }
         if (i + 1 >= RAW_FROM_TRY)
             raw_choose(plan, &raw);

@@ -35,7 +35,7 @@ typedef struct sum {
     redis_day *day;
     const redis_candidate *candidates; /* flows that a scan found in it, and how many */
     size_t candidate_count;
-    utapi_sums sums;
+    utapi_amounts sums;
     unsigned char row[UTAPI_SNAPSHOT_MAX];
     size_t row_size; /* 0: it is not to be stored */
     bool found;
@@ -287,13 +287,10 @@ static void batch_end(redis_plan *plan, batch *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         sum *of = &all->sums[i];
-        utapi_amounts amounts;
-        utapi_amounts_clear(&amounts);
-        const bool fits = utapi_amounts_add(&amounts, &of->sums, NULL) == UTAPI_OK;
-        of->row_size = fits ? utapi_snapshot_encode(&amounts, of->row) : 0;
+        of->row_size = utapi_snapshot_encode(&of->sums, NULL, of->row);
         of->day->is = REDIS_DAY_SUMMED;
         of->day->empty = !of->found;
-        utapi_sums_merge(&plan->summed, &of->sums);
+        utapi_amounts_add(&plan->summed, &of->sums);
     }
 }
 
@@ -375,7 +372,6 @@ static void days_add(redis_reading *reading, const redis_month *month)
 static bool month_sum(redis_reading *reading, const redis_month *month, int64_t *ret_late, utapi_amounts *ret)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
-    utapi_sums sums = {.present = 0};
     utapi_redis_args_add(&reading->connection->args, "MGET");
     utapi_redis_args_own(&reading->connection->args, reading->prefix, "late");
     days_add(reading, month);
@@ -384,6 +380,7 @@ static bool month_sum(redis_reading *reading, const redis_month *month, int64_t 
         return false;
     const redisReply *generation = reply->element[0];
     *ret_late = 0;
+    utapi_amounts_clear(ret);
     if (generation->type != REDIS_REPLY_NIL &&
         (generation->type != REDIS_REPLY_STRING || !utapi_redis_integer(generation, ret_late)))
         return false;
@@ -391,12 +388,11 @@ static bool month_sum(redis_reading *reading, const redis_month *month, int64_t 
         const redisReply *row = reply->element[i];
         utapi_amounts amounts;
         if (row->type != REDIS_REPLY_STRING ||
-            utapi_snapshot_decode(row->str, row->len, &amounts, NULL) != UTAPI_OK)
+            utapi_snapshot_decode(row->str, row->len, &amounts, NULL, NULL) != UTAPI_OK)
             return false;
-        utapi_sums_add_amounts(&sums, &amounts);
+        utapi_amounts_add(ret, &amounts);
     }
-    utapi_amounts_clear(ret);
-    return utapi_amounts_add(ret, &sums, NULL) == UTAPI_OK;
+    return true;
 }
 
 void utapi_redis_monthly_make(redis_reading *reading, const redis_plan *plan)
@@ -414,7 +410,7 @@ void utapi_redis_monthly_make(redis_reading *reading, const redis_plan *plan)
         days_add(reading, month);
         store_generation(reading, generation);
         store_days(reading, month->first, month->first + REDIS_MONTH_MS, REDIS_MONTH_DAYS);
-        utapi_redis_args_bytes(&reading->connection->args, row, utapi_snapshot_encode(&amounts, row));
+        utapi_redis_args_bytes(&reading->connection->args, row, utapi_snapshot_encode(&amounts, NULL, row));
         (void)store_send(reading);
     }
 }

@@ -50,7 +50,7 @@ void utapi_redis_flows_queue(redis_reading *reading, redis_span step)
 }
 
 utapi_status utapi_redis_flow_add(const redis_reading *reading, utapi_metric metric, const redisReply *value,
-                                  utapi_sums *sums, bool *ret_found, utapi_error *err)
+                                  utapi_amounts *sums, bool *ret_found, utapi_error *err)
 {
     int64_t amount;
     if (value->type == REDIS_REPLY_NIL) /* or no string at all: nothing to V1 as well */
@@ -58,14 +58,14 @@ utapi_status utapi_redis_flow_add(const redis_reading *reading, utapi_metric met
     if (!utapi_redis_integer(value, &amount))
         return utapi_fail(err, UTAPI_OVERFLOW, "%.*s: a stored flow does not fit 64 bits",
                           (int)reading->name.size, reading->name.data);
-    utapi_sums_add(sums, metric, amount);
+    utapi_amounts_add_one(sums, metric, amount);
     *ret_found = true;
     return UTAPI_OK;
 }
 
 /* Adds what an MGET of a step found. */
 static utapi_status flows_add(const redis_reading *reading, redis_span step, const redisReply *reply,
-                              utapi_sums *sums, utapi_error *err)
+                              utapi_amounts *sums, utapi_error *err)
 {
     const size_t intervals = (size_t)((step.last - step.first) / UTAPI_INTERVAL_MS) + 1;
     utapi_status status = UTAPI_OK;
@@ -156,10 +156,10 @@ static bool rollup_add(const redisReply *row, redis_snapshot *ret, bool *ret_emp
 {
     utapi_amounts amounts;
     const bool is_there = row->type == REDIS_REPLY_STRING &&
-                          utapi_snapshot_decode(row->str, row->len, &amounts, NULL) == UTAPI_OK;
+                          utapi_snapshot_decode(row->str, row->len, &amounts, NULL, NULL) == UTAPI_OK;
     *ret_empty = is_there && amounts.present == 0;
     if (is_there)
-        utapi_sums_add_amounts(&ret->flows, &amounts);
+        utapi_amounts_add(&ret->flows, &amounts);
     return is_there;
 }
 

@@ -178,13 +178,14 @@ static utapi_status location_parse(const redis_reading *reading, redis_replies *
 utapi_status utapi_redis_states_parse(const redis_reading *reading, redis_replies *left, utapi_usage *ret,
                                       utapi_error *err)
 {
-    int64_t *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
+    utapi_wide *const figures[STATE_COUNT] = {ret->storage_utilized, ret->number_of_objects};
     state_floor floors[STATE_COUNT][BOUND_COUNT];
     utapi_status status = UTAPI_OK;
     if (reading->current_only) {
         for (size_t s = 0; s < STATE_COUNT && status == UTAPI_OK; s++) {
-            status = counter_parse(reading, s, utapi_redis_reply_next(left), &figures[s][0], err);
-            figures[s][1] = figures[s][0];
+            int64_t value;
+            status = counter_parse(reading, s, utapi_redis_reply_next(left), &value, err);
+            figures[s][0] = figures[s][1] = value;
         }
         return status;
     }
@@ -202,13 +203,8 @@ utapi_status utapi_redis_states_parse(const redis_reading *reading, redis_replie
     bool blank = false;
     for (size_t s = 0; s < STATE_COUNT; s++)
         for (size_t b = 0; b < BOUND_COUNT; b++) {
-            const utapi_wide value = floors[s][b].value;
             blank |= floors[s][b].below_zero;
-            if (!blank && (value < INT64_MIN || value > INT64_MAX))
-                return utapi_fail(err, UTAPI_OVERFLOW, "%s:%s:%.*s:%s: the total does not fit 64 bits",
-                                  reading->prefix, utapi_level_name(reading->level), (int)reading->name.size,
-                                  reading->name.data, state_names[s]);
-            figures[s][b] = blank ? 0 : (int64_t)value;
+            figures[s][b] = blank ? 0 : floors[s][b].value;
         }
     return UTAPI_OK;
 }

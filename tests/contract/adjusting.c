@@ -16,8 +16,6 @@ static void an_adjustment_reaches_every_later_row(void **state)
     assert_int_equal(bytes_at(c, "b", T0 + HOUR), 7);
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 17);
     utapi_amounts_set(&delta, UTAPI_STORAGE_UTILIZED, INT64_MAX);
-    CHECK_STATUS(UTAPI_OVERFLOW, adjust_all(c->backend, &adjustment, 1, &c->err), &c->err);
-    assert_int_equal(bytes_at(c, "b", T0 + DAY), 17);
     adjustment.name = utapi_string_of("new");
     CHECK_OK(adjust_all(c->backend, &adjustment, 1, &c->err), &c->err);
     assert_true(bytes_at(c, "new", T0 + HOUR) == INT64_MAX);
@@ -27,21 +25,20 @@ static void adjustments_count_one_after_the_other(void **state)
 {
     contract *c = *state;
     CHECK_OK(apply_entry(c, entry_put("b", T0, 10)), &c->err);
-    utapi_amounts one = {.present = 0}, most = {.present = 0};
+    utapi_amounts one = {.present = 0};
     utapi_amounts_set(&one, UTAPI_STORAGE_UTILIZED, 1);
-    utapi_amounts_set(&most, UTAPI_STORAGE_UTILIZED, INT64_MAX);
     const utapi_string b = utapi_string_of("b"), other = utapi_string_of("other");
     utapi_adjustment adjustments[] = {
         {.level = UTAPI_BUCKETS, .name = b, .interval = T0, .delta = &one},
         {.level = UTAPI_BUCKETS, .name = b, .interval = T0 + HOUR, .delta = &one},
         {.level = UTAPI_USERS, .name = other, .interval = T0, .delta = &one},
-        {.level = UTAPI_BUCKETS, .name = b, .interval = T0 + DAY, .delta = &most},
+        {.level = UTAPI_BUCKETS, .name = b, .interval = -UTAPI_INTERVAL_MS, .delta = &one},
     };
     size_t done = 4711;
-    CHECK_STATUS(UTAPI_OVERFLOW, utapi_backend_adjust(c->backend, adjustments + 3, 1, &done, &c->err),
+    CHECK_STATUS(UTAPI_INVALID, utapi_backend_adjust(c->backend, adjustments + 3, 1, &done, &c->err),
                  &c->err);
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 10);
-    CHECK_STATUS(UTAPI_OVERFLOW, adjust_all(c->backend, adjustments, 4, &c->err),
+    CHECK_STATUS(UTAPI_INVALID, adjust_all(c->backend, adjustments, 4, &c->err),
                  &c->err); /* but for the last */
     assert_int_equal(bytes_at(c, "b", T0), 11);
     assert_int_equal(bytes_at(c, "b", T0 + DAY), 12);
@@ -88,10 +85,39 @@ static void a_correction_that_does_not_fit_changes_nothing(void **state)
     expect_rows(c, "b", "0:1 10:9223372036854775807 ");
 }
 
+static void an_adjustment_goes_beyond_64_bits(void **state)
+{
+    contract *c = *state;
+    put(c, "b", INTERVAL(10), INT64_MAX);
+    apply(c);
+    CHECK_OK(adjust(c, "b", 0, UTAPI_STORAGE_UTILIZED, 1), &c->err);
+    expect_rows(c, "b", "0:1 10:9223372036854775808 ");
+    CHECK_OK(adjust(c, "b", 20, UTAPI_STORAGE_UTILIZED, -5), &c->err);
+    expect_rows(c, "b", "0:1 10:9223372036854775808 20:9223372036854775803 ");
+}
+
+/* What expired is not kept, so that nothing can be corrected there. */
+static void an_adjustment_before_an_expiry_counts_at_it(void **state)
+{
+    contract *c = *state;
+    put(c, "b", INTERVAL(5), 10);
+    put(c, "b", INTERVAL(30), 1);
+    put(c, "gone", INTERVAL(5), 10);
+    apply(c);
+    expire_bucket(c, "b", INTERVAL(20) + 1);
+    expire_bucket(c, "gone", INTERVAL(20) + 1);
+    CHECK_OK(adjust(c, "b", 5, UTAPI_STORAGE_UTILIZED, 7), &c->err);
+    CHECK_OK(adjust(c, "gone", 5, UTAPI_STORAGE_UTILIZED, 7), &c->err);
+    expect_rows(c, "b", "20:7 30:8 ");
+    expect_rows(c, "gone", "20:7 ");
+}
+
 const struct CMUnitTest contract_adjusting[] = {
     CASE(an_adjustment_reaches_every_later_row),
     CASE(adjustments_count_one_after_the_other),
     CASE(a_correction_reaches_its_row_and_every_later_one),
     CASE(a_correction_that_does_not_fit_changes_nothing),
+    CASE(an_adjustment_goes_beyond_64_bits),
+    CASE(an_adjustment_before_an_expiry_counts_at_it),
     {.name = NULL},
 };

@@ -240,17 +240,17 @@ bool has_usage(contract *c, const char *bucket)
     return usage.storage_utilized[1] != 0 || usage.flows.present != 0;
 }
 
-int64_t bytes_at(contract *c, const char *bucket, utapi_interval interval)
+utapi_wide bytes_at(contract *c, const char *bucket, utapi_interval interval)
 {
     return usage_of(c, UTAPI_BUCKETS, S(bucket), interval, interval).storage_utilized[1];
 }
 
-int64_t bucket_bytes(contract *c, const char *bucket)
+utapi_wide bucket_bytes(contract *c, const char *bucket)
 {
     return usage_of(c, UTAPI_BUCKETS, S(bucket), FIRST, LAST).storage_utilized[1];
 }
 
-int64_t service_bytes(contract *c)
+utapi_wide service_bytes(contract *c)
 {
     return usage_of(c, UTAPI_SERVICE, S("s3"), FIRST, LAST).storage_utilized[1];
 }
@@ -307,9 +307,10 @@ typedef struct row_text {
 static bool row_print(void *ctx, utapi_interval interval, const utapi_amounts *totals)
 {
     row_text *rows = ctx;
-    rows->size += (size_t)snprintf(rows->text + rows->size, sizeof rows->text - rows->size, "%lld:%lld ",
+    char bytes[UTAPI_WIDE_TEXT_SIZE];
+    rows->size += (size_t)snprintf(rows->text + rows->size, sizeof rows->text - rows->size, "%lld:%s ",
                                    (long long)((interval - INTERVAL(0)) / UTAPI_INTERVAL_MS),
-                                   (long long)utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED));
+                                   utapi_wide_text(utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED), bytes));
     return rows->size < sizeof rows->text;
 }
 

@@ -131,11 +131,11 @@ utapi_usage usage_of(contract *c, utapi_level level, utapi_string name, utapi_in
 utapi_usage usage_ever(contract *c, const char *bucket);
 
 /** Bytes stored by a bucket as of the end of an interval. */
-int64_t bytes_at(contract *c, const char *bucket, utapi_interval interval);
+utapi_wide bytes_at(contract *c, const char *bucket, utapi_interval interval);
 
 /** Bytes that a bucket, or "s3", stores at the end of the newest interval. */
-int64_t bucket_bytes(contract *c, const char *bucket);
-int64_t service_bytes(contract *c);
+utapi_wide bucket_bytes(contract *c, const char *bucket);
+utapi_wide service_bytes(contract *c);
 
 /** Whether a bucket stores bytes or had a flow. */
 bool has_usage(contract *c, const char *bucket);

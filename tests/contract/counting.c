@@ -6,12 +6,12 @@
 
 static int64_t puts_of(const utapi_usage *usage)
 {
-    return utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
+    return (int64_t)utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
 }
 
 static int64_t incoming_of(const utapi_usage *usage)
 {
-    return utapi_amounts_get(&usage->flows, UTAPI_INCOMING_BYTES);
+    return (int64_t)utapi_amounts_get(&usage->flows, UTAPI_INCOMING_BYTES);
 }
 
 static void an_unknown_resource_has_no_usage(void **state)

@@ -90,7 +90,7 @@ static void expect_batches(contract *c, int64_t batches)
 static bool survive(contract *c, int nth, bool stays, int error)
 {
     char uuid[32];
-    const int64_t before = bucket_bytes(c, "a");
+    const int64_t before = (int64_t)bucket_bytes(c, "a");
     snprintf(uuid, sizeof uuid, "u%d.%d.%d", nth, stays, error);
     put_batch(c, uuid, nth);
     disk_fail(nth, stays, error);
@@ -121,7 +121,7 @@ static void every_call_may_fail(contract *c, bool stays, int error)
     while (survive(c, nth, stays, error))
         nth++;
     assert_in_range(nth, 3, 50);
-    const int64_t stored = bucket_bytes(c, "a");
+    const int64_t stored = (int64_t)bucket_bytes(c, "a");
     contract_reopen(c);
     expect_batches(c, stored);
 }

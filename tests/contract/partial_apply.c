@@ -34,7 +34,7 @@ static const char *const names[PARTIAL_NAMES] = {"a", "b", "c", "s3"};
 /* What a life is made of. */
 typedef struct partial_kind {
     size_t writers;
-    bool overflows;
+    bool has_unfit; /* entries that no storage takes */
 } partial_kind;
 
 typedef struct partial_writer {
@@ -185,9 +185,9 @@ static partial_event *event_of_the_past(partial *p)
 static int64_t random_bytes(partial *p)
 {
     const int64_t bytes = (int64_t)below(p, 12) - 4;
-    if (!p->kind.overflows || !chance(p, 8))
+    if (!p->kind.has_unfit || !chance(p, 8))
         return bytes;
-    return chance(p, 50) ? INT64_MAX - bytes - 5 : INT64_MIN + bytes + 5;
+    return chance(p, 50) ? INT64_MAX - bytes - 5 : INT64_MIN + bytes + 5; /* totals have room for it */
 }
 
 static void event_new(partial *p, partial_event *event)
@@ -197,6 +197,8 @@ static void event_new(partial *p, partial_event *event)
     *event = (partial_event){.bucket = (size_t)below(p, PARTIAL_BUCKETS)};
     event->entry = entry_put(names[event->bucket], p->now_ms - back * UNIT_MS, random_bytes(p));
     event->entry.delta[UTAPI_INCOMING_BYTES] = 0;
+    if (p->kind.has_unfit && chance(p, 5))
+        event->entry.time_ms = -1;
     if (chance(p, 50)) {
         (void)snprintf(event->uuid, sizeof event->uuid, "uuid-%u", p->uuids++);
         event->entry.uuid_time_ms = event->entry.time_ms;
@@ -296,7 +298,7 @@ static utapi_batch batch_gather(partial *p, const partial_writer *writer,
 static void dead_letter(const partial *p, partial_writer *writer, const utapi_batch *batch)
 {
     partial_event *event = &writer->events[batch->entries[0].sequence];
-    assert_true(p->kind.overflows);
+    assert_true(p->kind.has_unfit);
     assert_false(event->is_dead);
     assert_int_equal(fence_of(p, writer), batch->fence.from);
     event->is_dead = true;
@@ -317,7 +319,7 @@ static void deliver(partial *p, partial_writer *writer)
         writer->applied = applied.fence;
     else if (status == UTAPI_UNCERTAIN)
         writer->applied = fence_of(p, writer);
-    else if (status == UTAPI_OVERFLOW)
+    else if (status == UTAPI_INVALID)
         dead_letter(p, writer, &batch);
     else
         assert_int_equal(status, UTAPI_UNAVAILABLE);
@@ -391,7 +393,7 @@ static void life_compare(partial *p)
     const partial_piece due = {.from = fence, .to = fence, .now_ms = p->now_ms + 10 * UNIT_MS};
     utapi_applied applied;
     each_event_has_one_end(p);
-    if (p->kind.writers == 1 && !p->kind.overflows)
+    if (p->kind.writers == 1 && !p->kind.has_unfit)
         partial_reference_accept(r, p->writers[0].events, p->writers[0].count);
     else
         reference_store(r, p);
@@ -478,7 +480,7 @@ static void where_a_batch_is_cut_changes_no_answer(void **state)
 
 static void each_event_is_stored_once_or_is_a_dead_letter_once(void **state)
 {
-    lives_run(*state, (partial_kind){.writers = 1, .overflows = true});
+    lives_run(*state, (partial_kind){.writers = 1, .has_unfit = true});
 }
 
 static void two_writers_store_a_uuid_once(void **state)
@@ -488,7 +490,7 @@ static void two_writers_store_a_uuid_once(void **state)
 
 static void of_two_writers_each_event_has_one_end(void **state)
 {
-    lives_run(*state, (partial_kind){.writers = 2, .overflows = true});
+    lives_run(*state, (partial_kind){.writers = 2, .has_unfit = true});
 }
 
 const struct CMUnitTest contract_partial_apply[] = {

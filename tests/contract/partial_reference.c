@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* partial_reference.c - the contract of apply once more, so simple that it can be seen to be right: no sums of a batch,
- * no running totals, no limits but those of an expiry. */
+ * no running totals. */
 #include "partial_reference.h"
 
 #include <stdlib.h>
@@ -14,18 +14,6 @@ static size_t interval_index(int64_t time_ms)
     const int64_t index = (utapi_interval_of(time_ms) - PARTIAL_START) / UTAPI_INTERVAL_MS;
     assert_in_range(index, 0, PARTIAL_INTERVALS - 1);
     return (size_t)index;
-}
-
-/* Whether every later total still fits without what goes. */
-static bool expiry_fits(const partial_reference *r, size_t bucket, int64_t time_ms)
-{
-    __int128 total = 0;
-    for (size_t i = interval_index(time_ms) + 1; i < PARTIAL_INTERVALS; i++) {
-        total += r->bytes[bucket][i];
-        if (total > INT64_MAX || total < INT64_MIN)
-            return false;
-    }
-    return true;
 }
 
 static void expire(partial_reference *r, size_t bucket, int64_t time_ms)
@@ -42,8 +30,7 @@ void partial_reference_due(partial_reference *r, int64_t now_ms)
     for (size_t bucket = 0; bucket < PARTIAL_BUCKETS; bucket++) {
         if (r->scheduled_ms[bucket] > now_ms)
             continue;
-        if (expiry_fits(r, bucket, r->scheduled_ms[bucket]))
-            expire(r, bucket, r->scheduled_ms[bucket]);
+        expire(r, bucket, r->scheduled_ms[bucket]);
         r->scheduled_ms[bucket] = NOT_SCHEDULED;
     }
 }

@@ -45,13 +45,15 @@ static utapi_string some_name(model *m)
 static int64_t some_amount(model *m)
 {
     static const int64_t extremes[] = {INT64_MAX, INT64_MIN, INT64_MAX / 2, -INT64_MAX / 3};
-    if (below(m, 400) == 0)
+    if (below(m, 400) == 0 && !m->c->kind->is_shared) /* V1's counters have 64 bits */
         return extremes[below(m, 4)];
     return below(m, 2001) - 1000;
 }
 
 static int64_t some_time(model *m)
 {
+    if (below(m, 12) == 0 && !m->c->kind->is_shared) /* far, for the steps that late sums are kept in */
+        return m->now_ms - below(m, 40000) * UTAPI_INTERVAL_MS;
     const int64_t age = below(m, 3) != 0 ? below(m, UTAPI_INTERVAL_MS) : below(m, SPAN * UTAPI_INTERVAL_MS);
     return m->now_ms + UTAPI_INTERVAL_MS / 2 - age;
 }
@@ -211,11 +213,15 @@ static void compare_answers(model *m, utapi_level level, utapi_string name, utap
 typedef struct digest {
     uint64_t sum;
     size_t rows;
+    utapi_amounts before;
 } digest;
 
 static bool digest_row(void *ctx, utapi_interval interval, const utapi_amounts *totals)
 {
     digest *all = ctx;
+    if (utapi_amounts_equal(totals, &all->before)) /* one in which nothing changed may be told or not */
+        return true;
+    utapi_amounts_copy(totals, &all->before);
     all->rows++;
     all->sum = all->sum * 31 + (uint64_t)interval;
     for (unsigned i = 0; i < UTAPI_METRIC_COUNT; i++)
@@ -226,7 +232,7 @@ static bool digest_row(void *ctx, utapi_interval interval, const utapi_amounts *
 static void compare_rows(model *m, utapi_level level, utapi_string name, utapi_interval start,
                          utapi_interval end)
 {
-    digest mine = {0, 0}, theirs = {0, 0};
+    digest mine = {.rows = 0}, theirs = {.rows = 0};
     if (!contract_keeps_totals(m->c))
         return;
     CHECK_OK(export_rows(m->oracle, level, name, start, end, digest_row, &theirs, NULL), &m->c->err);
@@ -251,12 +257,10 @@ static void compare_all(model *m)
     utapi_storage_stats mine, theirs;
     CHECK_OK(utapi_backend_stats(m->oracle, &theirs, NULL), &m->c->err);
     CHECK_OK(utapi_backend_stats(m->c->backend, &mine, NULL), &m->c->err);
-    if (contract_keeps_totals(m->c)) {
+    if (contract_keeps_totals(m->c))
         assert_int_equal(mine.resources, theirs.resources);
-        assert_int_equal(mine.rows, theirs.rows);
-    }
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
-        digest my_names = {0, 0}, their_names = {0, 0};
+        digest my_names = {.rows = 0}, their_names = {.rows = 0};
         CHECK_OK(utapi_backend_list(m->oracle, (utapi_level)level, digest_name, &their_names, NULL),
                  &m->c->err);
         CHECK_OK(utapi_backend_list(m->c->backend, (utapi_level)level, digest_name, &my_names, NULL),

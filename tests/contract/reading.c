@@ -46,7 +46,7 @@ static bool note_row(void *ctx, utapi_interval interval, const utapi_amounts *to
 {
     noted *seen = ctx;
     seen->intervals[seen->count] = interval;
-    seen->bytes[seen->count++] = utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
+    seen->bytes[seen->count++] = (int64_t)utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
     return seen->count != seen->stop_after;
 }
 
@@ -173,7 +173,7 @@ static bool collect_row(void *ctx, utapi_interval interval, const utapi_amounts 
 {
     collected *rows = ctx;
     rows->interval[rows->count] = (int)((interval - INTERVAL(0)) / UTAPI_INTERVAL_MS);
-    rows->bytes[rows->count++] = utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
+    rows->bytes[rows->count++] = (int64_t)utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
     return rows->count < rows->most;
 }
 

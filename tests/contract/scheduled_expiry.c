@@ -78,12 +78,10 @@ static void a_refused_batch_expires_nothing(void **state)
 {
     contract *c = *state;
     put_rows(c);
-    put(c, "full", INTERVAL(0), INT64_MAX - 8)->delta[UTAPI_INCOMING_BYTES] = 0;
-    apply(c);
     delete_bucket(c, "b", INTERVAL(31));
     delete_later(c, "bb", INTERVAL(31), INTERVAL(40));
-    put(c, "full", INTERVAL(0), 100);
-    apply_fails(c, UTAPI_OVERFLOW);
+    put(c, "b", -1, 100);
+    apply_fails(c, UTAPI_INVALID);
     maintain(c, INTERVAL(2000));
     expect_rows(c, "b", "0:1 10:2 20:3 30:4 ");
     expect_rows(c, "bb", "0:1 10:2 20:3 30:4 ");
@@ -196,26 +194,6 @@ static void a_later_scheduled_expiry_replaces_an_earlier_one(void **state)
     expect_rows(c, "b", "");
 }
 
-static void a_scheduled_expiry_that_cannot_be_stored_is_dropped(void **state)
-{
-    contract *c = *state;
-    put(c, "b", INTERVAL(0), -10)->resource[UTAPI_SERVICE] = S("");
-    put(c, "b", INTERVAL(2000), 10)->resource[UTAPI_SERVICE] = S("");
-    put(c, "b", INTERVAL(2001), INT64_MAX)->delta[UTAPI_INCOMING_BYTES] = 0;
-    delete_later(c, "b", INTERVAL(1), INTERVAL(1010));
-    put(c, "a", INTERVAL(0), -10);
-    delete_later(c, "a", INTERVAL(1), INTERVAL(1010));
-    apply(c);
-    c->now_ms = INTERVAL(1010);
-    put(c, "other", INTERVAL(0), 0);
-    apply(c); /* others do not wait for it */
-    expect_rows(c, "b", "0:-10 1:-10 2000:0 2001:9223372036854775807 ");
-    expect_rows(c, "a", "");
-    put(c, "b", INTERVAL(0), -1); /* and nothing of it is left */
-    apply(c);
-    expect_rows(c, "b", "0:-11 1:-11 2000:-1 2001:9223372036854775806 ");
-}
-
 static void expiries_and_schedules_survive_reopening(void **state)
 {
     contract *c = *state;
@@ -250,7 +228,6 @@ const struct CMUnitTest contract_scheduled_expiry[] = {
     CASE(a_repetition_cancels_no_scheduled_expiry),
     CASE(an_entry_that_is_too_old_to_count_cancels_no_scheduled_expiry),
     CASE(a_later_scheduled_expiry_replaces_an_earlier_one),
-    CASE(a_scheduled_expiry_that_cannot_be_stored_is_dropped),
     CASE(expiries_and_schedules_survive_reopening),
     {.name = NULL},
 };

@@ -86,7 +86,7 @@ static void *read_on(void *arg)
             break;
         }
         bool whole = usages[0].number_of_objects[1] >= newest; /* what was seen once does not vanish */
-        newest = usages[0].number_of_objects[1];
+        newest = (int64_t)usages[0].number_of_objects[1];
         for (int i = 0; i < BUCKETS; i++)
             whole =
                 whole && usages[i].number_of_objects[1] == newest &&
@@ -107,7 +107,7 @@ static bool row_climbs(void *ctx, utapi_interval interval, const utapi_amounts *
 {
     (void)interval;
     climb *rows = ctx;
-    const int64_t bytes = utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
+    const int64_t bytes = (int64_t)utapi_amounts_get(totals, UTAPI_STORAGE_UTILIZED);
     rows->falls |= bytes <= rows->bytes || bytes % 3 != 0;
     rows->bytes = bytes;
     return true;

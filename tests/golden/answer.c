@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool pair_is(const json_t *expect, const char *member, int64_t first, int64_t second)
+static bool pair_is(const json_t *expect, const char *member, utapi_wide first, utapi_wide second)
 {
     const json_t *pair = json_object_get(expect, member);
     return json_array_size(pair) == 2 && json_integer_value(json_array_get(pair, 0)) == first &&

@@ -92,7 +92,7 @@ int64_t bench_objects(bench *b, const char *bucket)
     const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
     utapi_usage usage;
     CHECK_OK(utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
-    return usage.number_of_objects[1];
+    return (int64_t)usage.number_of_objects[1];
 }
 
 utapi_health bench_stats(bench *b)

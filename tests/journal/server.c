@@ -189,8 +189,8 @@ void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t 
     utapi_error err;
     utapi_error_clear(&err);
     CHECK_OK(utapi_backend_read(s->memory, &query, &usage, NULL, &err), &err);
-    *ret_objects = usage.number_of_objects[1];
-    *ret_bytes = usage.storage_utilized[1];
+    *ret_objects = (int64_t)usage.number_of_objects[1];
+    *ret_bytes = (int64_t)usage.storage_utilized[1];
 }
 
 /* ---- slots -------------------------------------------------------------------------------- */

@@ -252,25 +252,6 @@ static void a_single_event_that_is_refused_for_ever_is_a_dead_letter(void **stat
     }
 }
 
-static bool reason_note(void *ctx, const utapi_dead_letter *letter)
-{
-    assert_int_equal(letter->reason, UTAPI_REASON_OVERFLOW);
-    assert_string_equal(letter->detail, "buckets full: storageUtilized: the total would not fit 64 bits");
-    *(bool *)ctx = true;
-    return true;
-}
-
-static void an_overflow_is_shown_with_what_is_at_its_limit(void **state)
-{
-    bench *b = *state;
-    bool was_shown = false;
-    CHECK_OK(bench_take(b, "full", 1, INT64_MAX), &b->err);
-    CHECK_OK(bench_take(b, "full", 1, 1), &b->err);
-    bench_drained(b);
-    CHECK_OK(utapi_backend_dead_letters(b->journal, reason_note, &was_shown, &b->err), &b->err);
-    assert_true(was_shown);
-}
-
 /* How many are shown, how many there ever were, and how many of those were acknowledged. */
 static void check_letters(bench *b, size_t shown, uint64_t refused, uint64_t acknowledged)
 {
@@ -516,7 +497,6 @@ int main(void)
         CASE(a_single_event_is_lost_to_no_warning_that_may_pass),
         CASE(a_single_event_that_is_refused_for_ever_is_a_dead_letter),
         CASE(what_was_acknowledged_is_shown_no_more_and_never_comes_back),
-        CASE(an_overflow_is_shown_with_what_is_at_its_limit),
         CASE(what_was_not_shown_is_not_acknowledged),
         CASE(what_cannot_be_acknowledged_changes_nothing),
         CASE(a_nearly_full_journal_acknowledges_all_the_same),

@@ -126,7 +126,7 @@ utapi_usage query_bucket(reading *r, const char *bucket, utapi_interval start, u
 
 int64_t puts_of(const utapi_usage *usage)
 {
-    return utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
+    return (int64_t)utapi_amounts_get(&usage->flows, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
 }
 
 int64_t write_days(reading *r, const char *bucket, utapi_interval first, int days)

@@ -20,7 +20,8 @@ static bool on_row(void *ctx, const utapi_export_row *row)
 {
     exported *all = ctx;
     const size_t size = strlen(all->changes);
-    const int64_t puts = utapi_amounts_get(row->amounts, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
+    const int64_t puts =
+        (int64_t)utapi_amounts_get(row->amounts, UTAPI_FIRST_OPERATION + UTAPI_OP_PUT_OBJECT);
     all->puts += puts;
     if (row->level == UTAPI_BUCKETS && puts != 0)
         (void)snprintf(all->changes + size, sizeof all->changes - size, "%.*s %lld %lld;",

@@ -195,38 +195,6 @@ static void an_empty_batch_folds_to_nothing(void **state)
     utapi_aggregation_free(NULL);
 }
 
-static void expect_blame(const utapi_entry *entries, size_t count, const char *detail, size_t index)
-{
-    const utapi_batch batch = {.entries = entries, .count = count};
-    utapi_aggregation *sums = aggregation_of(entries, count, NULL);
-    utapi_resource_run run;
-    assert_true(utapi_aggregation_next(sums, &run));
-    utapi_error blame;
-    utapi_error_clear(&blame);
-    (void)utapi_fail(&blame, UTAPI_OVERFLOW, "%s", detail);
-    assert_int_equal(utapi_aggregation_attribute(&batch, sums, &run, &blame), UTAPI_OVERFLOW);
-    assert_int_equal(blame.index, index);
-    assert_memory_equal(blame.detail, "buckets b: ", 11);
-    assert_non_null(strstr(blame.detail, detail));
-    assert_int_equal(strstr(blame.detail, ": uuid u") != NULL, entries[index].uuid.size > 0);
-    utapi_aggregation_free(sums);
-}
-
-static void the_event_that_moves_a_metric_furthest_is_blamed(void **state)
-{
-    (void)state;
-    utapi_entry entries[] = {entry("b", 5, -100), entry("b", 1, 60), entry("b", 900001, 70),
-                             entry("c", 0, 90)};
-    entries[2].uuid = utapi_string_of("u");
-    expect_blame(entries, 4, "storageUtilized: too much", 2);
-    entries[1].delta[UTAPI_STORAGE_UTILIZED] = 0;
-    expect_blame(entries, 4, "storageUtilized: too little", 0);
-    entries[0].operation = UTAPI_OP_GET_OBJECT;
-    expect_blame(entries, 4, "GetObject: too many", 0);
-    entries[0].operation = UTAPI_OP_NONE;
-    expect_blame(entries, 4, "no metric: too much", 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,7 +205,6 @@ int main(void)
         cmocka_unit_test(entries_of_an_earlier_time_can_be_left_out),
         cmocka_unit_test(any_names_come_each_once_and_in_order),
         cmocka_unit_test(an_empty_batch_folds_to_nothing),
-        cmocka_unit_test(the_event_that_moves_a_metric_furthest_is_blamed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,30 @@ static void a_varint_of_more_than_64_bits_is_none(void **state)
     assert_int_equal(number, 7);
 }
 
+static void wide_varints_are_those_of_64_bits_and_more(void **state)
+{
+    (void)state;
+    const utapi_unsigned_wide most = ~(utapi_unsigned_wide)0;
+    const utapi_unsigned_wide numbers[] = {0, 127, 128, UINT64_MAX, (utapi_unsigned_wide)1 << 64, most};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        unsigned char bytes[UTAPI_VARINT_WIDE_MAX], narrow[UTAPI_VARINT_MAX];
+        utapi_unsigned_wide back = 0;
+        const unsigned char *end = utapi_varint_wide_put(bytes, numbers[i]);
+        assert_ptr_equal(utapi_varint_wide_get(bytes, end, &back), end);
+        assert_true(back == numbers[i]);
+        for (const unsigned char *early = bytes; early < end; early++)
+            assert_null(utapi_varint_wide_get(bytes, early, &back));
+        if (numbers[i] <= UINT64_MAX)
+            assert_memory_equal(bytes, narrow,
+                                (size_t)(utapi_varint_put(narrow, (uint64_t)numbers[i]) - narrow));
+        else if (numbers[i] == most) {
+            assert_int_equal(end - bytes, UTAPI_VARINT_WIDE_MAX);
+            bytes[UTAPI_VARINT_WIDE_MAX - 1]++; /* a 129th bit */
+            assert_null(utapi_varint_wide_get(bytes, end, &back));
+        }
+    }
+}
+
 static void small_numbers_of_both_signs_are_short(void **state)
 {
     (void)state;
@@ -112,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(varints_come_back_as_they_went),
         cmocka_unit_test(a_varint_of_more_than_64_bits_is_none),
+        cmocka_unit_test(wide_varints_are_those_of_64_bits_and_more),
         cmocka_unit_test(small_numbers_of_both_signs_are_short),
         cmocka_unit_test(the_checksum_is_crc32c),
         cmocka_unit_test(a_checksum_fits_its_own_bytes_alone),

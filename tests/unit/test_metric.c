@@ -66,40 +66,40 @@ static void an_absent_amount_is_zero(void **state)
     assert_false(utapi_amounts_equal(&amounts, &other));
 }
 
-static void a_total_reaches_the_edge_but_never_wraps(void **state)
+static void totals_go_beyond_64_bits_and_come_back(void **state)
 {
     (void)state;
-    utapi_amounts totals = {.present = 0};
-    utapi_sums sums = {.present = 0};
-    utapi_sums_add(&sums, UTAPI_STORAGE_UTILIZED, INT64_MAX);
-    CHECK_OK(utapi_amounts_add(&totals, &sums, &err), &err);
-    assert_true(utapi_amounts_get(&totals, UTAPI_STORAGE_UTILIZED) == INT64_MAX);
-
-    utapi_amounts one = {.present = 0};
-    utapi_amounts_set(&one, UTAPI_NUMBER_OF_OBJECTS, 5);
-    utapi_amounts_set(&one, UTAPI_STORAGE_UTILIZED, 1);
-    assert_int_equal(utapi_amounts_add_delta(&totals, &one, &err), UTAPI_OVERFLOW);
-    assert_non_null(strstr(err.detail, "storageUtilized"));
-    utapi_error_clear(&err);
-    assert_int_equal(utapi_amounts_get(&totals, UTAPI_NUMBER_OF_OBJECTS), 0);
-
-    utapi_amounts lowest = {.present = 0};
-    utapi_amounts_set(&lowest, UTAPI_STORAGE_UTILIZED, INT64_MIN);
-    utapi_amounts zero = {.present = 0};
-    CHECK_STATUS(UTAPI_OVERFLOW, utapi_amounts_subtract(&zero, &lowest, &err), &err);
+    utapi_amounts totals = {.present = 0}, most = {.present = 0};
+    utapi_amounts_add_one(&most, UTAPI_STORAGE_UTILIZED, INT64_MAX);
+    utapi_amounts_add_one(&most, UTAPI_NUMBER_OF_OBJECTS, INT64_MIN);
+    for (int i = 0; i < 1000; i++)
+        utapi_amounts_add(&totals, &most);
+    assert_true(utapi_amounts_get(&totals, UTAPI_STORAGE_UTILIZED) == (utapi_wide)INT64_MAX * 1000);
+    assert_true(utapi_amounts_get(&totals, UTAPI_NUMBER_OF_OBJECTS) == (utapi_wide)INT64_MIN * 1000);
+    for (int i = 0; i < 999; i++)
+        utapi_amounts_subtract(&totals, &most);
+    assert_true(utapi_amounts_equal(&totals, &most));
 }
 
-static void sums_go_beyond_64_bits_and_come_back(void **state)
+static void a_number_is_cut_to_what_an_answer_holds(void **state)
 {
     (void)state;
-    utapi_sums sums = {.present = 0};
-    for (int i = 0; i < 1000; i++)
-        utapi_sums_add(&sums, UTAPI_STORAGE_UTILIZED, INT64_MAX);
-    for (int i = 0; i < 999; i++)
-        utapi_sums_add(&sums, UTAPI_STORAGE_UTILIZED, -INT64_MAX);
-    utapi_amounts totals = {.present = 0};
-    CHECK_OK(utapi_amounts_add(&totals, &sums, &err), &err);
-    assert_true(utapi_amounts_get(&totals, UTAPI_STORAGE_UTILIZED) == INT64_MAX);
+    const utapi_wide beyond = (utapi_wide)1 << 63;
+    assert_true(utapi_wide_fits(beyond - 1) && utapi_wide_fits(-beyond));
+    assert_false(utapi_wide_fits(beyond) || utapi_wide_fits(-beyond - 1));
+    assert_true(utapi_wide_cut(beyond) == INT64_MAX && utapi_wide_cut(beyond - 1) == INT64_MAX);
+    assert_true(utapi_wide_cut(-beyond) == -INT64_MAX && utapi_wide_cut(-5) == -5);
+}
+
+static void a_number_is_written_in_digits(void **state)
+{
+    (void)state;
+    char text[UTAPI_WIDE_TEXT_SIZE];
+    assert_string_equal(utapi_wide_text(0, text), "0");
+    assert_string_equal(utapi_wide_text(-7, text), "-7");
+    assert_string_equal(utapi_wide_text(INT64_MAX, text), "9223372036854775807");
+    const utapi_wide lowest = -(((utapi_wide)1 << 126) - 1) * 2 - 2;
+    assert_string_equal(utapi_wide_text(lowest, text), "-170141183460469231731687303715884105728");
 }
 
 static void the_first_detail_of_an_error_wins(void **state)
@@ -125,8 +125,9 @@ int main(void)
         cmocka_unit_test(levels_are_found_by_their_exact_name),
         cmocka_unit_test(a_metric_is_found_by_its_name),
         cmocka_unit_test(an_absent_amount_is_zero),
-        cmocka_unit_test(a_total_reaches_the_edge_but_never_wraps),
-        cmocka_unit_test(sums_go_beyond_64_bits_and_come_back),
+        cmocka_unit_test(totals_go_beyond_64_bits_and_come_back),
+        cmocka_unit_test(a_number_is_cut_to_what_an_answer_holds),
+        cmocka_unit_test(a_number_is_written_in_digits),
         cmocka_unit_test(the_first_detail_of_an_error_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,10 +104,9 @@ typedef struct utapi_backend_ops {
      * with one writer, except which entry overflows: that is judged on what is stored in one step. Between two parts
      * another writer, and its now_ms, may come first. A batch of no entries does what is due, and moves the fence.
      *
-     * UTAPI_OVERFLOW if a total of a row that it touches would leave 64 bits after all that would be stored, or
-     * between two expiries of its bucket in the batch; of a bucket that an entry expires, now or later, after that
-     * entry too. The detail names resource and metric and, where the storage can tell, err->index an entry that led
-     * there. UTAPI_INVALID or UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. UTAPI_FENCED,
+     * Totals have 128 bits, which no sum of events leaves. UTAPI_OVERFLOW from a storage whose own have fewer, if one
+     * would leave those after all that would be stored; the detail names resource and metric. UTAPI_INVALID or
+     * UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. UTAPI_FENCED,
      * with ret->fence filled, if the fence stands elsewhere. UTAPI_UNAVAILABLE if there is no room or no connection.
      * After each of these nothing was stored, but expiries may be carried out. UTAPI_UNCERTAIN: all was, or none.
      */
@@ -145,9 +144,12 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
                                                utapi_error *err);
 
 /**
- * Calls apply. UTAPI_NOT_SUPPORTED if an entry has to do with dead letters and the storage keeps none. Of a fenced batch that cannot be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries
- * half, down to the first entry: so each of these says that the first entry alone cannot be stored as the totals are
- * now. Its caller leaves it out for good, and goes on from the same fence.from: its number is a hole. A storage that
+ * Calls apply, but never with an entry that no storage takes: one at a time that has no interval, or with a name or
+ * uuid of more than UTAPI_NAME_MAX bytes, is UTAPI_INVALID, err->index; it ends the prefix of a fenced batch. An entry
+ * that has to do with dead letters is UTAPI_NOT_SUPPORTED where the storage keeps none. Of a fenced batch that cannot
+ * be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of
+ * these says that the first entry alone cannot be stored as the totals are now. Its caller leaves it out for good, and
+ * goes on from the same fence.from: its number is a hole. A storage that
  * answers UTAPI_CORRUPT to no entries at all is to blame itself: that is UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;

@@ -72,7 +72,7 @@ typedef struct utapi_admin_ops {
 
     /**
      * Calls on_row for what is asked for, each resource from one snapshot. Totals begin with the newest row before
-     * start, if there is one. The sums of all deltas are the totals that read answers with, if nobody writes meanwhile.
+     * start, if there is one; an interval in which nothing changed may be told too. The sums of all deltas are the totals that read answers with, if nobody writes meanwhile.
      * Where a part cannot be read, on_unreadable is called, perhaps twice for the same one, and the export goes on
      * without it; if that is NULL, the answer is UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the
      * storage keeps none.
@@ -80,9 +80,10 @@ typedef struct utapi_admin_ops {
     utapi_backend_export_fn *export;
 
     /**
-     * Adds each delta at its interval and to every later row, one after the other. UTAPI_OK: the first *ret_count of
+     * Adds each delta at its interval and to every later row, one after the other; nothing is kept before the interval
+     * in which the resource expired last: an earlier delta counts at that one. UTAPI_OK: the first *ret_count of
      * them, at least one, are durable, in one step; the caller goes on from there. Errors as in apply: none is stored.
-     * An overflow is judged after each of them. (utapi_backend_adjust() tries fewer, down to the first: a slot need
+     * (utapi_backend_adjust() refuses what has no interval or name, and tries fewer, down to the first: a slot need
      * not.)
      */
     utapi_backend_adjust_fn *adjust;

@@ -62,13 +62,14 @@ typedef utapi_status utapi_backend_acknowledge_fn(utapi_backend *self, const uta
 typedef utapi_status utapi_dead_letter_stats_fn(utapi_backend *self, utapi_dead_letter_stats *ret,
                                                 utapi_error *err);
 
-/** Every slot is required. What apply() does with letters is a part of the contract too:
+/**
+ * Every slot is required. What apply() does with letters is a part of the contract too:
  *
- *  An entry that is refused is judged by its uuid as any other: a repetition is skipped. Else it becomes a letter, or is
- *  counted as dropped, in the same step as the batch, and changes nothing else.
+ * An entry that is refused is judged by its uuid as any other: a repetition is skipped. Else it becomes a letter, or is
+ * counted as dropped, in the same step as the batch, and changes nothing else.
  *
- *  An entry that is pushed again (utapi_entry.letter) is skipped, as a repetition, if there is no such letter; else the
- *  letter goes in the same step as the entry counts. Its uuid is not looked at.
+ * An entry that is pushed again (utapi_entry.letter) is skipped, as a repetition, if there is no such letter; else the
+ * letter goes in the same step as the entry counts. Its uuid is not looked at.
  */
 typedef struct utapi_dead_letter_ops {
     /** Calls on_letter for each letter, the oldest first. */

@@ -98,7 +98,7 @@ typedef struct utapi_resource_run {
 /** The sum of a run's deltas in one interval. */
 typedef struct utapi_interval_delta {
     utapi_interval interval;
-    utapi_sums sums;
+    utapi_amounts sums;
 } utapi_interval_delta;
 
 /**
@@ -125,17 +125,5 @@ bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret);
  */
 bool utapi_aggregation_sum(const utapi_aggregation *self, utapi_resource_run *run, int64_t not_before_ms,
                            utapi_interval_delta *ret);
-
-/**
- * Makes an overflow that a run led to name the resource and an event: of those that the run brings, the one that moves
- * the metric furthest.
- *
- * @param batch  that the aggregation was made of
- * @param run    as utapi_aggregation_next() gave it
- * @param err    in and out: from utapi_amounts_add(). err->index becomes the event's; the detail has its uuid, if any
- * @return UTAPI_OVERFLOW
- */
-utapi_status utapi_aggregation_attribute(const utapi_batch *batch, const utapi_aggregation *self,
-                                         const utapi_resource_run *run, utapi_error *err);
 
 #endif

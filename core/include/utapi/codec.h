@@ -15,7 +15,10 @@
 
 /* ---- varints ------------------------------------------------------------------------------ */
 
-enum { UTAPI_VARINT_MAX = 10 /* bytes of the longest */ };
+/* Bytes of the longest one, of a number of 64 and of 128 bits. */
+enum { UTAPI_VARINT_MAX = 10, UTAPI_VARINT_WIDE_MAX = 19 };
+
+__extension__ typedef unsigned __int128 utapi_unsigned_wide;
 
 /** Writes at most UTAPI_VARINT_MAX bytes. Returns where they end. */
 static inline unsigned char *utapi_varint_put(unsigned char *at, uint64_t number)
@@ -43,6 +46,13 @@ static inline const unsigned char *utapi_varint_get(const unsigned char *at, con
     }
     return NULL;
 }
+
+/** As utapi_varint_put(), of at most UTAPI_VARINT_WIDE_MAX bytes: what fits 64 bits has the same form. */
+unsigned char *utapi_varint_wide_put(unsigned char *at, utapi_unsigned_wide number);
+
+/** As utapi_varint_get(), of 128 bits. */
+const unsigned char *utapi_varint_wide_get(const unsigned char *at, const unsigned char *end,
+                                           utapi_unsigned_wide *ret);
 
 static inline uint64_t utapi_zigzag(int64_t number)
 {

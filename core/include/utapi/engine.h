@@ -74,7 +74,7 @@ UTAPI_MUST_USE utapi_status utapi_engine_ingest(utapi_engine *engine, const utap
                                                 utapi_error *err);
 
 /**
- * The usage of each named resource over a range (docs/specification.md#reply). State figures are clamped at zero.
+ * The usage of each named resource over a range (docs/specification.md#reply), as utapi_usage_clamp() makes it.
  *
  * @param range  from utapi_range_of() or utapi_range_recent()
  * @param ret    count of them, in the order of names

@@ -13,6 +13,7 @@ typedef struct utapi_health {
     utapi_storage_stats storage;
     utapi_dead_letter_stats letters;
     utapi_journal_stats journal; /* all zero without one */
+    uint64_t anomalies;          /* figures of answers, ever, that had more than 64 bits and were cut */
     bool refuses;                /* no event is accepted now: warning tells why */
     bool recovering;             /* events could not be stored, and since then none were */
     char warning[160];           /* what is not well with storing; "": all is well */

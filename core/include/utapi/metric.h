@@ -94,13 +94,18 @@ static inline bool utapi_metric_is_state(unsigned metric)
     return metric < UTAPI_INCOMING_BYTES;
 }
 
+/** 128 bits: wide enough for the sum of 2^57 amounts of 64 bits. */
+__extension__ typedef __int128 utapi_wide;
+
 /**
- * An amount for each metric of a set. of[m] means something only where bit m of present is set; the
- * others are zero by definition and their storage is not initialised, so an empty one costs one word.
+ * An amount for each metric of a set: a delta, or totals. of[m] means something only where bit m of present is set; the
+ * others are zero by definition and their storage is not initialised, so an empty one costs one word. An event's amounts
+ * have 64 bits, and so have the figures of an answer (utapi_usage_clamp()); what lies between never leaves 128
+ * (docs/specification.md#amounts).
  */
 typedef struct utapi_amounts {
     uint64_t present;
-    int64_t of[UTAPI_METRIC_COUNT];
+    utapi_wide of[UTAPI_METRIC_COUNT];
 } utapi_amounts;
 
 _Static_assert(UTAPI_METRIC_COUNT <= 64, "a set of metrics is a 64-bit mask");
@@ -112,16 +117,22 @@ static inline void utapi_amounts_clear(utapi_amounts *amounts)
 }
 
 /** The amount of one metric; 0 where it is not present. */
-static inline int64_t utapi_amounts_get(const utapi_amounts *amounts, unsigned metric)
+static inline utapi_wide utapi_amounts_get(const utapi_amounts *amounts, unsigned metric)
 {
     return (amounts->present >> metric & 1U) != 0 ? amounts->of[metric] : 0;
 }
 
 /** Sets the amount of one metric. */
-static inline void utapi_amounts_set(utapi_amounts *amounts, unsigned metric, int64_t amount)
+static inline void utapi_amounts_set(utapi_amounts *amounts, unsigned metric, utapi_wide amount)
 {
     amounts->present |= UINT64_C(1) << metric;
     amounts->of[metric] = amount;
+}
+
+/** Adds to the amount of one metric. */
+static inline void utapi_amounts_add_one(utapi_amounts *amounts, unsigned metric, utapi_wide amount)
+{
+    utapi_amounts_set(amounts, metric, utapi_amounts_get(amounts, metric) + amount);
 }
 
 /** Copies the present amounts. */
@@ -130,45 +141,28 @@ void utapi_amounts_copy(const utapi_amounts *from, utapi_amounts *to);
 /** Whether both hold the same amount of each metric; a zero that is present equals one that is not. */
 bool utapi_amounts_equal(const utapi_amounts *left, const utapi_amounts *right);
 
-/**
- * Amounts that cannot overflow: sums of deltas, wide enough for 2^64 of them. A group's deltas are
- * summed here first, so that an overflow is judged on the totals after the group (docs/specification.md#amounts).
- */
-__extension__ typedef __int128 utapi_wide;
-typedef struct utapi_sums {
-    uint64_t present;
-    utapi_wide of[UTAPI_METRIC_COUNT];
-} utapi_sums;
+/** totals += more. */
+void utapi_amounts_add(utapi_amounts *totals, const utapi_amounts *more);
 
-/** Adds one amount to a sum. */
-static inline void utapi_sums_add(utapi_sums *sums, unsigned metric, int64_t amount)
+/** totals -= base. */
+void utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base);
+
+/** The nearest number of 64 bits between -(2^63 - 1) and 2^63 - 1. */
+static inline int64_t utapi_wide_cut(utapi_wide amount)
 {
-    const uint64_t bit = UINT64_C(1) << metric;
-    sums->of[metric] = (sums->present & bit) != 0 ? sums->of[metric] + amount : amount;
-    sums->present |= bit;
+    if (amount > INT64_MAX)
+        return INT64_MAX;
+    return amount < -INT64_MAX ? -INT64_MAX : (int64_t)amount;
 }
 
-/** Adds each amount of more to sums. */
-void utapi_sums_merge(utapi_sums *sums, const utapi_sums *more);
+/** Writes a number in decimal digits, with a NUL. Returns text. */
+enum { UTAPI_WIDE_TEXT_SIZE = 41 };
+const char *utapi_wide_text(utapi_wide number, char text[static UTAPI_WIDE_TEXT_SIZE]);
 
-/** Adds each amount to sums. */
-void utapi_sums_add_amounts(utapi_sums *sums, const utapi_amounts *amounts);
-
-/**
- * totals += sums.
- *
- * @return UTAPI_OVERFLOW if a total would leave 64 bits; totals are then unchanged, and the detail
- *         names the metric
- */
-UTAPI_MUST_USE utapi_status utapi_amounts_add(utapi_amounts *totals, const utapi_sums *sums,
-                                              utapi_error *err);
-
-/** As utapi_amounts_add(), with a plain delta. */
-UTAPI_MUST_USE utapi_status utapi_amounts_add_delta(utapi_amounts *totals, const utapi_amounts *delta,
-                                                    utapi_error *err);
-
-/** As utapi_amounts_add(), taking base away. */
-UTAPI_MUST_USE utapi_status utapi_amounts_subtract(utapi_amounts *totals, const utapi_amounts *base,
-                                                   utapi_error *err);
+/** Whether a number has 64 bits. */
+static inline bool utapi_wide_fits(utapi_wide amount)
+{
+    return amount >= INT64_MIN && amount <= INT64_MAX;
+}
 
 #endif

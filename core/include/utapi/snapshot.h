@@ -9,31 +9,54 @@
  *     varints       their totals in ascending order of metric, zigzag, LEB128
  *     4 bytes       CRC-32C of all before it, little-endian
  *
- * Metrics whose total is zero are left out. Pure functions.
+ * Metrics whose total is zero are left out. Version 2 is written only where version 1 cannot say it: its totals may
+ * have more than 64 bits, and behind them stand fields, in ascending order of their numbers:
+ *
+ *     byte          the field's number: 1 late, 2 base
+ *     byte          how many bytes of it follow: late none, base 4
+ *     bytes         base: the interval's number since the epoch, little-endian
+ *
+ * An unknown field is not passed over: what is not understood cannot be counted. Pure functions.
  */
 #ifndef UTAPI_SNAPSHOT_H
 #define UTAPI_SNAPSHOT_H
 
+#include "utapi/interval.h"
 #include "utapi/metric.h"
 
 /** No snapshot is longer, in bytes. */
-#define UTAPI_SNAPSHOT_MAX (1 + 10 + 10 * UTAPI_METRIC_COUNT + 4)
+#define UTAPI_SNAPSHOT_MAX (1 + 10 + 19 * UTAPI_METRIC_COUNT + 2 + 2 + 4 + 4)
+
+/** What a row says of its resource beside the totals. All zero: nothing. */
+typedef struct utapi_snapshot_fields {
+    bool has_late;       /* late sums stand beside the rows (backends/rows/late.h) */
+    utapi_interval base; /* what is earlier has expired: it is answered with zero; 0: nothing did */
+} utapi_snapshot_fields;
+
+/** The version of a snapshot that encode wrote. */
+static inline unsigned utapi_snapshot_version(const unsigned char *buffer)
+{
+    return buffer[0];
+}
 
 /**
  * Writes totals in their stored form.
  *
+ * @param fields  NULL: none
  * @param buffer  at least UTAPI_SNAPSHOT_MAX bytes
  * @return the bytes written
  */
-size_t utapi_snapshot_encode(const utapi_amounts *totals, unsigned char *buffer);
+size_t utapi_snapshot_encode(const utapi_amounts *totals, const utapi_snapshot_fields *fields,
+                             unsigned char *buffer);
 
 /**
  * Reads totals back. Trusts nothing: any bytes may be given.
  *
- * @return UTAPI_CORRUPT: an unknown version, a wrong checksum, or a form that encode never writes;
- *         *ret is then untouched
+ * @param ret_fields  NULL: a row that may have none
+ * @return UTAPI_CORRUPT: an unknown version or field, a wrong checksum, a total that no sum of events reaches (2^120),
+ *         or a form that encode never writes; *ret is then untouched
  */
 UTAPI_MUST_USE utapi_status utapi_snapshot_decode(const void *data, size_t size, utapi_amounts *ret,
-                                                  utapi_error *err);
+                                                  utapi_snapshot_fields *ret_fields, utapi_error *err);
 
 #endif

@@ -36,8 +36,8 @@ void trouble_backend_init(trouble_backend *self, utapi_backend *inner);
 /** The slot of a journal's table that tells what `journal` says. */
 utapi_journal_stats_fn trouble_journal_stats;
 
-/** The slot of a table of dead letters that tells what `letters` says. Unless a test gives it another table, its letters
- *  are those of the storage inside. */
+/** The slot of a table of dead letters that tells what `letters` says. Unless a test gives it such a table, its letters
+ * are those of the storage inside. */
 utapi_dead_letter_stats_fn trouble_letter_stats;
 
 void trouble_backend_done(trouble_backend *self);
