@@ -131,6 +131,13 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
     return self->ops->read(self, query, ret, ret_fences, err);
 }
 
+utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    return self->ops->knows != NULL ? self->ops->knows(self, level, name, ret, err)
+                                    : without(self, "quick look-up of names", err);
+}
+
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     return self->ops->stats(self, ret, err);

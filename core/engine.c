@@ -265,6 +265,15 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
     return status;
 }
 
+utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_string name, bool *ret,
+                                utapi_error *err)
+{
+    *ret = !records(engine, level);
+    if (*ret || engine->backend->ops->knows == NULL)
+        return UTAPI_OK;
+    return utapi_backend_knows(engine->backend, level, name, ret, err);
+}
+
 utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
 {
     *ret = (utapi_health){.anomalies = atomic_load_explicit(&engine->anomalies, memory_order_relaxed)};

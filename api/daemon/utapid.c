@@ -7,6 +7,7 @@
 #include "daemon/replay.h"
 #include "daemon/utapid_options.h"
 #include "handlers/log.h"
+#include "handlers/policy.h"
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
 #include "handlers/telemetry.h"
@@ -39,6 +40,7 @@ typedef struct utapid {
     utapi_engine *engine;
     identity *identity;
     auth *auth;
+    policy *policy;
     telemetry *telemetry;
     http_service service;
     server *server;
@@ -104,7 +106,8 @@ static utapi_backend_options storage_options(const config *settings)
     const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
     return (utapi_backend_options){.location = is_shared ? settings->redis_uri : settings->data_dir,
                                    .capacity_bytes = (uint64_t)settings->capacity_bytes,
-                                   .dedup_window_ms = window_s * MS_PER_S};
+                                   .dedup_window_ms = window_s * MS_PER_S,
+                                   .max_dead_letters = (uint64_t)settings->max_dead_letters};
 }
 
 static utapi_status open_storage(utapid *self, utapi_error *err)
@@ -114,7 +117,8 @@ static utapi_status open_storage(utapid *self, utapi_error *err)
     const utapi_journal_options journal = {.location = settings->journal_path,
                                            .capacity_bytes = (uint64_t)settings->journal_bytes,
                                            .keep_ms = settings->journal_keep_s * MS_PER_S,
-                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
+                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S,
+                                           .max_dead_letters = (uint64_t)settings->max_dead_letters};
     warn_of_unused_journal(settings);
     return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
                                &self->backend, err);
@@ -158,13 +162,19 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
 static utapi_status make_service(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
+    const policy_limits limits = {.earliest_ms = settings->earliest_ms,
+                                  .max_lateness_ms = settings->max_lateness_s * MS_PER_S,
+                                  .max_amount = settings->max_amount,
+                                  .max_new_resources = settings->max_new_resources};
     self->telemetry = telemetry_new(http_routes);
-    if (self->telemetry == NULL)
+    self->policy = policy_new(&limits, self->engine);
+    if (self->telemetry == NULL || self->policy == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){
         .engine = self->engine,
         .auth = self->auth,
         .identity = self->identity,
+        .policy = self->policy,
         .telemetry = self->telemetry,
         .health_allow = settings->health_allow, /* the lists stay the configuration's */
         .ingest_allow = settings->ingest_allow,
@@ -241,6 +251,7 @@ static void stop(utapid *self)
     replay_stop(self->replay);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
+    policy_free(self->policy);
     telemetry_free(self->telemetry);
     auth_free(self->auth);
     utapi_engine_free(self->engine); /* commits what still waits */

@@ -405,6 +405,7 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
+    .knows = utapi_lmdb_knows,
     .stats = lmdb_stats,
     .maintain = lmdb_maintain,
     .close = lmdb_close,

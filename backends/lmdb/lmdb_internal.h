@@ -195,6 +195,7 @@ extern const utapi_dead_letter_ops utapi_lmdb_letters;
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 
 UTAPI_MUST_USE utapi_backend_read_fn utapi_lmdb_read;
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_lmdb_knows;
 UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
 UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;

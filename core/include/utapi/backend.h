@@ -66,6 +66,8 @@ typedef utapi_status utapi_backend_apply_fn(utapi_backend *self, const utapi_bat
                                             utapi_error *err);
 typedef utapi_status utapi_backend_read_fn(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
                                            uint64_t *ret_fences, utapi_error *err);
+typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
+                                            bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err);
 typedef utapi_status utapi_backend_maintain_fn(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
                                                utapi_error *err);
@@ -120,6 +122,12 @@ typedef struct utapi_backend_ops {
      */
     utapi_backend_read_fn *read;
 
+    /**
+     * Optional. Whether a resource is known: utapi_backend_list() would come by it. Cheap: it may be asked for each name
+     * of each event. A backend that cannot tell without waiting leaves it out.
+     */
+    utapi_backend_knows_fn *knows;
+
     /** Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. */
     utapi_backend_stats_fn *stats;
 
@@ -153,6 +161,9 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
  * answers UTAPI_CORRUPT to no entries at all is to blame itself: that is UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
+
+/** Calls knows. UTAPI_NOT_SUPPORTED without one. */
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
 
 /* Each of these calls its slot; without a maintain there is nothing to maintain: UTAPI_OK. */
 UTAPI_MUST_USE utapi_backend_read_fn utapi_backend_read;

@@ -89,6 +89,15 @@ UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_lev
                                                  int64_t *ret_bytes, utapi_error *err);
 
 /**
+ * Whether a resource is known to the storage; true at a level that is not recorded. Where the storage cannot tell at
+ * once (it stands behind a journal, or is a Redis): false. What waits to be stored may not be known.
+ *
+ * @return errors as utapi_engine_list()
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_string name,
+                                               bool *ret, utapi_error *err);
+
+/**
  * Whether events can be accepted, and the figures of storage, journal and engine. Errors as utapi_engine_list():
  * *ret then holds what the engine and the journal know.
  *

@@ -6,6 +6,7 @@
 
 static utapi_backend_apply_fn trouble_apply;
 static utapi_backend_read_fn trouble_read;
+static utapi_backend_knows_fn trouble_knows;
 static utapi_backend_stats_fn trouble_stats;
 static utapi_backend_close_fn trouble_close;
 
@@ -35,6 +36,7 @@ static const utapi_backend_ops trouble_ops = {
     .open = trouble_open,
     .apply = trouble_apply,
     .read = trouble_read,
+    .knows = trouble_knows,
     .stats = trouble_stats,
     .close = trouble_close,
     .dead_letters = &inner_letters,
@@ -122,6 +124,12 @@ static utapi_status inner_acknowledge(utapi_backend *base, const utapi_acknowled
 static utapi_status inner_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
 {
     return utapi_backend_dead_letter_stats(trouble_of(base)->inner, ret, err);
+}
+
+static utapi_status trouble_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                                  utapi_error *err)
+{
+    return utapi_backend_knows(trouble_of(base)->inner, level, name, ret, err);
 }
 
 static void trouble_close(utapi_backend *base)
