@@ -209,6 +209,14 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
 }
 
+utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,
+                                 utapi_error *err)
+{
+    if (ops->admin == NULL || ops->admin->check == NULL)
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" cannot be checked", ops->name);
+    return ops->admin->check(location, to, err);
+}
+
 /* ---- dead letters ------------------------------------------------------------------------- */
 
 utapi_status utapi_backend_dead_letters(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,

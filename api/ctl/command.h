@@ -57,6 +57,7 @@ extern const ctl_command list_command;
 extern const ctl_command dead_letters_command;
 extern const ctl_command journal_command;
 extern const ctl_command migrate_command;
+extern const ctl_command check_command;
 
 /**
  * Reads a command's line and runs it.

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const ctl_command *const commands[] = {&push_command, &list_command, &dead_letters_command,
-                                              &journal_command, &migrate_command};
+static const ctl_command *const commands[] = {&push_command,    &list_command,    &dead_letters_command,
+                                              &journal_command, &migrate_command, &check_command};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

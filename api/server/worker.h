@@ -2,7 +2,8 @@
 /**
  * worker.h - a worker thread of the server, its connections, and the request that each of them is at.
  *
- * For server.c, worker.c and request.c alone. All but the done-queue belongs to the worker's own thread.
+ * For the files of this folder alone: server.c makes workers, a worker (worker.c) has libmicrohttpd call request.c, and
+ * both see to connections by connection.c. All but the done-queue belongs to the worker's own thread.
  */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
@@ -109,6 +110,11 @@ void worker_join(worker *self);
 /** Frees what a worker holds that was never started, or was joined. */
 void worker_done(worker *self);
 
+/* ---- connection.c ------------------------------------------------------------------------- */
+
+/** Makes a worker look at what there is to do. From any thread. */
+void worker_wake(worker *self);
+
 /** Has a worker put a connection to sleep until its request is finished. From its own thread. */
 void worker_suspend(worker *self, mhd_request *to_suspend);
 
@@ -118,7 +124,15 @@ void worker_finish(worker *self, mhd_request *finished);
 /** Closes the connection that has waited longest for its next request; false if none does. */
 bool worker_evict_idle(worker *self);
 
-/* What libmicrohttpd calls (request.c). */
+/** Between two runs of the daemon: puts to sleep what waits since the last run, and resumes what is done. */
+void worker_suspend_waiting(worker *self);
+void worker_resume_done(worker *self);
+
+/** Ends connections that are late, or whose clients have left. Now and then. */
+void worker_close_late(worker *self);
+
+/* ---- request.c: what libmicrohttpd calls -------------------------------------------------- */
+
 void mhd_request_connection_notify(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
                                    enum MHD_ConnectionNotificationCode code);
 void *mhd_request_begin(void *ctx, const char *target, struct MHD_Connection *mhd);

@@ -397,6 +397,7 @@ static const utapi_admin_ops lmdb_admin = {
     .adjust = lmdb_adjust,
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
+    .check = utapi_lmdb_check,
 };
 
 const utapi_backend_ops utapi_lmdb_backend = {

@@ -41,6 +41,22 @@ utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_
     return UTAPI_OK;
 }
 
+void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret)
+{
+    utapi_lmdbenv_put_u64(ret->bytes, id);
+    utapi_lmdbenv_put_u32(ret->bytes + 8, utapi_interval_number(interval));
+    ret->size = 8 + 4;
+}
+
+bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval)
+{
+    const unsigned char *bytes = key.mv_data;
+    if (key.mv_size != 8 + 4 || utapi_lmdbenv_get_u64(bytes) != id)
+        return false;
+    *ret_interval = utapi_interval_at(utapi_lmdbenv_get_u32(bytes + 8));
+    return true;
+}
+
 void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret)
 {
     static const char prefix[] = "fence ";
@@ -93,6 +109,18 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
         self->env.format = utapi_lmdb_layout.format;
     utapi_lmdbenv_write_leave(&self->env);
     return status;
+}
+
+utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                   const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                   size_t *ret_size, utapi_error *err)
+{
+    *ret_size = utapi_snapshot_encode(totals, fields, buffer);
+    if (utapi_snapshot_version(buffer) == 1 || write->is_raised ||
+        write->self->env.format == utapi_lmdb_layout.format)
+        return UTAPI_OK;
+    write->is_raised = true;
+    return utapi_lmdbenv_raise(&write->self->env, write->txn, err);
 }
 
 utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor **ret, utapi_error *err)

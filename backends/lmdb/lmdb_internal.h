@@ -3,8 +3,8 @@
  * lmdb_internal.h - what the files of this backend share: tables, keys, and the two kinds of transactions.
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends
- * what is written in it; lmdb_rows.c changes a resource's rows, lmdb_late.c what stands beside them; lmdb_backend.c holds the slots that write,
- * lmdb_read.c those that read.
+ * what is written in it; lmdb_rows.c changes a resource's rows, lmdb_late.c what stands beside them; lmdb_backend.c
+ * holds the slots that write, lmdb_read.c those that read.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
@@ -45,6 +45,12 @@ static inline MDB_val utapi_lmdb_key_val(const lmdb_key *key)
 /** The key of a resource, in `resource` and `gone`. UTAPI_INVALID if the name is longer than a name may be. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_key(utapi_level level, utapi_string name, lmdb_key *ret,
                                                     utapi_error *err);
+
+/** The key of a row of `history`. Intervals are not negative. */
+void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret);
+
+/** Whether a key of `history` is of a resource, and of which interval. */
+bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval);
 
 /** The key of a writer's fence, in `meta`. NULL: what those of all writers begin with. */
 void utapi_lmdb_fence_key(const unsigned char *writer, lmdb_key *ret);
@@ -89,6 +95,11 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_writ
  */
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_error *err);
 
+/** As utapi_snapshot_encode(). What version 1 cannot say raises the environment's format first. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                                  const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                                  size_t *ret_size, utapi_error *err);
+
 /** The write's cursor in a table. Valid until the write ends. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor **ret,
                                               utapi_error *err);
@@ -116,17 +127,6 @@ typedef struct lmdb_resource {
 
 /** Reads a value of `resource`. UTAPI_CORRUPT. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err);
-
-/** As utapi_snapshot_encode(). What version 1 cannot say raises the environment's format first. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
-                                                  const utapi_snapshot_fields *fields, unsigned char *buffer,
-                                                  size_t *ret_size, utapi_error *err);
-
-/** The key of a row of `history`. Intervals are not negative. */
-void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret);
-
-/** Whether a key of `history` is of a resource, and of which interval. */
-bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval);
 
 /**
  * Moves a history cursor to the newest row of a resource at or before an interval.
@@ -199,5 +199,9 @@ UTAPI_MUST_USE utapi_backend_knows_fn utapi_lmdb_knows;
 UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
 UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;
+
+/* ---- lmdb_check.c ------------------------------------------------------------------------- */
+
+UTAPI_MUST_USE utapi_backend_check_fn utapi_lmdb_check;
 
 #endif

@@ -10,22 +10,6 @@
 
 enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 
-void utapi_lmdb_history_key(uint64_t id, utapi_interval interval, lmdb_key *ret)
-{
-    utapi_lmdbenv_put_u64(ret->bytes, id);
-    utapi_lmdbenv_put_u32(ret->bytes + 8, utapi_interval_number(interval));
-    ret->size = 8 + 4;
-}
-
-bool utapi_lmdb_history_is_of(MDB_val key, uint64_t id, utapi_interval *ret_interval)
-{
-    const unsigned char *bytes = key.mv_data;
-    if (key.mv_size != 8 + 4 || utapi_lmdbenv_get_u64(bytes) != id)
-        return false;
-    *ret_interval = utapi_interval_at(utapi_lmdbenv_get_u32(bytes + 8));
-    return true;
-}
-
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row)
 {
     lmdb_key wanted;
@@ -56,18 +40,6 @@ utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_inter
 }
 
 /* ---- rows as bytes ------------------------------------------------------------------------ */
-
-utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
-                                   const utapi_snapshot_fields *fields, unsigned char *buffer,
-                                   size_t *ret_size, utapi_error *err)
-{
-    *ret_size = utapi_snapshot_encode(totals, fields, buffer);
-    if (utapi_snapshot_version(buffer) == 1 || write->is_raised ||
-        write->self->env.format == utapi_lmdb_layout.format)
-        return UTAPI_OK;
-    write->is_raised = true;
-    return utapi_lmdbenv_raise(&write->self->env, write->txn, err);
-}
 
 utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err)
 {

@@ -17,10 +17,6 @@ ROOMS = ("core", "backends", "api", "bench")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 OBJECT = re.compile(r"^(.*)/CMakeFiles/[^/]+\.dir/(.*\.c)\.o$")
 
-# Folders with circles that are still to be cut. Nothing joins this list.
-EXEMPT = ("api/server",)
-
-
 def folder_of(path):
     """The room that a file belongs to: public headers belong to the folder that they are the door of."""
     return re.sub(r"/include/.*$", "", os.path.dirname(path) + "/").rstrip("/")
@@ -120,13 +116,12 @@ def folder_edges(*graphs):
     return edges
 
 
-def check(root, build, exempt=EXEMPT):
+def check(root, build):
     includes, symbols = include_edges(root), symbol_edges(root, build)
     problems = []
     for kind, graph in (("include", includes), ("call", symbols), ("use", folder_edges(includes, symbols))):
         for circle in circles(graph):
-            if not any(path.startswith(exempt) for path in circle):
-                problems.append(f"{circle[0]}:1: {len(circle)} {kind} each other: {', '.join(circle)}")
+            problems.append(f"{circle[0]}:1: {len(circle)} {kind} each other: {', '.join(circle)}")
     return problems
 
 

@@ -93,6 +93,8 @@ class Metrics(SystemTest):
             for _ in range(3):
                 self.assertEqual(server.push(bad), 400)
             server.list("buckets", ["b"], range_around(when))
+            self.assertEqual(server.push([put_object("d", 2**63 - 1, when) for _ in range(2)]), 200)
+            server.storage("buckets", "d")  # an answer that is cut
             self.assertEqual(server.request("POST", "/buckets?Action=ListMetrics", b"{}")[0], 400)
             question = json.dumps({"buckets": ["b"], "timeRange": range_around(when)}).encode()
             self.assertEqual(server.request("POST", "/buckets?Action=ListMetrics", question)[0], 400)
@@ -103,11 +105,11 @@ class Metrics(SystemTest):
             self.assertEqual(server.log().count("refused: Ingest"), 1)
             families = self.await_delivery(server)
             requests = families["utapi_http_requests_total"]
-            self.assertEqual(requests[(("action", "Ingest"), ("code", "200"))], 1)
+            self.assertEqual(requests[(("action", "Ingest"), ("code", "200"))], 2)
             self.assertEqual(requests[(("action", "Ingest"), ("code", "400"))], 3)
             self.assertEqual(requests[(("action", "ListMetrics"), ("code", "200"))], 1)
             self.assertEqual(requests[(("action", "ListMetrics"), ("code", "403"))], 1)
-            self.assertEqual(families["utapi_events_total"][(("outcome", "accepted"),)], 2)
+            self.assertEqual(families["utapi_events_total"][(("outcome", "accepted"),)], 4)
             self.assertEqual(families["utapi_events_total"][(("outcome", "refused"),)], 6)
             self.assertEqual(set(families), documented())
             for name, samples in families.items():

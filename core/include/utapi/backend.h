@@ -152,13 +152,12 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
                                                utapi_error *err);
 
 /**
- * Calls apply, but never with an entry that no storage takes: one at a time that has no interval, or with a name or
- * uuid of more than UTAPI_NAME_MAX bytes, is UTAPI_INVALID, err->index; it ends the prefix of a fenced batch. An entry
- * that has to do with dead letters is UTAPI_NOT_SUPPORTED where the storage keeps none. Of a fenced batch that cannot
- * be stored as it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of
- * these says that the first entry alone cannot be stored as the totals are now. Its caller leaves it out for good, and
- * goes on from the same fence.from: its number is a hole. A storage that
- * answers UTAPI_CORRUPT to no entries at all is to blame itself: that is UTAPI_UNAVAILABLE.
+ * Calls apply, never with an entry that no storage takes: one without an interval, or with a name or uuid longer than
+ * UTAPI_NAME_MAX, is UTAPI_INVALID (err->index), and ends the prefix of a fenced batch; one that has to do with dead
+ * letters is UTAPI_NOT_SUPPORTED where the storage keeps none. Of a fenced batch that cannot be stored as it is
+ * (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of these says that the
+ * first entry alone cannot be stored. Its caller leaves it out for good, and goes on from the same fence.from: its
+ * number is a hole. A storage that answers UTAPI_CORRUPT to no entries is to blame itself: UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
 

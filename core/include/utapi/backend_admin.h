@@ -50,6 +50,13 @@ typedef struct utapi_adjustment {
     const utapi_amounts *delta; /* borrowed */
 } utapi_adjustment;
 
+/** Who is told of a check. Nobody may write meanwhile. */
+typedef struct utapi_check {
+    void (*on_finding)(void *ctx, const char *what); /* something is not right: where, and what */
+    void (*on_progress)(void *ctx, uint64_t done, uint64_t total); /* now and then, and at the end: in rows */
+    void *ctx;
+} utapi_check;
+
 /** Called for a writer whose fence is not 0. False stops. */
 typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
 
@@ -65,17 +72,19 @@ typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level le
 typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
                                              utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot is required. */
+typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
+
+/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but check is required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
 
     /**
      * Calls on_row for what is asked for, each resource from one snapshot. Totals begin with the newest row before
-     * start, if there is one; an interval in which nothing changed may be told too. The sums of all deltas are the totals that read answers with, if nobody writes meanwhile.
-     * Where a part cannot be read, on_unreadable is called, perhaps twice for the same one, and the export goes on
-     * without it; if that is NULL, the answer is UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the
-     * storage keeps none.
+     * start, if there is one; an interval in which nothing changed may be told too. The sums of all deltas are the
+     * totals that read answers with, if nobody writes meanwhile. Where a part cannot be read, on_unreadable is
+     * called, perhaps twice for the same one, and the export goes on without it; if that is NULL, the answer is
+     * UTAPI_CORRUPT and names it. UTAPI_NOT_SUPPORTED for totals where the storage keeps none.
      */
     utapi_backend_export_fn *export;
 
@@ -101,6 +110,12 @@ typedef struct utapi_admin_ops {
      * figures to another one takes its fences along: else its writers would send again what those hold.
      */
     utapi_backend_fences_fn *fences;
+
+    /**
+     * Optional. Reads all that is stored in a place that nobody has open, and tells each thing that cannot be right;
+     * writes nothing. UTAPI_LOCKED if somebody has it open; UTAPI_CORRUPT if it is of a later format, or no storage.
+     */
+    utapi_backend_check_fn *check;
 } utapi_admin_ops;
 
 /* Each of these calls its slot; UTAPI_NOT_SUPPORTED where the storage has no administration. */
@@ -109,5 +124,9 @@ UTAPI_MUST_USE utapi_backend_export_fn utapi_backend_export;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
+
+/** Calls the slot of a kind of storage; UTAPI_NOT_SUPPORTED where it has none. */
+UTAPI_MUST_USE utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location,
+                                                const utapi_check *to, utapi_error *err);
 
 #endif

@@ -98,9 +98,9 @@ static inline bool utapi_metric_is_state(unsigned metric)
 __extension__ typedef __int128 utapi_wide;
 
 /**
- * An amount for each metric of a set: a delta, or totals. of[m] means something only where bit m of present is set; the
- * others are zero by definition and their storage is not initialised, so an empty one costs one word. An event's amounts
- * have 64 bits, and so have the figures of an answer (utapi_usage_clamp()); what lies between never leaves 128
+ * An amount for each metric of a set: a delta, or totals. of[m] means something only where bit m of present is set;
+ * the others are zero by definition and their storage is not initialised, so an empty one costs one word. An event's
+ * amounts have 64 bits, and so have the figures of an answer (utapi_usage_clamp()); what lies between never leaves 128
  * (docs/specification.md#amounts).
  */
 typedef struct utapi_amounts {

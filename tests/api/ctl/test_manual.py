@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 # In a usage: a group in brackets or braces, perhaps repeated, or a plain word.
-GROUP = re.compile(r"([\[{])((?:[^\[\]{}]|\[[^\]]*\])*)[\]}](\.\.\.)?")
+GROUP = re.compile(r"([\[{])((?:[^\[\]{}]|\[[^\]]*\])*)[\]}](\.\.\.)?|\b([A-Z]+)\b")
 # In the list below: "  -p, --port PORT    help".
 ROW = re.compile(r"^  (?:-(\w),|   ) --([a-z-]+)(?: ([A-Z]\S*))? ")
 
@@ -37,8 +37,8 @@ def words(text):
 def synopsis(program, command):
     usage = re.match(rf"Usage: utapictl {command}(.*?)\n(?=\S)", help_of(program, command), re.S).group(1)
     lines = [".Nm", f".Cm {command}"]
-    for bracket, inside, repeated in GROUP.findall(usage):
-        lines.append((".Op " if bracket == "[" else ".Brq ") + words(inside) + (" ..." if repeated else ""))
+    for bracket, inside, repeated, word in GROUP.findall(usage):
+        lines.append(f".Ar {word.lower()}" if word else (".Op " if bracket == "[" else ".Brq ") + words(inside) + (" ..." if repeated else ""))
     return lines
 
 

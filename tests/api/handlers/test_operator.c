@@ -282,7 +282,7 @@ static void letters_keep(http_world *world, int from, int until)
 static bool id_note(void *ctx, const utapi_dead_letter *letter)
 {
     char **at = ctx;
-    *at += sprintf(*at, "%s\"%s\"", (*at)[-1] == '[' ? "" : ",", letter->id);
+    *at += snprintf(*at, UTAPI_LETTER_ID_MAX + 4, "%s\"%s\"", (*at)[-1] == '[' ? "" : ",", letter->id);
     return true;
 }
 
@@ -290,9 +290,9 @@ static bool id_note(void *ctx, const utapi_dead_letter *letter)
 static const char *letters_ids(http_world *world)
 {
     static char body[4096];
-    char *at = body + sprintf(body, "{\"ids\":[");
+    char *at = body + snprintf(body, sizeof body, "{\"ids\":[");
     assert_int_equal(utapi_engine_dead_letters(world->engine, id_note, &at, NULL), UTAPI_OK);
-    (void)strcpy(at, "]}");
+    memcpy(at, "]}", sizeof "]}");
     return body;
 }
 
