@@ -234,8 +234,8 @@ const ctl_command journal_command = {
     .summary = "Shows what the server accepted and has not stored yet",
     .text =
         "Ask from an address in the server's healthChecks.allowFrom. --drain ends with 1, and the reason, if\n"
-        "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: dead letters are\n"
-        "dropped once they are printed. They and what is lost are counted on, but do not degrade the status any more.\n",
+        "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: dead letters\n"
+        "are dropped once they are printed. They and what is lost are counted on, and degrade the status no more.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_journal,

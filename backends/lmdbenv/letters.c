@@ -200,6 +200,14 @@ static bool row_read(MDB_val value, letter_row *ret)
     return true;
 }
 
+bool utapi_letters_row_fits(MDB_val key, MDB_val value)
+{
+    letter_row row = {.record = {.entries = NULL}};
+    const bool fits = key.mv_size == UTAPI_LETTERS_KEY_SIZE && row_read(value, &row);
+    free(row.record.entries);
+    return fits;
+}
+
 /* ---- keeping and taking ------------------------------------------------------------------- */
 
 /* The next number, and random bytes. */

@@ -63,6 +63,9 @@ UTAPI_MUST_USE int utapi_letters_drop(const utapi_letters *self, MDB_txn *txn, c
 UTAPI_MUST_USE int utapi_letters_list(const utapi_letters *self, MDB_txn *txn,
                                       utapi_dead_letter_cb *on_letter, void *ctx, bool *ret_more);
 
+/** Whether a row can be read. */
+bool utapi_letters_row_fits(MDB_val key, MDB_val value);
+
 /** Adds up what there is, as of a snapshot. LMDB's code. */
 UTAPI_MUST_USE int utapi_letters_stats(const utapi_letters *self, MDB_txn *txn, utapi_dead_letter_stats *ret);
 

@@ -123,8 +123,8 @@ typedef struct utapi_backend_ops {
     utapi_backend_read_fn *read;
 
     /**
-     * Optional. Whether a resource is known: utapi_backend_list() would come by it. Cheap: it may be asked for each name
-     * of each event. A backend that cannot tell without waiting leaves it out.
+     * Optional. Whether a resource is known: utapi_backend_list() would come by it. Cheap: it may be asked for each
+     * name of each event. A backend that cannot tell without waiting leaves it out.
      */
     utapi_backend_knows_fn *knows;
 

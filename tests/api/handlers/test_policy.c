@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_policy.c - events beyond a limit are answered as all others and kept as dead letters; they are judged at the door
- * alone, so that they count when they are pushed again. */
+/* test_policy.c - events beyond a limit are answered as all others and kept as dead letters; they are judged at the
+ * door alone, so that they count when they are pushed again. */
 #include "asking.h"
 
 #include "handlers/policy.h"
