@@ -241,11 +241,11 @@ int main(int argc, char **argv)
             storage_flush(storage);
     }
     storage_flush(storage);
+    letters_check(storage, BATCHES);
     utapi_backend_close(storage);
     const char *behind = behind_journal(argv[1]);
     storage = storage_open(behind != NULL ? behind : argv[1], argv[2]);
     stored = batches_stored(storage);
-    letters_check(storage, stored);
     utapi_backend_close(storage);
     if (stored != BATCHES)
         fail("batches at the end", BATCHES, stored);
