@@ -2,6 +2,8 @@
 /* test_expiry.c - what is left in Redis of a bucket that was deleted: by utapid, and by a Node client. */
 #include "reading.h"
 
+#include <unistd.h>
+
 #include "redis_write.h"
 
 #define HOUR  INT64_C(3600000)
