@@ -87,8 +87,19 @@ static void journal_add(utapi_text *text, const utapi_journal_stats *stats)
 {
     single_add(text, "utapi_journal_waiting_events", "gauge",
                "Events in the journal that the storage does not have yet.", stats->waiting);
-    single_add(text, "utapi_dead_letters_total", "counter", "Accepted events that can never be counted.",
-               stats->dead_letters);
+}
+
+static void letters_add(utapi_text *text, const utapi_dead_letter_stats *stats)
+{
+    single_add(text, "utapi_dead_letters", "gauge", "Dead letters that nobody pushed again or acknowledged.",
+               stats->kept);
+    family_add(text, "utapi_dead_letters_total", "counter",
+               "Events that were accepted and not counted, by reason.");
+    for (unsigned reason = 0; reason < UTAPI_REASON_COUNT; reason++) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "{reason=\"%s\"}", utapi_reason_name((utapi_reason)reason));
+        sample_add(text, "utapi_dead_letters_total", labels, stats->ever[reason]);
+    }
 }
 
 void handle_metrics(const http_service *service, http_call *call)
@@ -100,6 +111,8 @@ void handle_metrics(const http_service *service, http_call *call)
     process_add(&text, service->telemetry, storage_answers && !health.refuses, health.anomalies);
     if (storage_answers)
         storage_add(&text, &health.storage);
+    if (storage_answers)
+        letters_add(&text, &health.letters);
     if (health.journal.capacity_bytes > 0)
         journal_add(&text, &health.journal);
     char *body = utapi_text_take(&text, &size);

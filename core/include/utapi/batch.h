@@ -12,6 +12,7 @@
 #define UTAPI_BATCH_H
 
 #include "utapi/admin_act.h"
+#include "utapi/event.h"
 
 /** One event, ready to be stored. Strings are borrowed until the batch is done with. */
 typedef struct utapi_entry {
@@ -31,6 +32,11 @@ typedef struct utapi_entry {
      * group that the entry was accepted with, so it is never due within it. */
     enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
     int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER */
+
+    /* Dead letters (backend_dead_letters.h). One at most is there. */
+    const utapi_refusal
+        *refused;        /* the entry is kept as a dead letter, and counts nowhere; NULL: it counts */
+    utapi_string letter; /* the id of the dead letter that the entry is, pushed again; absent: of none */
 
     /* An act of an operator instead of an event (backend_admin.h), alone in its batch; NULL: an event. Borrowed. The
      * entry has its name, its time and nothing else: utapi_admin_entry(). */
@@ -71,6 +77,9 @@ static inline const utapi_admin_act *utapi_batch_act(const utapi_batch *batch)
 {
     return batch->count > 0 ? batch->entries[0].admin : NULL;
 }
+
+/** A copy of an entry that is counted, and of its strings, in one piece of memory: free(). NULL: there is none left. */
+utapi_entry *utapi_entry_copy(const utapi_entry *entry);
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);
