@@ -195,7 +195,7 @@ extern const utapi_dead_letter_ops utapi_lmdb_letters;
 
 /* ---- lmdb_audit.c -------------------------------------------------------------------------- */
 
-/** What its keys begin with. Then comes a number of 8 bytes, and the value is a row; or an id, and the value its number. */
+/** What its keys begin with. Then comes a number of 8 bytes, and the value is a row; or an id, and its number. */
 enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
 
 /** Whether an act's id stands in the audit. */
