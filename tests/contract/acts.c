@@ -291,6 +291,38 @@ static void an_act_that_does_not_fit_ends_as_refused(void **state)
     free(all);
 }
 
+/* Expiring makes room, so it may use what is kept for that. */
+static void an_act_expires_in_a_full_storage(void **state)
+{
+    contract *c = *state;
+    char names[100][UTAPI_NAME_MAX + 1], ids[2][40];
+    utapi_entry entries[100];
+    utapi_storage_stats stats;
+    utapi_status status = UTAPI_OK;
+    c->options.capacity_bytes = 8 << 20;
+    contract_reopen(c);
+    CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
+    if (stats.capacity_bytes == 0)
+        return; /* it knows no limit */
+    for (size_t i = 0; status == UTAPI_OK; i++) {
+        for (size_t k = 0; k < 100; k++) {
+            memset(names[k], 'f', UTAPI_NAME_MAX);
+            names[k][snprintf(names[k], 32, "%010zu", i * 100 + k)] = 'f';
+            names[k][UTAPI_NAME_MAX] = '\0';
+            entries[k] = entry_put(names[k], T0, 1);
+        }
+        status = apply_entries(c, entries, 100);
+    }
+    CHECK_STATUS(UTAPI_UNAVAILABLE, status, &c->err);
+    const utapi_admin_act more = adjusting("b", INTERVAL(3), 1, id_of(10, ids[0]));
+    CHECK_STATUS(UTAPI_UNAVAILABLE, do_act(c, &more), &c->err);
+    memset(names[0], 'f', UTAPI_NAME_MAX);
+    names[0][snprintf(names[0], 32, "%010d", 0)] = 'f';
+    const utapi_admin_act less = act_on(names[0], T0 + DAY, id_of(11, ids[1]));
+    CHECK_OK(do_act(c, &less), &c->err);
+    assert_false(has_usage(c, names[0]));
+}
+
 /* ---- beside the oracle -------------------------------------------------------------------- */
 
 typedef struct life {
@@ -430,6 +462,7 @@ const struct CMUnitTest contract_acts[] = {
     CASE(a_fenced_act_moves_the_fence_known_or_not),
     CASE(a_refused_act_leaves_its_row_alone),
     CASE(an_act_that_does_not_fit_ends_as_refused),
+    CASE(an_act_expires_in_a_full_storage),
     CASE(acts_beside_events_are_as_the_oracle_has_them),
     {.name = NULL},
 };

@@ -42,6 +42,7 @@ static const struct {
     {JOURNAL, "maintenance_drops_old_uuids_alone", ITS_OWN},
     {JOURNAL, "a_full_storage_refuses_and_goes_on_answering", ITS_OWN},
     {JOURNAL, "expiry_makes_room", ITS_OWN},
+    {JOURNAL, "an_act_expires_in_a_full_storage", ITS_OWN},
     {JOURNAL, "maintenance_makes_room", ITS_OWN},
     {JOURNAL, "refusing_makes_room_too", ITS_OWN},
     {JOURNAL, "a_full_storage_lives_on_round_after_round", ITS_OWN},
