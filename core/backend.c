@@ -101,6 +101,15 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
     return batch->count;
 }
 
+/* Whether the storage has told which entries are to blame. */
+static bool is_told(const utapi_batch *batch)
+{
+    size_t i = 0;
+    while (batch->unfit != NULL && i < batch->count && batch->unfit[i] == 0)
+        i++;
+    return batch->unfit != NULL && i < batch->count;
+}
+
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
@@ -117,6 +126,8 @@ utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, 
     utapi_status status = self->ops->apply(self, &part, ret, err);
     if (fit == 0 && batch->count > 0 && status == UTAPI_OK)
         return utapi_fail_at(err, UTAPI_INVALID, 0, "%s", unfit.detail);
+    if (status_lasts(status) && is_told(&part))
+        return status;
     while (part.count > 1 && status_lasts(status)) {
         part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);

@@ -33,9 +33,8 @@ typedef struct utapi_backend_options {
 
 /** What apply did with a batch. */
 typedef struct utapi_applied {
-    size_t
-        repeated; /* entries that were skipped because their uuid was known, or their dead letter not there */
-    uint64_t fence; /* the writer's fence, from which it goes on; 0 for a batch without one */
+    size_t repeated; /* entries that were skipped: their uuid was known, or their dead letter not there */
+    uint64_t fence;  /* the writer's fence, from which it goes on; 0 for a batch without one */
 } utapi_applied;
 
 /** Asks for the usage of some resources of one level over a range. */
@@ -107,7 +106,8 @@ typedef struct utapi_backend_ops {
      *
      * Totals have 128 bits, which no sum of events leaves. UTAPI_OVERFLOW from a storage whose own have fewer, if one
      * would leave those after all that would be stored; the detail names resource and metric. UTAPI_INVALID or
-     * UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. UTAPI_FENCED,
+     * UTAPI_CORRUPT if an entry cannot be stored for another reason that lasts. A storage that can tell which entries
+     * are to blame, and at which levels, fills batch->unfit: without those levels the rest can be stored. UTAPI_FENCED,
      * with ret->fence filled, if the fence stands elsewhere. UTAPI_UNAVAILABLE if there is no room or no connection.
      * After each of these nothing was stored, but expiries may be carried out. UTAPI_UNCERTAIN: all was, or none.
      */

@@ -58,6 +58,10 @@ typedef struct utapi_batch {
      * falls due between the first entry's group and this. */
     int64_t now_ms;
     utapi_fence fence;
+
+    /* The caller's, one for each entry, all 0; or NULL. Where a batch cannot be stored, a storage that can tell says
+     * here which entries are to blame, and at which levels: without those the rest can be stored. */
+    utapi_level_set *unfit;
 } utapi_batch;
 
 /** A copy of an entry that is counted, and of its strings, in one piece of memory: free(). NULL: there is none left. */
