@@ -4,6 +4,7 @@
 
 #include "backends/registry.h"
 #include "redis_server.h"
+#include "toy.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,6 +54,9 @@ static const struct {
     {"memory", "an_overflow_stores_nothing_of_its_batch", WIDE},
     {"memory", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
     {"memory", "a_correction_that_does_not_fit_changes_nothing", WIDE},
+    {"toy", "an_overflow_stores_nothing_of_its_batch", WIDE},
+    {"toy", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
+    {"toy", "a_correction_that_does_not_fit_changes_nothing", WIDE},
     {"lmdb", "an_overflow_stores_nothing_of_its_batch", WIDE},
     {"lmdb", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
     {"lmdb", "a_correction_that_does_not_fit_changes_nothing", WIDE},
@@ -181,7 +185,8 @@ static const utapi_backend_ops *server_find(const utapi_backend_ops *storage)
 
 static const utapi_backend_ops *storage_find(const char *name)
 {
-    const utapi_backend_ops *storage = utapi_registry_find(name);
+    const utapi_backend_ops *storage =
+        strcmp(name, utapi_toy_backend.name) == 0 ? &utapi_toy_backend : utapi_registry_find(name);
     return storage != NULL && strcmp(name, REDIS) == 0 ? server_find(storage) : storage;
 }
 
