@@ -185,13 +185,14 @@ static const utapi_backend_ops *server_find(const utapi_backend_ops *storage)
 
 static const utapi_backend_ops *storage_find(const char *name)
 {
-    const utapi_backend_ops *storage =
-        strcmp(name, utapi_toy_backend.name) == 0 ? &utapi_toy_backend : utapi_registry_find(name);
+    const utapi_backend_ops *storage = utapi_registry_find(name);
     return storage != NULL && strcmp(name, REDIS) == 0 ? server_find(storage) : storage;
 }
 
 static const utapi_backend_ops *kind_find(const char *name)
 {
+    if (strcmp(name, utapi_toy_backend.name) == 0)
+        return &utapi_toy_backend;
     if (strncmp(name, JOURNAL, strlen(JOURNAL)) != 0)
         return storage_find(name);
     const utapi_backend_ops *storage = storage_find(name + strlen(JOURNAL));

@@ -144,9 +144,10 @@ static void expire(toy *self, toy_row *head, int64_t time_ms)
         row_remove(self, at + 1);
 }
 
-static bool uuid_is_over(const toy *self, const toy_row *uuid, int64_t accepted_ms)
+/* Whether a uuid that came at one time is forgotten at another. */
+static bool is_over(const toy *self, int64_t came_ms, int64_t accepted_ms)
 {
-    return accepted_ms > uuid->accepted_ms && accepted_ms - uuid->accepted_ms > self->window_ms;
+    return accepted_ms > came_ms && accepted_ms - came_ms > self->window_ms;
 }
 
 /* Carries out what is due, and drops old uuids. */
@@ -154,7 +155,7 @@ static void sweep(toy *self, int64_t now_ms, int64_t accepted_ms)
 {
     for (size_t i = self->count; i-- > 0;) {
         toy_row *row = self->rows[i];
-        if (row->kind == UUIDS && uuid_is_over(self, row, accepted_ms))
+        if (row->kind == UUIDS && is_over(self, row->accepted_ms, accepted_ms))
             row_remove(self, i);
         if (row->kind >= UUIDS || row->number != HEAD || row->scheduled_ms > now_ms)
             continue;
@@ -163,27 +164,29 @@ static void sweep(toy *self, int64_t now_ms, int64_t accepted_ms)
     }
 }
 
-/* Remembers the uuids of a batch, and marks the repetitions. */
-static void uuids_add(toy *self, const utapi_batch *batch, bool *skip)
+/* skip: which of the entries before this one are repetitions. */
+static bool is_repetition(const toy *self, const utapi_batch *batch, size_t index, const bool *skip)
 {
+    const utapi_entry *entry = &batch->entries[index];
     size_t at;
-    for (size_t i = 0; i < batch->count && self->window_ms > 0; i++) {
-        const utapi_entry *entry = &batch->entries[i];
-        if (entry->uuid.size == 0)
-            continue;
-        skip[i] = row_find(self, UUIDS, entry->uuid, entry->uuid_time_ms, &at) &&
-                  !uuid_is_over(self, self->rows[at], entry->accepted_ms);
-        if (!skip[i])
-            row_ensure(self, UUIDS, entry->uuid, entry->uuid_time_ms)->accepted_ms = entry->accepted_ms;
+    if (entry->uuid.size == 0 || self->window_ms == 0)
+        return false;
+    for (size_t i = 0; i < index; i++) {
+        const utapi_entry *before = &batch->entries[i];
+        if (!skip[i] && before->uuid_time_ms == entry->uuid_time_ms &&
+            utapi_string_equal(before->uuid, entry->uuid) &&
+            !is_over(self, before->accepted_ms, entry->accepted_ms))
+            return true;
     }
+    return row_find(self, UUIDS, entry->uuid, entry->uuid_time_ms, &at) &&
+           !is_over(self, self->rows[at]->accepted_ms, entry->accepted_ms);
 }
 
-static void uuids_forget(toy *self, const utapi_batch *batch, const bool *skip)
+/* Remembers the uuid of an entry that is no repetition. */
+static void uuid_add(toy *self, const utapi_entry *entry)
 {
-    size_t at;
-    for (size_t i = 0; i < batch->count; i++)
-        if (!skip[i] && row_find(self, UUIDS, batch->entries[i].uuid, batch->entries[i].uuid_time_ms, &at))
-            row_remove(self, at);
+    if (entry->uuid.size > 0 && self->window_ms > 0)
+        row_ensure(self, UUIDS, entry->uuid, entry->uuid_time_ms)->accepted_ms = entry->accepted_ms;
 }
 
 static void run_store(toy *self, const utapi_aggregation *aggregation, utapi_resource_run run)
@@ -213,30 +216,36 @@ static utapi_status toy_apply(utapi_backend *backend, const utapi_batch *batch, 
                               utapi_error *err)
 {
     UTAPI_AUTO(toy) *self = toy_lock(backend);
+    UTAPI_AUTO(utapi_aggregation) *aggregation = NULL;
     const bool is_fenced = utapi_fence_is_set(&batch->fence);
-    *ret = (utapi_applied){.fence = is_fenced ? fence_of(self, batch->fence.writer) : 0};
-    if (is_fenced && ret->fence != batch->fence.from)
+    utapi_applied applied = {.fence = is_fenced ? fence_of(self, batch->fence.writer) : 0};
+    if (is_fenced && applied.fence != batch->fence.from) {
+        ret->fence = applied.fence;
         return utapi_fail(err, UTAPI_FENCED, "toy: the writer's fence stands elsewhere");
+    }
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     /* A uuid of each entry, at each level a head and a delta, and the fence. */
     if (skip == NULL || !rows_reserve(self, batch->count * (1 + 2 * UTAPI_LEVEL_COUNT) + 1))
         return utapi_fail(err, UTAPI_NO_MEMORY, "toy: no memory");
-    uuids_add(self, batch, skip);
-    UTAPI_AUTO(utapi_aggregation) *aggregation = NULL;
-    const utapi_status status = utapi_aggregation_new(batch, skip, &aggregation, err);
-    if (status != UTAPI_OK) {
-        uuids_forget(self, batch, skip);
-        return status;
+    for (size_t i = 0; i < batch->count; i++) {
+        skip[i] = is_repetition(self, batch, i, skip);
+        applied.repeated += skip[i];
     }
+    const utapi_status status = utapi_aggregation_new(batch, skip, &aggregation, err);
+    if (status != UTAPI_OK)
+        return status;
+
     sweep(self, batch->now_ms, utapi_batch_accepted_ms(batch));
     for (utapi_resource_run run; utapi_aggregation_next(aggregation, &run);)
         run_store(self, aggregation, run);
     for (size_t i = 0; i < batch->count; i++)
-        ret->repeated += skip[i];
+        if (!skip[i])
+            uuid_add(self, &batch->entries[i]);
     if (is_fenced) {
         const utapi_string writer = {(const char *)batch->fence.writer, sizeof batch->fence.writer};
-        row_ensure(self, FENCES, writer, 0)->fence = ret->fence = batch->fence.to;
+        row_ensure(self, FENCES, writer, 0)->fence = applied.fence = batch->fence.to;
     }
+    *ret = applied;
     return UTAPI_OK;
 }
 
