@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.c - the callers' side of the contract: the tables are checked once, optional ones have one home. */
 #include "utapi/backend_admin.h"
+#include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
 
 static utapi_status ops_check(const utapi_backend_ops *ops, utapi_error *err)
 {
     const utapi_admin_ops *admin = ops->admin;
+    const utapi_dead_letter_ops *letters = ops->dead_letters;
     const utapi_journal_ops *journal = ops->journal;
     const struct {
         const char *name;
@@ -22,9 +24,10 @@ static utapi_status ops_check(const utapi_backend_ops *ops, utapi_error *err)
         {"admin.adjust", admin == NULL || admin->adjust != NULL},
         {"admin.expire", admin == NULL || admin->expire != NULL},
         {"admin.fences", admin == NULL || admin->fences != NULL},
+        {"dead_letters.list", letters == NULL || letters->list != NULL},
+        {"dead_letters.acknowledge", letters == NULL || letters->acknowledge != NULL},
+        {"dead_letters.stats", letters == NULL || letters->stats != NULL},
         {"journal.stats", journal == NULL || journal->stats != NULL},
-        {"journal.dead_letters", journal == NULL || journal->dead_letters != NULL},
-        {"journal.acknowledge", journal == NULL || journal->acknowledge != NULL},
     };
     if (ops->version != UTAPI_BACKEND_VERSION)
         return utapi_fail(err, UTAPI_NOT_SUPPORTED, "a backend of version %u, expected %u", ops->version,
@@ -68,6 +71,11 @@ static utapi_status corrupt_check(utapi_backend *self, const utapi_batch *first,
     return utapi_fail(err, status, "%s", own.detail);
 }
 
+static utapi_status without(const utapi_backend *self, const char *what, utapi_error *err)
+{
+    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
+}
+
 static bool time_fits(int64_t time_ms)
 {
     return time_ms >= 0 && utapi_interval_of(time_ms) <= UTAPI_INTERVAL_MAX;
@@ -100,6 +108,9 @@ utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, 
     utapi_error_clear(&unfit);
     const size_t fit = entries_fit(batch, &unfit);
     utapi_batch part = utapi_batch_prefix(batch, fit);
+    for (size_t i = 0; self->ops->dead_letters == NULL && i < batch->count; i++)
+        if (batch->entries[i].refused != NULL || batch->entries[i].letter.size > 0)
+            return without(self, "dead letters", err);
     if (!utapi_fence_is_set(&batch->fence))
         return fit < batch->count ? utapi_fail_at(err, UTAPI_INVALID, fit, "%s", unfit.detail)
                                   : self->ops->apply(self, batch, ret, err);
@@ -120,6 +131,13 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
     return self->ops->read(self, query, ret, ret_fences, err);
 }
 
+utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    return self->ops->knows != NULL ? self->ops->knows(self, level, name, ret, err)
+                                    : without(self, "quick look-up of names", err);
+}
+
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     return self->ops->stats(self, ret, err);
@@ -138,11 +156,6 @@ void utapi_backend_close(utapi_backend *backend)
 }
 
 /* ---- administration ----------------------------------------------------------------------- */
-
-static utapi_status without(const utapi_backend *self, const char *what, utapi_error *err)
-{
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no %s", self->ops->name, what);
-}
 
 utapi_status utapi_backend_list(utapi_backend *self, utapi_level level, utapi_resource_cb *on_resource,
                                 void *ctx, utapi_error *err)
@@ -204,6 +217,30 @@ utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *locat
     return ops->admin->check(location, to, err);
 }
 
+/* ---- dead letters ------------------------------------------------------------------------- */
+
+utapi_status utapi_backend_dead_letters(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,
+                                        utapi_error *err)
+{
+    const utapi_dead_letter_ops *letters = self->ops->dead_letters;
+    return letters != NULL ? letters->list(self, on_letter, ctx, err) : without(self, "dead letters", err);
+}
+
+utapi_status utapi_backend_acknowledge(utapi_backend *self, const utapi_acknowledgement *what,
+                                       utapi_error *err)
+{
+    const utapi_dead_letter_ops *letters = self->ops->dead_letters;
+    return letters != NULL ? letters->acknowledge(self, what, err) : without(self, "dead letters", err);
+}
+
+utapi_status utapi_backend_dead_letter_stats(utapi_backend *self, utapi_dead_letter_stats *ret,
+                                             utapi_error *err)
+{
+    const utapi_dead_letter_ops *letters = self->ops->dead_letters;
+    *ret = (utapi_dead_letter_stats){.kept = 0};
+    return letters != NULL ? letters->stats(self, ret, err) : UTAPI_OK;
+}
+
 /* ---- journal ------------------------------------------------------------------------------ */
 
 void utapi_backend_journal_stats(utapi_backend *self, utapi_journal_stats *ret)
@@ -211,18 +248,4 @@ void utapi_backend_journal_stats(utapi_backend *self, utapi_journal_stats *ret)
     *ret = (utapi_journal_stats){0};
     if (self->ops->journal != NULL)
         self->ops->journal->stats(self, ret);
-}
-
-utapi_status utapi_backend_dead_letters(utapi_backend *self, utapi_dead_letter_cb *on_letter, void *ctx,
-                                        utapi_error *err)
-{
-    const utapi_journal_ops *journal = self->ops->journal;
-    return journal != NULL ? journal->dead_letters(self, on_letter, ctx, err) : without(self, "journal", err);
-}
-
-utapi_status utapi_backend_acknowledge(utapi_backend *self, const utapi_acknowledgement *what,
-                                       utapi_error *err)
-{
-    const utapi_journal_ops *journal = self->ops->journal;
-    return journal != NULL ? journal->acknowledge(self, what, err) : without(self, "journal", err);
 }

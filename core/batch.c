@@ -30,6 +30,33 @@ struct utapi_aggregation {
 
 UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
 
+/* Moves a string's bytes to `at`; returns where they end. */
+static char *string_move(utapi_string *string, char *at)
+{
+    if (string->size > 0)
+        string->data = memcpy(at, string->data, string->size);
+    return at + string->size;
+}
+
+utapi_entry *utapi_entry_copy(const utapi_entry *entry)
+{
+    size_t size = entry->uuid.size + entry->action.size + entry->keys.size + entry->letter.size;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        size += entry->resource[level].size;
+    utapi_entry *copy = malloc(sizeof *copy + size);
+    if (copy == NULL)
+        return NULL;
+    *copy = *entry;
+    copy->refused = NULL;
+    char *at = string_move(&copy->uuid, (char *)(copy + 1));
+    at = string_move(&copy->action, at);
+    at = string_move(&copy->keys, at);
+    at = string_move(&copy->letter, at);
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        at = string_move(&copy->resource[level], at);
+    return copy;
+}
+
 bool utapi_fence_is_set(const utapi_fence *fence)
 {
     static const unsigned char nobody[sizeof fence->writer];

@@ -111,6 +111,7 @@ static void entry_of_event(const utapi_engine *engine, const utapi_event *event,
                   [UTAPI_OUTGOING_BYTES] = event->outgoing_bytes},
         .action = event->action,
         .keys = event->keys,
+        .refused = event->refused,
     };
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if (event->location_only ? level == UTAPI_LOCATIONS : records(engine, (utapi_level)level))
@@ -212,20 +213,23 @@ static void outcome_set(void *ctx, utapi_status status, const utapi_error *err)
     pthread_mutex_unlock(&outcome->lock);
 }
 
+static utapi_status outcome_wait(ingest_outcome *outcome, utapi_error *err)
+{
+    pthread_mutex_lock(&outcome->lock);
+    while (!outcome->is_known)
+        pthread_cond_wait(&outcome->known, &outcome->lock);
+    pthread_mutex_unlock(&outcome->lock);
+    if (outcome->status != UTAPI_OK)
+        return utapi_fail_at(err, outcome->status, outcome->err.index, "%s", outcome->err.detail);
+    return UTAPI_OK;
+}
+
 utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events, size_t count,
                                  utapi_error *err)
 {
     ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
     const utapi_status status = utapi_engine_submit(engine, events, count, outcome_set, &outcome, err);
-    if (status != UTAPI_OK)
-        return status;
-    pthread_mutex_lock(&outcome.lock);
-    while (!outcome.is_known)
-        pthread_cond_wait(&outcome.known, &outcome.lock);
-    pthread_mutex_unlock(&outcome.lock);
-    if (outcome.status != UTAPI_OK)
-        return utapi_fail_at(err, outcome.status, outcome.err.index, "%s", outcome.err.detail);
-    return UTAPI_OK;
+    return status == UTAPI_OK ? outcome_wait(&outcome, err) : status;
 }
 
 /* ---- queries ------------------------------------------------------------------------------ */
@@ -261,11 +265,22 @@ utapi_status utapi_engine_storage(utapi_engine *engine, utapi_level level, utapi
     return status;
 }
 
+utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_string name, bool *ret,
+                                utapi_error *err)
+{
+    *ret = !records(engine, level);
+    if (*ret || engine->backend->ops->knows == NULL)
+        return UTAPI_OK;
+    return utapi_backend_knows(engine->backend, level, name, ret, err);
+}
+
 utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
 {
     *ret = (utapi_health){.anomalies = atomic_load_explicit(&engine->anomalies, memory_order_relaxed)};
-    const utapi_status status = utapi_backend_stats(engine->backend, &ret->storage, err);
+    utapi_status status = utapi_backend_stats(engine->backend, &ret->storage, err);
     utapi_backend_journal_stats(engine->backend, &ret->journal);
+    if (status == UTAPI_OK)
+        status = utapi_backend_dead_letter_stats(engine->backend, &ret->letters, err);
     ret->refuses = ret->storage.refuses;
     memcpy(ret->warning, ret->storage.warning, sizeof ret->warning);
     utapi_committer_health(engine->committer, ret);
@@ -283,6 +298,8 @@ void utapi_engine_note(utapi_engine *engine, const char *warning)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* ---- dead letters ------------------------------------------------------------------------- */
+
 utapi_status utapi_engine_dead_letters(utapi_engine *engine, utapi_dead_letter_cb *on_letter, void *ctx,
                                        utapi_error *err)
 {
@@ -293,4 +310,116 @@ utapi_status utapi_engine_acknowledge(utapi_engine *engine, const utapi_acknowle
                                       utapi_error *err)
 {
     return utapi_backend_acknowledge(engine->backend, what, err);
+}
+
+/* The letters that were chosen: copies, with their ids. */
+typedef struct letter_choosing {
+    utapi_string *wanted; /* owned, sorted; NULL: all */
+    size_t wanted_count;
+    utapi_entry **entries; /* owned, as each of them */
+    size_t count;
+    bool is_push; /* what cannot be read is passed over */
+    bool failed;  /* for want of memory */
+} letter_choosing;
+
+static int id_order(const void *left, const void *right)
+{
+    return utapi_string_compare(*(const utapi_string *)left, *(const utapi_string *)right);
+}
+
+static bool letter_choose(void *ctx, const utapi_dead_letter *letter)
+{
+    letter_choosing *self = ctx;
+    const utapi_string id = utapi_string_of(letter->id);
+    if ((self->is_push && letter->levels == 0) ||
+        (self->wanted != NULL && bsearch(&id, self->wanted, self->wanted_count, sizeof id, id_order) == NULL))
+        return true;
+    utapi_entry entry = *letter->entry;
+    entry.letter = id;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if ((letter->levels & UTAPI_LEVEL_BIT(level)) == 0)
+            entry.resource[level] = (utapi_string){.size = 0};
+    if (entry.resource[UTAPI_BUCKETS].size == 0)
+        entry.expiry = UTAPI_EXPIRE_NEVER;
+    self->entries[self->count] = utapi_entry_copy(&entry);
+    self->failed = self->entries[self->count] == NULL;
+    self->count += !self->failed;
+    return !self->failed && self->count < UTAPI_LETTERS_AT_ONCE &&
+           (self->wanted == NULL || self->count < self->wanted_count);
+}
+
+static void letters_free(letter_choosing *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        free(self->entries[i]);
+    free(self->entries);
+    free(self->wanted);
+}
+
+static utapi_status letters_find(utapi_engine *engine, const utapi_letter_choice *which, bool is_push,
+                                 letter_choosing *ret, utapi_error *err)
+{
+    *ret = (letter_choosing){.wanted_count = which->ids != NULL ? which->count : 0, .is_push = is_push};
+    if (ret->wanted_count > UTAPI_LETTERS_AT_ONCE)
+        return utapi_fail(err, UTAPI_INVALID, "more than %d ids", UTAPI_LETTERS_AT_ONCE);
+    ret->entries = calloc(UTAPI_LETTERS_AT_ONCE, sizeof(utapi_entry *));
+    if (which->ids != NULL)
+        ret->wanted = malloc((which->count + 1) * sizeof *ret->wanted);
+    if (ret->entries == NULL || (which->ids != NULL && ret->wanted == NULL))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "dead letters");
+    if (ret->wanted_count > 0) {
+        memcpy(ret->wanted, which->ids, which->count * sizeof *ret->wanted);
+        qsort(ret->wanted, ret->wanted_count, sizeof *ret->wanted, id_order);
+    }
+    const utapi_status status = utapi_engine_dead_letters(engine, letter_choose, ret, err);
+    return ret->failed ? utapi_fail(err, UTAPI_NO_MEMORY, "dead letters") : status;
+}
+
+static utapi_status letters_push(utapi_engine *engine, const letter_choosing *chosen, utapi_error *err)
+{
+    ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
+    UTAPI_AUTO_FREE utapi_request *request = utapi_request_new(chosen->count);
+    if (request == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "%zu dead letters", chosen->count);
+    request->on_done = outcome_set;
+    request->ctx = &outcome;
+    for (size_t i = 0; i < chosen->count; i++)
+        request->entries[i] = *chosen->entries[i];
+    utapi_status status = request_sort(request, err);
+    if (status == UTAPI_OK)
+        status = utapi_committer_submit(engine->committer, request, err);
+    if (status != UTAPI_OK)
+        return status;
+    (void)UTAPI_TAKE(request);
+    return outcome_wait(&outcome, err);
+}
+
+utapi_status utapi_engine_push_letters(utapi_engine *engine, const utapi_letter_choice *which,
+                                       size_t *ret_pushed, utapi_error *err)
+{
+    letter_choosing chosen;
+    utapi_status status = letters_find(engine, which, true, &chosen, err);
+    if (status == UTAPI_OK && chosen.count > 0)
+        status = letters_push(engine, &chosen, err);
+    *ret_pushed = chosen.count;
+    letters_free(&chosen);
+    return status;
+}
+
+utapi_status utapi_engine_acknowledge_letters(utapi_engine *engine, const utapi_letter_choice *which,
+                                              size_t *ret_acknowledged, utapi_error *err)
+{
+    letter_choosing chosen;
+    utapi_status status = letters_find(engine, which, false, &chosen, err);
+    *ret_acknowledged = chosen.count;
+    UTAPI_AUTO_FREE utapi_string *ids = calloc(chosen.count + 1, sizeof *ids);
+    if (ids == NULL && status == UTAPI_OK)
+        status = utapi_fail(err, UTAPI_NO_MEMORY, "dead letters");
+    for (size_t i = 0; i < chosen.count && ids != NULL; i++)
+        ids[i] = chosen.entries[i]->letter;
+    const utapi_acknowledgement what = {.ids = ids, .count = chosen.count};
+    if (status == UTAPI_OK)
+        status = utapi_backend_acknowledge(engine->backend, &what, err);
+    letters_free(&chosen);
+    return status;
 }

@@ -50,6 +50,16 @@ static const action_row actions[] = {
 #undef UTAPI_ACTION
 };
 
+const char *utapi_reason_name(utapi_reason reason)
+{
+    static const char *const names[UTAPI_REASON_COUNT] = {
+#define X(name, text) [UTAPI_REASON_##name] = text,
+        UTAPI_REASON_MAP(X)
+#undef X
+    };
+    return names[reason];
+}
+
 static const action_row *action_row_of(utapi_string action)
 {
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)

@@ -84,6 +84,11 @@ typedef struct config {
     int64_t queue_events;
     int64_t idle_timeout_s;
     int64_t request_timeout_s;
+    int64_t earliest_ms; /* this and the next three: 0 is off */
+    int64_t max_lateness_s;
+    int64_t max_amount;
+    int64_t max_new_resources;
+    int64_t max_dead_letters;
 
     char *file;    /* that was read; NULL: none */
     char *ignored; /* keys of the file that do not apply: "vaultd, certFilePaths"; NULL: none */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static utapi_status refuse(const config_origin *origin, utapi_error *err, const char *expected)
 {
@@ -117,6 +118,53 @@ static utapi_status size_from_json(const config_key *key, const json_t *value, c
 }
 
 const config_kind config_size = {"a size", size_from_text, size_from_json, NULL};
+
+/* ---- times -------------------------------------------------------------------------------- */
+
+static const char time_form[] = "a time, in ms since the epoch or as \"2006-03-14T00:00Z\"";
+
+/* A day, or a minute or second of it, in UTC. */
+static bool date_read(const char *text, int64_t *ret)
+{
+    static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct tm date = {.tm_isdst = 0};
+        const char *rest = strptime(text, forms[i], &date);
+        if (rest == NULL || *rest != '\0')
+            continue;
+        const int day = date.tm_mday;
+        *ret = (int64_t)timegm(&date) * 1000;
+        return date.tm_mday == day; /* no day that the month does not have */
+    }
+    return false;
+}
+
+static utapi_status time_from_text(const config_key *key, const char *text, const config_origin *origin,
+                                   void *ret, utapi_error *err)
+{
+    int64_t time_ms;
+    const char *rest;
+    if (!date_read(text, &time_ms) && (!parse_number(text, &time_ms, &rest) || *rest != '\0'))
+        return refuse(origin, err, time_form);
+    if (time_ms < key->min || time_ms > key->max)
+        return refuse(origin, err, time_form);
+    *(int64_t *)ret = time_ms;
+    return UTAPI_OK;
+}
+
+static utapi_status time_from_json(const config_key *key, const json_t *value, const config_origin *origin,
+                                   void *ret, utapi_error *err)
+{
+    if (json_is_string(value))
+        return time_from_text(key, json_string_value(value), origin, ret, err);
+    if (!json_is_integer(value) || json_integer_value(value) < key->min ||
+        json_integer_value(value) > key->max)
+        return refuse(origin, err, time_form);
+    *(int64_t *)ret = json_integer_value(value);
+    return UTAPI_OK;
+}
+
+const config_kind config_time = {"a time", time_from_text, time_from_json, NULL};
 
 /* ---- booleans ----------------------------------------------------------------------------- */
 

@@ -37,8 +37,9 @@ typedef struct config_kind {
     config_release_fn *release; /* frees what a member owns; NULL: nothing */
 } config_kind;
 
-extern const config_kind config_integer;    /* int64_t; min, max */
-extern const config_kind config_size;       /* int64_t bytes: 67108864 or "64 MiB"; min, max */
+extern const config_kind config_integer; /* int64_t; min, max */
+extern const config_kind config_size;    /* int64_t bytes: 67108864 or "64 MiB"; min, max */
+extern const config_kind config_time; /* int64_t ms since the epoch: 1142294400000 or "2006-03-14T00:00Z" */
 extern const config_kind config_boolean;    /* bool */
 extern const config_kind config_name;       /* char *, not empty */
 extern const config_kind config_path;       /* char *, not empty; NULL by default where fallback is "" */

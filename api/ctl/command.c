@@ -70,6 +70,10 @@ static void help_print(const ctl_command *self)
     int column = indent;
     for (size_t i = 0; i < self->option_count;) {
         char group[160];
+        if (self->options[i].is_hidden) {
+            i++;
+            continue;
+        }
         i += usage_group(&self->options[i], self->option_count - i, group, sizeof group);
         usage_print(group, indent, &column);
     }
@@ -77,7 +81,8 @@ static void help_print(const ctl_command *self)
         usage_print(self->arguments, indent, &column);
     printf("\n%s.\n\n", self->summary);
     for (size_t i = 0; i < self->option_count; i++)
-        option_print(&self->options[i]);
+        if (!self->options[i].is_hidden)
+            option_print(&self->options[i]);
     option_print(&help_option);
     printf("\n%s", self->text);
 }

@@ -34,6 +34,7 @@ struct ctl_option {
     /* In the usage alone: the command checks it itself. */
     bool is_required;
     bool is_choice; /* one of this and the row before may be given */
+    bool is_hidden; /* an older word: it works, and the usage does not tell of it */
 };
 
 #define CTL_FLAG(variable)             .flag = &(variable)
@@ -53,6 +54,7 @@ typedef struct ctl_command {
 
 extern const ctl_command push_command;
 extern const ctl_command list_command;
+extern const ctl_command dead_letters_command;
 extern const ctl_command journal_command;
 extern const ctl_command migrate_command;
 extern const ctl_command check_command;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal.c - `utapictl journal`: what waits in a server's journal, from its healthcheck; waits until nothing does;
- * lists dead letters, and acknowledges them.
+ * takes note of what was lost, and of dead letters.
  *
  * What a server sends is checked member by member: another program may answer at that port. */
-#include "ctl/client.h"
+#include "ctl/dead_letters.h"
 #include "ctl/format.h"
-#include "ctl/times.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -19,7 +18,6 @@
 #define POLL_MS           200
 #define DEFAULT_TIMEOUT_S 300
 #define MS_PER_S          INT64_C(1000)
-#define IDS_AT_ONCE       1000 /* in a request, which is so no larger than servers take */
 #define MINUTE_S          INT64_C(60)
 #define HOUR_S            (60 * MINUTE_S)
 #define DAY_S             (24 * HOUR_S)
@@ -111,45 +109,9 @@ static void print_stats(const journal_stats *stats)
     printf("\nroom          %s of %s used\n", format_bytes(stats->used_bytes).text,
            format_bytes(stats->capacity_bytes).text);
     print_acknowledged("dead letters", stats->refused, stats->refused_acknowledged);
-    puts(stats->refused > stats->refused_acknowledged ? " (utapictl journal --refused)" : "");
+    puts(stats->refused > stats->refused_acknowledged ? " (utapictl dead-letters list)" : "");
     print_acknowledged("lost", stats->lost, stats->lost_acknowledged);
     puts("");
-}
-
-/* ---- dead letters ------------------------------------------------------------------------- */
-
-static bool add_event(table *rows, const json_t *event)
-{
-    static const char *const members[] = {NULL, "operationId", "bucket", "account", "reason"};
-    enum { COUNT = sizeof members / sizeof *members };
-    const json_t *time_ms = json_object_get(event, "timestamp");
-    const format_text time = time_format(json_integer_value(time_ms));
-    char *cells[COUNT];
-    bool is_done = json_is_integer(time_ms);
-    for (size_t i = 0; i < COUNT; i++) {
-        cells[i] = format_name(members[i] != NULL ? text_of(event, members[i], "-") : time.text);
-        is_done = is_done && cells[i] != NULL;
-    }
-    is_done = is_done && table_add(rows, (const char *const *)cells);
-    for (size_t i = 0; i < COUNT; i++)
-        free(cells[i]);
-    return is_done;
-}
-
-/* A table, from an array of /_/journal/refused; false if it is none. */
-static bool print_letters(const json_t *events)
-{
-    static const char *const headings[] = {"TIME", "OPERATION", "BUCKET", "ACCOUNT", "REASON"};
-    table rows;
-    bool is_done = json_is_array(events) && table_init(&rows, headings, sizeof headings / sizeof *headings);
-    if (!is_done)
-        return false;
-    for (size_t i = 0; i < json_array_size(events) && is_done; i++)
-        is_done = add_event(&rows, json_array_get(events, i));
-    if (is_done)
-        table_print(&rows, stdout);
-    table_done(&rows);
-    return is_done;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -183,69 +145,31 @@ static int show_stats(const journal *self)
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* ---- older words -------------------------------------------------------------------------- */
+
+#define REFUSED_PATH "/_/journal/refused"
+
 static int show_refused(const journal *self)
 {
-    json_auto_t *events = client_ask_json(&self->endpoint, "/_/journal/refused", NULL, NULL);
-    if (events == NULL)
-        return EXIT_FAILED;
-    if (self->json)
-        return client_print_json(events);
-    if (json_is_array(events) && json_array_size(events) == 0)
-        puts("there is no dead letter");
-    else if (!print_letters(events)) {
-        ctl_say("the server's answer is not a list of events");
-        return EXIT_FAILED;
-    }
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    if (!self->json)
+        return dead_letters_show(&self->endpoint);
+    json_auto_t *events = client_ask_json(&self->endpoint, REFUSED_PATH, NULL, NULL);
+    return events != NULL ? client_print_json(events) : EXIT_FAILED;
 }
 
-/* ---- acknowledging ------------------------------------------------------------------------ */
-
-/* Each event on a line of its own: in its file before the server drops it. */
-static bool events_write(const json_t *events)
-{
-    for (size_t i = 0; i < json_array_size(events); i++)
-        if (json_dumpf(json_array_get(events, i), stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF)
-            return false;
-    return fflush(stdout) == 0 && (fsync(STDOUT_FILENO) == 0 || errno == EINVAL); /* a terminal, a pipe */
-}
-
-/* Names the events one by one: dead letters that came since they were listed was shown to nobody. */
-static bool acknowledge_listed(const journal *self, const json_t *events, int64_t lost)
-{
-    const size_t count = json_array_size(events);
-    size_t done = 0;
-    do {
-        json_auto_t *ids = json_array();
-        for (size_t i = 0; i < IDS_AT_ONCE && done < count; i++, done++)
-            (void)json_array_append(ids, json_object_get(json_array_get(events, done), "id"));
-        json_auto_t *what = json_pack("{sOsI}", "refused", ids, "lost", (json_int_t)lost);
-        json_auto_t *answer = client_ask_json(&self->endpoint, "/_/journal/acknowledge", what, NULL);
-        if (answer == NULL)
-            return false;
-    } while (done < count);
-    return true;
-}
-
+/* Dead letters, and what was lost by then. */
 static int acknowledge(const journal *self)
 {
     journal_stats stats;
-    size_t count;
-    do { /* the server lists so many at a time */
-        json_auto_t *health = ask_health(self, &stats);
-        json_auto_t *events =
-            health != NULL ? client_ask_json(&self->endpoint, "/_/journal/refused", NULL, NULL) : NULL;
-        if (events == NULL)
-            return EXIT_FAILED;
-        if (!events_write(events)) {
-            ctl_say("the events cannot be written out, so they stay where they are: %s", strerror(errno));
-            return EXIT_FAILED;
-        }
-        if (stats.has_journal && !acknowledge_listed(self, events, stats.lost))
-            return EXIT_FAILED;
-        count = json_array_size(events);
-    } while (count > 0);
-    return EXIT_DONE;
+    json_auto_t *health = ask_health(self, &stats);
+    if (health == NULL)
+        return EXIT_FAILED;
+    const int code = dead_letters_acknowledge(&self->endpoint, REFUSED_PATH, NULL, 0);
+    if (code != EXIT_DONE || !stats.has_journal)
+        return code;
+    json_auto_t *what = json_pack("{sI}", "lost", stats.lost);
+    json_auto_t *answer = client_ask_json(&self->endpoint, "/_/journal/acknowledge", what, NULL);
+    return answer != NULL ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- draining ----------------------------------------------------------------------------- */
@@ -296,10 +220,9 @@ static int run_journal(int count, char **arguments)
 /* clang-format off */
 static const ctl_option options[] = {
     {0, "drain",       NULL,      "wait until nothing waits to be stored", CTL_FLAG(asked.drain)},
-    {0, "refused",     NULL,      "list the events that can never be counted",
-        CTL_FLAG(asked.refused), .is_choice = true},
-    {0, "acknowledge", NULL,      "print these as JSON lines, and take note of them and of what is lost",
-        CTL_FLAG(asked.acknowledge), .is_choice = true},
+    {0, "refused",     NULL,      "as utapictl dead-letters list", CTL_FLAG(asked.refused), .is_hidden = true},
+    {0, "acknowledge", NULL,      "print dead letters as JSON lines, and take note of them and of what is lost",
+        CTL_FLAG(asked.acknowledge)},
     {0, "timeout",     "SECONDS", "with --drain: the longest to wait (300)", CTL_NUMBER(asked.timeout_s, 0, INT32_MAX)},
     {0, "json",        NULL,      "print the server's answer as JSON", CTL_FLAG(asked.json)},
     CLIENT_OPTIONS(asked.endpoint),
@@ -311,8 +234,8 @@ const ctl_command journal_command = {
     .summary = "Shows what the server accepted and has not stored yet",
     .text =
         "Ask from an address in the server's healthChecks.allowFrom. --drain ends with 1, and the reason, if\n"
-        "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: the server\n"
-        "drops the events once they are printed. It counts them on, but they do not degrade its status any more.\n",
+        "events still wait when the time is over. --acknowledge needs an address in ingest.allowFrom: dead letters\n"
+        "are dropped once they are printed. They and what is lost are counted on, and degrade the status no more.\n",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run_journal,

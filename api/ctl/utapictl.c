@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const ctl_command *const commands[] = {&push_command, &list_command, &journal_command,
-                                              &migrate_command, &check_command};
+static const ctl_command *const commands[] = {&push_command,    &list_command,    &dead_letters_command,
+                                              &journal_command, &migrate_command, &check_command};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
@@ -18,9 +18,9 @@ static int print_help(void)
     puts("Usage: utapictl COMMAND [OPTION]...\n"
          "Talks to a utapid, the meter of S3-compatible storage.\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    puts("\n  --help     print this, or with a command what it takes\n"
-         "  --version  print the version\n\n"
+        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    puts("\n  --help       print this, or with a command what it takes\n"
+         "  --version    print the version\n\n"
          "See utapictl(1).");
     return EXIT_DONE;
 }

@@ -7,6 +7,7 @@
 #include "daemon/replay.h"
 #include "daemon/utapid_options.h"
 #include "handlers/log.h"
+#include "handlers/policy.h"
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
 #include "handlers/telemetry.h"
@@ -39,6 +40,7 @@ typedef struct utapid {
     utapi_engine *engine;
     identity *identity;
     auth *auth;
+    policy *policy;
     telemetry *telemetry;
     http_service service;
     server *server;
@@ -104,7 +106,8 @@ static utapi_backend_options storage_options(const config *settings)
     const int64_t window_s = is_shared ? settings->redis_dedup_window_s : settings->dedup_window_s;
     return (utapi_backend_options){.location = is_shared ? settings->redis_uri : settings->data_dir,
                                    .capacity_bytes = (uint64_t)settings->capacity_bytes,
-                                   .dedup_window_ms = window_s * MS_PER_S};
+                                   .dedup_window_ms = window_s * MS_PER_S,
+                                   .max_dead_letters = (uint64_t)settings->max_dead_letters};
 }
 
 static utapi_status open_storage(utapid *self, utapi_error *err)
@@ -114,7 +117,8 @@ static utapi_status open_storage(utapid *self, utapi_error *err)
     const utapi_journal_options journal = {.location = settings->journal_path,
                                            .capacity_bytes = (uint64_t)settings->journal_bytes,
                                            .keep_ms = settings->journal_keep_s * MS_PER_S,
-                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S};
+                                           .dedup_window_ms = settings->dedup_window_s * MS_PER_S,
+                                           .max_dead_letters = (uint64_t)settings->max_dead_letters};
     warn_of_unused_journal(settings);
     return utapi_registry_open(settings->backend, &options, settings->journal_enabled ? &journal : NULL,
                                &self->backend, err);
@@ -158,13 +162,19 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
 static utapi_status make_service(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
+    const policy_limits limits = {.earliest_ms = settings->earliest_ms,
+                                  .max_lateness_ms = settings->max_lateness_s * MS_PER_S,
+                                  .max_amount = settings->max_amount,
+                                  .max_new_resources = settings->max_new_resources};
     self->telemetry = telemetry_new(http_routes);
-    if (self->telemetry == NULL)
+    self->policy = policy_new(&limits, self->engine);
+    if (self->telemetry == NULL || self->policy == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){
         .engine = self->engine,
         .auth = self->auth,
         .identity = self->identity,
+        .policy = self->policy,
         .telemetry = self->telemetry,
         .health_allow = settings->health_allow, /* the lists stay the configuration's */
         .ingest_allow = settings->ingest_allow,
@@ -241,6 +251,7 @@ static void stop(utapid *self)
     replay_stop(self->replay);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
+    policy_free(self->policy);
     telemetry_free(self->telemetry);
     auth_free(self->auth);
     utapi_engine_free(self->engine); /* commits what still waits */
@@ -266,21 +277,41 @@ static void block_signals(sigset_t *ret)
 
 /* What the log was told of. */
 typedef struct watch {
-    bool is_warned;
+    bool is_warned, is_skewed;
     uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
-static void watch_losses(watch *seen, const utapi_journal_stats *journal)
+/* Events that a policy refuses are logged as they come. */
+static uint64_t refused_later(const utapi_dead_letter_stats *letters)
 {
-    if (journal->dead_letters > seen->dead_letters)
-        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl journal --refused",
-                  (unsigned long long)(journal->dead_letters - seen->dead_letters));
+    uint64_t ever = 0;
+    for (unsigned reason = UTAPI_REASON_OVERFLOW; reason < UTAPI_REASON_COUNT; reason++)
+        ever += letters->ever[reason];
+    return ever;
+}
+
+static void watch_losses(watch *seen, const utapi_health *health)
+{
+    const utapi_journal_stats *journal = &health->journal;
+    const uint64_t dead_letters = refused_later(&health->letters);
+    if (dead_letters > seen->dead_letters)
+        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl dead-letters list",
+                  (unsigned long long)(dead_letters - seen->dead_letters));
     if (journal->lost > seen->lost)
         log_write(LOG_LEVEL_WARN, NULL,
                   "journal: %llu more were lost by the storage, and it no longer had them",
                   (unsigned long long)(journal->lost - seen->lost));
-    seen->dead_letters = journal->dead_letters;
+    seen->dead_letters = dead_letters > seen->dead_letters ? dead_letters : seen->dead_letters;
     seen->lost = journal->lost;
+}
+
+static void watch_clock(watch *seen, int64_t skew_ms)
+{
+    const bool is_skewed = llabs(skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS;
+    if (is_skewed && !seen->is_skewed)
+        log_write(LOG_LEVEL_WARN, NULL, "storage: its clock is %.1f s %s this machine's",
+                  (double)llabs(skew_ms) / MS_PER_S, skew_ms > 0 ? "ahead of" : "behind");
+    seen->is_skewed = is_skewed;
 }
 
 /* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
@@ -292,7 +323,8 @@ static void watch_storage(const utapid *self, watch *seen)
     const char *warning = health.warning;
     if (utapi_engine_health(self->engine, &health, &err) != UTAPI_OK)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
-    watch_losses(seen, &health.journal);
+    watch_losses(seen, &health);
+    watch_clock(seen, health.storage.clock_skew_ms);
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses
@@ -312,7 +344,7 @@ static void wait_for_signal(const utapid *self, sigset_t *signals)
     int received;
     (void)!utapi_engine_health(self->engine, &at_start,
                                NULL); /* what was told at an earlier start is not told again */
-    watch seen = {.dead_letters = at_start.journal.dead_letters, .lost = at_start.journal.lost};
+    watch seen = {.dead_letters = refused_later(&at_start.letters), .lost = at_start.journal.lost};
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
         if (received == SIGHUP)
             log_write(LOG_LEVEL_WARN, NULL,

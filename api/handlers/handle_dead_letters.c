@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * handle_dead_letters.c - GET /_/journal/refused: the events that were accepted and can never be counted; POST
- * /_/journal/acknowledge: an operator has taken note of them.
+ * handle_dead_letters.c - the events that were accepted and not counted: GET /_/dead-letters shows them, POST
+ * /_/dead-letters/push counts them after all, POST /_/dead-letters/acknowledge drops them. GET /_/journal/refused and
+ * POST /_/journal/acknowledge are older names, with lost events beside them.
  */
 #include "handlers/routes.h"
 
@@ -14,6 +15,7 @@
 
 typedef struct listing {
     utapi_text text;
+    json_letter_form form;
     size_t count;
 } listing;
 
@@ -22,32 +24,101 @@ static bool list_letter(void *ctx, const utapi_dead_letter *letter)
     listing *self = ctx;
     if (self->count++ > 0)
         JSON_TEXT_LITERAL(&self->text, ",");
-    json_dead_letter(&self->text, letter);
+    json_dead_letter(&self->text, self->form, letter);
     return self->count < LISTED_MAX && !self->text.failed;
+}
+
+/* Answers with what was written, or with why it could not be. */
+static void answer_text(http_call *call, utapi_text *text, utapi_status status, const utapi_error *err)
+{
+    http_failure failure;
+    size_t size = 0;
+    char *body = utapi_text_take(text, &size);
+    if (status == UTAPI_OK && body != NULL) {
+        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+        return;
+    }
+    free(body);
+    if (status == UTAPI_NOT_SUPPORTED)
+        (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "this storage keeps no dead letters");
+    else
+        (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
+                              err);
+    http_call_refuse(call, &failure);
 }
 
 void handle_dead_letters(const http_service *service, http_call *call)
 {
     utapi_error err;
     utapi_error_clear(&err);
-    http_failure failure;
-    listing list = {0};
-    size_t size = 0;
+    utapi_health health;
+    listing list = {.form = JSON_LETTER};
+    utapi_status status = utapi_engine_health(service->engine, &health, &err);
+    JSON_TEXT_LITERAL(&list.text, "{");
+    json_letter_stats(&list.text, &health.letters);
+    JSON_TEXT_LITERAL(&list.text, ",\"letters\":[");
+    if (status == UTAPI_OK)
+        status = utapi_engine_dead_letters(service->engine, list_letter, &list, &err);
+    JSON_TEXT_LITERAL(&list.text, "]}");
+    answer_text(call, &list.text, status, &err);
+}
 
+void handle_refused(const http_service *service, http_call *call)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    listing list = {.form = JSON_LETTER_REFUSED};
     JSON_TEXT_LITERAL(&list.text, "[");
     utapi_status status = utapi_engine_dead_letters(service->engine, list_letter, &list, &err);
     if (status == UTAPI_NOT_SUPPORTED)
-        status = UTAPI_OK; /* without a journal there never are any */
+        status = UTAPI_OK; /* then there never are any */
     JSON_TEXT_LITERAL(&list.text, "]");
-    char *body = utapi_text_take(&list.text, &size);
-    if (status == UTAPI_OK && body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+    answer_text(call, &list.text, status, &err);
+}
+
+typedef utapi_status deal_fn(utapi_engine *engine, const utapi_letter_choice *which, size_t *ret_count,
+                             utapi_error *err);
+
+/* Has letters dealt with, and answers how many were and how many are left. */
+static void deal(const http_service *service, http_call *call, deal_fn *with, const char *name)
+{
+    utapi_error err;
+    utapi_error_clear(&err);
+    http_failure failure;
+    utapi_health health = {.refuses = false};
+    json_acknowledgement read = {0};
+    utapi_text text = {0};
+    size_t count = 0;
+    utapi_status status = json_letter_choice_read(call->request.body, &read, &err);
+    const utapi_letter_choice which = {.ids = read.all ? NULL : read.ids, .count = read.what.count};
+    if (status == UTAPI_OK)
+        status = with(service->engine, &which, &count, &err);
+    json_acknowledgement_done(&read);
+    if (status == UTAPI_OK)
+        status = utapi_engine_health(service->engine, &health, &err);
+    if (status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN || status == UTAPI_OVERFLOW) {
+        (void)http_fail_status(&failure, call, status, &err);
+        http_call_refuse(call, &failure);
         return;
     }
-    free(body);
-    (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
-                          &err);
-    http_call_refuse(call, &failure);
+    JSON_TEXT_LITERAL(&text, "{");
+    json_text_add_string(&text, utapi_string_of(name));
+    JSON_TEXT_LITERAL(&text, ":");
+    json_text_add_integer(&text, (int64_t)count);
+    JSON_TEXT_LITERAL(&text, ",\"left\":");
+    json_text_add_integer(&text, (int64_t)health.letters.kept);
+    JSON_TEXT_LITERAL(&text, "}");
+    answer_text(call, &text, status, &err);
+}
+
+void handle_push_letters(const http_service *service, http_call *call)
+{
+    deal(service, call, utapi_engine_push_letters, "pushed");
+}
+
+void handle_acknowledge_letters(const http_service *service, http_call *call)
+{
+    deal(service, call, utapi_engine_acknowledge_letters, "acknowledged");
 }
 
 void handle_acknowledge(const http_service *service, http_call *call)
@@ -66,6 +137,8 @@ void handle_acknowledge(const http_service *service, http_call *call)
     }
     if (status == UTAPI_NOT_SUPPORTED)
         (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "there is no journal before the storage");
+    else if (status == UTAPI_INVALID && err.index != UTAPI_NO_INDEX)
+        (void)http_fail(&failure, HTTP_INVALID_PARAMETER_VALUE, "refused[%zu]: %s", err.index, err.detail);
     else
         (void)http_fail_status(&failure, call, status, &err);
     http_call_refuse(call, &failure);

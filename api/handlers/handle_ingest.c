@@ -8,10 +8,17 @@
 #include "handlers/routes.h"
 
 #include "handlers/log.h"
+#include "handlers/policy.h"
 #include "json/json_event.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/** What a call keeps until it is answered. */
+typedef struct arrival {
+    json_events events;
+    policy_verdict verdict; /* which they borrow */
+} arrival;
 
 /** Whether a detail begins with a field's name: "bucket: expected a string", not "expected an object". */
 static bool names_field(const char *detail)
@@ -60,13 +67,13 @@ static void fail_commit(http_failure *failure, const http_call *call, utapi_stat
  */
 static void count_events(const http_call *call, utapi_status status, const utapi_error *err)
 {
-    const json_events *events = call->pending;
+    const arrival *arrived = call->pending;
     const bool is_refused =
         status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_NOT_SUPPORTED;
     const telemetry_outcome outcome = status == UTAPI_OK ? TELEMETRY_ACCEPTED
                                       : is_refused       ? TELEMETRY_REFUSED
                                                          : TELEMETRY_UNAVAILABLE;
-    size_t count = events != NULL ? events->count : 0;
+    size_t count = arrived != NULL ? arrived->events.count : 0;
     if (count == 0 && status != UTAPI_OK && err->index != UTAPI_NO_INDEX)
         count = err->index + 1;
     telemetry_count_events(call->service->telemetry, outcome, count);
@@ -78,6 +85,10 @@ static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
     http_call *call = ctx;
     count_events(call, status, err);
     if (status == UTAPI_OK) {
+        const policy_verdict *verdict = &((const arrival *)call->pending)->verdict;
+        for (unsigned reason = 0; reason < POLICY_REASONS; reason++)
+            telemetry_log_letters(call->service->telemetry, call, &verdict->refusals[reason],
+                                  verdict->counts[reason]);
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
     }
@@ -97,9 +108,9 @@ static void log_unknown_operations(const http_call *call, const json_events *eve
         events->unknown_operations, (int)name.size, name.data);
 }
 
-static void events_free(void *pending)
+static void arrival_free(void *pending)
 {
-    json_events_done(pending);
+    json_events_done(&((arrival *)pending)->events);
     free(pending);
 }
 
@@ -107,9 +118,9 @@ static void events_free(void *pending)
 static json_events *events_of(http_call *call)
 {
     if (call->pending == NULL)
-        call->pending = calloc(1, sizeof(json_events));
-    call->pending_free = events_free;
-    return call->pending;
+        call->pending = calloc(1, sizeof(arrival));
+    call->pending_free = arrival_free;
+    return call->pending != NULL ? &((arrival *)call->pending)->events : NULL;
 }
 
 /** Reads the events into call->pending. */
@@ -144,13 +155,15 @@ static void take_events(const http_service *service, http_call *call, json_event
     utapi_error err;
     utapi_error_clear(&err);
     utapi_status status = read_events(service, call, form, &err);
-    const json_events *events = call->pending;
-    if (status == UTAPI_OK && events->count == 0) {
+    arrival *arrived = call->pending;
+    if (status == UTAPI_OK && arrived->events.count == 0) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
     }
     if (status == UTAPI_OK) {
+        json_events *events = &arrived->events;
         log_unknown_operations(call, events);
+        policy_judge(service->policy, call->request.peer, events->events, events->count, &arrived->verdict);
         status =
             utapi_engine_submit(service->engine, events->events, events->count, on_committed, call, &err);
         if (status == UTAPI_OK)

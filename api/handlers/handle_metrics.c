@@ -63,6 +63,15 @@ static void process_add(utapi_text *text, const telemetry *counted, bool is_heal
                "Figures of answers that had more than 64 bits, and were cut.", anomalies);
 }
 
+static void skew_add(utapi_text *text, int64_t skew_ms)
+{
+    static const char name[] = "utapi_storage_clock_skew_seconds";
+    char sample[sizeof name + 32];
+    family_add(text, name, "gauge", "How far the storage's clock is ahead of this machine's.");
+    (void)snprintf(sample, sizeof sample, "%s %.3f\n", name, (double)skew_ms / 1000);
+    utapi_text_add_literal(text, sample);
+}
+
 static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
 {
     single_add(text, "utapi_storage_resources", "gauge", "Resources that the storage knows.",
@@ -71,14 +80,26 @@ static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
     if (stats->used_bytes > 0)
         single_add(text, "utapi_storage_used_bytes", "gauge", "Bytes that the storage takes.",
                    stats->used_bytes);
+    skew_add(text, stats->clock_skew_ms);
 }
 
 static void journal_add(utapi_text *text, const utapi_journal_stats *stats)
 {
     single_add(text, "utapi_journal_waiting_events", "gauge",
                "Events in the journal that the storage does not have yet.", stats->waiting);
-    single_add(text, "utapi_dead_letters_total", "counter", "Accepted events that can never be counted.",
-               stats->dead_letters);
+}
+
+static void letters_add(utapi_text *text, const utapi_dead_letter_stats *stats)
+{
+    single_add(text, "utapi_dead_letters", "gauge", "Dead letters that nobody pushed again or acknowledged.",
+               stats->kept);
+    family_add(text, "utapi_dead_letters_total", "counter",
+               "Events that were accepted and not counted, by reason.");
+    for (unsigned reason = 0; reason < UTAPI_REASON_COUNT; reason++) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "{reason=\"%s\"}", utapi_reason_name((utapi_reason)reason));
+        sample_add(text, "utapi_dead_letters_total", labels, stats->ever[reason]);
+    }
 }
 
 void handle_metrics(const http_service *service, http_call *call)
@@ -90,6 +111,8 @@ void handle_metrics(const http_service *service, http_call *call)
     process_add(&text, service->telemetry, storage_answers && !health.refuses, health.anomalies);
     if (storage_answers)
         storage_add(&text, &health.storage);
+    if (storage_answers)
+        letters_add(&text, &health.letters);
     if (health.journal.capacity_bytes > 0)
         journal_add(&text, &health.journal);
     char *body = utapi_text_take(&text, &size);

@@ -24,6 +24,7 @@ typedef struct http_service {
     allow_list ingest_allow;       /* who may post events */
     allow_list storage_allow;      /* who may ask for /v2/storage */
     allow_list prometheus_allow;   /* who may ask for /_/metrics */
+    struct policy *policy;         /* judges events (policy.h); NULL: there is no limit */
     telemetry *telemetry;          /* counts requests, and logs refusals; NULL: nobody does */
     size_t ingest_max_events;      /* docs/specification.md#limits */
     size_t ingest_max_bytes;

@@ -34,7 +34,7 @@ typedef struct http_route {
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
-enum { HTTP_ROUTES = 9 };
+enum { HTTP_ROUTES = 12 };
 
 extern const http_route http_routes[HTTP_ROUTES];
 
@@ -72,12 +72,15 @@ http_error http_fail_query(http_failure *failure, const http_call *call, const c
                            utapi_status status, const utapi_error *err);
 
 http_handler_fn handle_acknowledge;
+http_handler_fn handle_acknowledge_letters;
 http_handler_fn handle_dead_letters;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
 http_handler_fn handle_metrics;
+http_handler_fn handle_push_letters;
+http_handler_fn handle_refused;
 http_handler_fn handle_storage;
 
 http_on_body_fn on_body_ingest_v2;

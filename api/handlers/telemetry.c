@@ -8,11 +8,10 @@
 #include "handlers/telemetry.h"
 
 #include "handlers/log.h"
+#include "handlers/policy.h"
 #include "handlers/routes.h"
 #include "utapi/clock.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -119,17 +118,6 @@ void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_request
 
 /* ---- refusals ------------------------------------------------------------------------------ */
 
-static void address_write(const struct sockaddr *peer, char ret[INET6_ADDRSTRLEN])
-{
-    const void *address = NULL;
-    if (peer != NULL && peer->sa_family == AF_INET)
-        address = &((const struct sockaddr_in *)(const void *)peer)->sin_addr;
-    else if (peer != NULL && peer->sa_family == AF_INET6)
-        address = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
-    if (address == NULL || inet_ntop(peer->sa_family, address, ret, INET6_ADDRSTRLEN) == NULL)
-        (void)snprintf(ret, INET6_ADDRSTRLEN, "within");
-}
-
 /* Writes the count of a window that is over, and ends it. */
 static void window_end(refusal *kind)
 {
@@ -145,14 +133,14 @@ static bool window_is_over(const refusal *kind, int64_t now_ms)
 }
 
 /* Counts a refusal; true if it begins a window, so that the log is to have a line. */
-static bool refusal_begins(telemetry *self, const char *name, int64_t now_ms)
+static bool refusal_begins(telemetry *self, const char *name, size_t count, int64_t now_ms)
 {
     refusal *unused = NULL;
     for (size_t i = 0; i < KINDS; i++) {
         refusal *kind = &self->refusals[i];
         const bool is_same = strcmp(kind->kind, name) == 0;
         if (is_same && !window_is_over(kind, now_ms)) {
-            kind->more++;
+            kind->more += count;
             return false;
         }
         if (is_same || (unused == NULL && (*kind->kind == '\0' || window_is_over(kind, now_ms))))
@@ -161,7 +149,8 @@ static bool refusal_begins(telemetry *self, const char *name, int64_t now_ms)
             break;
     }
     if (unused == NULL) {
-        self->others.since_ms = self->others.more++ == 0 ? now_ms : self->others.since_ms;
+        self->others.since_ms = self->others.more == 0 ? now_ms : self->others.since_ms;
+        self->others.more += count;
         return false;
     }
     if (*unused->kind != '\0')
@@ -175,14 +164,14 @@ void telemetry_log_refusal(telemetry *self, const http_call *call, const http_fa
                            const char *reason)
 {
     static const char quoted[] = " near '"; /* the JSON parser quotes what it cannot read */
-    char kind[KIND_BYTES], address[INET6_ADDRSTRLEN];
+    char kind[KIND_BYTES], address[UTAPI_SOURCE_MAX + 1];
     if (self == NULL || !log_wants(LOG_LEVEL_WARN))
         return;
-    address_write(call->request.peer, address);
+    policy_source(call->request.peer, address);
     (void)snprintf(kind, sizeof kind, "%s from %s: %d %s", action_of(self, row_of(self, call->route)),
                    address, http_error_status(failure->error), http_error_code(failure->error));
     (void)pthread_mutex_lock(&self->lock);
-    const bool begins = refusal_begins(self, kind, utapi_monotonic_ms());
+    const bool begins = refusal_begins(self, kind, 1, utapi_monotonic_ms());
     (void)pthread_mutex_unlock(&self->lock);
     if (!begins)
         return;
@@ -190,6 +179,21 @@ void telemetry_log_refusal(telemetry *self, const http_call *call, const http_fa
     const char *quotation = strstr(shown, quoted);
     const int size = (int)(quotation != NULL ? (size_t)(quotation - shown) : strlen(shown));
     log_write(LOG_LEVEL_WARN, call->request_id, "refused: %s: %.*s", kind, size, shown);
+}
+
+void telemetry_log_letters(telemetry *self, const http_call *call, const utapi_refusal *why, size_t count)
+{
+    char kind[KIND_BYTES];
+    if (self == NULL || count == 0 || !log_wants(LOG_LEVEL_WARN))
+        return;
+    (void)snprintf(kind, sizeof kind, "events from %.*s: %s", (int)why->source.size, why->source.data,
+                   utapi_reason_name(why->reason));
+    (void)pthread_mutex_lock(&self->lock);
+    const bool begins = refusal_begins(self, kind, count, utapi_monotonic_ms());
+    (void)pthread_mutex_unlock(&self->lock);
+    if (begins)
+        log_write(LOG_LEVEL_WARN, call->request_id, "refused: %s: %zu became dead letters: %s", kind, count,
+                  why->detail);
 }
 
 void telemetry_flush(telemetry *self, int64_t now_ms)

@@ -10,7 +10,7 @@
 #define HANDLERS_TELEMETRY_H
 
 #include "http/errors.h"
-#include "utapi/status.h"
+#include "utapi/event.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -56,6 +56,12 @@ void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_request
  */
 void telemetry_log_refusal(telemetry *self, const struct http_call *call, const http_failure *failure,
                            const char *reason);
+
+/**
+ * Logs that events of a call became dead letters, or counts them: by reason and source.
+ */
+void telemetry_log_letters(telemetry *self, const struct http_call *call, const utapi_refusal *why,
+                           size_t count);
 
 /**
  * Writes the counts of kinds whose ten seconds are over. To be called now and then.

@@ -39,6 +39,14 @@ static void add_string(utapi_text *text, const char *name, utapi_string value)
     json_text_add_string(text, value);
 }
 
+static uint64_t letters_ever(const utapi_dead_letter_stats *stats)
+{
+    uint64_t ever = 0;
+    for (unsigned reason = 0; reason < UTAPI_REASON_COUNT; reason++)
+        ever += stats->ever[reason];
+    return ever;
+}
+
 /* ---- healthcheck --------------------------------------------------------------------------- */
 
 /* How long the oldest waits; a clock that was set back does not make it negative. */
@@ -50,15 +58,14 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
 /* What is wrong now or, if nothing is, what the figures lack for good and no operator has taken note of. */
 static void warning_write(const utapi_health *health, size_t size, char *ret)
 {
-    const uint64_t dead = health->journal.dead_letters - health->journal.dead_letters_acknowledged;
+    const uint64_t dead = health->letters.kept;
     const uint64_t lost = health->journal.lost - health->journal.lost_acknowledged;
     if (*health->warning != '\0')
         (void)snprintf(ret, size, "%s", health->warning);
     else if (*health->other_warning != '\0')
         (void)snprintf(ret, size, "%s", health->other_warning);
     else if (dead > 0)
-        (void)snprintf(ret, size,
-                       "%llu event%s accepted that can never be counted: utapictl journal --refused",
+        (void)snprintf(ret, size, "%llu event%s accepted and not counted: utapictl dead-letters list",
                        (unsigned long long)dead, dead == 1 ? " was" : "s were");
     else if (lost > 0)
         (void)snprintf(ret, size, "%llu event%s lost by the storage, and the journal no longer had them",
@@ -84,6 +91,8 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
     if (*warning != '\0' || journal->capacity_bytes > 0)
         add_string(&text, "status", utapi_string_of(status_of(health, warning)));
     add_string(&text, "trouble", utapi_string_of(warning));
+    if (llabs(health->storage.clock_skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS)
+        add_integer(&text, "clockSkewMs", health->storage.clock_skew_ms);
     if (journal->capacity_bytes > 0) {
         add_name(&text, "journal");
         JSON_TEXT_LITERAL(&text, "{");
@@ -91,9 +100,9 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
         add_integer(&text, "oldestAgeMs", waiting_ms(journal->oldest_ms, now_ms));
         add_count(&text, "usedBytes", journal->used_bytes);
         add_count(&text, "capacityBytes", journal->capacity_bytes);
-        add_count(&text, "refused", journal->dead_letters);
+        add_count(&text, "refused", letters_ever(&health->letters));
         add_count(&text, "lost", journal->lost);
-        add_count(&text, "refusedAcknowledged", journal->dead_letters_acknowledged);
+        add_count(&text, "refusedAcknowledged", letters_ever(&health->letters) - health->letters.kept);
         add_count(&text, "lostAcknowledged", journal->lost_acknowledged);
         JSON_TEXT_LITERAL(&text, "}");
     }
@@ -103,11 +112,26 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
 
 /* ---- dead letters -------------------------------------------------------------------------- */
 
-/* An event of V2, which may be pushed once what refused it is mended; `id`, `service` and `reason` are ignored then. */
-void json_dead_letter(utapi_text *text, const utapi_dead_letter *letter)
+static void add_levels(utapi_text *text, utapi_level_set levels)
+{
+    bool is_first = true;
+    add_name(text, "levels");
+    JSON_TEXT_LITERAL(text, "[");
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
+        if ((levels & UTAPI_LEVEL_BIT(level)) == 0)
+            continue;
+        if (!is_first)
+            JSON_TEXT_LITERAL(text, ",");
+        is_first = false;
+        json_text_add_string(text, utapi_string_of(utapi_level_name((utapi_level)level)));
+    }
+    JSON_TEXT_LITERAL(text, "]");
+}
+
+/* What is of the letter, and not of its event, is ignored where the event is pushed. */
+void json_dead_letter(utapi_text *text, json_letter_form form, const utapi_dead_letter *letter)
 {
     const utapi_entry *entry = letter->entry;
-    const char *reason = *letter->reason != '\0' ? letter->reason : utapi_status_text(letter->status);
     static const char *const resources[UTAPI_LEVEL_COUNT] = {
         [UTAPI_BUCKETS] = "bucket",  [UTAPI_ACCOUNTS] = "account",   [UTAPI_USERS] = "user",
         [UTAPI_SERVICE] = "service", [UTAPI_LOCATIONS] = "location",
@@ -120,6 +144,13 @@ void json_dead_letter(utapi_text *text, const utapi_dead_letter *letter)
     };
     JSON_TEXT_LITERAL(text, "{");
     add_string(text, "id", utapi_string_of(letter->id));
+    if (form == JSON_LETTER) {
+        add_string(text, "reason", utapi_string_of(utapi_reason_name(letter->reason)));
+        add_string(text, "detail", utapi_string_of(letter->detail));
+        add_string(text, "source", letter->source);
+        add_integer(text, "keptAt", letter->kept_ms);
+        add_levels(text, letter->levels);
+    }
     add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
     add_string(text, "uuid", entry->uuid);
     add_integer(text, "timestamp", entry->time_ms);
@@ -127,8 +158,27 @@ void json_dead_letter(utapi_text *text, const utapi_dead_letter *letter)
         add_string(text, resources[level], entry->resource[level]);
     for (unsigned metric = 0; metric < UTAPI_FIRST_OPERATION; metric++)
         add_integer(text, deltas[metric], entry->delta[metric]);
-    add_string(text, "reason", utapi_string_of(reason));
+    if (form == JSON_LETTER_REFUSED)
+        add_string(text, "reason", utapi_string_of(letter->detail));
     JSON_TEXT_LITERAL(text, "}");
+}
+
+void json_letter_stats(utapi_text *text, const utapi_dead_letter_stats *stats)
+{
+    add_count(text, "kept", stats->kept);
+    add_name(text, "dropped");
+    JSON_TEXT_LITERAL(text, "[");
+    for (size_t i = 0; i < stats->dropped_count; i++) {
+        const utapi_dropped *dropped = &stats->dropped[i];
+        if (i > 0)
+            JSON_TEXT_LITERAL(text, ",");
+        JSON_TEXT_LITERAL(text, "{");
+        add_string(text, "reason", utapi_string_of(utapi_reason_name(dropped->reason)));
+        add_string(text, "source", utapi_string_of(dropped->source));
+        add_count(text, "count", dropped->count);
+        JSON_TEXT_LITERAL(text, "}");
+    }
+    JSON_TEXT_LITERAL(text, "]");
 }
 
 /* ---- acknowledging them -------------------------------------------------------------------- */
@@ -142,33 +192,55 @@ static utapi_status read_count(const json_t *object, const char *name, uint64_t 
     return UTAPI_OK;
 }
 
-static utapi_status read_ids(const json_t *list, json_acknowledgement *ret, utapi_error *err)
+static utapi_status read_ids(const json_t *document, const char *name, json_acknowledgement *ret,
+                             utapi_error *err)
 {
     size_t index;
     json_t *id;
+    const json_t *list = json_object_get(document, name);
     if (list != NULL && !json_is_array(list))
-        return utapi_fail(err, UTAPI_INVALID, "refused: expected a list of ids");
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a list of ids", name);
     ret->what.ids = ret->ids = calloc(json_array_size(list) + 1, sizeof *ret->ids);
     if (ret->ids == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu ids", json_array_size(list));
     json_array_foreach (list, index, id) {
         if (!json_is_string(id))
-            return utapi_fail(err, UTAPI_INVALID, "refused[%zu]: expected a string", index);
+            return utapi_fail(err, UTAPI_INVALID, "%s[%zu]: expected a string", name, index);
         ret->ids[ret->what.count++] = json_string_of(id);
     }
     return UTAPI_OK;
 }
 
-utapi_status json_acknowledgement_read(utapi_string body, json_acknowledgement *ret, utapi_error *err)
+/* Parses an object with a list of ids. */
+static utapi_status read_object(utapi_string body, const char *expected, const char *ids,
+                                json_acknowledgement *ret, utapi_error *err)
 {
     if (json_size_of(body).weight > JSON_WEIGHT_SMALL)
-        return utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
+        return utapi_fail(err, UTAPI_INVALID, "expected an object with %s", expected);
     utapi_status status = json_parse(body, &ret->document, err);
     if (status == UTAPI_OK && !json_is_object(ret->document))
-        status = utapi_fail(err, UTAPI_INVALID, "expected an object with refused and lost");
-    if (status == UTAPI_OK)
-        status = read_ids(json_object_get(ret->document, "refused"), ret, err);
+        status = utapi_fail(err, UTAPI_INVALID, "expected an object with %s", expected);
+    return status == UTAPI_OK ? read_ids(ret->document, ids, ret, err) : status;
+}
+
+utapi_status json_acknowledgement_read(utapi_string body, json_acknowledgement *ret, utapi_error *err)
+{
+    const utapi_status status = read_object(body, "refused and lost", "refused", ret, err);
     return status == UTAPI_OK ? read_count(ret->document, "lost", &ret->what.lost, err) : status;
+}
+
+utapi_status json_letter_choice_read(utapi_string body, json_acknowledgement *ret, utapi_error *err)
+{
+    const utapi_status status = read_object(body, "ids or all", "ids", ret, err);
+    if (status != UTAPI_OK)
+        return status;
+    const json_t *all = json_object_get(ret->document, "all");
+    if (all != NULL && !json_is_boolean(all))
+        return utapi_fail(err, UTAPI_INVALID, "all: expected true or false");
+    ret->all = json_is_true(all);
+    if (ret->all == (json_object_get(ret->document, "ids") != NULL))
+        return utapi_fail(err, UTAPI_INVALID, "expected either ids or all");
+    return UTAPI_OK;
 }
 
 void json_acknowledgement_done(json_acknowledgement *what)

@@ -81,9 +81,10 @@ static void journal_own_stats(utapi_backend *base, utapi_journal_stats *ret)
     journal *self = (journal *)base;
     bool is_full;
     *ret = (utapi_journal_stats){.waiting = 0};
+    utapi_dead_letter_stats letters;
     (void)!utapi_journal_log_stats(self->log, ret, &is_full, NULL);
     utapi_journal_pending_stats(&self->pending, ret);
-    utapi_journal_dead_letters_stats(&self->letters, ret);
+    (void)!utapi_journal_dead_letters_stats(&self->letters, &letters, &ret->lost_acknowledged, NULL);
 }
 
 /* ---- dead letters ------------------------------------------------------------------------- */
@@ -98,6 +99,12 @@ static utapi_status journal_acknowledge(utapi_backend *base, const utapi_acknowl
                                         utapi_error *err)
 {
     return utapi_journal_dead_letters_acknowledge(&((journal *)base)->letters, what, err);
+}
+
+static utapi_status journal_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
+{
+    uint64_t lost_acknowledged;
+    return utapi_journal_dead_letters_stats(&((journal *)base)->letters, ret, &lost_acknowledged, err);
 }
 
 /* ---- the storage's administration, once it has all that was accepted before the call ------- */
@@ -162,7 +169,6 @@ static void journal_free(journal *self)
         return;
     utapi_journal_delivery_stop(&self->delivery);
     utapi_backend_close(self->storage);
-    utapi_journal_dead_letters_close(&self->letters);
     utapi_journal_log_close(self->log);
     utapi_journal_pending_done(&self->pending);
     free(self);
@@ -186,10 +192,14 @@ static const utapi_admin_ops admin_ops = {
     .fences = journal_fences,
 };
 
+static const utapi_dead_letter_ops letter_ops = {
+    .list = journal_dead_letters_list,
+    .acknowledge = journal_acknowledge,
+    .stats = journal_letter_stats,
+};
+
 static const utapi_journal_ops own_ops = {
     .stats = journal_own_stats,
-    .dead_letters = journal_dead_letters_list,
-    .acknowledge = journal_acknowledge,
 };
 
 static const utapi_backend_ops journal_ops = {
@@ -201,6 +211,7 @@ static const utapi_backend_ops journal_ops = {
     .stats = journal_stats,
     .close = journal_close,
     .admin = &admin_ops,
+    .dead_letters = &letter_ops,
     .journal = &own_ops,
 };
 
@@ -236,10 +247,9 @@ utapi_status utapi_journal_open_tuned(utapi_backend *storage, const utapi_journa
     self->patience = tuning->patience;
     utapi_journal_pending_init(&self->pending, tuning->pending_events, tuning->pending_bytes);
     utapi_status status = log_open(self, options, tuning, err);
-    if (status == UTAPI_OK)
-        status = utapi_journal_dead_letters_open(&self->letters, self->log, err);
     if (status != UTAPI_OK)
         return status;
+    self->letters.log = self->log;
     journal_delivery *delivery = &self->delivery;
     delivery->storage = storage;
     delivery->log = self->log;

@@ -65,7 +65,7 @@ typedef struct append {
     const utapi_batch *batch;
     bool *skip;
     unsigned char *buffer; /* for one record */
-    size_t count;          /* of entries that are not skipped */
+    size_t count;          /* of entries that are not skipped: they are delivered */
     uint64_t first;
     bool expires;
     int64_t tombstone_ms; /* of buckets */
@@ -80,7 +80,7 @@ static int expiries_put(const journal_log *log, MDB_txn *txn, append *group)
             continue;
         group->expires = true;
         const bool later = entry->expiry == UTAPI_EXPIRE_LATER;
-        const int64_t at_ms = later ? utapi_journal_expire_at(entry, group->batch->now_ms) : entry->time_ms;
+        const int64_t at_ms = later ? utapi_record_expire_at(entry, group->batch->now_ms) : entry->time_ms;
         if (at_ms > group->tombstone_ms)
             rc = utapi_journal_tombstone_put(log, txn, UTAPI_BUCKETS, group->tombstone_ms = at_ms);
         if (rc == 0 && later)
@@ -108,12 +108,19 @@ static int records_put(const journal_log *log, MDB_txn *txn, const append *group
         unsigned char bytes[JOURNAL_KEY_SIZE];
         utapi_journal_key(log->newest->number, first, bytes);
         MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes);
-        MDB_val value =
-            utapi_lmdbenv_val(group->buffer, utapi_journal_record_encode(&part, skip, group->buffer));
+        MDB_val value = utapi_lmdbenv_val(group->buffer, utapi_record_encode(&part, skip, group->buffer));
         rc = mdb_put(txn, log->env.tables[JOURNAL_ENTRY], &key, &value, 0);
         first += kept;
     }
     return rc;
+}
+
+static size_t kept_count(const append *group)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < group->batch->count; i++)
+        count += !group->skip[i];
+    return count;
 }
 
 static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, size_t *ret_repeated,
@@ -122,13 +129,15 @@ static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, siz
     const utapi_batch *batch = group->batch;
     int64_t due_ms = INT64_MAX;
     utapi_status status = utapi_dedup_add(&log->dedup, txn, batch, group->skip, ret_repeated, err);
+    if (status == UTAPI_OK)
+        status = utapi_journal_letters_apply(log, txn, batch, group->skip, ret_repeated, err);
     /* After the look-up: each entry is judged by its own time. More than come, so that expiry keeps up. */
     if (status == UTAPI_OK && batch->count > 0)
         status = utapi_dedup_expire(&log->dedup, txn, utapi_batch_accepted_ms(batch),
                                     2 * batch->count + EXPIRE_MIN, err);
     if (status != UTAPI_OK)
         return status;
-    group->count = batch->count - *ret_repeated;
+    group->count = kept_count(group);
     group->first = log->newest->next; /* only writes change these: no lock is needed to look */
     group->tombstone_ms = log->tombstone_ms[UTAPI_BUCKETS];
     int rc = expiries_put(log, txn, group);
@@ -157,12 +166,12 @@ utapi_status utapi_journal_log_append(journal_log *log, const utapi_batch *batch
                                       utapi_error *err)
 {
     MDB_txn *txn = NULL;
-    const size_t size = utapi_journal_record_max(batch);
+    const size_t size = utapi_record_max(batch);
     UTAPI_AUTO_FREE unsigned char *buffer = malloc(size);
     UTAPI_AUTO_FREE bool *skip = calloc(batch->count + 1, sizeof *skip);
     if (buffer == NULL || skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
-    utapi_status status = utapi_journal_make_room(log, size, err);
+    utapi_status status = utapi_journal_make_room(log, size + utapi_letters_size_max(batch), err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody may call maintain, and uuids alone may fill the log. */
         (void)!utapi_journal_log_maintain(log, utapi_batch_accepted_ms(batch), NULL);
@@ -192,7 +201,7 @@ static utapi_status record_copy(MDB_val value, journal_group *ret, utapi_error *
     if (bytes == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a group of %zu bytes", value.mv_size);
     memcpy(bytes, value.mv_data, value.mv_size);
-    const utapi_status status = utapi_journal_record_decode(bytes, value.mv_size, &ret->record, err);
+    const utapi_status status = utapi_record_decode(bytes, value.mv_size, &ret->record, err);
     if (status == UTAPI_OK)
         ret->bytes = UTAPI_TAKE(bytes);
     return status;

@@ -28,7 +28,7 @@ static bool letter_pass(joining *at)
     return is_letter;
 }
 
-static bool may_join(const joining *at, const journal_record *record)
+static bool may_join(const joining *at, const utapi_record *record)
 {
     const utapi_batch *batch = &at->out->batch;
     if (batch->count == 0)
@@ -61,7 +61,7 @@ static utapi_status group_join(void *ctx, const journal_group *group, bool *ret_
 {
     joining *at = ctx;
     utapi_batch *batch = &at->out->batch;
-    const journal_record *record = &group->record;
+    const utapi_record *record = &group->record;
     const uint64_t end = group->first + record->count;
     *ret_more = false;
     if (!may_join(at, record)) {

@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal_dead_letters.h - events that the storage can never store: kept, shown to the operator, acknowledged by him.
+ * journal_dead_letters.h - events that were accepted and not counted: kept, shown to the operator, pushed again or
+ * acknowledged by him.
  *
- * A lock of its own guards the counts; what is stored lies in the log's environment. Safe from any thread.
+ * What is stored lies in the log's environment. Safe from any thread.
  */
 #ifndef JOURNAL_JOURNAL_DEAD_LETTERS_H
 #define JOURNAL_JOURNAL_DEAD_LETTERS_H
 
 #include "journal_log.h"
 
-#include <pthread.h>
+#include "utapi/backend_dead_letters.h"
 
 typedef struct journal_dead_letters {
-    journal_log *log;     /* borrowed */
-    pthread_mutex_t lock; /* guards what follows */
-    uint64_t count;       /* ever; the next are what was acknowledged, ever */
-    uint64_t count_acknowledged, lost_acknowledged;
+    journal_log *log;  /* borrowed */
+    uint64_t sweep_at; /* so many stubs are looked through; guarded by the environment's `writing` */
 } journal_dead_letters;
-
-/** Loads the counts. */
-UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_open(journal_dead_letters *self, journal_log *log,
-                                                            utapi_error *err);
-void utapi_journal_dead_letters_close(journal_dead_letters *self);
 
 /** Keeps the events of a batch, by their sequences, and why. One that is there already is there once. Errors as in
  *  append. */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t incarnation,
                                                            const utapi_batch *batch, utapi_status why,
-                                                           const char *reason, utapi_error *err);
+                                                           const char *detail, utapi_error *err);
 
 /** The sequences of an incarnation's first dead letters in [from, until), ascending: no more than `max`. */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_t incarnation,
@@ -42,7 +36,10 @@ UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_acknowledge(journal_dead_
                                                                    const utapi_acknowledgement *what,
                                                                    utapi_error *err);
 
-/** Adds the counts. */
-void utapi_journal_dead_letters_stats(journal_dead_letters *self, utapi_journal_stats *stats);
+/** As utapi_backend_dead_letter_stats(); and how many lost events were acknowledged, ever. */
+UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_stats(journal_dead_letters *self,
+                                                             utapi_dead_letter_stats *ret,
+                                                             uint64_t *ret_lost_acknowledged,
+                                                             utapi_error *err);
 
 #endif

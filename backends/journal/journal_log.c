@@ -218,6 +218,11 @@ utapi_status utapi_journal_log_open(const journal_log_options *options, journal_
                                .table = JOURNAL_DEDUP,
                                .unit = UTAPI_DEDUP_MS,
                                .window_ms = options->journal->dedup_window_ms};
+    const uint64_t max_letters = options->journal->max_dead_letters;
+    log->letters = (utapi_letters){.env = &log->env,
+                                   .dedup = &log->dedup,
+                                   .table = JOURNAL_LETTERS,
+                                   .max = max_letters > 0 ? max_letters : UTAPI_LETTERS_DEFAULT};
     log->monotonic_ms = options->monotonic_ms;
     log->observer = options->observer;
     log->ctx = options->ctx;

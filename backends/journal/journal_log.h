@@ -18,7 +18,7 @@
 #ifndef JOURNAL_JOURNAL_LOG_H
 #define JOURNAL_JOURNAL_LOG_H
 
-#include "journal_record.h"
+#include "record.h"
 #include "utapi_journal.h"
 
 #include "utapi/backend_journal.h"
@@ -114,7 +114,7 @@ bool utapi_journal_log_span_after(journal_log *log, uint32_t incarnation, journa
 /* A group that was read, or the part of one that was stored at once. */
 typedef struct journal_group {
     uint64_t first; /* the sequence of its first event */
-    journal_record record;
+    utapi_record record;
     void *bytes;    /* taken by who is called: free(). The strings of the entries lie in it. */
     int64_t due_ms; /* of the first group: the first scheduled expiry after it; INT64_MAX: none */
 } journal_group;

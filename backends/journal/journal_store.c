@@ -11,8 +11,9 @@
 enum { NUMBER_SIZE = 4, GAP_SIZE = 16, ROW_FIXED = JOURNAL_WRITER_SIZE + 8 };
 
 static const char *const table_names[JOURNAL_TABLE_COUNT] = {
-    [JOURNAL_ENTRY] = "entry",   [JOURNAL_DEDUP] = "seen",          [JOURNAL_DUE] = "due",
-    [JOURNAL_WRITER] = "writer", [JOURNAL_DEAD_LETTER] = "refused", [JOURNAL_META] = "meta",
+    [JOURNAL_ENTRY] = "entry",   [JOURNAL_DEDUP] = "seen",      [JOURNAL_DUE] = "due",
+    [JOURNAL_WRITER] = "writer", [JOURNAL_REFUSED] = "refused", [JOURNAL_LETTERS] = "dead",
+    [JOURNAL_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_journal_layout = {
@@ -89,8 +90,8 @@ int utapi_journal_bounds(const journal_log *log, MDB_txn *txn, uint32_t incarnat
         rc = utapi_journal_record_find(cursor, incarnation, UINT64_MAX, &key, &value);
     if (rc == 0 && utapi_journal_key_is_of(key, incarnation, &last)) {
         /* A record that cannot be read is taken for one event: its successor would tell better. */
-        journal_record record = {.count = 1, .entries = NULL};
-        const utapi_status status = utapi_journal_record_decode(value.mv_data, value.mv_size, &record, NULL);
+        utapi_record record = {.count = 1, .entries = NULL};
+        const utapi_status status = utapi_record_decode(value.mv_data, value.mv_size, &record, NULL);
         *end = last + (status == UTAPI_OK ? record.count : 1);
         if (status == UTAPI_OK)
             free(record.entries);
@@ -107,7 +108,7 @@ int64_t utapi_journal_log_accepted_at(journal_log *log, uint32_t incarnation, ui
     if (utapi_lmdbenv_read_begin(&log->env, &reader, NULL) != UTAPI_OK)
         return 0;
     if (utapi_journal_record_find(reader->cursor, incarnation, sequence, &key, &value) != 0 ||
-        !utapi_journal_record_peek(value.mv_data, value.mv_size, &now_ms))
+        !utapi_record_peek(value.mv_data, value.mv_size, &now_ms))
         now_ms = 0;
     utapi_lmdbenv_read_end(&log->env, reader);
     return now_ms;

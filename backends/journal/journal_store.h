@@ -10,16 +10,17 @@
 #ifndef JOURNAL_JOURNAL_STORE_H
 #define JOURNAL_JOURNAL_STORE_H
 
-#include "dedup.h"
 #include "journal_log.h"
+#include "letters.h"
 
 typedef enum journal_table {
-    JOURNAL_ENTRY,       /* incarnation, sequence of its first event -> a record */
-    JOURNAL_DEDUP,       /* time, uuid -> when it was accepted */
-    JOURNAL_DUE,         /* time of a scheduled expiry -> nothing */
-    JOURNAL_WRITER,      /* incarnation -> writer, stored, gaps */
-    JOURNAL_DEAD_LETTER, /* incarnation, sequence -> status, reason, the event; or that it was acknowledged */
-    JOURNAL_META,        /* name -> format, counts */
+    JOURNAL_ENTRY,   /* incarnation, sequence of its first event -> a record */
+    JOURNAL_DEDUP,   /* time, uuid -> when it was accepted */
+    JOURNAL_DUE,     /* time of a scheduled expiry -> nothing */
+    JOURNAL_WRITER,  /* incarnation -> writer, stored, gaps */
+    JOURNAL_REFUSED, /* incarnation, sequence -> that the event is a dead letter; or one of earlier versions */
+    JOURNAL_LETTERS, /* number, random bytes -> a dead letter */
+    JOURNAL_META,    /* name -> format, counts */
     JOURNAL_TABLE_COUNT
 } journal_table;
 
@@ -63,6 +64,7 @@ struct journal_log {
     uint64_t accepted_since; /* bytes, since room was looked for */
     int64_t now_ms;          /* of the newest batch */
     utapi_dedup dedup;
+    utapi_letters letters;
     int64_t expired_ms; /* the accepted_ms of the last slice of its expiry */
 
     pthread_mutex_t lock; /* guards what follows */
@@ -131,6 +133,13 @@ int utapi_journal_number_put(const journal_log *log, MDB_txn *txn, const char *n
 /** No expiry of a level was at a later time than this; INT64_MIN: there was none. */
 int utapi_journal_tombstone_get(const journal_log *log, MDB_txn *txn, utapi_level level, int64_t *ret);
 int utapi_journal_tombstone_put(const journal_log *log, MDB_txn *txn, utapi_level level, int64_t time_ms);
+
+/* ---- journal_dead_letters.c --------------------------------------------------------------- */
+
+/** As utapi_letters_apply(), for letters of earlier versions too. */
+UTAPI_MUST_USE utapi_status utapi_journal_letters_apply(journal_log *log, MDB_txn *txn,
+                                                        const utapi_batch *batch, bool *skip,
+                                                        size_t *repeated, utapi_error *err);
 
 /* ---- journal_retention.c ------------------------------------------------------------------ */
 

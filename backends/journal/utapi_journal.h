@@ -5,7 +5,7 @@
  *
  * README.md tells the layout and the rules. The contract is that of utapi/backend.h, but for one promise: a total
  * that leaves 64 bits is found out at the delivery, when its sender was answered already. Such an event becomes a
- * dead letter (utapi/backend_journal.h).
+ * dead letter (utapi/backend_dead_letters.h).
  */
 #ifndef JOURNAL_UTAPI_JOURNAL_H
 #define JOURNAL_UTAPI_JOURNAL_H
@@ -14,10 +14,11 @@
 
 /** The journal that is to stand before a storage: backends/journal/README.md. */
 typedef struct utapi_journal_options {
-    const char *location;    /* its directory; borrowed for the call */
-    uint64_t capacity_bytes; /* the most it may store; 0: the default, 4 GiB */
-    int64_t keep_ms;         /* how long what was stored stays, to be sent again; at least a minute */
-    int64_t dedup_window_ms; /* how long it remembers a uuid; 0: not at all */
+    const char *location;      /* its directory; borrowed for the call */
+    uint64_t capacity_bytes;   /* the most it may store; 0: the default, 4 GiB */
+    int64_t keep_ms;           /* how long what was stored stays, to be sent again; at least a minute */
+    int64_t dedup_window_ms;   /* how long it remembers a uuid; 0: not at all */
+    uint64_t max_dead_letters; /* the most that are kept; 0: UTAPI_LETTERS_DEFAULT */
 } utapi_journal_options;
 
 /**

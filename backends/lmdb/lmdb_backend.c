@@ -198,6 +198,8 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
+    if (status == UTAPI_OK)
+        status = utapi_letters_apply(&self->letters, write->txn, batch, skip, &applied.repeated, err);
     /* After the look-up: each entry is judged by its own time. More than the batch brings, so that expiry keeps up. */
     if (status == UTAPI_OK && batch->count > 0)
         status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
@@ -374,6 +376,12 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
                                 .table = LMDB_DEDUP,
                                 .unit = UTAPI_DEDUP_INTERVALS,
                                 .window_ms = options->dedup_window_ms};
+    self->letters = (utapi_letters){
+        .env = &self->env,
+        .dedup = &self->dedup,
+        .table = LMDB_LETTERS,
+        .max = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
+    };
     status =
         utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
@@ -398,8 +406,10 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
+    .knows = utapi_lmdb_knows,
     .stats = lmdb_stats,
     .maintain = lmdb_maintain,
     .close = lmdb_close,
     .admin = &lmdb_admin,
+    .dead_letters = &utapi_lmdb_letters,
 };

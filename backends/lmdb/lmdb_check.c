@@ -52,7 +52,8 @@ static void key_text(lmdb_table table, MDB_val key, char *text, size_t size)
                        table == LMDB_LATE ? " or a step" : "");
     else if (has_id && key.mv_size == 8)
         (void)snprintf(text, size, "id %llu", (unsigned long long)utapi_lmdbenv_get_u64(bytes));
-    else if (!has_id && table != LMDB_DEDUP && key.mv_size > head + 1 && bytes[head] < UTAPI_LEVEL_COUNT)
+    else if (!has_id && table != LMDB_DEDUP && table != LMDB_LETTERS && key.mv_size > head + 1 &&
+             bytes[head] < UTAPI_LEVEL_COUNT)
         (void)snprintf(text, size, "%s %.*s", utapi_level_name((utapi_level)bytes[head]),
                        (int)(key.mv_size - head - 1), (const char *)bytes + head + 1);
     else
@@ -314,6 +315,14 @@ static utapi_status dedup_check(folder_check *self, MDB_val key, MDB_val value, 
     return UTAPI_OK;
 }
 
+static utapi_status letter_check(folder_check *self, MDB_val key, MDB_val value, utapi_error *err)
+{
+    (void)err;
+    if (!utapi_letters_row_fits(key, value))
+        finding(self, key, "a dead letter that cannot be read");
+    return UTAPI_OK;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------- */
 
 /* In the order in which one needs the other. */
@@ -323,7 +332,7 @@ static const struct {
 } checks[] = {
     {LMDB_META, meta_check},         {LMDB_RESOURCE, resource_check}, {LMDB_GARBAGE, garbage_check},
     {LMDB_HISTORY, history_check},   {LMDB_LATE, late_check},         {LMDB_TOMBSTONE, tombstone_check},
-    {LMDB_SCHEDULE, schedule_check}, {LMDB_DEDUP, dedup_check},
+    {LMDB_SCHEDULE, schedule_check}, {LMDB_DEDUP, dedup_check},       {LMDB_LETTERS, letter_check},
 };
 
 static utapi_status tables_check(folder_check *self, utapi_error *err)

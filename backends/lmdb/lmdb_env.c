@@ -10,7 +10,7 @@
 static const char *const table_names[LMDB_TABLE_COUNT] = {
     [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_DEDUP] = "seen",
     [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_LATE] = "late",
-    [LMDB_GARBAGE] = "garbage",   [LMDB_META] = "meta",
+    [LMDB_GARBAGE] = "garbage",   [LMDB_LETTERS] = "dead",    [LMDB_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_lmdb_layout = {

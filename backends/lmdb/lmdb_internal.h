@@ -9,7 +9,7 @@
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
-#include "dedup.h"
+#include "letters.h"
 #include "lmdb_backend.h"
 #include "lmdbenv.h"
 #include "utapi/snapshot.h"
@@ -24,6 +24,7 @@ typedef enum lmdb_table {
     LMDB_SCHEDULE,  /* time of a scheduled expiry, level, name -> nothing */
     LMDB_LATE,      /* id, resolution, key of late.h -> row of deltas */
     LMDB_GARBAGE,   /* id -> interval before which its rows go; none: all that it has */
+    LMDB_LETTERS,   /* number, random bytes -> a dead letter */
     LMDB_META,      /* name -> format, next id, fences; the last one: lmdbenv.h */
     LMDB_TABLE_COUNT
 } lmdb_table;
@@ -60,6 +61,7 @@ typedef struct lmdb_backend {
     utapi_backend base;
     utapi_lmdbenv env; /* readers keep a cursor in `history` */
     utapi_dedup dedup; /* in `seen`; guarded by env.writing */
+    utapi_letters letters;
 } lmdb_backend;
 
 extern const utapi_lmdbenv_layout utapi_lmdb_layout;
@@ -186,9 +188,14 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_add(lmdb_write *write, uint64_t i
 /** Deletes as many rows at most. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t max, utapi_error *err);
 
+/* ---- lmdb_letters.c ------------------------------------------------------------------------ */
+
+extern const utapi_dead_letter_ops utapi_lmdb_letters;
+
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 
 UTAPI_MUST_USE utapi_backend_read_fn utapi_lmdb_read;
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_lmdb_knows;
 UTAPI_MUST_USE utapi_backend_list_fn utapi_lmdb_list;
 UTAPI_MUST_USE utapi_backend_export_fn utapi_lmdb_export;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_lmdb_fences;

@@ -153,6 +153,20 @@ utapi_status utapi_lmdb_read(utapi_backend *base, const utapi_query *query, utap
     return status;
 }
 
+utapi_status utapi_lmdb_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                              utapi_error *err)
+{
+    lmdb_backend *self = (lmdb_backend *)base;
+    utapi_lmdbenv_reader *reader = NULL;
+    lmdb_resource resource;
+    utapi_status status = utapi_lmdbenv_read_begin(&self->env, &reader, err);
+    if (status != UTAPI_OK)
+        return status;
+    status = resource_find(self, reader, level, name, &resource, ret, err);
+    utapi_lmdbenv_read_end(&self->env, reader);
+    return status;
+}
+
 /* ---- export ------------------------------------------------------------------------------- */
 
 /* An export under way, at one resource. */

@@ -102,7 +102,7 @@ utapi_status utapi_dedup_add(const utapi_dedup *self, MDB_txn *txn, const utapi_
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->entries[i].uuid.size > UTAPI_NAME_MAX)
             return utapi_fail_at(err, UTAPI_INVALID, i, "uuid: longer than %d bytes", UTAPI_NAME_MAX);
-        if (batch->entries[i].uuid.size == 0)
+        if (batch->entries[i].uuid.size == 0 || batch->entries[i].letter.size > 0)
             continue;
         dedup_uuid *uuid = &uuids[count++];
         *uuid = (dedup_uuid){.index = i, .size = uuid_key(&batch->entries[i], key)};

@@ -37,7 +37,7 @@ typedef struct utapi_dedup {
 } utapi_dedup;
 
 /**
- * Remembers the uuids of a batch.
+ * Remembers the uuids of a batch; those of dead letters that are pushed again are not looked at.
  *
  * @param skip          for each entry; becomes true where its uuid was known, from before or from earlier in the batch
  * @param ret_repeated  how many were

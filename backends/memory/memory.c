@@ -73,7 +73,7 @@ static utapi_status uuids_add(memory_backend *self, const utapi_batch *batch, bo
     for (size_t i = 0; i < batch->count && self->window_ms > 0; i++) {
         const utapi_entry *entry = &batch->entries[i];
         const uint64_t count = self->uuids.count;
-        if (entry->uuid.size == 0)
+        if (entry->uuid.size == 0 || entry->letter.size > 0)
             continue;
         memory_node *uuid = utapi_memory_get(&self->uuids, entry->uuid_time_ms, entry->uuid, sizeof *uuid);
         if (uuid == NULL)
@@ -149,24 +149,27 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
     memory_backend *self = utapi_memory_write_begin(base);
     memory_node *writer;
     utapi_applied applied = {.repeated = 0};
-    const uint64_t uuids_before = self->uuids.count;
+    const uint64_t uuids_before = self->uuids.count, letters_before = self->letters.count;
     utapi_status status = fence_check(self, &batch->fence, &writer, &ret->fence, err);
     if (status == UTAPI_OK)
         status = due_draft(self, batch->now_ms, err);
     if (status == UTAPI_OK)
         status = uuids_add(self, batch, skip, before_ms, err);
+    for (size_t i = 0; i < batch->count; i++)
+        applied.repeated += skip[i];
+    if (status == UTAPI_OK)
+        status = utapi_memory_letters_draft(self, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
         status = batch_draft(self, batch, skip, err);
     if (status == UTAPI_OK) {
         if (writer != NULL)
             applied.fence = writer->fence = batch->fence.to;
-        for (size_t i = 0; i < batch->count; i++)
-            applied.repeated += skip[i];
         if (batch->count > 0)
             uuids_expire(self, utapi_batch_accepted_ms(batch));
         *ret = applied;
     } else
         uuids_restore(self, batch, before_ms, uuids_before);
+    utapi_memory_letters_end(self, letters_before, status == UTAPI_OK);
     return utapi_memory_write_end(self, status);
 }
 
@@ -214,6 +217,18 @@ static utapi_status memory_read(utapi_backend *base, const utapi_query *query, u
     return UTAPI_OK;
 }
 
+static utapi_status memory_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    (void)err;
+    pthread_rwlock_rdlock(&self->lock);
+    const memory_resource *resource = utapi_memory_get(&self->resources, level, name, 0);
+    *ret = resource != NULL && !TAILQ_EMPTY(&resource->deltas);
+    pthread_rwlock_unlock(&self->lock);
+    return UTAPI_OK;
+}
+
 static utapi_status memory_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
@@ -247,6 +262,8 @@ static utapi_status memory_open(const utapi_backend_options *options, utapi_back
         .resources.nodes = TAILQ_HEAD_INITIALIZER(self->resources.nodes),
         .uuids.nodes = TAILQ_HEAD_INITIALIZER(self->uuids.nodes),
         .writers.nodes = TAILQ_HEAD_INITIALIZER(self->writers.nodes),
+        .letters.nodes = TAILQ_HEAD_INITIALIZER(self->letters.nodes),
+        .max_letters = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
         .next_scheduled_ms = NOT_SCHEDULED,
     };
     *ret = &self->base;
@@ -259,6 +276,8 @@ static void memory_close(utapi_backend *base)
     memory_node *node;
     TAILQ_FOREACH (node, &self->resources.nodes, link)
         utapi_memory_deltas_drop(&((memory_resource *)node)->deltas, INT64_MAX);
+    while (!TAILQ_EMPTY(&self->letters.nodes))
+        utapi_memory_letter_drop(self, (memory_letter *)TAILQ_FIRST(&self->letters.nodes));
     tdestroy(self->resources.tree, free);
     tdestroy(self->uuids.tree, free);
     tdestroy(self->writers.tree, free);
@@ -272,8 +291,10 @@ const utapi_backend_ops utapi_memory_backend = {
     .open = memory_open,
     .apply = memory_apply,
     .read = memory_read,
+    .knows = memory_knows,
     .stats = memory_stats,
     .maintain = memory_maintain,
     .close = memory_close,
     .admin = &utapi_memory_admin,
+    .dead_letters = &utapi_memory_letters,
 };

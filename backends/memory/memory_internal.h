@@ -10,6 +10,7 @@
 #include "memory.h"
 
 #include "utapi/backend_admin.h"
+#include "utapi/backend_dead_letters.h"
 
 #include <pthread.h>
 #include <sys/queue.h>
@@ -17,7 +18,7 @@
 #define NEVER_EXPIRED INT64_MIN
 #define NOT_SCHEDULED INT64_MAX
 
-/* What is found by a number and a text: resources by level and name, uuids by their time, writers. */
+/* What is found by a number and a text: resources by level and name, uuids by their time, writers, dead letters. */
 typedef struct memory_node {
     TAILQ_ENTRY(memory_node) link; /* in the order of their making */
     int64_t number;
@@ -60,12 +61,25 @@ typedef struct memory_resource {
     memory_facts then;
 } memory_resource;
 
+typedef struct memory_letter {
+    memory_node node;
+    utapi_entry *entry; /* owned */
+    utapi_reason reason;
+    char detail[201];
+    char source[UTAPI_SOURCE_MAX + 1];
+    int64_t kept_ms;
+    bool is_taken; /* by the write that runs */
+} memory_letter;
+
 /* The base comes first: a utapi_backend * given to us is our own memory_backend *. */
 typedef struct memory_backend {
     utapi_backend base;
     int64_t window_ms;
     pthread_rwlock_t lock; /* guards what follows */
-    memory_table resources, uuids, writers;
+    memory_table resources, uuids, writers, letters;
+    uint64_t max_letters, letters_taken; /* the latter by the write that runs */
+    utapi_dead_letter_stats letter_stats,
+        letter_stats_then; /* `then`: what the write that runs makes of it */
     SLIST_HEAD(, memory_resource) drafts;
     int64_t next_scheduled_ms; /* nothing expires earlier */
     uint64_t known, deltas;    /* resources that have deltas, and how many those are */
@@ -96,6 +110,21 @@ memory_backend *utapi_memory_write_begin(utapi_backend *base);
 
 /** Ends it: commits every draft, or discards them all if the status is not UTAPI_OK. Returns the status. */
 utapi_status utapi_memory_write_end(memory_backend *self, utapi_status status);
+
+/* ---- memory_letters.c --------------------------------------------------------------------- */
+
+/** Drafts what a batch does to letters. skip becomes true for what is not to be counted; *repeated grows by each letter
+ *  that was not there. UTAPI_NO_MEMORY. */
+UTAPI_MUST_USE utapi_status utapi_memory_letters_draft(memory_backend *self, const utapi_batch *batch,
+                                                       bool *skip, size_t *repeated, utapi_error *err);
+
+/** Ends that: commits it or, if not `stored`, discards it. `before`: how many letters there were. */
+void utapi_memory_letters_end(memory_backend *self, uint64_t before, bool stored);
+
+/** Removes a letter and frees it. */
+void utapi_memory_letter_drop(memory_backend *self, memory_letter *letter);
+
+extern const utapi_dead_letter_ops utapi_memory_letters;
 
 extern const utapi_admin_ops utapi_memory_admin;
 

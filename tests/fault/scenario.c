@@ -13,6 +13,7 @@
 #include "trace.h"
 
 #include "utapi/backend_admin.h"
+#include "utapi/backend_dead_letters.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { BATCHES = 14, BUCKETS = 3, ATTEMPTS = 60, FLUSHED = 3, NO_FAULT = 10 };
+enum { BATCHES = 14, BUCKETS = 3, ENTRIES = BUCKETS + 1, ATTEMPTS = 60, FLUSHED = 3, NO_FAULT = 10 };
 
 #define JOURNAL "journal+"
 
@@ -128,6 +129,17 @@ static int64_t batches_stored(utapi_backend *storage)
     return -1;
 }
 
+/* Each batch brings a dead letter. */
+static void letters_check(utapi_backend *storage, int64_t batches)
+{
+    utapi_dead_letter_stats stats = {.kept = 0};
+    for (int i = 0; i < ATTEMPTS; i++)
+        if (utapi_backend_dead_letter_stats(storage, &stats, NULL) == UTAPI_OK)
+            break;
+    if ((int64_t)stats.kept != batches)
+        fail("dead letters", batches, (int64_t)stats.kept);
+}
+
 static bool any_row(void *ctx, const utapi_export_row *row)
 {
     (void)ctx;
@@ -151,19 +163,22 @@ static void storage_flush(utapi_backend *storage)
 
 /* ---- one batch ---------------------------------------------------------------------------- */
 
-static void batch_fill(utapi_entry entries[BUCKETS], char uuids[BUCKETS][24], unsigned number)
+/* One entry for each bucket, and one that is refused. */
+static void batch_fill(utapi_entry entries[ENTRIES], char uuids[ENTRIES][24], unsigned number)
 {
-    for (unsigned b = 0; b < BUCKETS; b++) {
+    static const utapi_refusal late = {.reason = UTAPI_REASON_LATE, .detail = "late", .source = {"::1", 3}};
+    for (unsigned b = 0; b < ENTRIES; b++) {
         (void)snprintf(uuids[b], sizeof uuids[b], "batch-%u-%u", number, b);
         entries[b] = (utapi_entry){
             .uuid = utapi_string_of(uuids[b]),
             .uuid_time_ms = FIRST,
             .time_ms = FIRST + (number % 5 == 4 ? 0 : number) * UTAPI_INTERVAL_MS, /* some are late */
-            .resource =
-                {[UTAPI_BUCKETS] = utapi_string_of(bucket_names[b]), [UTAPI_SERVICE] = utapi_string_of("s3")},
+            .resource = {[UTAPI_BUCKETS] = utapi_string_of(bucket_names[b % BUCKETS]),
+                         [UTAPI_SERVICE] = utapi_string_of("s3")},
             .operation = UTAPI_OP_PUT_OBJECT,
             .delta = {[UTAPI_STORAGE_UTILIZED] = 1, [UTAPI_NUMBER_OF_OBJECTS] = 1},
             .accepted_ms = FIRST + DAY,
+            .refused = b == BUCKETS ? &late : NULL,
         };
     }
 }
@@ -176,11 +191,11 @@ static bool is_worth_repeating(utapi_status status)
 
 static void batch_send(utapi_backend *storage, unsigned number)
 {
-    utapi_entry entries[BUCKETS];
-    char uuids[BUCKETS][24];
+    utapi_entry entries[ENTRIES];
+    char uuids[ENTRIES][24];
     utapi_error err;
     batch_fill(entries, uuids, number);
-    const utapi_batch batch = {.entries = entries, .count = BUCKETS, .now_ms = FIRST + DAY};
+    const utapi_batch batch = {.entries = entries, .count = ENTRIES, .now_ms = FIRST + DAY};
     const int64_t before = batches_stored(storage);
     bool is_uncertain = false;
     for (int i = 0; i < ATTEMPTS; i++) {
@@ -216,6 +231,7 @@ int main(int argc, char **argv)
     int64_t stored = batches_stored(storage);
     if (stored < acknowledged || (argc > 3 && stored > acknowledged + 1))
         fail("batches from before", acknowledged, stored);
+    letters_check(storage, stored);
     for (unsigned number = 0; number < BATCHES; number++) {
         batch_send(storage, number);
         (void)printf("%u\n", number + 1);
@@ -225,6 +241,7 @@ int main(int argc, char **argv)
             storage_flush(storage);
     }
     storage_flush(storage);
+    letters_check(storage, BATCHES);
     utapi_backend_close(storage);
     const char *behind = behind_journal(argv[1]);
     storage = storage_open(behind != NULL ? behind : argv[1], argv[2]);

@@ -6,7 +6,7 @@
  * contract and lies within the record; written again, it is read to the same.
  */
 #include "fuzz_target.h"
-#include "journal_record.h"
+#include "record.h"
 
 #include "utapi/codec.h"
 
@@ -20,7 +20,7 @@ static void check_text(utapi_string text, const unsigned char *record, size_t si
     FUZZ_CHECK(text.size == 0 || (at >= record && text.size <= size && at + text.size <= record + size));
 }
 
-static void check_entry(const journal_record *group, size_t i, const unsigned char *record, size_t size)
+static void check_entry(const utapi_record *group, size_t i, const unsigned char *record, size_t size)
 {
     const utapi_entry *entry = &group->entries[i];
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
@@ -37,24 +37,24 @@ static void check_entry(const journal_record *group, size_t i, const unsigned ch
     FUZZ_CHECK(entry->operation == UTAPI_OP_NONE || (unsigned)entry->operation < UTAPI_OPERATION_COUNT);
 }
 
-static unsigned char *write_group(const journal_record *group, size_t *ret_size)
+static unsigned char *write_group(const utapi_record *group, size_t *ret_size)
 {
     const utapi_batch batch = {.entries = group->entries, .count = group->count, .now_ms = group->now_ms};
-    const size_t most = utapi_journal_record_max(&batch);
+    const size_t most = utapi_record_max(&batch);
     unsigned char *bytes = malloc(most);
     FUZZ_CHECK(bytes != NULL);
-    *ret_size = utapi_journal_record_encode(&batch, NULL, bytes);
+    *ret_size = utapi_record_encode(&batch, NULL, bytes);
     FUZZ_CHECK(*ret_size <= most);
     return bytes;
 }
 
 /* A number may be written in many ways, of which only the shortest is ours: so the second writing is compared. */
-static void check_group(const journal_record *group)
+static void check_group(const utapi_record *group)
 {
     size_t size, again_size;
-    journal_record read;
+    utapi_record read;
     unsigned char *bytes = write_group(group, &size);
-    FUZZ_CHECK(utapi_journal_record_decode(bytes, size, &read, NULL) == UTAPI_OK);
+    FUZZ_CHECK(utapi_record_decode(bytes, size, &read, NULL) == UTAPI_OK);
     FUZZ_CHECK(read.count == group->count && read.now_ms == group->now_ms && !read.is_raised);
     unsigned char *again = write_group(&read, &again_size);
     FUZZ_CHECK(again_size == size && memcmp(again, bytes, size) == 0);
@@ -65,10 +65,10 @@ static void check_group(const journal_record *group)
 
 static void read_record(const unsigned char *record, size_t size)
 {
-    journal_record group;
+    utapi_record group;
     int64_t now_ms = 0;
-    const bool peeked = utapi_journal_record_peek(record, size, &now_ms);
-    if (utapi_journal_record_decode(record, size, &group, NULL) != UTAPI_OK)
+    const bool peeked = utapi_record_peek(record, size, &now_ms);
+    if (utapi_record_decode(record, size, &group, NULL) != UTAPI_OK)
         return;
     FUZZ_CHECK(peeked && now_ms == group.now_ms);
     for (size_t i = 0; i < group.count; i++)

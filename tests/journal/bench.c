@@ -100,9 +100,19 @@ utapi_health bench_stats(bench *b)
     utapi_health health = {.recovering = false};
     CHECK_OK(utapi_backend_stats(b->journal, &health.storage, &b->err), &b->err);
     utapi_backend_journal_stats(b->journal, &health.journal);
+    CHECK_OK(utapi_backend_dead_letter_stats(b->journal, &health.letters, &b->err), &b->err);
     health.refuses = health.storage.refuses;
     memcpy(health.warning, health.storage.warning, sizeof health.warning);
     return health;
+}
+
+uint64_t bench_letters(bench *b)
+{
+    const utapi_dead_letter_stats stats = bench_stats(b).letters;
+    uint64_t ever = 0;
+    for (unsigned reason = 0; reason < UTAPI_REASON_COUNT; reason++)
+        ever += stats.ever[reason];
+    return ever;
 }
 
 void bench_drained(bench *b)

@@ -38,6 +38,9 @@ int64_t bench_objects(bench *b, const char *bucket);
 /** What the storage's and the journal's stats say, as an engine joins them. */
 utapi_health bench_stats(bench *b);
 
+/** Dead letters, ever. */
+uint64_t bench_letters(bench *b);
+
 /** Waits until nothing waits any more. */
 void bench_drained(bench *b);
 

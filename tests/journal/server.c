@@ -2,8 +2,8 @@
 /* server.c - see server.h. */
 #include "server.h"
 
-#include "journal_record.h"
 #include "memory.h"
+#include "record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,11 +57,11 @@ static void batch_keep(server *s, const utapi_batch *batch)
     *kept = (server_batch){.count = batch->count, .now_ms = batch->now_ms, .fence = batch->fence};
     if (batch->count == 0)
         return;
-    kept->bytes = malloc(utapi_journal_record_max(batch));
+    kept->bytes = malloc(utapi_record_max(batch));
     kept->stamps = malloc(batch->count * sizeof *kept->stamps);
     assert_non_null(kept->bytes);
     assert_non_null(kept->stamps);
-    kept->size = utapi_journal_record_encode(batch, NULL, kept->bytes);
+    kept->size = utapi_record_encode(batch, NULL, kept->bytes);
     for (size_t i = 0; i < batch->count; i++)
         kept->stamps[i] = (server_stamp){.sequence = batch->entries[i].sequence,
                                          .accepted_ms = batch->entries[i].accepted_ms};
@@ -69,12 +69,12 @@ static void batch_keep(server *s, const utapi_batch *batch)
 
 static void batch_replay(server *s, const server_batch *kept)
 {
-    journal_record record = {.count = 0};
+    utapi_record record = {.count = 0};
     utapi_applied applied;
     utapi_error err;
     utapi_error_clear(&err);
     if (kept->count > 0)
-        CHECK_OK(utapi_journal_record_decode(kept->bytes, kept->size, &record, &err), &err);
+        CHECK_OK(utapi_record_decode(kept->bytes, kept->size, &record, &err), &err);
     for (size_t i = 0; i < record.count; i++) {
         record.entries[i].sequence = kept->stamps[i].sequence;
         record.entries[i].accepted_ms = kept->stamps[i].accepted_ms;

@@ -61,7 +61,7 @@ static void the_rest_of_a_part_follows(void **state)
                 CHECK_OK(bench_take(b, "b", 60, 1), &b->err);
             server_set(&b->server, false, SERVER_WELL);
             assert_int_equal(stored(b, "b"), 300);
-            assert_int_equal(bench_stats(b).journal.dead_letters, 0);
+            assert_int_equal(bench_letters(b), 0);
             server_lose(&b->server, server_count(&b->server) / 2);
             while (bench_objects(b, "b") != 300)
                 usleep(1000);

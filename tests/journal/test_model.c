@@ -56,7 +56,7 @@ static bool is_exact(model *m)
     int64_t missing = 0;
     bench_drained(m->b);
     const utapi_journal_stats stats = bench_stats(m->b).journal;
-    const int64_t lost = (int64_t)(stats.lost + stats.dead_letters);
+    const int64_t lost = (int64_t)(stats.lost + bench_letters(m->b));
     for (size_t i = 0; i < BUCKETS; i++) {
         int64_t objects, bytes;
         server_totals(&m->b->server, names[i], &objects, &bytes);
@@ -71,7 +71,7 @@ static void model_show(model *m)
 {
     const utapi_health stats = bench_stats(m->b);
     print_error("seed %llu: lost %llu, dead letters %llu, warning \"%s\"\n", (unsigned long long)m->seed,
-                (unsigned long long)stats.journal.lost, (unsigned long long)stats.journal.dead_letters,
+                (unsigned long long)stats.journal.lost, (unsigned long long)bench_letters(m->b),
                 stats.warning);
     for (size_t i = 0; i < BUCKETS; i++) {
         int64_t objects, bytes;
@@ -92,7 +92,7 @@ static void settle(model *m)
         usleep(1000);
     }
     const utapi_journal_stats stats = bench_stats(m->b).journal;
-    for (size_t i = 0; i < BUCKETS && stats.lost + stats.dead_letters == 0; i++)
+    for (size_t i = 0; i < BUCKETS && stats.lost + bench_letters(m->b) == 0; i++)
         assert_int_equal(bench_objects(m->b, names[i]), m->objects[i]);
 }
 

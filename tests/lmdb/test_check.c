@@ -63,6 +63,15 @@ static void count(world *self, utapi_backend *backend, const char *bucket, int i
     CHECK_OK(utapi_backend_apply(backend, &batch, &applied, &self->err), &self->err);
 }
 
+static void letter_keep(world *self, utapi_backend *backend)
+{
+    const utapi_refusal late = {.reason = UTAPI_REASON_LATE, .detail = "late", .source = {"::1", 3}};
+    const utapi_entry entry = {.time_ms = AT(1), .operation = UTAPI_OP_NONE, .refused = &late};
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = AT(500)};
+    utapi_applied applied;
+    CHECK_OK(utapi_backend_apply(backend, &batch, &applied, &self->err), &self->err);
+}
+
 static void folder_fill(world *self)
 {
     const utapi_backend_options options = {.location = self->folder, .dedup_window_ms = INT64_C(86400000)};
@@ -76,6 +85,7 @@ static void folder_fill(world *self)
     for (int i = 0; i < 5; i++)
         count(self, backend, "long", i * 40, ""); /* late, at several steps */
     count(self, backend, "later", 300, "");
+    letter_keep(self, backend);
     CHECK_OK(utapi_backend_expire(backend, UTAPI_BUCKETS, utapi_string_of("gone"), AT(400), &self->err),
              &self->err);
     CHECK_OK(utapi_backend_expire(backend, UTAPI_BUCKETS, utapi_string_of("long"), AT(290), &self->err),
@@ -178,7 +188,7 @@ static void each_flipped_bit_of_a_row_is_found(void **state)
     static const struct {
         const char *table;
         size_t head, step; /* not covered by the checksum; rows between two that are tried */
-    } tables[] = {{"resource", 8 + 4, 1}, {"history", 0, 97}, {"late", 0, 3}};
+    } tables[] = {{"resource", 8 + 4, 1}, {"history", 0, 97}, {"late", 0, 3}, {"dead", 0, 1}};
     world *self = *state;
     unsigned char key[300], value[2000];
     size_t key_size, size;

@@ -38,12 +38,18 @@ class Edges(SystemTest):
         self.assertEqual(edge["storageUtilized"][1], max(0, min(expected, MOST)))
 
     def test_on_lmdb_all_of_it_counts(self):
-        with self.server() as server:
+        with self.server(env={"UTAPI_MAX_AMOUNT": "0"}) as server:
             self.check_lmdb(server)
 
     def test_through_a_journal_all_of_it_counts(self):
-        with self.server(env={"UTAPI_JOURNAL": "true"}) as server:
+        with self.server(env={"UTAPI_JOURNAL": "true", "UTAPI_MAX_AMOUNT": "0"}) as server:
             self.check_lmdb(server)
+
+    def test_by_default_what_is_beyond_2_to_the_53_is_kept(self):
+        with self.server() as server:
+            expected = [at_edge("edge", number)["sizeDelta"] for number in range(600)]
+            edge = self.check(server)
+            self.assertEqual(edge["operations"]["s3:PutObject"], sum(abs(amount) < 2**53 for amount in expected))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from harness import SystemTest, main, now_ms, put_object, range_around
 DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "http-api.md")
 HELP = re.compile(r"# HELP ([a-z_]+) (\S.*)")
 TYPE = re.compile(r"# TYPE ([a-z_]+) (gauge|counter)")
-SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? (\d+)')
+SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? (-?\d+(?:\.\d+)?)')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,7 +38,7 @@ def parse(text):
         labels = tuple(LABEL.findall(sample.group(2) or ""))
         if labels in families[current]:
             raise ValueError(f"twice: {line}")
-        families[current][labels] = int(sample.group(3))
+        families[current][labels] = float(sample.group(3))
     for name, kind in kinds.items():
         if (kind == "counter") != name.endswith("_total"):
             raise ValueError(f"{name} is a {kind}")
@@ -86,7 +86,7 @@ class Metrics(SystemTest):
             self.assertEqual(self.scrape(server, "/_/metrics?name=x")["utapi_healthy"], {(): 1})
 
     def test_every_outcome_is_counted_and_every_refusal_logged(self):
-        with self.server(env={"UTAPI_JOURNAL": "true"}) as server:
+        with self.server(env={"UTAPI_JOURNAL": "true", "UTAPI_MAX_AMOUNT": "0"}) as server:
             when = now_ms()
             self.assertEqual(server.push([put_object("b", 1, when), put_object("c", 2, when)]), 200)
             bad = [put_object("b", 1, when), {**put_object("b", 1, when), "sizeDelta": "secret"}]
@@ -95,6 +95,8 @@ class Metrics(SystemTest):
             server.list("buckets", ["b"], range_around(when))
             self.assertEqual(server.push([put_object("d", 2**63 - 1, when) for _ in range(2)]), 200)
             server.storage("buckets", "d")  # an answer that is cut
+            self.assertEqual(server.push([put_object("b", 1, 1000)]), 200)  # from 1970: a dead letter
+            self.await_log(server, "refused: events from 127.0.0.1: early: 1 became dead letters: older than limits.earliest")
             self.assertEqual(server.request("POST", "/buckets?Action=ListMetrics", b"{}")[0], 400)
             question = json.dumps({"buckets": ["b"], "timeRange": range_around(when)}).encode()
             self.assertEqual(server.request("POST", "/buckets?Action=ListMetrics", question)[0], 400)
@@ -105,15 +107,15 @@ class Metrics(SystemTest):
             self.assertEqual(server.log().count("refused: Ingest"), 1)
             families = self.await_delivery(server)
             requests = families["utapi_http_requests_total"]
-            self.assertEqual(requests[(("action", "Ingest"), ("code", "200"))], 2)
+            self.assertEqual(requests[(("action", "Ingest"), ("code", "200"))], 3)
             self.assertEqual(requests[(("action", "Ingest"), ("code", "400"))], 3)
             self.assertEqual(requests[(("action", "ListMetrics"), ("code", "200"))], 1)
             self.assertEqual(requests[(("action", "ListMetrics"), ("code", "403"))], 1)
-            self.assertEqual(families["utapi_events_total"][(("outcome", "accepted"),)], 4)
+            self.assertEqual(families["utapi_events_total"][(("outcome", "accepted"),)], 5)
             self.assertEqual(families["utapi_events_total"][(("outcome", "refused"),)], 6)
             self.assertEqual(set(families), documented())
             for name, samples in families.items():
-                if name not in ("utapi_journal_waiting_events", "utapi_dead_letters_total"):
+                if name not in ("utapi_journal_waiting_events", "utapi_storage_clock_skew_seconds"):
                     self.assertTrue(any(samples.values()), name)
         self.assertIn("refused: Ingest from 127.0.0.1: 400 InvalidParameterValue: 2 more in the last 10 s", server.log())
         for secret in ("notTheSecret", "secret", "Signature="):

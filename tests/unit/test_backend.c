@@ -3,6 +3,7 @@
  * fenced batch that cannot be stored whole, a prefix is. */
 #include "check.h"
 #include "utapi/backend_admin.h"
+#include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
 
 #include <string.h>
@@ -148,6 +149,9 @@ static void a_missing_table_answers_not_supported(void **state)
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
         assert_int_equal(answers[i], UTAPI_NOT_SUPPORTED);
     utapi_error_clear(&err);
+    utapi_dead_letter_stats letters = {.kept = 7};
+    CHECK_OK(utapi_backend_dead_letter_stats(backend, &letters, &err), &err);
+    assert_int_equal(letters.kept, 0);
     utapi_journal_stats journal = {.waiting = 7};
     utapi_backend_journal_stats(backend, &journal);
     assert_int_equal(journal.waiting, 0);
@@ -166,6 +170,7 @@ static void a_second_table_is_complete_or_refused(void **state)
     (void)state;
     const utapi_backend_options options = {.location = NULL};
     const utapi_admin_ops no_admin = {.list = NULL};
+    const utapi_dead_letter_ops no_letters = {.list = NULL};
     const utapi_journal_ops no_journal = {.stats = NULL};
     utapi_backend *backend = NULL;
     utapi_backend_ops ops = bare_ops;
@@ -174,10 +179,29 @@ static void a_second_table_is_complete_or_refused(void **state)
     assert_non_null(strstr(err.detail, "\"admin.list\""));
     utapi_error_clear(&err);
     ops = bare_ops;
+    ops.dead_letters = &no_letters;
+    assert_int_equal(utapi_backend_open(&ops, &options, &backend, &err), UTAPI_NOT_SUPPORTED);
+    assert_non_null(strstr(err.detail, "\"dead_letters.list\""));
+    utapi_error_clear(&err);
+    ops = bare_ops;
     ops.journal = &no_journal;
     assert_int_equal(utapi_backend_open(&ops, &options, &backend, &err), UTAPI_NOT_SUPPORTED);
     assert_non_null(strstr(err.detail, "\"journal.stats\""));
     utapi_error_clear(&err);
+}
+
+static void a_storage_without_letters_is_given_none(void **state)
+{
+    (void)state;
+    const utapi_refusal late = {.reason = UTAPI_REASON_LATE, .detail = "late"};
+    const utapi_entry entries[] = {{.refused = &late}, {.letter = utapi_string_of("00")}};
+    utapi_applied applied;
+    for (size_t i = 0; i < 2; i++) {
+        const utapi_batch batch = {.entries = &entries[i], .count = 1};
+        const unsigned before = applies;
+        CHECK_STATUS(UTAPI_NOT_SUPPORTED, utapi_backend_apply(&bare, &batch, &applied, &err), &err);
+        assert_int_equal(applies, before);
+    }
 }
 
 /* ---- a part of a batch -------------------------------------------------------------------- */
@@ -292,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_table_without_a_required_slot_is_refused_by_its_name),
         cmocka_unit_test(a_missing_table_answers_not_supported),
         cmocka_unit_test(a_second_table_is_complete_or_refused),
+        cmocka_unit_test(a_storage_without_letters_is_given_none),
         cmocka_unit_test(a_prefix_ends_behind_its_last_entry),
         cmocka_unit_test(what_precedes_an_entry_that_cannot_be_stored_is_stored),
         cmocka_unit_test(only_what_lasts_and_is_fenced_is_tried_in_part),

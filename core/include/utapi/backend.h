@@ -4,7 +4,8 @@
  *
  * The engine judges events. A backend stores their deltas by resource and interval, durably, and answers with facts.
  * docs/writing-a-backend.md builds one, backends/memory is the one to copy from, tests/contract checks each sentence
- * below on every backend. backend_admin.h (what operators need) and backend_journal.h are optional.
+ * below on every backend. backend_admin.h (what operators need), backend_dead_letters.h and backend_journal.h are
+ * optional.
  *
  * Threads: every slot but open and close may be called from any thread at any time; the backend locks for itself. A
  * read never waits for a writer that syncs. Callers use the utapi_backend_... functions, never the slots.
@@ -27,12 +28,14 @@ typedef struct utapi_backend_options {
     const char *location;    /* a directory, or the URI of a server; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
     int64_t dedup_window_ms; /* how long a uuid is known after it was accepted; 0: nothing is a repetition */
+    uint64_t max_dead_letters; /* the most that are kept; 0: UTAPI_LETTERS_DEFAULT */
 } utapi_backend_options;
 
 /** What apply did with a batch. */
 typedef struct utapi_applied {
-    size_t repeated; /* entries that were skipped because their uuid was known */
-    uint64_t fence;  /* the writer's fence, from which it goes on; 0 for a batch without one */
+    size_t
+        repeated; /* entries that were skipped because their uuid was known, or their dead letter not there */
+    uint64_t fence; /* the writer's fence, from which it goes on; 0 for a batch without one */
 } utapi_applied;
 
 /** Asks for the usage of some resources of one level over a range. */
@@ -48,12 +51,11 @@ typedef struct utapi_query {
 
 /** How a storage is doing. */
 typedef struct utapi_storage_stats {
-    uint64_t resources;                  /* known now */
-    uint64_t rows;                       /* pairs of a resource and an interval that are stored */
-    uint64_t uuids;                      /* remembered */
+    uint64_t resources, rows, uuids;     /* known; pairs of resource and interval; remembered */
     uint64_t used_bytes, capacity_bytes; /* 0 if unknown */
-    bool refuses;                        /* no batch is stored now: warning tells why */
-    char warning[160];                   /* what is not well; "": all is well */
+    int64_t clock_skew_ms; /* how far its clock is ahead of ours; 0 where it has none of its own */
+    bool refuses;          /* no batch is stored now: warning tells why */
+    char warning[160];     /* what is not well; "": all is well */
 } utapi_storage_stats;
 
 /* Function types, not pointer types: an implementation is declared with the type of its slot. */
@@ -63,6 +65,8 @@ typedef utapi_status utapi_backend_apply_fn(utapi_backend *self, const utapi_bat
                                             utapi_error *err);
 typedef utapi_status utapi_backend_read_fn(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
                                            uint64_t *ret_fences, utapi_error *err);
+typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
+                                            bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err);
 typedef utapi_status utapi_backend_maintain_fn(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
                                                utapi_error *err);
@@ -117,6 +121,12 @@ typedef struct utapi_backend_ops {
      */
     utapi_backend_read_fn *read;
 
+    /**
+     * Optional. Whether a resource is known: utapi_backend_list() would come by it. Cheap: it may be asked for each
+     * name of each event. A backend that cannot tell without waiting leaves it out.
+     */
+    utapi_backend_knows_fn *knows;
+
     /** Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. */
     utapi_backend_stats_fn *stats;
 
@@ -131,8 +141,9 @@ typedef struct utapi_backend_ops {
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
     utapi_backend_close_fn *close;
 
-    const struct utapi_admin_ops *admin;     /* Optional, as a whole: backend_admin.h */
-    const struct utapi_journal_ops *journal; /* Optional, as a whole: backend_journal.h */
+    const struct utapi_admin_ops *admin;              /* Optional, as a whole: backend_admin.h */
+    const struct utapi_dead_letter_ops *dead_letters; /* Optional, as a whole: backend_dead_letters.h */
+    const struct utapi_journal_ops *journal;          /* Optional, as a whole: backend_journal.h */
 } utapi_backend_ops;
 
 /** Checks a kind's table, and calls open. UTAPI_NOT_SUPPORTED, naming the slot, for one that breaks the contract. */
@@ -142,12 +153,16 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
 
 /**
  * Calls apply, never with an entry that no storage takes: one without an interval, or with a name or uuid longer than
- * UTAPI_NAME_MAX, is UTAPI_INVALID (err->index), and ends the prefix of a fenced batch. Of one that cannot be stored as
- * it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of these says
- * that the first entry alone cannot be stored. Its caller leaves it out for good, and goes on from the same fence.from:
- * its number is a hole. A storage that answers UTAPI_CORRUPT to no entries is to blame itself: UTAPI_UNAVAILABLE.
+ * UTAPI_NAME_MAX, is UTAPI_INVALID (err->index), and ends the prefix of a fenced batch; one that has to do with dead
+ * letters is UTAPI_NOT_SUPPORTED where the storage keeps none. Of a fenced batch that cannot be stored as it is
+ * (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of these says that the
+ * first entry alone cannot be stored. Its caller leaves it out for good, and goes on from the same fence.from: its
+ * number is a hole. A storage that answers UTAPI_CORRUPT to no entries is to blame itself: UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
+
+/** Calls knows. UTAPI_NOT_SUPPORTED without one. */
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
 
 /* Each of these calls its slot; without a maintain there is nothing to maintain: UTAPI_OK. */
 UTAPI_MUST_USE utapi_backend_read_fn utapi_backend_read;

@@ -11,8 +11,8 @@
 #ifndef UTAPI_BATCH_H
 #define UTAPI_BATCH_H
 
+#include "utapi/event.h"
 #include "utapi/interval.h"
-#include "utapi/metric.h"
 
 /** One event, ready to be stored. Strings are borrowed until the batch is done with. */
 typedef struct utapi_entry {
@@ -32,6 +32,11 @@ typedef struct utapi_entry {
      * group that the entry was accepted with, so it is never due within it. */
     enum { UTAPI_EXPIRE_NEVER, UTAPI_EXPIRE_NOW, UTAPI_EXPIRE_LATER } expiry;
     int64_t expire_at_ms; /* wall clock; with UTAPI_EXPIRE_LATER */
+
+    /* Dead letters (backend_dead_letters.h). One at most is there. */
+    const utapi_refusal
+        *refused;        /* the entry is kept as a dead letter, and counts nowhere; NULL: it counts */
+    utapi_string letter; /* the id of the dead letter that the entry is, pushed again; absent: of none */
 
     int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
     uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
@@ -57,6 +62,9 @@ typedef struct utapi_batch {
     int64_t now_ms;
     utapi_fence fence;
 } utapi_batch;
+
+/** A copy of an entry that is counted, and of its strings, in one piece of memory: free(). NULL: there is none left. */
+utapi_entry *utapi_entry_copy(const utapi_entry *entry);
 
 /** Whether a batch carries a fence. */
 bool utapi_fence_is_set(const utapi_fence *fence);

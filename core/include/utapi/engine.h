@@ -89,6 +89,15 @@ UTAPI_MUST_USE utapi_status utapi_engine_storage(utapi_engine *engine, utapi_lev
                                                  int64_t *ret_bytes, utapi_error *err);
 
 /**
+ * Whether a resource is known to the storage; true at a level that is not recorded. Where the storage cannot tell at
+ * once (it stands behind a journal, or is a Redis): false. What waits to be stored may not be known.
+ *
+ * @return errors as utapi_engine_list()
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_string name,
+                                               bool *ret, utapi_error *err);
+
+/**
  * Whether events can be accepted, and the figures of storage, journal and engine. Errors as utapi_engine_list():
  * *ret then holds what the engine and the journal know.
  *
@@ -103,16 +112,39 @@ UTAPI_MUST_USE utapi_status utapi_engine_health(utapi_engine *engine, utapi_heal
  */
 void utapi_engine_note(utapi_engine *engine, const char *warning);
 
-/** The dead letters of the journal, as in backend_journal.h; UTAPI_NOT_SUPPORTED where there is no journal. */
+/** The dead letters, as in backend_dead_letters.h; UTAPI_NOT_SUPPORTED where the storage keeps none. */
 UTAPI_MUST_USE utapi_status utapi_engine_dead_letters(utapi_engine *engine, utapi_dead_letter_cb *on_letter,
                                                       void *ctx, utapi_error *err);
 
 /**
- * Acknowledges dead letters and lost events, as in backend_journal.h; UTAPI_NOT_SUPPORTED where there is no
- * journal.
+ * Acknowledges dead letters and lost events, as in backend_dead_letters.h; UTAPI_NOT_SUPPORTED where the storage
+ * keeps none.
  */
 UTAPI_MUST_USE utapi_status utapi_engine_acknowledge(utapi_engine *engine, const utapi_acknowledgement *what,
                                                      utapi_error *err);
+
+/** Which dead letters are pushed again or acknowledged: those with these ids, or the oldest ones. */
+typedef struct utapi_letter_choice {
+    const utapi_string *ids; /* borrowed for the call; NULL: all, but no more than UTAPI_LETTERS_AT_ONCE */
+    size_t count;            /* of the ids: no more than that either */
+} utapi_letter_choice;
+
+enum { UTAPI_LETTERS_AT_ONCE = 10000 };
+
+/**
+ * Counts dead letters after all, at the levels at which they did not count, and drops them, all in one step: waits for
+ * the outcome. Policies are not asked. One that is pushed twice counts once; an id that no letter has is passed over.
+ *
+ * @param ret_pushed  how many letters were found
+ * @return as utapi_ingest_cb tells; UTAPI_INVALID for too many ids; UTAPI_NOT_SUPPORTED
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_push_letters(utapi_engine *engine, const utapi_letter_choice *which,
+                                                      size_t *ret_pushed, utapi_error *err);
+
+/** Acknowledges dead letters. Otherwise as utapi_engine_push_letters(). */
+UTAPI_MUST_USE utapi_status utapi_engine_acknowledge_letters(utapi_engine *engine,
+                                                             const utapi_letter_choice *which,
+                                                             size_t *ret_acknowledged, utapi_error *err);
 
 /** The engine's wall clock. */
 int64_t utapi_engine_now_ms(const utapi_engine *engine);

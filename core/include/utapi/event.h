@@ -11,6 +11,39 @@
 
 #include "utapi/metric.h"
 
+/* Why an event is kept as a dead letter instead of being counted (docs/specification.md#dead-letters). The first four
+ * are policies of a server's door. A reason's position is its number in stored letters.
+ *    name in code  name in answers */
+#define UTAPI_REASON_MAP(X)        \
+    X(EARLY, "early")              \
+    X(LATE, "late")                \
+    X(AMOUNT, "amount")            \
+    X(NEW_RESOURCE, "newResource") \
+    X(OVERFLOW, "overflow")        \
+    X(INVALID, "invalid")          \
+    X(CORRUPT, "corrupt")          \
+    X(FENCED, "fenced")            \
+    X(OTHER, "other")
+
+typedef enum utapi_reason {
+#define X(name, text) UTAPI_REASON_##name,
+    UTAPI_REASON_MAP(X)
+#undef X
+        UTAPI_REASON_COUNT
+} utapi_reason;
+
+/** "early", "late", ... Static storage. */
+const char *utapi_reason_name(utapi_reason reason);
+
+/** What a policy says of an event. Plain data; borrowed as the event's strings are. */
+typedef struct utapi_refusal {
+    utapi_reason reason;
+    const char *detail;  /* why, in a sentence of at most 200 bytes */
+    utapi_string source; /* who sent it: an address, of at most UTAPI_SOURCE_MAX bytes */
+} utapi_refusal;
+
+enum { UTAPI_SOURCE_MAX = 47 };
+
 /** utapi_event.timestamp_ms of an event that brings none: it counts when it is accepted. */
 #define UTAPI_NO_TIMESTAMP INT64_MIN
 
@@ -29,6 +62,9 @@ typedef struct utapi_event {
     int64_t outgoing_bytes; /* not negative */
     utapi_string action;    /* as it was reported, if it changes data; else absent */
     utapi_string keys;      /* of the objects it concerns, joined by colons */
+
+    /* NULL: it counts. Else it is kept as a dead letter, with its uuid, and counts nowhere. */
+    const utapi_refusal *refused;
 } utapi_event;
 
 /** An integer that a message may have left out, set to null, or sent something else for. */

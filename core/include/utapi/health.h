@@ -5,11 +5,16 @@
 #ifndef UTAPI_HEALTH_H
 #define UTAPI_HEALTH_H
 
+#include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
+
+/** A storage whose clock is further ahead of ours, or behind it, is told of. */
+#define UTAPI_CLOCK_SKEW_TOLD_MS INT64_C(5000)
 
 /** What the engine knows of its health. */
 typedef struct utapi_health {
     utapi_storage_stats storage;
+    utapi_dead_letter_stats letters;
     utapi_journal_stats journal; /* all zero without one */
     uint64_t anomalies;          /* figures of answers, ever, that had more than 64 bits and were cut */
     bool refuses;                /* no event is accepted now: warning tells why */

@@ -27,8 +27,10 @@ def words(text):
     for word in text.split():
         if word.startswith("-"):
             found.append(f"Fl {word[1:]}")
+        elif word == "|":
+            found.append(word)
         else:
-            found.append(word if word == "|" else f"Ar {word.lower()}")
+            found.append(f"Cm {word}" if word.islower() else f"Ar {word.lower()}")
     return " ".join(found)
 
 
@@ -51,7 +53,7 @@ def items(program, command):
 
 
 def problems(program, page):
-    commands = re.findall(r"^  (\w+) +\w", help_of(program), re.M)
+    commands = re.findall(r"^  (\w[\w-]*) +\w", help_of(program), re.M)
     head = page[page.index(".Sh SYNOPSIS") : page.index(".Sh DESCRIPTION")]
     wanted = [".Sh SYNOPSIS"]
     for command in commands:

@@ -173,6 +173,29 @@ static void requests_are_counted_by_action_and_status(void **state)
     assert_int_equal(telemetry_events(NULL, TELEMETRY_ACCEPTED), 0);
 }
 
+static void letters_are_a_line_by_reason_and_source(void **state)
+{
+    (void)state;
+    static const utapi_refusal late = {UTAPI_REASON_LATE, "later than allowed", {"10.0.0.5", 8}};
+    static const utapi_refusal early = {UTAPI_REASON_EARLY, "too old", {"10.0.0.5", 8}};
+    static const utapi_refusal other = {UTAPI_REASON_LATE, "later than allowed", {"10.0.0.6", 8}};
+    const http_call call = {.request_id = "0123456789abcdef0123"};
+    telemetry *self = telemetry_new(http_routes);
+    catch_log();
+    telemetry_log_letters(self, &call, &late, 3);
+    telemetry_log_letters(self, &call, &late, 4);
+    telemetry_log_letters(self, &call, &late, 5);
+    telemetry_log_letters(self, &call, &early, 0);
+    telemetry_log_letters(self, &call, &early, 1);
+    telemetry_log_letters(self, &call, &other, 1);
+    telemetry_free(self);
+    assert_int_equal(release_log(), 4);
+    assert_non_null(strstr(lines, "\"message\":\"refused: events from 10.0.0.5: late: 3 became dead letters: "
+                                  "later than allowed\""));
+    assert_non_null(
+        strstr(lines, "\"message\":\"refused: events from 10.0.0.5: late: 9 more in the last 10 s"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +204,7 @@ int main(void)
         cmocka_unit_test(many_addresses_share_a_count),
         cmocka_unit_test(nothing_of_a_body_is_logged),
         cmocka_unit_test(requests_are_counted_by_action_and_status),
+        cmocka_unit_test(letters_are_a_line_by_reason_and_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

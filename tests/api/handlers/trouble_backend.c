@@ -6,6 +6,7 @@
 
 static utapi_backend_apply_fn trouble_apply;
 static utapi_backend_read_fn trouble_read;
+static utapi_backend_knows_fn trouble_knows;
 static utapi_backend_stats_fn trouble_stats;
 static utapi_backend_close_fn trouble_close;
 
@@ -17,14 +18,28 @@ static utapi_status trouble_open(const utapi_backend_options *options, utapi_bac
     return utapi_fail(err, UTAPI_NOT_SUPPORTED, "trouble is not opened by name");
 }
 
+static utapi_status inner_list(utapi_backend *base, utapi_dead_letter_cb *on_letter, void *ctx,
+                               utapi_error *err);
+static utapi_status inner_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                      utapi_error *err);
+static utapi_status inner_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err);
+
+static const utapi_dead_letter_ops inner_letters = {
+    .list = inner_list,
+    .acknowledge = inner_acknowledge,
+    .stats = inner_letter_stats,
+};
+
 static const utapi_backend_ops trouble_ops = {
     .version = UTAPI_BACKEND_VERSION,
     .name = "trouble",
     .open = trouble_open,
     .apply = trouble_apply,
     .read = trouble_read,
+    .knows = trouble_knows,
     .stats = trouble_stats,
     .close = trouble_close,
+    .dead_letters = &inner_letters,
 };
 
 static trouble_backend *trouble_of(utapi_backend *self)
@@ -85,6 +100,36 @@ static utapi_status trouble_stats(utapi_backend *base, utapi_storage_stats *ret,
 void trouble_journal_stats(utapi_backend *base, utapi_journal_stats *ret)
 {
     *ret = trouble_of(base)->journal;
+}
+
+utapi_status trouble_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
+{
+    (void)err;
+    *ret = trouble_of(base)->letters;
+    return UTAPI_OK;
+}
+
+static utapi_status inner_list(utapi_backend *base, utapi_dead_letter_cb *on_letter, void *ctx,
+                               utapi_error *err)
+{
+    return utapi_backend_dead_letters(trouble_of(base)->inner, on_letter, ctx, err);
+}
+
+static utapi_status inner_acknowledge(utapi_backend *base, const utapi_acknowledgement *what,
+                                      utapi_error *err)
+{
+    return utapi_backend_acknowledge(trouble_of(base)->inner, what, err);
+}
+
+static utapi_status inner_letter_stats(utapi_backend *base, utapi_dead_letter_stats *ret, utapi_error *err)
+{
+    return utapi_backend_dead_letter_stats(trouble_of(base)->inner, ret, err);
+}
+
+static utapi_status trouble_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                                  utapi_error *err)
+{
+    return utapi_backend_knows(trouble_of(base)->inner, level, name, ret, err);
 }
 
 static void trouble_close(utapi_backend *base)

@@ -5,6 +5,7 @@
 #ifndef TROUBLE_BACKEND_H
 #define TROUBLE_BACKEND_H
 
+#include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
 
 #include <pthread.h>
@@ -20,6 +21,7 @@ typedef struct trouble_backend {
     _Atomic utapi_status stats_says;  /* likewise */
     const utapi_storage_stats *shown; /* what stats tells; NULL: what the storage inside does. Borrowed */
     utapi_journal_stats journal;      /* what trouble_journal_stats() tells */
+    utapi_dead_letter_stats letters;  /* what trouble_letter_stats() tells */
     atomic_uint applies, reads;       /* calls of apply and read, those that are held included */
 
     pthread_mutex_t lock; /* guards what follows */
@@ -33,6 +35,10 @@ void trouble_backend_init(trouble_backend *self, utapi_backend *inner);
 
 /** The slot of a journal's table that tells what `journal` says. */
 utapi_journal_stats_fn trouble_journal_stats;
+
+/** The slot of a table of dead letters that tells what `letters` says. Unless a test gives it such a table, its letters
+ * are those of the storage inside. */
+utapi_dead_letter_stats_fn trouble_letter_stats;
 
 void trouble_backend_done(trouble_backend *self);
 

@@ -1,46 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * journal_record.h - the stored form of a group of entries: what one apply() brought, or a part of it.
+ * record.h - the stored form of a group of entries: what one apply() brought, or a part of it.
  *
- * Pure functions; journal_record.c tells the bytes.
+ * Pure functions; record.c tells the bytes.
  */
-#ifndef JOURNAL_JOURNAL_RECORD_H
-#define JOURNAL_JOURNAL_RECORD_H
+#ifndef LMDBENV_RECORD_H
+#define LMDBENV_RECORD_H
 
 #include "utapi/batch.h"
 #include "utapi/status.h"
 
-typedef struct journal_record {
+typedef struct utapi_record {
     int64_t now_ms; /* of the batch that brought it */
     size_t count;
     utapi_entry *
         entries; /* owned: free(); their strings are borrowed from the bytes that were decoded; no sequence */
     bool is_raised; /* an entry was to expire its bucket at a time that its own group had reached */
-} journal_record;
+} utapi_record;
 
 /**
  * When an entry expires its bucket that does so later: not before its own group's now_ms is over, so that where a
  * group is cut changes nothing. Earlier versions stored such times: reading raises them too.
  */
-int64_t utapi_journal_expire_at(const utapi_entry *entry, int64_t now_ms);
+int64_t utapi_record_expire_at(const utapi_entry *entry, int64_t now_ms);
 
 /** No record of a batch takes more bytes. */
-size_t utapi_journal_record_max(const utapi_batch *batch);
+size_t utapi_record_max(const utapi_batch *batch);
 
 /**
  * Writes a record of entries that were accepted at the same moment. Their sequences are not in it.
  *
  * @param skip    for each entry: true if it is left out; NULL: none is
- * @param buffer  of utapi_journal_record_max() bytes
+ * @param buffer  of utapi_record_max() bytes
  * @return the bytes written
  */
-size_t utapi_journal_record_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer);
+size_t utapi_record_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer);
 
 /** Reads a record. Trusts nothing. UTAPI_CORRUPT, UTAPI_NO_MEMORY; ret->entries is owned: free(). */
-UTAPI_MUST_USE utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_record *ret,
-                                                        utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_record_decode(const void *data, size_t size, utapi_record *ret,
+                                                utapi_error *err);
 
 /** When a record was accepted, from its first bytes alone: nothing else is looked at. False: it cannot be read. */
-bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_ms);
+bool utapi_record_peek(const void *data, size_t size, int64_t *ret_now_ms);
 
 #endif

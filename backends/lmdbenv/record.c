@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_record.c - the stored form of a group of entries.
+/* record.c - the stored form of a group of entries.
  *
  *     byte 0    1, the version
  *     varints   count, now_ms, accepted_ms
@@ -7,7 +7,7 @@
  *     4 bytes   CRC-32C of all before it, little-endian
  *
  * Varints are LEB128, signed ones zigzag; strings are a length and bytes. The decoder may be given any bytes. */
-#include "journal_record.h"
+#include "record.h"
 
 #include "utapi/codec.h"
 #include "utapi/scoped.h"
@@ -64,7 +64,7 @@ static uint64_t entry_flags(const utapi_entry *entry)
     return flags;
 }
 
-int64_t utapi_journal_expire_at(const utapi_entry *entry, int64_t now_ms)
+int64_t utapi_record_expire_at(const utapi_entry *entry, int64_t now_ms)
 {
     return entry->expire_at_ms > now_ms || now_ms == INT64_MAX ? entry->expire_at_ms : now_ms + 1;
 }
@@ -89,11 +89,11 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry, int
     if ((flags & FLAG(HAS_OPERATION)) != 0)
         at = utapi_varint_put(at, (uint64_t)entry->operation);
     if ((flags & FLAG(EXPIRE_LATER)) != 0)
-        at = put_signed(at, utapi_journal_expire_at(entry, now_ms));
+        at = put_signed(at, utapi_record_expire_at(entry, now_ms));
     return at;
 }
 
-size_t utapi_journal_record_max(const utapi_batch *batch)
+size_t utapi_record_max(const utapi_batch *batch)
 {
     size_t size = 1 + 3 * UTAPI_VARINT_MAX + UTAPI_CHECKSUM_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
@@ -106,7 +106,7 @@ size_t utapi_journal_record_max(const utapi_batch *batch)
     return size;
 }
 
-size_t utapi_journal_record_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer)
+size_t utapi_record_encode(const utapi_batch *batch, const bool *skip, unsigned char *buffer)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++)
@@ -198,7 +198,7 @@ static utapi_status corrupt(utapi_error *err)
     return utapi_fail(err, UTAPI_CORRUPT, "the journal holds a group that cannot be read");
 }
 
-bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
+bool utapi_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
 {
     const unsigned char *bytes = data;
     if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION)
@@ -209,14 +209,14 @@ bool utapi_journal_record_peek(const void *data, size_t size, int64_t *ret_now_m
     return !in.failed;
 }
 
-utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_record *ret, utapi_error *err)
+utapi_status utapi_record_decode(const void *data, size_t size, utapi_record *ret, utapi_error *err)
 {
     const unsigned char *bytes = data;
     if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION || !utapi_checksum_fits(bytes, size))
         return corrupt(err);
     reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     const uint64_t count = get_number(&in);
-    *ret = (journal_record){.now_ms = get_signed(&in)};
+    *ret = (utapi_record){.now_ms = get_signed(&in)};
     const int64_t accepted_ms = get_signed(&in);
     if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
         return corrupt(err);
@@ -228,7 +228,7 @@ utapi_status utapi_journal_record_decode(const void *data, size_t size, journal_
         get_entry(&in, entry);
         entry->accepted_ms = accepted_ms;
         if (entry->expiry == UTAPI_EXPIRE_LATER) {
-            const int64_t expire_at_ms = utapi_journal_expire_at(entry, ret->now_ms);
+            const int64_t expire_at_ms = utapi_record_expire_at(entry, ret->now_ms);
             ret->is_raised |= expire_at_ms != entry->expire_at_ms;
             entry->expire_at_ms = expire_at_ms;
         }
