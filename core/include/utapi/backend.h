@@ -27,7 +27,7 @@ typedef struct utapi_backend {
 typedef struct utapi_backend_options {
     const char *location;    /* a directory, or the URI of a server; borrowed for the call */
     uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
-    int64_t dedup_window_ms; /* how long a uuid is remembered after it was accepted; 0: uuids are not kept */
+    int64_t dedup_window_ms; /* how long a uuid is known after it was accepted; 0: nothing is a repetition */
     uint64_t max_dead_letters; /* the most that are kept; 0: UTAPI_LETTERS_DEFAULT */
 } utapi_backend_options;
 
@@ -50,7 +50,7 @@ typedef struct utapi_query {
 
 /** How a storage is doing. */
 typedef struct utapi_storage_stats {
-    uint64_t resources, rows, uuids;     /* known; resources and intervals that are stored; remembered */
+    uint64_t resources, rows, uuids;     /* known; pairs of resource and interval; remembered */
     uint64_t used_bytes, capacity_bytes; /* 0 if unknown */
     int64_t clock_skew_ms; /* how far its clock is ahead of ours; 0 where it has none of its own */
     bool refuses;          /* no batch is stored now: warning tells why */
@@ -75,7 +75,7 @@ typedef void utapi_backend_close_fn(utapi_backend *self);
 typedef struct utapi_backend_ops {
     unsigned version; /* UTAPI_BACKEND_VERSION when it was compiled */
     const char *name; /* what a configuration calls it: "lmdb" */
-    bool is_shared;   /* others read this storage directly: a journal delivers to it without delay */
+    bool is_shared;   /* others read and write this storage too: a journal delivers to it without delay */
 
     /**
      * Required. Opens the storage, makes it if there is none. *ret is owned: closed with close. UTAPI_LOCKED if
@@ -86,10 +86,10 @@ typedef struct utapi_backend_ops {
 
     /**
      * Required. Stores a batch, durably: UTAPI_OK means that what is stored survives a crash. First, each expiry that
-     * is due at batch->now_ms is carried out. Then, entry by entry: one whose (uuid, uuid_time_ms) is known, from
-     * before or from earlier in this batch, is skipped. Any other counts at its own interval and at every later one,
-     * for each resource that it names; but for a bucket that expired at a time later than the entry's own it counts at
-     * the other levels only. An entry that expires its bucket now does so after it counted: the totals up to and
+     * is due at batch->now_ms is carried out, as of the time that it was scheduled for. Then, entry by entry: one whose
+     * (uuid, uuid_time_ms) is known, from before or from earlier in this batch, is skipped. Any other counts at its own
+     * interval and at every later one, for each resource that it names; but not for one that expired at a time later
+     * than the entry's own. An entry that expires its bucket now does so after it counted: the totals up to and
      * including the interval of its time are taken away. One that expires it later replaces an earlier appointment;
      * any other entry that counts for the bucket cancels it. A uuid is known if it was stored with an
      * accepted_ms of no more than the window before the entry's own, or after it. Each entry is judged by its own: no
@@ -115,9 +115,9 @@ typedef struct utapi_backend_ops {
 
     /**
      * Required. Fills ret[i] for each query->names[i]: the state at the newest interval <= start and <= end, each
-     * flow with start <= interval <= end, all of a name from one snapshot. An unknown resource has no usage: OK.
-     * Where ret_fences is not NULL, ret_fences[i] is the fence of query->writer in the snapshot of names[i], 0 if it
-     * never wrote; without names, ret_fences[0] is the fence now.
+     * flow with start <= interval <= end, all from one snapshot; a storage that is_shared may take one for each name.
+     * An unknown resource has no usage: OK. Where ret_fences is not NULL, ret_fences[i] is the fence of query->writer
+     * in the snapshot of names[i], 0 if it never wrote; without names, ret_fences[0] is the fence now.
      */
     utapi_backend_read_fn *read;
 
@@ -131,9 +131,10 @@ typedef struct utapi_backend_ops {
     utapi_backend_stats_fn *stats;
 
     /**
-     * Optional. A slice of maintenance, short enough to stand between two batches: drops uuids whose window is over
-     * at accepted_ms, carries out expiries due at now_ms; neither is later than those of batches still to come from
-     * the same writer. Called after a second without a batch: under traffic apply drops more old uuids than it adds.
+     * A slice of maintenance, short enough to stand between two batches: drops uuids whose window is over at
+     * accepted_ms, carries out expiries due at now_ms; neither is later than those of batches still to come from the
+     * same writer. Called after a second without a batch: under traffic apply drops more old uuids than it adds.
+     * Optional, for a storage that does all this unasked.
      */
     utapi_backend_maintain_fn *maintain;
 

@@ -91,7 +91,8 @@ typedef struct utapi_admin_ops {
     /**
      * Adds each delta at its interval and to every later row, one after the other; nothing is kept before the interval
      * in which the resource expired last: an earlier delta counts at that one. UTAPI_OK: the first *ret_count of
-     * them, at least one, are durable, in one step; the caller goes on from there. Errors as in apply: none is stored.
+     * them, at least one unless there are none, are durable, in one step; the caller goes on from there. Errors as in
+     * apply: none is stored.
      * (utapi_backend_adjust() refuses what has no interval or name, and tries fewer, down to the first: a slot need
      * not.)
      */
@@ -100,8 +101,9 @@ typedef struct utapi_admin_ops {
     /**
      * Takes a resource's totals up to and including the interval of time_ms away: rows until then go, later ones keep
      * only what came after. Where nothing came after, the resource is unknown afterwards. Entries for it with a time
-     * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. Durable;
-     * errors as in apply.
+     * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. A
+     * scheduled one stays. The caller has seen that the name has 1 to UTAPI_NAME_MAX bytes. Durable; errors as in
+     * apply.
      */
     utapi_backend_expire_fn *expire;
 
