@@ -142,13 +142,6 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
     return self->ops->read(self, query, ret, ret_fences, err);
 }
 
-utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
-                                 utapi_error *err)
-{
-    return self->ops->knows != NULL ? self->ops->knows(self, level, name, ret, err)
-                                    : without(self, "quick look-up of names", err);
-}
-
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
 {
     return self->ops->stats(self, ret, err);
@@ -218,6 +211,14 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
 {
     const utapi_admin_ops *admin = self->ops->admin;
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL && admin->knows != NULL ? admin->knows(self, level, name, ret, err)
+                                                 : without(self, "quick look-up of names", err);
 }
 
 utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,

@@ -2,9 +2,10 @@
 /* journal_dead_letters.c - dead letters of the journal, and the places of those that the storage refused.
  *
  * Letters are in a table of their own (lmdbenv/letters.h). Of an event that was refused at its delivery a stub stays at
- * its own place, for as long as the event may have to be delivered again: a zero, and the levels at which it is a letter,
- * 0 for all. So it is a letter once, and a hole from then on: at these levels, or as a whole. Earlier versions kept the letter itself there: a status, the reason with its length, and the event as a record of
- * one. These are read as long as there are any, and become stubs when they are acknowledged or pushed again. */
+ * its own place, for as long as the event may have to be delivered again: a zero, and the levels at which it is
+ * a letter, 0 for all. So it is a letter once, and a hole from then on: at these levels, or as a whole. Earlier
+ * versions kept the letter itself there: a status, the reason with its length, and the event as a record of one.
+ * These are read as long as there are any, and become stubs when they are acknowledged or pushed again. */
 #include "journal_dead_letters.h"
 
 #include "journal_store.h"

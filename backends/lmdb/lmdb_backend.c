@@ -397,6 +397,7 @@ static const utapi_admin_ops lmdb_admin = {
     .adjust = lmdb_adjust,
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
+    .knows = utapi_lmdb_knows,
     .check = utapi_lmdb_check,
 };
 
@@ -406,7 +407,6 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
-    .knows = utapi_lmdb_knows,
     .stats = lmdb_stats,
     .maintain = lmdb_maintain,
     .close = lmdb_close,

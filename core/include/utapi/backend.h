@@ -3,9 +3,8 @@
  * backend.h - the contract between the engine and a kind of storage: what every storage must do.
  *
  * The engine judges events. A backend stores their deltas by resource and interval, durably, and answers with facts.
- * docs/writing-a-backend.md builds one, backends/memory is the one to copy from, tests/contract checks each sentence
- * below on every backend. backend_admin.h (what operators need), backend_dead_letters.h and backend_journal.h are
- * optional.
+ * docs/writing-a-backend.md builds one, backends/memory is the one to copy from, tests/contract checks each sentence on
+ * every backend. backend_admin.h (what operators need), backend_dead_letters.h and backend_journal.h are optional.
  *
  * Threads: every slot but open and close may be called from any thread at any time; the backend locks for itself. A
  * read never waits for a writer that syncs. Callers use the utapi_backend_... functions, never the slots.
@@ -57,15 +56,13 @@ typedef struct utapi_storage_stats {
     char warning[160];     /* what is not well; "": all is well */
 } utapi_storage_stats;
 
-/* Function types, not pointer types: an implementation is declared with the type of its slot. */
+/* Function types: an implementation is declared with the type of its slot. */
 typedef utapi_status utapi_backend_open_fn(const utapi_backend_options *options, utapi_backend **ret,
                                            utapi_error *err);
 typedef utapi_status utapi_backend_apply_fn(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                             utapi_error *err);
 typedef utapi_status utapi_backend_read_fn(utapi_backend *self, const utapi_query *query, utapi_usage *ret,
                                            uint64_t *ret_fences, utapi_error *err);
-typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
-                                            bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_stats_fn(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err);
 typedef utapi_status utapi_backend_maintain_fn(utapi_backend *self, int64_t now_ms, int64_t accepted_ms,
                                                utapi_error *err);
@@ -91,10 +88,9 @@ typedef struct utapi_backend_ops {
      * interval and at every later one, for each resource that it names; but not for one that expired at a time later
      * than the entry's own. An entry that expires its bucket now does so after it counted: the totals up to and
      * including the interval of its time are taken away. One that expires it later replaces an earlier appointment;
-     * any other entry that counts for the bucket cancels it. A uuid is known if it was stored with an
-     * accepted_ms of no more than the window before the entry's own, or after it. Each entry is judged by its own: no
-     * later one's may make a uuid forgotten before that. (A storage with several writers may let go of it once the
-     * window has passed since it was stored.)
+     * any other entry that counts for the bucket cancels it. A uuid is known if it was stored with an accepted_ms of no
+     * more than the window before the entry's own, or after it. Each entry is judged by its own: no later one's may
+     * make a uuid forgotten before that. (A storage with several writers may let go of it once the window has passed.)
      *
      * A batch without a fence is stored whole, or not at all. Of a fenced one a prefix may be stored, never less than
      * its first entry. The writer's fence must stand at fence.from; the first entry's sequence may lie beyond it. The
@@ -121,26 +117,18 @@ typedef struct utapi_backend_ops {
      */
     utapi_backend_read_fn *read;
 
-    /**
-     * Optional. Whether a resource is known: utapi_backend_list() would come by it. Cheap: it may be asked for each
-     * name of each event. A backend that cannot tell without waiting leaves it out.
-     */
-    utapi_backend_knows_fn *knows;
-
     /** Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. */
     utapi_backend_stats_fn *stats;
 
     /**
-     * A slice of maintenance, short enough to stand between two batches: drops uuids whose window is over at
-     * accepted_ms, carries out expiries due at now_ms; neither is later than those of batches still to come from the
-     * same writer. Called after a second without a batch: under traffic apply drops more old uuids than it adds.
-     * Optional, for a storage that does all this unasked.
+     * Optional, for a storage that does this unasked. A slice of maintenance, short enough to stand between two
+     * batches: drops uuids whose window is over at accepted_ms, carries out expiries due at now_ms; neither is later
+     * than those of the writer's batches to come. Called after a second without a batch: under traffic apply does it.
      */
     utapi_backend_maintain_fn *maintain;
 
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
     utapi_backend_close_fn *close;
-
     const struct utapi_admin_ops *admin;              /* Optional, as a whole: backend_admin.h */
     const struct utapi_dead_letter_ops *dead_letters; /* Optional, as a whole: backend_dead_letters.h */
     const struct utapi_journal_ops *journal;          /* Optional, as a whole: backend_journal.h */
@@ -153,16 +141,12 @@ UTAPI_MUST_USE utapi_status utapi_backend_open(const utapi_backend_ops *ops,
 
 /**
  * Calls apply, never with an entry that no storage takes: one without an interval, or with a name or uuid longer than
- * UTAPI_NAME_MAX, is UTAPI_INVALID (err->index), and ends the prefix of a fenced batch; one that has to do with dead
- * letters is UTAPI_NOT_SUPPORTED where the storage keeps none. Of a fenced batch that cannot be stored as it is
- * (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT) it tries half, down to the first entry: so each of these says that the
- * first entry alone cannot be stored. Its caller leaves it out for good, and goes on from the same fence.from: its
- * number is a hole. A storage that answers UTAPI_CORRUPT to no entries is to blame itself: UTAPI_UNAVAILABLE.
+ * UTAPI_NAME_MAX, is UTAPI_INVALID (err->index), and ends the prefix of a fenced batch. Of one that cannot be stored as
+ * it is (UTAPI_OVERFLOW, UTAPI_INVALID, UTAPI_CORRUPT), and of which batch->unfit says nothing, it tries half, down to
+ * the first entry: so each of these says that the first alone cannot be stored. Its caller leaves it out for good, and
+ * goes on from the same fence.from. One that answers UTAPI_CORRUPT to no entries is to blame itself: UTAPI_UNAVAILABLE.
  */
 UTAPI_MUST_USE utapi_backend_apply_fn utapi_backend_apply;
-
-/** Calls knows. UTAPI_NOT_SUPPORTED without one. */
-UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
 
 /* Each of these calls its slot; without a maintain there is nothing to maintain: UTAPI_OK. */
 UTAPI_MUST_USE utapi_backend_read_fn utapi_backend_read;

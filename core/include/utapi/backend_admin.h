@@ -72,9 +72,11 @@ typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level le
 typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
                                              utapi_error *err);
 
+typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
+                                            bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but check is required. */
+/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but the last two is required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
@@ -114,6 +116,12 @@ typedef struct utapi_admin_ops {
     utapi_backend_fences_fn *fences;
 
     /**
+     * Optional. Whether a resource is known: list would come by it. Cheap: it may be asked for each name of each event. A
+     * backend that cannot tell without waiting leaves it out.
+     */
+    utapi_backend_knows_fn *knows;
+
+    /**
      * Optional. Reads all that is stored in a place that nobody has open, and tells each thing that cannot be right;
      * writes nothing. UTAPI_LOCKED if somebody has it open; UTAPI_CORRUPT if it is of a later format, or no storage.
      */
@@ -126,6 +134,9 @@ UTAPI_MUST_USE utapi_backend_export_fn utapi_backend_export;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
+
+/** Likewise, UTAPI_NOT_SUPPORTED where it has no such slot. */
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
 
 /** Calls the slot of a kind of storage; UTAPI_NOT_SUPPORTED where it has none. */
 UTAPI_MUST_USE utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location,

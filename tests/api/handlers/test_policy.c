@@ -259,7 +259,7 @@ static void where_the_storage_cannot_tell_a_name_is_new_once(void **state)
 {
     http_world *world = *state;
     utapi_engine *engine = engine_open(world);
-    world->trouble.ops.knows = NULL;
+    world->trouble.ops.admin = NULL;
     policy *judge = policy_new(&(policy_limits){.max_new_resources = 5000}, engine);
     char name[16];
     for (int i = 0; i < 5000; i++) {
