@@ -154,8 +154,10 @@ void json_dead_letter(utapi_text *text, json_letter_form form, const utapi_dead_
     add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
     add_string(text, "uuid", entry->uuid);
     add_integer(text, "timestamp", entry->time_ms);
+    /* Whoever sends an event of the older form again counts it where it did not, and nowhere twice. */
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        add_string(text, resources[level], entry->resource[level]);
+        if (form == JSON_LETTER || (letter->levels & UTAPI_LEVEL_BIT(level)) != 0)
+            add_string(text, resources[level], entry->resource[level]);
     for (unsigned metric = 0; metric < UTAPI_FIRST_OPERATION; metric++)
         add_integer(text, deltas[metric], entry->delta[metric]);
     if (form == JSON_LETTER_REFUSED)

@@ -116,8 +116,8 @@ typedef struct utapi_admin_ops {
     utapi_backend_fences_fn *fences;
 
     /**
-     * Optional. Whether a resource is known: list would come by it. Cheap: it may be asked for each name of each event. A
-     * backend that cannot tell without waiting leaves it out.
+     * Optional. Whether a resource is known: list would come by it. Cheap: it may be asked for each name of each
+     * event. A backend that cannot tell without waiting leaves it out.
      */
     utapi_backend_knows_fn *knows;
 
