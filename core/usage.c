@@ -4,7 +4,10 @@
 
 void utapi_usage_clear(utapi_usage *usage)
 {
-    *usage = (utapi_usage){.flows.present = 0};
+    for (unsigned i = 0; i < 2; i++)
+        usage->storage_utilized[i] = usage->number_of_objects[i] = 0;
+    utapi_amounts_clear(&usage->flows); /* whose kilobyte is not touched */
+    usage->expired_ms = 0;
 }
 
 void utapi_usage_of_rows(const utapi_amounts *before, const utapi_amounts *first, const utapi_amounts *last,

@@ -63,6 +63,15 @@ static void process_add(utapi_text *text, const telemetry *counted, bool is_heal
                "Figures of answers that had more than 64 bits, and were cut.", anomalies);
 }
 
+static void skew_add(utapi_text *text, int64_t skew_ms)
+{
+    static const char name[] = "utapi_storage_clock_skew_seconds";
+    char sample[sizeof name + 32];
+    family_add(text, name, "gauge", "How far the storage's clock is ahead of this machine's.");
+    (void)snprintf(sample, sizeof sample, "%s %.3f\n", name, (double)skew_ms / 1000);
+    utapi_text_add_literal(text, sample);
+}
+
 static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
 {
     single_add(text, "utapi_storage_resources", "gauge", "Resources that the storage knows.",
@@ -71,6 +80,7 @@ static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
     if (stats->used_bytes > 0)
         single_add(text, "utapi_storage_used_bytes", "gauge", "Bytes that the storage takes.",
                    stats->used_bytes);
+    skew_add(text, stats->clock_skew_ms);
 }
 
 static void journal_add(utapi_text *text, const utapi_journal_stats *stats)

@@ -64,6 +64,8 @@ static void warning_write(const utapi_health *health, size_t size, char *ret)
         (void)snprintf(ret, size, "%s", health->warning);
     else if (*health->other_warning != '\0')
         (void)snprintf(ret, size, "%s", health->other_warning);
+    else if (*health->storage.room_warning != '\0')
+        (void)snprintf(ret, size, "%s", health->storage.room_warning);
     else if (dead > 0)
         (void)snprintf(ret, size, "%llu event%s accepted and not counted: utapictl dead-letters list",
                        (unsigned long long)dead, dead == 1 ? " was" : "s were");
@@ -91,6 +93,8 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
     if (*warning != '\0' || journal->capacity_bytes > 0)
         add_string(&text, "status", utapi_string_of(status_of(health, warning)));
     add_string(&text, "trouble", utapi_string_of(warning));
+    if (llabs(health->storage.clock_skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS)
+        add_integer(&text, "clockSkewMs", health->storage.clock_skew_ms);
     if (journal->capacity_bytes > 0) {
         add_name(&text, "journal");
         JSON_TEXT_LITERAL(&text, "{");

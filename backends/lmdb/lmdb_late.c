@@ -38,7 +38,8 @@ utapi_status utapi_lmdb_late_add(lmdb_write *write, uint64_t id, utapi_interval 
         unsigned char row[UTAPI_SNAPSHOT_MAX];
         size_t size;
         bool found;
-        utapi_amounts sum = {.present = 0};
+        utapi_amounts sum;
+        utapi_amounts_clear(&sum);
         late_key(id, resolution, utapi_late_key(utapi_interval_number(interval), resolution), &key);
         status = utapi_lmdb_get(write, LMDB_LATE, &key, &stored, &found, err);
         if (status == UTAPI_OK && found)

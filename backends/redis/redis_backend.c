@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_backend.c - the contract's side: opening, closing, stats. */
-#include "redis_internal.h"
+#include "redis_query.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <assert.h>
@@ -11,6 +12,8 @@
 #include <sys/random.h>
 
 UTAPI_AUTO_DEFINE(redisReply, freeReplyObject)
+
+enum { CLOCK_SKEW_MAX_MS = 60000 };
 
 /* ---- stats ------------------------------------------------------------------------------ */
 
@@ -25,18 +28,32 @@ static utapi_status info_read(redis_connection *connection, const char *section,
     return status;
 }
 
+/* How far Redis's clock is ahead, but for half of the time that the question takes. */
+static utapi_status skew_read(redis_connection *connection, int64_t *ret_ms, utapi_error *err)
+{
+    int64_t redis_ms = 0;
+    const int64_t asked_ms = utapi_wall_ms();
+    const utapi_status status = utapi_redis_time(connection, &redis_ms, err);
+    *ret_ms = redis_ms - (asked_ms + utapi_wall_ms()) / 2;
+    return status;
+}
+
 static utapi_status stats_read(redis_backend *self, redis_connection *connection, utapi_storage_stats *ret,
                                utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *memory = NULL, *persistence = NULL;
     utapi_status status = info_read(connection, "memory", &memory, err);
+    int64_t skew_ms = 0;
     if (status == UTAPI_OK && atomic_load(&self->writer->aof_failed))
         status = info_read(connection, "persistence", &persistence, err);
+    if (status == UTAPI_OK)
+        status = skew_read(connection, &skew_ms, err);
     if (status != UTAPI_OK)
         return status;
     const utapi_string info = redis_text_of(memory), policy = utapi_redis_info_find(info, "maxmemory_policy");
     *ret = (utapi_storage_stats){.used_bytes = utapi_redis_info_number(info, "used_memory"),
-                                 .capacity_bytes = utapi_redis_info_number(info, "maxmemory")};
+                                 .capacity_bytes = utapi_redis_info_number(info, "maxmemory"),
+                                 .clock_skew_ms = skew_ms};
     if (policy.size > 0 && !utapi_string_equal(policy, utapi_string_of("noeviction")))
         (void)snprintf(
             ret->warning, sizeof ret->warning,
@@ -47,6 +64,11 @@ static utapi_status stats_read(redis_backend *self, redis_connection *connection
             ret->warning, sizeof ret->warning,
             "Redis did not write its append-only file anew after it was started, and its next start "
             "may count twice: run BGREWRITEAOF");
+    else if (skew_ms > CLOCK_SKEW_MAX_MS || skew_ms < -CLOCK_SKEW_MAX_MS)
+        (void)snprintf(
+            ret->warning, sizeof ret->warning,
+            "Redis's clock and this machine's are %lld s apart: buckets expire by the one that is behind",
+            (long long)(skew_ms < 0 ? -skew_ms : skew_ms) / 1000);
     return UTAPI_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_maintain.c - what scripts leave for later, in steps that are each short: pending corrections,
  * expiries that are due, flows of what has expired. Any utapid may do it; two at once do each step once. */
+#include "redis_query.h"
 #include "redis_write.h"
 
 #include "utapi/scoped.h"
@@ -127,12 +128,17 @@ utapi_status utapi_redis_expire(utapi_backend *base, utapi_level level, utapi_st
     return status;
 }
 
+/* Due is what is due by both clocks: one that is ahead expires nobody's buckets. */
 static utapi_status due_maintain(redis_backend *self, int64_t now_ms, utapi_error *err)
 {
     UTAPI_AUTO(redisReply) *reply = NULL;
+    int64_t redis_ms;
+    const utapi_status told = utapi_redis_time(self->writer, &redis_ms, err);
+    if (told != UTAPI_OK)
+        return told;
     redis_args *args = list_begin(self, "ZRANGEBYSCORE", "due");
     utapi_redis_args_add(args, "-inf");
-    utapi_redis_args_number(args, now_ms);
+    utapi_redis_args_number(args, now_ms < redis_ms ? now_ms : redis_ms);
     utapi_redis_args_words(args, "LIMIT", "0", NULL);
     utapi_redis_args_number(args, DUE_AT_REST);
     utapi_status status = list_read(self, "due", &reply, err);

@@ -86,6 +86,29 @@ bool utapi_redis_integer(const redisReply *value, int64_t *ret)
     return errno == 0;
 }
 
+utapi_status utapi_redis_time_parse(const redisReply *reply, int64_t *ret_ms, utapi_error *err)
+{
+    int64_t seconds, micros; /* since the epoch, and of that second */
+    if (!redis_is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING || !utapi_redis_integer(reply->element[0], &seconds) ||
+        !utapi_redis_integer(reply->element[1], &micros) || seconds < 0 ||
+        seconds > UTAPI_INTERVAL_MAX / 1000)
+        return utapi_fail(err, UTAPI_CORRUPT, "TIME: an answer of another shape than Redis gives");
+    *ret_ms = seconds * 1000 + micros / 1000;
+    return UTAPI_OK;
+}
+
+utapi_status utapi_redis_time(redis_connection *connection, int64_t *ret_ms, utapi_error *err)
+{
+    redisReply *reply = NULL;
+    utapi_redis_args_add(&connection->args, "TIME");
+    utapi_status status = utapi_redis_connection_call(connection, &reply, err);
+    if (status == UTAPI_OK)
+        status = utapi_redis_time_parse(reply, ret_ms, err);
+    freeReplyObject(reply);
+    return status;
+}
+
 bool utapi_redis_integer_alone(utapi_string text, int64_t *ret)
 {
     if (text.size == 0)

@@ -94,6 +94,11 @@ utapi_status utapi_redis_only_read(utapi_status status, utapi_error *err);
 /** What V1 reads in a text: an integer in front, else 0. False if it does not fit 64 bits. */
 bool utapi_redis_integer(const redisReply *value, int64_t *ret);
 
+/** Redis's clock, by TIME; and what TIME answered. UTAPI_CORRUPT if that is no time. */
+UTAPI_MUST_USE utapi_status utapi_redis_time(redis_connection *connection, int64_t *ret_ms, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_redis_time_parse(const redisReply *reply, int64_t *ret_ms,
+                                                   utapi_error *err);
+
 /** One of our own numbers: a text that holds nothing else. A NUL stands where it ends. */
 bool utapi_redis_integer_alone(utapi_string text, int64_t *ret);
 

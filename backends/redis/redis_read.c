@@ -20,19 +20,6 @@ enum {
 
 /* ---- the resource info -------------------------------------------------------------------- */
 
-/* Redis's clock: seconds and microseconds. */
-static utapi_status now_parse(const redisReply *reply, int64_t *ret_ms, utapi_error *err)
-{
-    int64_t seconds, micros;
-    if (!redis_is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_STRING || !utapi_redis_integer(reply->element[0], &seconds) ||
-        !utapi_redis_integer(reply->element[1], &micros) || seconds < 0 ||
-        seconds > UTAPI_INTERVAL_MAX / 1000)
-        return utapi_fail(err, UTAPI_CORRUPT, "TIME: an answer of another shape than Redis gives");
-    *ret_ms = seconds * 1000 + micros / 1000;
-    return UTAPI_OK;
-}
-
 /* Reads the clock and the resource info. From there on all of an answer comes from one server: what follows is
  * judged by them. */
 static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
@@ -53,7 +40,7 @@ static utapi_status resource_info_read(redis_reading *reading, utapi_error *err)
                                          err);
     }
     if (status == UTAPI_OK)
-        status = now_parse(utapi_redis_reply_next(&left), &reading->now_ms, err);
+        status = utapi_redis_time_parse(utapi_redis_reply_next(&left), &reading->now_ms, err);
     if (status == UTAPI_OK)
         status = utapi_redis_resource_info_parse(reading, &left, &reading->info, err);
     reading->connection->pinned = true;

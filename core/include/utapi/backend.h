@@ -51,12 +51,14 @@ typedef struct utapi_query {
 
 /** How a storage is doing. */
 typedef struct utapi_storage_stats {
-    uint64_t resources;                  /* known now */
-    uint64_t rows;                       /* resources and intervals that are stored */
-    uint64_t uuids;                      /* remembered */
+    uint64_t resources, rows, uuids;     /* known; resources and intervals that are stored; remembered */
     uint64_t used_bytes, capacity_bytes; /* 0 if unknown */
-    bool refuses;                        /* no batch is stored now: warning tells why */
-    char warning[160];                   /* what is not well; "": all is well */
+    int64_t clock_skew_ms; /* how far its clock is ahead of ours; 0 where it has none of its own */
+    bool refuses;          /* no batch is stored now: warning tells why */
+    char warning[160];     /* what is not well; "": all is well */
+
+    /* What will be full before long, though nothing is refused yet: 80 % of the room are used; "": nothing. */
+    char room_warning[160];
 } utapi_storage_stats;
 
 /* Function types, not pointer types: an implementation is declared with the type of its slot. */

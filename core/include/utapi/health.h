@@ -8,6 +8,9 @@
 #include "utapi/backend_dead_letters.h"
 #include "utapi/backend_journal.h"
 
+/** A storage whose clock is further ahead of ours, or behind it, is told of. */
+#define UTAPI_CLOCK_SKEW_TOLD_MS INT64_C(5000)
+
 /** What the engine knows of its health. */
 typedef struct utapi_health {
     utapi_storage_stats storage;

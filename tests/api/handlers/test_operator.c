@@ -181,7 +181,12 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
                  "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    storage = (utapi_storage_stats){.warning = "slow"};
+    storage = (utapi_storage_stats){.room_warning = "nearly full"};
+    world->trouble.ops.journal = NULL;
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"nearly full\"}");
+
+    storage = (utapi_storage_stats){.warning = "slow", .room_warning = "nearly full"};
     world->trouble.ops.journal = NULL;
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
