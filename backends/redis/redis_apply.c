@@ -5,6 +5,7 @@
 #include "redis_query.h"
 #include "redis_write.h"
 
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <limits.h>
@@ -140,14 +141,17 @@ static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_
     UTAPI_AUTO(redisReply) *reply = NULL;
     *ret_again = false;
     utapi_status status = utapi_redis_encode(write, err);
+    const int64_t begin_ns = utapi_monotonic_ns();
     if (status == UTAPI_OK)
         status = utapi_redis_connection_run(write->self->writer, REDIS_SCRIPT_APPLY, &reply, err);
+    const int64_t took_us = (utapi_monotonic_ns() - begin_ns) / 1000;
     if (status != UTAPI_OK)
         return status;
 
     const char *word = text_at(reply, 0).data; /* hiredis ends each text with a NUL */
     const utapi_string first = text_at(reply, 1);
     if (strcmp(word, "OK") == 0) {
+        utapi_redis_budget_learn(write->self, write->foretold_us, took_us);
         *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
         for (size_t i = 0; i < write->batch.count; i++)
             ret->repeated += write->skip[i];
@@ -216,11 +220,11 @@ utapi_status utapi_redis_adjust(utapi_backend *base, const utapi_adjustment *adj
 {
     bool skip = false;
     utapi_applied applied;
-    utapi_adjustment some[REDIS_BUDGET_DELTAS];
+    utapi_adjustment some[REDIS_ADJUSTMENTS_MAX];
     redis_write write = {.self = (redis_backend *)base,
                          .skip = &skip,
                          .adjustments = some,
-                         .adjustment_count = count < REDIS_BUDGET_DELTAS ? count : REDIS_BUDGET_DELTAS};
+                         .adjustment_count = count < REDIS_ADJUSTMENTS_MAX ? count : REDIS_ADJUSTMENTS_MAX};
     utapi_status status = UTAPI_OK;
     pthread_mutex_lock(&write.self->writing);
     if (count > 0) {
@@ -240,6 +244,7 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
 {
     redis_backend *self = (redis_backend *)base;
     size_t count = batch->count;
+    unsigned foretold_us = 0;
     UTAPI_AUTO_FREE bool *skip = calloc(count + 1, sizeof *skip);
     UTAPI_AUTO_FREE const utapi_entry **uuids = malloc((count + 1) * sizeof *uuids);
     if (skip == NULL || uuids == NULL)
@@ -247,10 +252,14 @@ utapi_status utapi_redis_apply(utapi_backend *base, const utapi_batch *batch, ut
     pthread_mutex_lock(&self->writing);
     if (utapi_fence_is_set(&batch->fence)) {
         self->is_fenced = true;
-        count = utapi_redis_budget(self, batch); /* the rest is cut off before anything else is done */
+        count = utapi_redis_budget(self, batch,
+                                   &foretold_us); /* the rest is cut off before anything else is done */
     }
-    redis_write write = {
-        .self = self, .batch = utapi_batch_prefix(batch, count), .skip = skip, .uuids = uuids};
+    redis_write write = {.self = self,
+                         .batch = utapi_batch_prefix(batch, count),
+                         .skip = skip,
+                         .uuids = uuids,
+                         .foretold_us = foretold_us};
     if (self->window_ms > 0)
         uuids_list(&write);
     const utapi_status status = write_send(&write, ret, err);

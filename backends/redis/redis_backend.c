@@ -108,6 +108,7 @@ static utapi_status redis_open(const utapi_backend_options *options, utapi_backe
         return utapi_fail(err, UTAPI_NO_MEMORY, "the redis backend");
     self->base.ops = &utapi_redis_backend;
     self->window_ms = options->dedup_window_ms;
+    self->script_percent = 100;
     pthread_mutex_init(&self->writing, NULL);
     pthread_mutex_init(&self->scanning, NULL);
     utapi_status status = utapi_redis_uri_parse(options->location, &self->uri, err);

@@ -2,12 +2,9 @@
 /* redis_encode.c - how much of a batch one script stores, and that as the arguments of apply.lua: aggregated, so that a
  * key is named once however many events it takes.
  *
- * Redis serves nobody else while a script runs. What a script costs is its keys, so a batch is weighed in
- * deltas, one for each resource and interval: a delta is several keys, each further operation of it is one more,
- * a uuid is a field, and a late delta changes later states too. The beginning of a bucket looks at all that may
- * be left of it, its end takes all away. A script of the whole budget takes three to eight milliseconds
- * (tests/system/test_redis_limits.py), most where twice as many deltas are warm and each gets several
- * operations. */
+ * Redis serves nobody else while a script runs. How long it will run is foretold from what it brings: each entry, each
+ * delta (a resource in an interval, which is several keys), each further operation of one, and the beginning or end of
+ * a bucket. How long it really took corrects that, since machines differ, and one machine from hour to hour. */
 #include "redis_write.h"
 
 #include "utapi/hash.h"
@@ -20,24 +17,35 @@ UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
 
 /* ---- the budget --------------------------------------------------------------------------- */
 
+/* What adds to the time of a script, in microseconds of Redis's own thread. They were fitted, on an AMD EPYC, to the
+ * scripts of utapi-bench's few.1000, ingest.64 and batch.1000 and of tests/system/test_redis_limits.py. */
 enum {
-    LATE_DELTA = 4,       /* a late delta weighs as much as so many others */
-    BUCKET_LIFE = 2,      /* an entry that creates its bucket, or expires it, weighs so much more, */
-    LATE_EXPIRY = 100,    /* and a late one that expires it so much */
-    WARM_DELTAS = 2,      /* so many recently written deltas, whose keys are there and cached, weigh one; */
-    DELTA_OPERATIONS = 8, /* so do so many operations in deltas, the first of each delta aside, */
-    DELTA_ENTRIES = 20,   /* and so many entries for what each brings of its own: a uuid, a notice */
-    KNOWN_CAPACITY = 4096 /* a power of two: at most two thirds of a hash table are used */
+    SCRIPT_US = 250,
+    ENTRY_US = 4,          /* its uuid */
+    NOTICE_US = 4,         /* to those who listen, if anybody does */
+    WARM_DELTA_US = 28,    /* recently written: its keys are there and cached */
+    COLD_DELTA_US = 40,    /* any other, among millions of keys */
+    LATE_DELTA_US = 100,   /* changes later states too */
+    OPERATION_US = 3,      /* a further one of a delta */
+    CREATION_US = 90,      /* looks at all that may be left of an earlier bucket */
+    EXPIRY_US = 150,       /* takes all of it away, */
+    LATE_EXPIRY_US = 6000, /* which may be of a whole year */
+    BUDGET_US = 7500,      /* a script should take no more, for it must not take 10 ms */
+    MIN_PERCENT = 80,      /* of what is foretold, that scripts are believed to take */
+    MAX_PERCENT = 400,
+    LEARN_US = 500,       /* what is foretold to be shorter says little of the machine */
+    KNOWN_CAPACITY = 8192 /* a power of two: at most two thirds of a hash table are used */
 };
-_Static_assert(2 * KNOWN_CAPACITY >= 3 * (WARM_DELTAS + DELTA_OPERATIONS) * (REDIS_BUDGET_DELTAS + 8),
+_Static_assert(3 * 100 * (BUDGET_US / WARM_DELTA_US + BUDGET_US / OPERATION_US) <=
+                   2 * MIN_PERCENT * KNOWN_CAPACITY,
                "what a budget may hold");
 
-/* What a prefix of a batch weighs so far. Deltas and the operations in them are told apart by hash: a collision
- * makes the prefix too long by one. */
+/* What a prefix of a batch takes so far. Deltas and the operations in them are told apart by hash: a collision makes
+ * the prefix too long by one. */
 typedef struct budget {
     uint64_t known[KNOWN_CAPACITY]; /* a hash table; 0: free */
     uint64_t *warm;                 /* the backend's: a recently written delta lies where its hash says */
-    size_t warm_deltas, cold_deltas, operations, entries;
+    unsigned us;
 } budget;
 
 /* Adds a hash if it is new; returns whether it was. */
@@ -52,56 +60,65 @@ static bool known_add(budget *self, uint64_t hash)
     return true;
 }
 
-static void delta_weigh(budget *self, uint64_t hash, utapi_operation operation, size_t weight)
+static void delta_weigh(budget *self, uint64_t hash, utapi_operation operation, bool is_late)
 {
     uint64_t *warm = &self->warm[(hash >> 1) % REDIS_WARM_DELTAS];
     const bool is_new = known_add(self, hash);
-    if (operation != UTAPI_OP_NONE &&
-        known_add(self, (hash + (uint64_t)operation * UINT64_C(0x9e3779b97f4a7c15)) | 1))
-        self->operations += !is_new;
+    const uint64_t with_operation = (hash + (uint64_t)operation * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    if (operation != UTAPI_OP_NONE && known_add(self, with_operation) && !is_new)
+        self->us += OPERATION_US;
     if (!is_new)
         return;
-    if (weight == 1 && *warm == hash)
-        self->warm_deltas++;
-    else
-        self->cold_deltas += weight;
+    self->us += is_late ? LATE_DELTA_US : *warm == hash ? WARM_DELTA_US : COLD_DELTA_US;
     *warm = hash;
 }
 
-/* Adds an entry; false if it does not fit. It may well bring nothing new; but what a look ahead adds would have to be
+/* Adds an entry; false if it may not fit. It may well bring nothing new; but what a look ahead adds would have to be
  * removed again. */
-static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms)
+static bool entry_weigh(budget *self, const utapi_entry *entry, int64_t now_ms, unsigned max_us)
 {
     const utapi_interval interval = utapi_interval_of(entry->time_ms);
     const bool is_late = interval < utapi_interval_of(now_ms) - UTAPI_INTERVAL_MS;
-    const size_t weight = is_late ? LATE_DELTA : 1;
-    size_t life = entry->operation == UTAPI_OP_CREATE_BUCKET ? BUCKET_LIFE : 0;
+    unsigned us = ENTRY_US + (entry->action.size > 0 ? NOTICE_US : 0);
+    if (entry->operation == UTAPI_OP_CREATE_BUCKET)
+        us += CREATION_US;
     if (entry->expiry == UTAPI_EXPIRE_NOW)
-        life = is_late ? LATE_EXPIRY : BUCKET_LIFE;
-    const size_t so_far = self->cold_deltas + self->warm_deltas / WARM_DELTAS +
-                          self->operations / DELTA_OPERATIONS + self->entries / DELTA_ENTRIES;
-    if (self->entries > 0 && so_far + weight * UTAPI_LEVEL_COUNT + life + 1 > REDIS_BUDGET_DELTAS)
+        us += is_late ? LATE_EXPIRY_US : EXPIRY_US;
+    const unsigned deltas_us = UTAPI_LEVEL_COUNT * (unsigned)(is_late ? LATE_DELTA_US : COLD_DELTA_US);
+    if (self->us > SCRIPT_US && self->us + us + deltas_us > max_us)
         return false;
-    self->entries++;
-    self->cold_deltas += life;
+    self->us += us;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
         const utapi_string name = entry->resource[level];
         if (name.size == 0)
             continue;
         uint64_t hash = utapi_hash_add(UTAPI_HASH_SEED + level, &interval, sizeof interval);
         hash = utapi_hash_end(utapi_hash_add(hash, name.data, name.size));
-        delta_weigh(self, hash | 1, entry->operation, weight);
+        delta_weigh(self, hash | 1, entry->operation, is_late);
     }
     return true;
 }
 
-size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch)
+size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch, unsigned *ret_us)
 {
-    budget so_far = {.warm = self->warm};
+    budget so_far = {.warm = self->warm, .us = SCRIPT_US};
+    const unsigned max_us = 100 * BUDGET_US / self->script_percent;
     size_t count = 0;
-    while (count < batch->count && entry_weigh(&so_far, &batch->entries[count], batch->now_ms))
+    while (count < batch->count && entry_weigh(&so_far, &batch->entries[count], batch->now_ms, max_us))
         count++;
+    *ret_us = so_far.us;
     return count;
+}
+
+void utapi_redis_budget_learn(redis_backend *self, unsigned foretold_us, int64_t took_us)
+{
+    if (foretold_us < LEARN_US)
+        return;
+    const int64_t percent = self->script_percent, took = 100 * took_us / foretold_us;
+    const int64_t min = percent - percent / 16, max = percent + percent / 32;
+    const int64_t next = took < min ? min : took > max ? max : took;
+    if (next >= MIN_PERCENT && next <= MAX_PERCENT)
+        self->script_percent = (unsigned)next;
 }
 
 /* ---- one resource ------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ typedef struct redis_backend {
     bool is_fenced;                   /* batches are fenced: nothing expires but under a fence */
     uint64_t nonce, nonce_count;      /* random, and how often it was used: members of sorted sets differ */
     uint64_t warm[REDIS_WARM_DELTAS]; /* the writer's: deltas that were written lately, by hash */
+    unsigned
+        script_percent; /* the writer's: of what is foretold, that its scripts take; 100 before the first */
 } redis_backend;
 
 /* The slots of the contract (utapi/backend.h), by file. */

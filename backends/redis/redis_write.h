@@ -24,17 +24,27 @@ typedef struct redis_write {
     bool *skip;                /* for each entry: its uuid is known */
     const utapi_entry **uuids; /* entries that have one, by its time; a repetition comes after the first */
     size_t uuid_count;
+    unsigned foretold_us;        /* how long the script should take; 0: nobody knows */
     redis_tombstone *tombstones; /* owned; in the order of the aggregation; NULL: they were not read */
     size_t tombstone_count;
     const utapi_adjustment *adjustments; /* instead of entries; tombstones do not matter to them */
     size_t adjustment_count;
 } redis_write;
 
-/** Deltas that one script may write: no script keeps Redis to itself for 10 ms. */
-enum { REDIS_BUDGET_DELTAS = 90 };
+/** Corrections by an operator that one script stores. */
+enum { REDIS_ADJUSTMENTS_MAX = 40 };
 
-/** How many entries of a batch one script stores: at least one, if it has any. */
-size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch);
+/**
+ * How many entries of a batch one script stores, so that it does not keep Redis to itself for 10 ms: at least one, if
+ * it has any. *ret_us is how long that is foretold to take on the machine that was measured.
+ */
+size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch, unsigned *ret_us);
+
+/**
+ * Learns from how long a script took, its reply included, in small steps: one that had to wait for a processor says
+ * little of the others.
+ */
+void utapi_redis_budget_learn(redis_backend *self, unsigned foretold_us, int64_t took_us);
 
 /** Makes the arguments of apply.lua. UTAPI_OVERFLOW, UTAPI_NO_MEMORY: there are none. */
 UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);

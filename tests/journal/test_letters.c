@@ -4,6 +4,7 @@
 #include "bench.h"
 
 #include "check.h"
+#include "journal_internal.h"
 #include "journal_store.h"
 
 #include <stdio.h>
@@ -90,6 +91,19 @@ static void what_a_storage_refused_is_pushed_once_that_is_mended(void **state)
         usleep(1000);
     assert_int_equal(objects(b, "poison"), 2);
     assert_int_equal(letters(b).count, 0);
+}
+
+static void an_event_that_is_refused_twice_is_one_letter(void **state)
+{
+    bench *b = *state;
+    journal_dead_letters *to = &((journal *)b->journal)->letters;
+    const utapi_entry entries[] = {{.sequence = 7}, {.sequence = 8}};
+    for (size_t count = 1; count <= 2; count++) { /* the outcome of the first time was not known */
+        const utapi_batch batch = {.entries = entries, .count = count, .now_ms = T0};
+        CHECK_OK(utapi_journal_dead_letters_add(to, 1, &batch, UTAPI_INVALID, "why", &b->err), &b->err);
+        assert_int_equal(letters(b).count, count);
+        assert_int_equal(bench_letters(b), count);
+    }
 }
 
 /* ---- earlier versions --------------------------------------------------------------------- */
@@ -215,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         CASE(what_a_storage_refused_is_pushed_once_that_is_mended),
+        CASE(an_event_that_is_refused_twice_is_one_letter),
         CASE(letters_of_earlier_versions_are_shown_pushed_and_acknowledged),
         CASE(places_go_with_what_is_kept),
     };

@@ -74,6 +74,7 @@ int reading_setup(void **state)
     r->backend.pool = utapi_redis_pool_new(&r->backend.uri);
     assert_non_null(r->backend.pool);
     r->backend.writer = utapi_redis_connection_new(&r->backend.uri);
+    r->backend.script_percent = 100;
     assert_non_null(r->backend.writer);
     assert_int_equal(pthread_mutex_init(&r->backend.writing, NULL), 0);
     read_clock(r);

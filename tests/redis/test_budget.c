@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRIES = 2000 };
+enum { ENTRIES = 2000, SCRIPT_MAX = 240 };
 
 typedef struct stream {
     utapi_entry entries[ENTRIES];
@@ -55,7 +55,7 @@ static void a_fenced_batch_is_stored_a_budget_at_a_time(void **state)
         size_t stored = 0;
         while (stored < batch.count && batch.entries[stored].sequence < applied.fence)
             stored++;
-        assert_in_range(stored, 1, REDIS_BUDGET_DELTAS);
+        assert_in_range(stored, 1, SCRIPT_MAX);
         assert_true(stored == batch.count || applied.fence == batch.entries[stored - 1].sequence + 1);
         batch.entries += stored;
         batch.count -= stored;
@@ -63,7 +63,7 @@ static void a_fenced_batch_is_stored_a_budget_at_a_time(void **state)
         steps++;
     }
     assert_int_equal(batch.count, 0);
-    assert_in_range(steps, ENTRIES / REDIS_BUDGET_DELTAS, ENTRIES / 20);
+    assert_in_range(steps, ENTRIES / SCRIPT_MAX, ENTRIES / 20);
     assert_int_equal(raw_number(r, "GET s3:service:s3:storageUtilized:counter"), ENTRIES);
     assert_int_equal(raw_number(r, "GET s3:buckets:bucket-1999:storageUtilized:counter"), 1);
     free(all);
@@ -111,10 +111,58 @@ static void corrections_are_stored_a_budget_at_a_time(void **state)
     for (; at < CORRECTIONS; at += stored, steps++) {
         CHECK_OK(utapi_redis_adjust(&r->backend.base, adjustments + at, CORRECTIONS - at, &stored, &r->err),
                  &r->err);
-        assert_in_range(stored, 1, REDIS_BUDGET_DELTAS);
+        assert_in_range(stored, 1, REDIS_ADJUSTMENTS_MAX);
     }
     assert_true(steps > 1);
     assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), CORRECTIONS);
+}
+
+/* How much of the batch one script would store, after so many that took `percent` of what was foretold. */
+static size_t budget_after(reading *r, const utapi_batch *batch, int scripts, int percent)
+{
+    unsigned us;
+    for (int i = 0; i < scripts; i++) {
+        (void)utapi_redis_budget(&r->backend, batch, &us);
+        utapi_redis_budget_learn(&r->backend, us, (int64_t)us * percent / 100);
+    }
+    return utapi_redis_budget(&r->backend, batch, &us);
+}
+
+static void a_slower_redis_gets_shorter_scripts(void **state)
+{
+    reading *r = *state;
+    stream *all = stream_new(r);
+    const utapi_batch batch = fenced_batch(r, all);
+    (void)budget_after(r, &batch, 1, 100); /* from now on all deltas are warm */
+    const size_t count = budget_after(r, &batch, 1, 100);
+    assert_in_range(budget_after(r, &batch, 100, 200), count * 4 / 10, count * 6 / 10);
+    assert_in_range(budget_after(r, &batch, 100, 100000), count / 6, count / 3); /* no shorter than that */
+    assert_in_range(budget_after(r, &batch, 100, 100), count * 95 / 100, count * 105 / 100);
+    assert_in_range(budget_after(r, &batch, 100, 0), count * 11 / 10, count * 13 / 10); /* and no longer */
+    free(all);
+}
+
+static void one_script_that_had_to_wait_says_little(void **state)
+{
+    reading *r = *state;
+    stream *all = stream_new(r);
+    const utapi_batch batch = fenced_batch(r, all);
+    (void)budget_after(r, &batch, 1, 100);
+    const size_t count = budget_after(r, &batch, 1, 100);
+    assert_in_range(budget_after(r, &batch, 1, 100000), count * 9 / 10, count - 1);
+    free(all);
+}
+
+static void scripts_are_measured(void **state)
+{
+    reading *r = *state;
+    stream *all = stream_new(r);
+    const utapi_batch batch = fenced_batch(r, all);
+    utapi_applied applied;
+    r->backend.script_percent = 300;
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_not_equal(r->backend.script_percent, 300);
+    free(all);
 }
 
 int main(void)
@@ -124,6 +172,9 @@ int main(void)
         READING_CASE(what_was_stored_of_a_batch_is_not_stored_again),
         READING_CASE(a_batch_without_a_fence_is_stored_whole),
         READING_CASE(corrections_are_stored_a_budget_at_a_time),
+        READING_CASE(a_slower_redis_gets_shorter_scripts),
+        READING_CASE(one_script_that_had_to_wait_says_little),
+        READING_CASE(scripts_are_measured),
     };
     return cmocka_run_group_tests_name("redis.budget", tests, NULL, NULL);
 }

@@ -23,24 +23,31 @@ local nonce_next, budget = nonces_of(NONCE), 64
 
 -- ---- what is to be done -------------------------------------------------------------------
 
+-- A delta's metrics are numbered from its `first` to its `last`. What is known of each stands in lists of that order:
+-- Lua keeps a list without gaps as an array, which is quicker than a table by the words' positions in ARGV.
 local steps, deltas, tombstones, slices, expired = {}, {}, {}, {}, {}
+local metrics, texts, metric_count = {}, {}, 0
 local at, words = 8, #ARGV
 while at <= words do
-    local kind = ARGV[at]
-    local step = {kind = kind}
+    local kind, step = ARGV[at], nil
     if kind == 'C' then
-        step.level, step.name, step.interval = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-        step.prefix, step.time = prefix_of(P, step.level, step.name), tonumber(step.interval)
-        step.expired = expired[step.prefix]
-        step.first, step.last = at + 5, at + 3 + 2 * tonumber(ARGV[at + 4])
+        local level, name, interval = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+        local prefix, first = prefix_of(P, level, name), metric_count + 1
+        local behind = at + 5 + 2 * tonumber(ARGV[at + 4])
+        for i = at + 5, behind - 1, 2 do
+            metric_count = metric_count + 1
+            metrics[metric_count], texts[metric_count] = ARGV[i], ARGV[i + 1]
+        end
+        step = {kind = kind, level = level, name = name, interval = interval, prefix = prefix,
+                time = tonumber(interval), expired = expired[prefix], first = first, last = metric_count}
         deltas[#deltas + 1] = step
-        at = step.last + 2
+        at = behind
     elseif kind == 'U' then
-        step.slice, step.first, step.last = ARGV[at + 1], at + 3, at + 2 + tonumber(ARGV[at + 2])
+        step = {slice = ARGV[at + 1], first = at + 3, last = at + 2 + tonumber(ARGV[at + 2])}
         slices[#slices + 1] = step
         at = step.last + 1 + tonumber(ARGV[at + 2]) -- when each was accepted stands behind them
     else
-        step.first, step.second, step.third = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+        step = {kind = kind, first = ARGV[at + 1], second = ARGV[at + 2], third = ARGV[at + 3]}
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
     end
     if kind == 'F' then
@@ -80,9 +87,10 @@ local known, uuids = {'KNOWN'}, 0
 local period = math.floor(redis_now / PERIOD)
 for _, each in ipairs(slices) do
     for past = math.floor((redis_now - WINDOW) / PERIOD), period do
-        local accepted = own('HMGET', dedup_of(past, each.slice), unpack(ARGV, each.first, each.last))
+        local key = dedup_of(past, each.slice)
+        local accepted = call('EXISTS', key) == 1 and own('HMGET', key, unpack(ARGV, each.first, each.last)) or {}
         for i = 1, #accepted do
-            local before = tonumber(accepted[i] or '')
+            local before = accepted[i] and tonumber(accepted[i])
             if before and ARGV[each.last + i] - before <= WINDOW then
                 known[#known + 1] = tostring(uuids + i - 1)
             end
@@ -96,11 +104,10 @@ end
 
 local CHUNK = 4000
 local function values_of(keys)
-    local values = {}
-    for from = 1, #keys, CHUNK do
-        local some = call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))
-        for i = 1, #some do
-            values[from + i - 1] = some[i]
+    local values = #keys > 0 and call('MGET', unpack(keys, 1, math.min(CHUNK, #keys))) or {}
+    for from = CHUNK + 1, #keys, CHUNK do
+        for i, value in ipairs(call('MGET', unpack(keys, from, math.min(from + CHUNK - 1, #keys)))) do
+            values[from + i - 1] = value
         end
     end
     return values
@@ -115,26 +122,25 @@ for _, each in ipairs(tombstones) do
     end
 end
 
--- Every counter that is touched; `key_at` says which key the amount behind a word of ARGV goes to, `set_at` where a
--- state's members are. Deltas come in the order of their intervals, so what a state comes to on the way is what its
--- rows come to.
-local keys, position, key_at, set_at = {}, {}, {}, {}
+-- Every counter that is touched; `key_at` says which key a metric's amount goes to, `set_at` where a state's members
+-- are. Deltas come in the order of their intervals, so what a state comes to on the way is what its rows come to.
+local keys, key_count, position, key_at, set_at = {}, 0, {}, {}, {}
 for _, delta in ipairs(deltas) do
     local flows = flows_prefix(P, delta.level, delta.name, delta.interval)
-    for i = delta.first, delta.last, 2 do
-        local metric, key = ARGV[i], nil
+    for i = delta.first, delta.last do
+        local metric, key, set = metrics[i], nil, false
         if STATE_LETTERS[metric] then
-            set_at[i] = delta.prefix .. metric
-            key = counter_of(P, delta.level, delta.name, metric, set_at[i])
+            set = delta.prefix .. metric
+            key = counter_of(P, delta.level, delta.name, metric, set)
         else
             key = flows .. metric
         end
         local n = position[key]
         if not n then
-            n = #keys + 1
-            keys[n], position[key] = key, n
+            n = key_count + 1
+            key_count, keys[n], position[key] = n, key, n
         end
-        key_at[i] = n
+        key_at[i], set_at[i] = n, set
     end
 end
 local totals, absent, sums, amounts = values_of(keys), {}, {}, {}
@@ -143,7 +149,7 @@ for n, key in ipairs(keys) do
     if not text then
         absent[#absent + 1] = key
         totals[n] = 0
-    elseif is_integer(text) and add(amount_of(text), 0) then
+    elseif is_integer(text) and (#text < 16 or add(text, 0)) then
         totals[n] = amount_of(text)
     else
         return {'CORRUPT', key}
@@ -163,10 +169,12 @@ local function is_apart(n, key, expired_at)
 end
 
 for _, delta in ipairs(deltas) do
-    for i = delta.first, delta.last, 2 do
-        local n, amount = key_at[i], amount_of(ARGV[i + 1])
+    for i = delta.first, delta.last do
+        local n, amount = key_at[i], amount_of(texts[i])
         amounts[i], sums[n] = amount, add(sums[n] or totals[n], amount)
-        large[n] = large[n] or is_large(amount)
+        if is_large(amount) then
+            large[n] = true
+        end
         if not sums[n] or (delta.expired and set_at[i] and is_apart(n, set_at[i], delta.expired)) then
             return {'OVERFLOW', keys[n]}
         end
@@ -189,11 +197,11 @@ end
 local newer, MAX_CORRECTIONS = {}, 10000
 for _, delta in ipairs(deltas) do
     local after = '(' .. delta.interval
-    for i = delta.first, delta.last, 2 do
+    for i = delta.first, delta.last do
         local key = set_at[i]
         if key then
-            local count = fit('ZCOUNT', key, after, '+inf')
-            if count == nil then
+            local count = redis.pcall('ZCOUNT', key, after, '+inf')
+            if type(count) ~= 'number' and fit('ZCOUNT', key, after, '+inf') == nil then
                 return {'CORRUPT', key}
             end
             newer[i] = count > 0
@@ -249,9 +257,9 @@ local function state_add(delta, at, key, nonce)
     local amount, n = amounts[at], key_at[at]
     totals[n] = add(totals[n], amount) or totals[n]
     if newer[at] or delta.time < (written[n] or 0) then
-        return state_add_late(delta, ARGV[at], key, amount, totals[n])
+        return state_add_late(delta, metrics[at], key, amount, totals[n])
     end
-    local before = call('ZRANGEBYSCORE', key, delta.interval, delta.interval, 'LIMIT', 0, CHUNK)
+    local before = call('ZRANGEBYSCORE', key, delta.interval, delta.interval, 'LIMIT', '0', '4000')
     call('ZADD', key, delta.interval, member_of(totals[n], nonce))
     if #before > 0 then -- only now: an empty set would lose the time at which a Node client lets it go
         call('ZREM', key, unpack(before))
@@ -304,11 +312,11 @@ local perform = {}
 
 function perform.C(delta)
     local nonce = nonce_next()
-    for i = delta.first, delta.last, 2 do
-        call('INCRBY', keys[key_at[i]], ARGV[i + 1])
+    for i = delta.first, delta.last do
+        call('INCRBY', keys[key_at[i]], texts[i])
         if set_at[i] then
             state_add(delta, i, set_at[i], nonce)
-        elseif ARGV[i] == 'CreateBucket' and delta.level == 'buckets' then
+        elseif metrics[i] == 'CreateBucket' and delta.level == 'buckets' then
             bucket_begin(delta)
         end
     end
@@ -347,9 +355,10 @@ end
 local UNPACKED = string.rep('.', 65)
 for _, each in ipairs(slices) do
     local key = dedup_of(period, each.slice)
-    local words = {'', UNPACKED}
+    local words, count = {'', UNPACKED}, 2
     for i = each.first, each.last do
-        words[#words + 1], words[#words + 2] = ARGV[i], ARGV[i + 1 + each.last - each.first]
+        words[count + 1], words[count + 2] = ARGV[i], ARGV[i + 1 + each.last - each.first]
+        count = count + 2
     end
     call('HSET', key, unpack(words))
     own('ZADD', DEDUP, 'GT', format('%d', redis_now + WINDOW), key)

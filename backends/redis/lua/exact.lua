@@ -3,11 +3,11 @@
 -- than 16 digits, which is quick, and a decimal text otherwise. Stands before the scripts that name it.
 
 local BILLION, EXACT = 1000000000, 1000000000000000
-local call, format = redis.call, string.format
+local call, format, find, byte = redis.call, string.format, string.find, string.byte
 
 -- Whether a text is an integer of at most 64 bits, as Redis itself writes one.
 local function is_integer(text)
-    return #text <= 20 and string.find(text, '^%-?[1-9]%d*$') ~= nil or text == '0'
+    return #text <= 20 and find(text, '^%-?[1-9]%d*$') ~= nil or text == '0'
 end
 
 -- An amount as two limbs of the same sign; a wide sum has them already.
@@ -77,7 +77,7 @@ end
 -- A member of a sorted set of states: what a Node server reads comes first, and is never negative.
 local function member_of(total, nonce)
     local text = text_of(total)
-    if string.byte(text) == 45 then -- a minus
+    if byte(text) == 45 then -- a minus
         return '0:' .. nonce .. ':' .. text
     end
     return text .. ':' .. nonce
