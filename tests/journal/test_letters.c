@@ -106,6 +106,31 @@ static void an_event_that_is_refused_twice_is_one_letter(void **state)
     }
 }
 
+/* It is no part of the log: what is delivered has its numbers one after the other. */
+static void what_a_policy_refuses_leaves_no_hole(void **state)
+{
+    bench *b = *state;
+    const utapi_refusal late = {.reason = UTAPI_REASON_LATE, .detail = "late"};
+    utapi_entry entries[6];
+    for (size_t i = 0; i < 6; i++)
+        entries[i] = (utapi_entry){.time_ms = T0,
+                                   .accepted_ms = T0,
+                                   .resource = {[UTAPI_BUCKETS] = utapi_string_of("b")},
+                                   .operation = UTAPI_OP_PUT_OBJECT,
+                                   .delta = {[UTAPI_NUMBER_OF_OBJECTS] = 1},
+                                   .refused = i % 2 == 0 ? &late : NULL};
+    const utapi_batch batch = {.entries = entries, .count = 6, .now_ms = T0};
+    utapi_applied applied;
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+    assert_int_equal(objects(b, "b"), 9);
+    assert_int_equal(letters(b).count, 9);
+    bench_close(b);
+    bench_open(b);
+    assert_int_equal(objects(b, "b"), 9);
+    assert_int_equal(bench_stats(b).journal.lost, 0);
+}
+
 /* ---- earlier versions --------------------------------------------------------------------- */
 
 typedef struct raw {
@@ -230,6 +255,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         CASE(what_a_storage_refused_is_pushed_once_that_is_mended),
         CASE(an_event_that_is_refused_twice_is_one_letter),
+        CASE(what_a_policy_refuses_leaves_no_hole),
         CASE(letters_of_earlier_versions_are_shown_pushed_and_acknowledged),
         CASE(places_go_with_what_is_kept),
     };

@@ -223,7 +223,7 @@ class Operator(OnRedis):
             check_counts(server, flow.counts(), since_ms)
             check_keys(redis, flow.counts())
             self.check_refused(server)
-            wait_for(lambda: server.log().count("can never be counted: utapictl journal --refused") > 0, "a line in the log")
+            wait_for(lambda: server.log().count("can never be counted: utapictl dead-letters list") > 0, "a line in the log")
         self.assertEqual(redis.counter("buckets", "full", "storageUtilized"), 2**63 - 1)
         with self.server_on(redis) as server:
             self.assertEqual(health(server)["journal"]["refused"], 2)
