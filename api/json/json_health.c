@@ -64,6 +64,8 @@ static void warning_write(const utapi_health *health, size_t size, char *ret)
         (void)snprintf(ret, size, "%s", health->warning);
     else if (*health->other_warning != '\0')
         (void)snprintf(ret, size, "%s", health->other_warning);
+    else if (*health->storage.room_warning != '\0')
+        (void)snprintf(ret, size, "%s", health->storage.room_warning);
     else if (dead > 0)
         (void)snprintf(ret, size, "%llu event%s accepted and not counted: utapictl dead-letters list",
                        (unsigned long long)dead, dead == 1 ? " was" : "s were");
@@ -154,10 +156,8 @@ void json_dead_letter(utapi_text *text, json_letter_form form, const utapi_dead_
     add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
     add_string(text, "uuid", entry->uuid);
     add_integer(text, "timestamp", entry->time_ms);
-    /* Whoever sends an event of the older form again counts it where it did not, and nowhere twice. */
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        if (form == JSON_LETTER || (letter->levels & UTAPI_LEVEL_BIT(level)) != 0)
-            add_string(text, resources[level], entry->resource[level]);
+        add_string(text, resources[level], entry->resource[level]);
     for (unsigned metric = 0; metric < UTAPI_FIRST_OPERATION; metric++)
         add_integer(text, deltas[metric], entry->delta[metric]);
     if (form == JSON_LETTER_REFUSED)

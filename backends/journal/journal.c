@@ -72,6 +72,10 @@ static utapi_status journal_stats(utapi_backend *base, utapi_storage_stats *ret,
         snprintf(stats.warning, sizeof stats.warning, "the journal is full, and events are refused%s%.*s",
                  *why != '\0' ? ": " : "", (int)sizeof why - 48, why);
     }
+    char own_warning[sizeof stats.room_warning];
+    utapi_journal_log_warn(self->log, own_warning, sizeof own_warning);
+    if (*own_warning != '\0')
+        memcpy(stats.room_warning, own_warning, sizeof own_warning);
     *ret = stats;
     return UTAPI_OK;
 }

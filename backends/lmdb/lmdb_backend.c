@@ -336,6 +336,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, ut
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
+    utapi_lmdbenv_warn(&self->env, used_pages, ret->room_warning, sizeof ret->room_warning);
     return UTAPI_OK;
 }
 

@@ -41,6 +41,7 @@ static const struct {
     {JOURNAL, "applying_drops_more_than_it_takes", ITS_OWN},
     {JOURNAL, "maintenance_drops_old_uuids_alone", ITS_OWN},
     {JOURNAL, "a_full_storage_refuses_and_goes_on_answering", ITS_OWN},
+    {JOURNAL, "room_that_runs_short_is_told_before_events_are_refused", ITS_OWN},
     {JOURNAL, "expiry_makes_room", ITS_OWN},
     {JOURNAL, "maintenance_makes_room", ITS_OWN},
     {JOURNAL, "refusing_makes_room_too", ITS_OWN},

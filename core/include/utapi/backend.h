@@ -54,6 +54,9 @@ typedef struct utapi_storage_stats {
     int64_t clock_skew_ms; /* how far its clock is ahead of ours; 0 where it has none of its own */
     bool refuses;          /* no batch is stored now: warning tells why */
     char warning[160];     /* what is not well; "": all is well */
+
+    /* What will be full before long, though nothing is refused yet: 80 % of the room are used; "": nothing. */
+    char room_warning[160];
 } utapi_storage_stats;
 
 /* Function types: an implementation is declared with the type of its slot. */
