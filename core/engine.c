@@ -339,6 +339,8 @@ static bool letter_choose(void *ctx, const utapi_dead_letter *letter)
         return true;
     utapi_entry entry = *letter->entry;
     entry.letter = id;
+    if (self->is_push) /* the event's own is known where it counts at other levels */
+        entry.uuid = id;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if ((letter->levels & UTAPI_LEVEL_BIT(level)) == 0)
             entry.resource[level] = (utapi_string){.size = 0};

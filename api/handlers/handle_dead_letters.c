@@ -19,7 +19,10 @@ typedef struct listing {
     size_t count;
 } listing;
 
-/** Whether an event counts at other levels: whoever took it from the older list and sent it again would count it twice. */
+/**
+ * Whether an event counts at other levels: whoever took it from the older list and sent it again would count it
+ * twice.
+ */
 static bool counts_elsewhere(const utapi_dead_letter *letter)
 {
     bool does = false;

@@ -51,12 +51,10 @@ typedef struct utapi_query {
 typedef struct utapi_storage_stats {
     uint64_t resources, rows, uuids;     /* known; pairs of resource and interval; remembered */
     uint64_t used_bytes, capacity_bytes; /* 0 if unknown */
-    int64_t clock_skew_ms; /* how far its clock is ahead of ours; 0 where it has none of its own */
-    bool refuses;          /* no batch is stored now: warning tells why */
-    char warning[160];     /* what is not well; "": all is well */
-
-    /* What will be full before long, though nothing is refused yet: 80 % of the room are used; "": nothing. */
-    char room_warning[160];
+    int64_t clock_skew_ms;  /* how far its clock is ahead of ours; 0 where it has none of its own */
+    bool refuses;           /* no batch is stored now: warning tells why */
+    char warning[160];      /* what is not well; "": all is well */
+    char room_warning[160]; /* of what 80 % are used: it will be full before long; "": of nothing */
 } utapi_storage_stats;
 
 /* Function types: an implementation is declared with the type of its slot. */
@@ -122,7 +120,6 @@ typedef struct utapi_backend_ops {
 
     /** Required. Must be cheap: every healthcheck asks. An error says that the storage is not well. */
     utapi_backend_stats_fn *stats;
-
     /**
      * Optional, for a storage that does this unasked. A slice of maintenance, short enough to stand between two
      * batches: drops uuids whose window is over at accepted_ms, carries out expiries due at now_ms; neither is later
@@ -132,9 +129,9 @@ typedef struct utapi_backend_ops {
 
     /** Required. Frees self. No other slot is running, and none is called afterwards. */
     utapi_backend_close_fn *close;
-    const struct utapi_admin_ops *admin;              /* Optional, as a whole: backend_admin.h */
-    const struct utapi_dead_letter_ops *dead_letters; /* Optional, as a whole: backend_dead_letters.h */
-    const struct utapi_journal_ops *journal;          /* Optional, as a whole: backend_journal.h */
+    const struct utapi_admin_ops *admin; /* Optional, each as a whole: backend_admin.h, and so on */
+    const struct utapi_dead_letter_ops *dead_letters;
+    const struct utapi_journal_ops *journal;
 } utapi_backend_ops;
 
 /** Checks a kind's table, and calls open. UTAPI_NOT_SUPPORTED, naming the slot, for one that breaks the contract. */

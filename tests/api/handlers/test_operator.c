@@ -200,14 +200,11 @@ static void dead_letters_are_listed(void **state)
     check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
 
     world->trouble.ops.dead_letters = &two_letters;
+    /* The other one counts at its other levels. */
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
-        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
-        "\"bucket\":\"b\\\"1\",\"service\":\"s3\","
-        "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
-        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,"
-        "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
-        "\"reason\":\"an amount does not fit 64 bits\"}]");
+        "[{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,"
+        "\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"an amount does not fit 64 bits\"}]");
 
     world->trouble.ops.dead_letters = &unreadable_letters;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
