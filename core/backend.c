@@ -24,7 +24,6 @@ static utapi_status ops_check(const utapi_backend_ops *ops, utapi_error *err)
         {"admin.adjust", admin == NULL || admin->adjust != NULL},
         {"admin.expire", admin == NULL || admin->expire != NULL},
         {"admin.fences", admin == NULL || admin->fences != NULL},
-        {"admin.audit", admin == NULL || admin->audit != NULL},
         {"dead_letters.list", letters == NULL || letters->list != NULL},
         {"dead_letters.acknowledge", letters == NULL || letters->acknowledge != NULL},
         {"dead_letters.stats", letters == NULL || letters->stats != NULL},
@@ -104,6 +103,15 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
     return batch->count;
 }
 
+/* Whether the storage has told which entries are to blame. */
+static bool is_told(const utapi_batch *batch)
+{
+    size_t i = 0;
+    while (batch->unfit != NULL && i < batch->count && batch->unfit[i] == 0)
+        i++;
+    return batch->unfit != NULL && i < batch->count;
+}
+
 /* An act that cannot be stored is stored as refused: whoever waits for it finds out why in the audit. */
 static utapi_status part_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                utapi_error *err)
@@ -112,13 +120,14 @@ static utapi_status part_apply(utapi_backend *self, const utapi_batch *batch, ut
     utapi_error why;
     if (act == NULL)
         return self->ops->apply(self, batch, ret, err);
+    utapi_batch again = *batch;
+    again.unfit = NULL; /* it is stored whole, or refused */
     utapi_error_clear(&why);
-    const utapi_status status = self->ops->apply(self, batch, ret, &why);
+    const utapi_status status = self->ops->apply(self, &again, ret, &why);
     if (!status_lasts(status) || act->refused.size > 0)
         return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
     utapi_admin_act refused = *act;
     utapi_entry entry = batch->entries[0];
-    utapi_batch again = *batch;
     refused.refused = utapi_string_of(*why.detail != '\0' ? why.detail : utapi_status_text(status));
     entry.admin = &refused;
     again.entries = &entry;
@@ -130,9 +139,10 @@ utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, 
 {
     utapi_error unfit;
     utapi_error_clear(&unfit);
-    for (size_t i = 0; i < batch->count && self->ops->admin == NULL; i++)
+    const bool takes_acts = self->ops->admin != NULL && self->ops->admin->audit != NULL;
+    for (size_t i = 0; !takes_acts && i < batch->count; i++)
         if (batch->entries[i].admin != NULL)
-            return without(self, "administration", err);
+            return without(self, "audit", err);
     const size_t fit = entries_fit(batch, &unfit);
     utapi_batch part = utapi_batch_prefix(batch, fit);
     for (size_t i = 0; self->ops->dead_letters == NULL && i < batch->count; i++)
@@ -144,6 +154,8 @@ utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, 
     utapi_status status = part_apply(self, &part, ret, err);
     if (fit == 0 && batch->count > 0 && status == UTAPI_OK)
         return utapi_fail_at(err, UTAPI_INVALID, 0, "%s", unfit.detail);
+    if (status_lasts(status) && is_told(&part))
+        return status;
     while (part.count > 1 && status_lasts(status)) {
         part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);
@@ -156,13 +168,6 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
                                 uint64_t *ret_fences, utapi_error *err)
 {
     return self->ops->read(self, query, ret, ret_fences, err);
-}
-
-utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
-                                 utapi_error *err)
-{
-    return self->ops->knows != NULL ? self->ops->knows(self, level, name, ret, err)
-                                    : without(self, "quick look-up of names", err);
 }
 
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
@@ -236,6 +241,14 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
 }
 
+utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL && admin->knows != NULL ? admin->knows(self, level, name, ret, err)
+                                                 : without(self, "quick look-up of names", err);
+}
+
 utapi_status utapi_backend_preview(utapi_backend *self, const utapi_admin_act *act, utapi_audit_row *ret,
                                    utapi_error *err)
 {
@@ -285,8 +298,8 @@ utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *w
 {
     const utapi_admin_ops *admin = self->ops->admin;
     audit_filter filter = {.what = what, .on_row = on_row, .ctx = ctx};
-    return admin != NULL ? admin->audit(self, audit_pass, &filter, err)
-                         : without(self, "administration", err);
+    return admin != NULL && admin->audit != NULL ? admin->audit(self, audit_pass, &filter, err)
+                                                 : without(self, "audit", err);
 }
 
 utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,

@@ -4,6 +4,7 @@
 #include "utapi/engine.h"
 
 #include "commit.h"
+#include "utapi/backend_admin.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -308,9 +309,11 @@ utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_s
                                 utapi_error *err)
 {
     *ret = !records(engine, level);
-    if (*ret || engine->backend->ops->knows == NULL)
-        return UTAPI_OK;
-    return utapi_backend_knows(engine->backend, level, name, ret, err);
+    const utapi_status status =
+        *ret ? UTAPI_OK : utapi_backend_knows(engine->backend, level, name, ret, NULL);
+    return status == UTAPI_OK || status == UTAPI_NOT_SUPPORTED
+               ? UTAPI_OK
+               : utapi_fail(err, status, "looking \"%.*s\" up", (int)name.size, name.data);
 }
 
 utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
@@ -375,6 +378,8 @@ static bool letter_choose(void *ctx, const utapi_dead_letter *letter)
         return true;
     utapi_entry entry = *letter->entry;
     entry.letter = id;
+    if (self->is_push) /* the event's own is known where it counts at other levels */
+        entry.uuid = id;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if ((letter->levels & UTAPI_LEVEL_BIT(level)) == 0)
             entry.resource[level] = (utapi_string){.size = 0};

@@ -25,12 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_BACKEND "lmdb"
-#define MAX_BACKENDS    16
-#define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
-#define MS_PER_S        INT64_C(1000)
-#define ADMIN_SOCKET    "admin.sock"
-#define WATCH_S         1 /* between looks at how storage is */
+#define DEFAULT_BACKEND    "lmdb"
+#define MAX_BACKENDS       16
+#define SPARE_FILES        64 /* descriptors for all but connections: storage, epoll, log */
+#define MS_PER_S           INT64_C(1000)
+#define ROOM_SAID_EVERY_MS INT64_C(3600000)
+#define ADMIN_SOCKET       "admin.sock"
+#define WATCH_S            1 /* between looks at how storage is */
 
 #define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
 
@@ -306,6 +307,7 @@ static void block_signals(sigset_t *ret)
 /* What the log was told of. */
 typedef struct watch {
     bool is_warned, is_skewed;
+    int64_t room_warned_ms;      /* on the monotonic clock; 0: never */
     uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
@@ -342,6 +344,16 @@ static void watch_clock(watch *seen, int64_t skew_ms)
     seen->is_skewed = is_skewed;
 }
 
+/* What is nearly full may be so for long, and now more and now less. */
+static void watch_room(watch *seen, const char *warning)
+{
+    const int64_t now_ms = utapi_monotonic_ms();
+    if (*warning == '\0' || (seen->room_warned_ms != 0 && now_ms - seen->room_warned_ms < ROOM_SAID_EVERY_MS))
+        return;
+    log_write(LOG_LEVEL_WARN, NULL, "storage: %s", warning);
+    seen->room_warned_ms = now_ms;
+}
+
 /* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
  * not be stored, it is not over until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, watch *seen)
@@ -353,6 +365,7 @@ static void watch_storage(const utapid *self, watch *seen)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
     watch_losses(seen, &health);
     watch_clock(seen, health.storage.clock_skew_ms);
+    watch_room(seen, health.storage.room_warning);
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses

@@ -22,12 +22,6 @@ const journal_tuning utapi_journal_tuning = {
 
 /* ---- accepting and asking ----------------------------------------------------------------- */
 
-static utapi_status without_admin(const journal *self, utapi_error *err)
-{
-    return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no administration",
-                      self->storage->ops->name);
-}
-
 static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch, utapi_applied *ret,
                                   utapi_error *err)
 {
@@ -35,8 +29,9 @@ static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch,
     if (utapi_fence_is_set(&batch->fence))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "a journal takes no fenced batch: it has fences of its own");
-    if (utapi_batch_act(batch) != NULL && self->storage->ops->admin == NULL)
-        return without_admin(self, err);
+    const utapi_admin_ops *admin = self->storage->ops->admin;
+    if (utapi_batch_act(batch) != NULL && (admin == NULL || admin->audit == NULL))
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no audit", self->storage->ops->name);
     return utapi_journal_log_append(self->log, batch, ret, err);
 }
 
@@ -80,6 +75,10 @@ static utapi_status journal_stats(utapi_backend *base, utapi_storage_stats *ret,
         snprintf(stats.warning, sizeof stats.warning, "the journal is full, and events are refused%s%.*s",
                  *why != '\0' ? ": " : "", (int)sizeof why - 48, why);
     }
+    char own_warning[sizeof stats.room_warning];
+    utapi_journal_log_warn(self->log, own_warning, sizeof own_warning);
+    if (*own_warning != '\0')
+        memcpy(stats.room_warning, own_warning, sizeof own_warning);
     *ret = stats;
     return UTAPI_OK;
 }
@@ -120,7 +119,8 @@ static utapi_status journal_letter_stats(utapi_backend *base, utapi_dead_letter_
 static utapi_status admin_wait(journal *self, utapi_error *err)
 {
     if (self->storage->ops->admin == NULL)
-        return without_admin(self, err);
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no administration",
+                          self->storage->ops->name);
     return utapi_journal_pending_wait(&self->pending, utapi_monotonic_ms() + self->patience.wait_ms, err);
 }
 
@@ -171,8 +171,9 @@ static utapi_status journal_fences(utapi_backend *base, utapi_fence_cb *on_fence
 static utapi_status journal_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
 {
     journal *self = (journal *)base;
+    const utapi_audit_query every = {.level = UTAPI_LEVEL_COUNT};
     const utapi_status status = admin_wait(self, err);
-    return status == UTAPI_OK ? self->storage->ops->admin->audit(self->storage, on_row, ctx, err) : status;
+    return status == UTAPI_OK ? utapi_backend_audit(self->storage, &every, on_row, ctx, err) : status;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */

@@ -10,7 +10,8 @@ enum { JOIN_MS = 1000, LETTERS_MAX = 512 };
 /* A batch that is being made. Its fence.to is how far it is. */
 typedef struct joining {
     journal_batch *out;
-    uint64_t letters[LETTERS_MAX + 1]; /* the dead letters from its beginning on, ascending, and the next */
+    journal_letter
+        letters[LETTERS_MAX + 1]; /* the dead letters from its beginning on, ascending, and the next */
     size_t letter_count, letter;
     uint64_t until; /* it may not go beyond */
     size_t max;
@@ -18,14 +19,31 @@ typedef struct joining {
     int64_t raised_ms; /* an expiry of which the log knew another time; INT64_MAX: none */
 } joining;
 
-/* Whether the next event is a dead letter: then it is passed over. */
+/* Whether the next event is a dead letter as a whole: then it is passed over. */
 static bool letter_pass(joining *at)
 {
     utapi_fence *fence = &at->out->batch.fence;
-    const bool is_letter = at->letter < at->letter_count && at->letters[at->letter] == fence->to;
-    at->letter += is_letter;
-    fence->to += is_letter;
-    return is_letter;
+    const journal_letter *letter = &at->letters[at->letter];
+    if (at->letter == at->letter_count || letter->sequence != fence->to || letter->levels != 0)
+        return false;
+    at->letter++;
+    fence->to++;
+    return true;
+}
+
+/* Takes the next event, without the levels at which it is a letter. */
+static void entry_take(joining *at, const utapi_entry *entry)
+{
+    utapi_batch *batch = &at->out->batch;
+    utapi_entry *taken = &at->out->entries[batch->count++];
+    *taken = *entry;
+    if (at->letter < at->letter_count && at->letters[at->letter].sequence == batch->fence.to) {
+        const utapi_level_set without = at->letters[at->letter++].levels;
+        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+            if ((without & UTAPI_LEVEL_BIT(level)) != 0)
+                taken->resource[level].size = 0;
+    }
+    batch->fence.to++;
 }
 
 static bool may_join(const joining *at, const utapi_record *record)
@@ -83,7 +101,7 @@ static utapi_status group_join(void *ctx, const journal_group *group, bool *ret_
     const size_t before = batch->count;
     while (batch->fence.to < end && batch->fence.to < at->until && batch->count < at->max)
         if (!letter_pass(at))
-            at->out->entries[batch->count++] = record->entries[batch->fence.to++ - group->first];
+            entry_take(at, &record->entries[batch->fence.to - group->first]);
     *ret_more = batch->fence.to == end;
     at->due_ms = group->due_ms < at->due_ms ? group->due_ms : at->due_ms;
     if (record->is_raised) {
@@ -106,7 +124,7 @@ static utapi_status letters_load(joining *at, journal_dead_letters *letters, con
         utapi_journal_dead_letters_find(letters, span->incarnation, span->stored, span->next, at->letters,
                                         LETTERS_MAX + 1, &at->letter_count, err);
     if (status == UTAPI_OK && at->letter_count > LETTERS_MAX)
-        at->until = at->letters[--at->letter_count];
+        at->until = at->letters[--at->letter_count].sequence;
     while (status == UTAPI_OK && letter_pass(at))
         continue;
     return status;
@@ -126,12 +144,15 @@ utapi_status utapi_journal_batch_read(journal_log *log, journal_dead_letters *le
     const uint64_t begin = fence->to;
     uint64_t next = begin;
     status = utapi_journal_log_read(log, span->incarnation, begin, at.until, group_join, &at, &next, err);
+    ret->batch.unfit = calloc(ret->batch.count + 1, sizeof *ret->batch.unfit);
+    if (status == UTAPI_OK && ret->batch.unfit == NULL)
+        status = utapi_fail(err, UTAPI_NO_MEMORY, "a delivery");
     if (status == UTAPI_OK && at.raised_ms != INT64_MAX)
         status = utapi_journal_log_schedule(log, at.raised_ms, err);
     if (status != UTAPI_OK || fence->to > begin)
         return status;
-    if (at.letter < at.letter_count && at.letters[at.letter] < next)
-        next = at.letters[at.letter];
+    if (at.letter < at.letter_count && at.letters[at.letter].sequence < next)
+        next = at.letters[at.letter].sequence;
     fence->to = next;
     return utapi_journal_log_lose(log, span->incarnation, begin, next, err);
 }
@@ -142,5 +163,6 @@ void utapi_journal_batch_free(journal_batch *batch)
         free(batch->groups[i]);
     free(batch->groups);
     free(batch->entries);
+    free(batch->batch.unfit);
     *batch = (journal_batch){.batch.count = 0};
 }

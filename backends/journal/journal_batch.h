@@ -13,7 +13,8 @@
 #include "journal_dead_letters.h"
 
 typedef struct journal_batch {
-    utapi_batch batch;    /* fenced; it borrows the entries. Without any it passes over holes alone */
+    utapi_batch
+        batch; /* fenced; it borrows the entries, and owns unfit. Without any it passes over holes alone */
     utapi_entry *entries; /* owned, as the next */
     void **groups;        /* the bytes that the entries' strings lie in */
     size_t group_count;

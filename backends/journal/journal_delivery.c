@@ -168,6 +168,26 @@ static utapi_status batch_stored(worker *w, const journal_span *span, const jour
     return storage_maintain(w, delivered->oldest_ms, utapi_batch_accepted_ms(batch), err);
 }
 
+/* Keeps what the storage says that it can never store: entries that it names, at their levels, or the first one, which
+ * it judged alone. Durable before the rest is stored: none is lost between the two. */
+static utapi_status batch_refused(worker *w, const journal_span *span, const utapi_batch *batch,
+                                  utapi_status status, utapi_error *err)
+{
+    const utapi_error why = *err;
+    utapi_batch refused = *batch;
+    size_t named = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        named += batch->unfit[i] != 0;
+    if (named == 0) {
+        refused = utapi_batch_prefix(batch, 1);
+        refused.unfit = NULL;
+        w->most = 1;
+    }
+    utapi_error_clear(err);
+    return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &refused, status, why.detail,
+                                          err);
+}
+
 static utapi_status batch_deliver(worker *w, const journal_span *span, const journal_batch *delivered,
                                   utapi_error *err)
 {
@@ -184,15 +204,8 @@ static utapi_status batch_deliver(worker *w, const journal_span *span, const jou
         utapi_error_clear(err);
         return fence_adopt(w, span, applied.fence, err);
     }
-    if (batch->count > 0 &&
-        (status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_CORRUPT)) {
-        const utapi_batch first = utapi_batch_prefix(batch, 1); /* it alone was judged */
-        const utapi_error why = *err;
-        utapi_error_clear(err);
-        w->most = 1;
-        return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &first, status, why.detail,
-                                              err);
-    }
+    if (batch->count > 0 && (status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_CORRUPT))
+        return batch_refused(w, span, batch, status, err);
     /* It may be there, and it may pass: the fence tells. */
     utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
     return status;
@@ -204,12 +217,14 @@ static utapi_status batch_give_up(worker *w, const journal_span *span, const uta
                                   utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
+    utapi_batch whole = *batch;
+    whole.unfit = NULL;
     if (utapi_batch_act(batch) != NULL) {
         const utapi_batch again = {.entries = batch->entries, .count = 1, .now_ms = batch->now_ms};
         utapi_applied applied;
         status = utapi_journal_log_append(w->of->log, &again, &applied, err);
     } else if (batch->count > 0)
-        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, batch, UTAPI_FENCED,
+        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &whole, UTAPI_FENCED,
                                                 w->of->fatal, err);
     if (status == UTAPI_OK)
         utapi_journal_log_stored(w->of->log, span->incarnation, batch->fence.to);

@@ -30,6 +30,7 @@ const utapi_lmdbenv_layout utapi_journal_layout = {
     .lock_file = "journal.lock",
     .prefix = "the journal: ",
     .full = "the journal is full",
+    .name = "the journal",
     .in_use = "another process uses this journal",
 };
 

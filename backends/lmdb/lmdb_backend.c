@@ -394,6 +394,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, ut
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
+    utapi_lmdbenv_warn(&self->env, used_pages, ret->room_warning, sizeof ret->room_warning);
     return UTAPI_OK;
 }
 
@@ -456,6 +457,7 @@ static const utapi_admin_ops lmdb_admin = {
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
     .audit = utapi_lmdb_audit,
+    .knows = utapi_lmdb_knows,
     .check = utapi_lmdb_check,
 };
 
@@ -465,7 +467,6 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
-    .knows = utapi_lmdb_knows,
     .stats = lmdb_stats,
     .maintain = lmdb_maintain,
     .close = lmdb_close,

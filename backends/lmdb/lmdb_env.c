@@ -28,6 +28,7 @@ const utapi_lmdbenv_layout utapi_lmdb_layout = {
     .lock_file = "utapi.lock",
     .prefix = "",
     .full = "the map is full",
+    .name = "the map",
     .in_use = "another process uses this directory",
 };
 

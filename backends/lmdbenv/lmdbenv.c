@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -215,6 +216,27 @@ utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint6
 uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env)
 {
     return env->map_pages - env->reserve_pages;
+}
+
+void utapi_lmdbenv_warn(const utapi_lmdbenv *env, uint64_t used_pages, char *ret, size_t size)
+{
+    enum { WARNED_PERCENT = 80, WHOLE = 100 };
+    struct statvfs disk;
+    const uint64_t room = utapi_lmdbenv_room_pages(env);
+    const uint64_t rest = used_pages < room ? (room - used_pages) * env->page_size : 0;
+    *ret = '\0';
+    if (used_pages * WHOLE >= room * WARNED_PERCENT) {
+        (void)snprintf(ret, size, "%s is nearly full: %llu %% of its room are used", env->layout->name,
+                       (unsigned long long)(used_pages * WHOLE / room));
+        return;
+    }
+    if (statvfs(env->location, &disk) != 0)
+        return;
+    const uint64_t used = disk.f_blocks - disk.f_bfree, whole = used + disk.f_bavail;
+    const uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (left < rest && used * WHOLE >= whole * WARNED_PERCENT)
+        (void)snprintf(ret, size, "%sthe disk is nearly full: %llu MiB are left", env->layout->prefix,
+                       (unsigned long long)(left >> 20));
 }
 
 utapi_status utapi_lmdbenv_fail_full(const utapi_lmdbenv *env, uint64_t used_pages, utapi_error *err)

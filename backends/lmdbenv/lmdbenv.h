@@ -37,6 +37,7 @@ typedef struct utapi_lmdbenv_layout {
     const char *lock_file;
     const char *prefix; /* what its errors begin with: "", "the journal: " */
     const char *full;   /* "the map is full" */
+    const char *name;   /* "the map" */
     const char *in_use; /* what follows the folder's name where another process has it */
 } utapi_lmdbenv_layout;
 
@@ -139,6 +140,14 @@ uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env);
  */
 UTAPI_MUST_USE utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint64_t *ret,
                                                      utapi_error *err);
+
+/**
+ * Says what is nearly full: 80 % of the pages that there are for all but upkeep are in use, or of the disk, where what
+ * is left of it is less than what the map may still take.
+ *
+ * @param ret  "": nothing is
+ */
+void utapi_lmdbenv_warn(const utapi_lmdbenv *env, uint64_t used_pages, char *ret, size_t size);
 
 /** UTAPI_UNAVAILABLE: so many pages are in use, and that is too much. */
 utapi_status utapi_lmdbenv_fail_full(const utapi_lmdbenv *env, uint64_t used_pages, utapi_error *err);

@@ -219,18 +219,6 @@ static utapi_status memory_read(utapi_backend *base, const utapi_query *query, u
     return UTAPI_OK;
 }
 
-static utapi_status memory_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
-                                 utapi_error *err)
-{
-    memory_backend *self = (memory_backend *)base;
-    (void)err;
-    pthread_rwlock_rdlock(&self->lock);
-    const memory_resource *resource = utapi_memory_get(&self->resources, level, name, 0);
-    *ret = resource != NULL && !TAILQ_EMPTY(&resource->deltas);
-    pthread_rwlock_unlock(&self->lock);
-    return UTAPI_OK;
-}
-
 static utapi_status memory_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
@@ -295,7 +283,6 @@ const utapi_backend_ops utapi_memory_backend = {
     .open = memory_open,
     .apply = memory_apply,
     .read = memory_read,
-    .knows = memory_knows,
     .stats = memory_stats,
     .maintain = memory_maintain,
     .close = memory_close,

@@ -206,6 +206,18 @@ static utapi_status memory_fences(utapi_backend *base, utapi_fence_cb *on_fence,
     return UTAPI_OK;
 }
 
+static utapi_status memory_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    (void)err;
+    pthread_rwlock_rdlock(&self->lock);
+    const memory_resource *resource = utapi_memory_get(&self->resources, level, name, 0);
+    *ret = resource != NULL && !TAILQ_EMPTY(&resource->deltas);
+    pthread_rwlock_unlock(&self->lock);
+    return UTAPI_OK;
+}
+
 const utapi_admin_ops utapi_memory_admin = {
     .list = memory_list,
     .export = memory_export,
@@ -213,4 +225,5 @@ const utapi_admin_ops utapi_memory_admin = {
     .expire = memory_expire,
     .fences = memory_fences,
     .audit = memory_audit,
+    .knows = memory_knows,
 };

@@ -197,10 +197,14 @@ void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t 
 
 static bool is_poisoned(const server *s, const utapi_batch *batch)
 {
+    bool is_any = false;
     for (size_t i = 0; s->poison != NULL && i < batch->count; i++)
-        if (utapi_string_equal(batch->entries[i].resource[UTAPI_BUCKETS], utapi_string_of(s->poison)))
-            return true;
-    return false;
+        if (utapi_string_equal(batch->entries[i].resource[UTAPI_BUCKETS], utapi_string_of(s->poison))) {
+            is_any = true;
+            if (s->tells)
+                batch->unfit[i] = UTAPI_LEVEL_BIT(UTAPI_BUCKETS);
+        }
+    return is_any;
 }
 
 /* What it would store of a batch: as much as fits at once, or a part of that at random. */

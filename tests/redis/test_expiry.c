@@ -2,9 +2,9 @@
 /* test_expiry.c - what is left in Redis of a bucket that was deleted: by utapid, and by a Node client. */
 #include "reading.h"
 
-#include <unistd.h>
-
 #include "redis_write.h"
+
+#include <unistd.h>
 
 #define HOUR  INT64_C(3600000)
 #define FLOWS "s3:buckets:[0-9]*:b:*"

@@ -243,6 +243,61 @@ static void a_counter_beyond_64_bits_refuses_what_would_bring_it_back(void **sta
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
 }
 
+/* One after the other, as they came: what fits beside it counts, and so does the same event at the other levels. */
+static void a_full_counter_tells_what_does_not_fit_and_where(void **state)
+{
+    enum { COUNT = 5 };
+    reading *r = *state;
+    utapi_entry entries[COUNT] = {put_into("b", r->now_ms), put_into("b", r->now_ms),
+                                  put_into("b", r->now_ms), put_into("c", r->now_ms),
+                                  put_into("b", r->now_ms - HOUR)};
+    utapi_level_set unfit[COUNT] = {0};
+    utapi_applied applied;
+    utapi_batch batch = {.entries = entries, .count = COUNT, .now_ms = r->now_ms, .unfit = unfit};
+    for (size_t i = 0; i < COUNT; i++)
+        entries[i].resource[UTAPI_ACCOUNTS] = utapi_string_of(i == 1 ? "poisoner" : "a");
+    entries[1].delta[UTAPI_STORAGE_UTILIZED] = INT64_MAX;
+    entries[3].delta[UTAPI_STORAGE_UTILIZED] =
+        INT64_MAX; /* fits its bucket, and not the account beside the others */
+    static const utapi_level_set expected[COUNT] = {
+        [1] = UTAPI_LEVEL_BIT(UTAPI_BUCKETS), [3] = UTAPI_LEVEL_BIT(UTAPI_ACCOUNTS)};
+    utapi_level_set told[COUNT] = {0};
+    for (int round = 0; round < 2; round++) { /* a bucket, then an account */
+        expect_reported(r, UTAPI_OVERFLOW, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
+                        "does not fit 64 bits");
+        assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:storageUtilized:counter"), 0);
+        for (size_t i = 0; i < COUNT; i++) {
+            for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+                if ((unfit[i] & UTAPI_LEVEL_BIT(level)) != 0)
+                    entries[i].resource[level].size = 0;
+            told[i] |= unfit[i];
+            unfit[i] = 0;
+        }
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(told[i], expected[i]);
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 3);
+    assert_int_equal(raw_number(r, "GET s3:accounts:a:storageUtilized:counter"), 3);
+    assert_true(raw_number(r, "GET s3:accounts:poisoner:storageUtilized:counter") == INT64_MAX);
+}
+
+static void a_corrupt_key_is_told_of_all_that_would_write_it(void **state)
+{
+    reading *r = *state;
+    utapi_entry entries[] = {put_into("b", r->now_ms), entry_of("b", UTAPI_OP_GET_OBJECT, r->now_ms),
+                             put_into("c", r->now_ms)};
+    utapi_level_set unfit[3] = {0};
+    utapi_applied applied;
+    const utapi_batch batch = {.entries = entries, .count = 3, .now_ms = r->now_ms, .unfit = unfit};
+    raw(r, "SET s3:buckets:b:storageUtilized:counter junk");
+    expect_reported(r, UTAPI_CORRUPT, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
+                    "s3:buckets:b:storageUtilized:counter");
+    assert_int_equal(unfit[0], UTAPI_LEVEL_BIT(UTAPI_BUCKETS));
+    assert_int_equal(unfit[1], 0); /* it writes other keys */
+    assert_int_equal(unfit[2], 0);
+}
+
 /* To expire what was below zero raises what came after: only then does the last event not fit. */
 static void what_comes_behind_an_expiry_is_refused_before_anything_is_written(void **state)
 {
@@ -374,6 +429,8 @@ int main(void)
         READING_CASE(notes_of_a_state_without_members_are_worked_off),
         READING_CASE(a_counter_beyond_64_bits_refuses_what_would_bring_it_back),
         READING_CASE(what_comes_behind_an_expiry_is_refused_before_anything_is_written),
+        READING_CASE(a_full_counter_tells_what_does_not_fit_and_where),
+        READING_CASE(a_corrupt_key_is_told_of_all_that_would_write_it),
         READING_CASE(lists_of_another_type_hold_no_upkeep_up),
         READING_CASE(what_is_no_sweep_is_dropped),
         READING_CASE(an_appointment_at_no_time_is_none),

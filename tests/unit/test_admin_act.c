@@ -155,6 +155,15 @@ static utapi_status refusing_apply(utapi_backend *base, const utapi_batch *batch
                                                              : utapi_fail(err, self->answer, "because");
 }
 
+static utapi_status no_audit(utapi_backend *self, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    (void)self;
+    (void)on_row;
+    (void)ctx;
+    (void)err;
+    return UTAPI_OK;
+}
+
 static void what_lasts_ends_as_refused_and_what_may_pass_does_not(void **state)
 {
     static const struct {
@@ -170,7 +179,7 @@ static void what_lasts_ends_as_refused_and_what_may_pass_does_not(void **state)
         {UTAPI_UNCERTAIN, UTAPI_UNCERTAIN, 1, ""},
         {UTAPI_FENCED, UTAPI_FENCED, 1, ""},
     };
-    const utapi_admin_ops admin = {.list = NULL};
+    const utapi_admin_ops admin = {.audit = no_audit};
     const utapi_backend_ops ops = {.apply = refusing_apply, .admin = &admin};
     const utapi_admin_act act = some_act();
     const utapi_entry entry = utapi_admin_entry(&act);
@@ -188,9 +197,10 @@ static void what_lasts_ends_as_refused_and_what_may_pass_does_not(void **state)
         }
 }
 
-static void a_storage_without_administration_takes_no_act(void **state)
+static void a_storage_without_an_audit_takes_no_act(void **state)
 {
-    const utapi_backend_ops ops = {.name = "bare", .apply = refusing_apply};
+    const utapi_admin_ops admin = {.list = NULL};
+    const utapi_backend_ops ops = {.name = "bare", .apply = refusing_apply, .admin = &admin};
     refusing storage = {.base.ops = &ops};
     const utapi_admin_act act = some_act();
     const utapi_entry entry = utapi_admin_entry(&act);
@@ -209,7 +219,7 @@ int main(void)
         cmocka_unit_test(a_row_is_read_as_it_was_written),
         cmocka_unit_test(a_row_that_is_not_whole_is_refused),
         cmocka_unit_test(what_lasts_ends_as_refused_and_what_may_pass_does_not),
-        cmocka_unit_test(a_storage_without_administration_takes_no_act),
+        cmocka_unit_test(a_storage_without_an_audit_takes_no_act),
     };
     return cmocka_run_group_tests_name("unit.admin_act", cases, NULL, NULL);
 }

@@ -190,15 +190,19 @@ for _, delta in ipairs(deltas) do
     end
 end
 local totals, absent, sums, amounts = values_of(keys), {}, {}, {}
+local corrupt, full, unfit_count = {}, {}, 0
+local function is_corrupt(n)
+    corrupt[n], totals[n], unfit_count = true, 0, unfit_count + 1
+end
 for n, key in ipairs(keys) do
     local text = totals[n]
     if not text then
-        absent[#absent + 1] = key
+        absent[#absent + 1] = n
         totals[n] = 0
     elseif is_integer(text) and (#text < 16 or add(text, 0)) then
         totals[n] = amount_of(text)
     else
-        return {'CORRUPT', key}
+        is_corrupt(n)
     end
 end
 
@@ -214,6 +218,29 @@ local function is_apart(n, key, expired_at)
     return large[n] or is_large(totals[n]) or is_large(amount_of(total_of(before[1] or '0')))
 end
 
+-- The metrics that are to blame: those of corrupt keys or, if there are none, of full ones with what those hold. Of a
+-- state all intervals are, for its total is one.
+local function unfit()
+    local is_to_blame, answer, told = next(corrupt) and corrupt or full, {}, {}
+    for _, delta in ipairs(deltas) do
+        for i = delta.first, delta.last do
+            local n = key_at[i]
+            if is_to_blame[n] and not told[n] then
+                if #answer == 0 then
+                    answer = {is_to_blame == corrupt and 'CORRUPT' or 'OVERFLOW', keys[n]}
+                end
+                told[n] = true
+                for _, word in ipairs({delta.level, delta.name, set_at[i] and '' or delta.interval, metrics[i],
+                                       is_to_blame == full and text_of(totals[n]) or ''}) do
+                    answer[#answer + 1] = word
+                end
+            end
+        end
+    end
+    return answer
+end
+
+local apart
 for _, delta in ipairs(deltas) do
     for i = delta.first, delta.last do
         local n, amount = key_at[i], amount_of(texts[i])
@@ -221,17 +248,23 @@ for _, delta in ipairs(deltas) do
         if is_large(amount) then
             large[n] = true
         end
-        if not sums[n] or (delta.expired and set_at[i] and is_apart(n, set_at[i], delta.expired)) then
-            return {'OVERFLOW', keys[n]}
+        if not sums[n] and not corrupt[n] and not full[n] then
+            full[n], unfit_count = true, unfit_count + 1
+        end
+        if delta.expired and set_at[i] and not apart and is_apart(n, set_at[i], delta.expired) then
+            apart = keys[n]
         end
     end
 end
 for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
-    local to = math.min(from + CHUNK - 1, #absent)
-    if call('EXISTS', unpack(absent, from, to)) > 0 then
-        for n = from, to do
-            if call('EXISTS', absent[n]) == 1 then
-                return {'CORRUPT', absent[n]}
+    local some = {}
+    for i = from, math.min(from + CHUNK - 1, #absent) do
+        some[#some + 1] = keys[absent[i]]
+    end
+    if call('EXISTS', unpack(some)) > 0 then
+        for i, key in ipairs(some) do
+            if call('EXISTS', key) == 1 then
+                is_corrupt(absent[from + i - 1])
             end
         end
     end
@@ -248,7 +281,8 @@ for _, delta in ipairs(deltas) do
         if key then
             local count = redis.pcall('ZCOUNT', key, after, '+inf')
             if type(count) ~= 'number' and fit('ZCOUNT', key, after, '+inf') == nil then
-                return {'CORRUPT', key}
+                is_corrupt(key_at[i])
+                count, keys[key_at[i]] = 0, key
             end
             newer[i] = count > 0
             local limit = is_large(amounts[i]) and 0 or MAX_CORRECTIONS
@@ -257,6 +291,11 @@ for _, delta in ipairs(deltas) do
             end
         end
     end
+end
+if unfit_count > 0 then
+    return unfit()
+elseif apart then
+    return {'APART', apart}
 end
 for _, step in ipairs(steps) do
     if step.kind == 'F' then

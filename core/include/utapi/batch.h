@@ -46,7 +46,10 @@ typedef struct utapi_entry {
     uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
 } utapi_entry;
 
-/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. Numbers that none bears are holes. */
+/**
+ * Who delivers a batch, and which of its entries: docs/architecture.md#fences. Numbers that none bears are holes. A
+ * batch of no entries may set the fence back: another storage's figures came, with theirs.
+ */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
     uint64_t from; /* the writer's fence must stand here; the first entry's sequence is this or higher */
@@ -62,6 +65,10 @@ typedef struct utapi_batch {
      * falls due between the first entry's group and this. */
     int64_t now_ms;
     utapi_fence fence;
+
+    /* The caller's, one for each entry, all 0; or NULL. Where a batch cannot be stored, a storage that can tell says
+     * here which entries are to blame, and at which levels: without those the rest can be stored. */
+    utapi_level_set *unfit;
 } utapi_batch;
 
 /** The entry of an act, which is borrowed. */
@@ -137,7 +144,7 @@ bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret);
 /**
  * Sums the deltas of the earliest interval that is left in a run, and moves on; intervals ascend.
  *
- * @param not_before_ms  entries of an earlier time are left out: the bucket expired since
+ * @param not_before_ms  entries of an earlier time are left out: the resource expired since
  *                       (INT64_MIN: none is)
  * @return false when nothing is left in the run
  */
