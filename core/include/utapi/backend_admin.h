@@ -8,11 +8,11 @@
  * accepted before the call.
  *
  * An act (admin_act.h) comes through apply(), alone in a batch: utapi_backend_apply() parts a fenced one there, and
- * answers UTAPI_INVALID to others, or UTAPI_NOT_SUPPORTED where there is no audit. A storage that knows its id skips it, as a repetition,
- * and moves the fence; an id is known for ever. Else it does what adjust() or expire() would do, and writes a row of
- * the audit, all in the step of the batch. Of an act that is refused already it writes the row alone.
- * utapi_backend_apply() sends one that cannot be stored a second time, refused: so an act never lasts as an error, and
- * always ends in a row.
+ * answers UTAPI_INVALID to others, or UTAPI_NOT_SUPPORTED where there is no audit. A storage that knows its id skips
+ * it, as a repetition, and moves the fence; an id is known for ever. Else it does what adjust() or expire() would do,
+ * and writes a row of the audit, all in the step of the batch. Of an act that is refused already it writes the row
+ * alone. utapi_backend_apply() sends one that cannot be stored a second time, refused: so an act never lasts as an
+ * error, and always ends in a row.
  */
 #ifndef UTAPI_BACKEND_ADMIN_H
 #define UTAPI_BACKEND_ADMIN_H
@@ -96,7 +96,7 @@ typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level lev
                                             bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but the last three is required. */
+/** The administration of one kind of storage. Const, as utapi_backend_ops. All but the last three slots are required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
