@@ -334,9 +334,9 @@ utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_
 
 void utapi_engine_note(utapi_engine *engine, const char *warning)
 {
-    const int most = sizeof engine->other_warning - 1;
+    const int max_size = sizeof engine->other_warning - 1;
     pthread_mutex_lock(&engine->lock);
-    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", most, warning);
+    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", max_size, warning);
     pthread_mutex_unlock(&engine->lock);
 }
 

@@ -31,19 +31,16 @@ static bool letter_pass(joining *at)
     return true;
 }
 
-/* Takes the next event, without the levels at which it is a letter. */
-static void entry_take(joining *at, const utapi_entry *entry)
+/* Takes away from an event the levels at which it is a letter. */
+static void levels_leave(joining *at, utapi_entry *entry)
 {
-    utapi_batch *batch = &at->out->batch;
-    utapi_entry *taken = &at->out->entries[batch->count++];
-    *taken = *entry;
-    if (at->letter < at->letter_count && at->letters[at->letter].sequence == batch->fence.to) {
-        const utapi_level_set without = at->letters[at->letter++].levels;
-        for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-            if ((without & UTAPI_LEVEL_BIT(level)) != 0)
-                taken->resource[level].size = 0;
-    }
-    batch->fence.to++;
+    const journal_letter *letter = &at->letters[at->letter];
+    if (at->letter == at->letter_count || letter->sequence != entry->sequence)
+        return;
+    at->letter++;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if ((letter->levels & UTAPI_LEVEL_BIT(level)) != 0)
+            entry->resource[level].size = 0;
 }
 
 static bool may_join(const joining *at, const utapi_record *record)
@@ -100,8 +97,11 @@ static utapi_status group_join(void *ctx, const journal_group *group, bool *ret_
         return status;
     const size_t before = batch->count;
     while (batch->fence.to < end && batch->fence.to < at->until && batch->count < at->max)
-        if (!letter_pass(at))
-            entry_take(at, &record->entries[batch->fence.to - group->first]);
+        if (!letter_pass(at)) {
+            utapi_entry *entry = &at->out->entries[batch->count++];
+            *entry = record->entries[batch->fence.to++ - group->first];
+            levels_leave(at, entry);
+        }
     *ret_more = batch->fence.to == end;
     at->due_ms = group->due_ms < at->due_ms ? group->due_ms : at->due_ms;
     if (record->is_raised) {

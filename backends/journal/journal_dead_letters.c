@@ -22,7 +22,7 @@ enum {
     DETAIL_MAX = 200,
     OLD_ID_SIZE = 2 * JOURNAL_KEY_SIZE,
     ROWS_AT_ONCE = 256,
-    SWEEP_LEAST = 4096
+    SWEEP_MIN = 4096
 };
 
 static const unsigned char stub[STUB_SIZE] = {0};
@@ -167,7 +167,7 @@ static int stubs_sweep(journal_dead_letters *self, MDB_txn *txn)
 {
     uint64_t stubs = 0;
     int rc = utapi_journal_number_get(self->log, txn, stubs_name, &stubs);
-    if (rc != 0 || stubs < self->sweep_at || stubs < SWEEP_LEAST)
+    if (rc != 0 || stubs < self->sweep_at || stubs < SWEEP_MIN)
         return rc;
     rc = stubs_drop(self->log, txn, &stubs);
     self->sweep_at = 2 * stubs;

@@ -18,7 +18,7 @@ enum { BACK_OFF_MAX_MS = 1000 };
 typedef struct worker {
     journal_delivery *of;
     int64_t back_off_ms; /* the next one; 0: all is well */
-    size_t most;         /* events in a batch: twice what the storage stored of the last one that it cut */
+    size_t max_events;   /* events in a batch: twice what the storage stored of the last one that it cut */
     int64_t retain_at_ms, check_at_ms, maintain_at_ms;
     int64_t gathered_at_ms; /* when it delivered last, or had nothing to */
     uint32_t incarnation;   /* the one that was delivered last; and of it, */
@@ -160,8 +160,8 @@ static utapi_status batch_stored(worker *w, const journal_span *span, const jour
     while (stored > 0 && batch->entries[stored - 1].sequence >= fence)
         stored--;
     /* What a storage leaves of a batch was read and decoded for nothing. */
-    if (stored < batch->count || 2 * stored > w->most)
-        w->most = 2 * stored < w->of->pace.batch_events ? 2 * stored : w->of->pace.batch_events;
+    if (stored < batch->count || 2 * stored > w->max_events)
+        w->max_events = 2 * stored < w->of->pace.batch_events ? 2 * stored : w->of->pace.batch_events;
     if (batch->count == 0 || utapi_monotonic_ms() < w->maintain_at_ms)
         return UTAPI_OK;
     /* While events keep coming nobody finds it idle. Nothing that is still to come is of an earlier time. */
@@ -181,7 +181,7 @@ static utapi_status batch_refused(worker *w, const journal_span *span, const uta
     if (named == 0) {
         refused = utapi_batch_prefix(batch, 1);
         refused.unfit = NULL;
-        w->most = 1;
+        w->max_events = 1;
     }
     utapi_error_clear(err);
     return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &refused, status, why.detail,
@@ -240,7 +240,8 @@ static void deliver(worker *w)
     utapi_error_clear(&err);
     if (!utapi_journal_log_waiting(self->log, &span))
         return;
-    utapi_status status = utapi_journal_batch_read(self->log, self->letters, &span, w->most, &batch, &err);
+    utapi_status status =
+        utapi_journal_batch_read(self->log, self->letters, &span, w->max_events, &batch, &err);
     if (status == UTAPI_OK && span.given_up)
         status = batch_give_up(w, &span, &batch.batch, &err);
     else if (status == UTAPI_OK)
@@ -354,7 +355,7 @@ static void heartbeat(journal_delivery *self, int64_t at_ms)
 static void *delivery_main(void *arg)
 {
     journal_delivery *self = arg;
-    worker w = {.of = self, .most = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
+    worker w = {.of = self, .max_events = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
     journal_work work;
     for (utapi_journal_pending_work(self->pending, &work); !work.stopping;
          utapi_journal_pending_work(self->pending, &work)) {

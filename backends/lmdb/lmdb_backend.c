@@ -13,9 +13,9 @@
 
 /* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
 enum { MAINTAIN_DELETIONS = 4096, MAINTAIN_EXPIRIES = 64, DELETIONS_A_RESERVED_PAGE = 8 };
-enum { APPLY_UUIDS_LEAST = 64, APPLY_GARBAGE_LEAST = 64 };
+enum { APPLY_UUIDS_MIN = 64, APPLY_GARBAGE_MIN = 64 };
 
-#define CAPACITY_LEAST (UINT64_C(1) << 20)
+#define CAPACITY_MIN (UINT64_C(1) << 20)
 
 /* ---- expiry ------------------------------------------------------------------------------- */
 
@@ -275,13 +275,13 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     /* After the look-up: each entry is judged by its own time. More than the batch brings, so that expiry keeps up. */
     if (status == UTAPI_OK && batch->count > 0)
         status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
-                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
+                                    2 * batch->count + APPLY_UUIDS_MIN, err);
     if (status == UTAPI_OK)
         status = utapi_aggregation_new(batch, skip, &aggregation, err);
     for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);)
         status = run_apply(write, aggregation, &run, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_garbage_delete(write, 2 * batch->count + APPLY_GARBAGE_LEAST, err);
+        status = utapi_lmdb_garbage_delete(write, 2 * batch->count + APPLY_GARBAGE_MIN, err);
     utapi_aggregation_free(aggregation);
     if (status == UTAPI_OK)
         *ret = applied;
@@ -358,12 +358,12 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t a
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * DELETIONS_A_RESERVED_PAGE;
-    const size_t most = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
+    const size_t max_count = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
     status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, most, err);
+        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, max_count, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_garbage_delete(&write, most, err);
+        status = utapi_lmdb_garbage_delete(&write, max_count, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -411,9 +411,9 @@ static utapi_status options_check(const utapi_backend_options *options, utapi_er
 {
     if (options->location == NULL || options->location[0] == '\0')
         return utapi_fail(err, UTAPI_INVALID, "a directory to store in is needed");
-    if (options->capacity_bytes != 0 && options->capacity_bytes < CAPACITY_LEAST)
+    if (options->capacity_bytes != 0 && options->capacity_bytes < CAPACITY_MIN)
         return utapi_fail(err, UTAPI_INVALID, "a capacity of %llu bytes, expected at least %llu",
-                          (unsigned long long)options->capacity_bytes, (unsigned long long)CAPACITY_LEAST);
+                          (unsigned long long)options->capacity_bytes, (unsigned long long)CAPACITY_MIN);
     if (options->capacity_bytes > SIZE_MAX / 2)
         return utapi_fail(err, UTAPI_INVALID, "a capacity of %llu bytes cannot be mapped",
                           (unsigned long long)options->capacity_bytes);

@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define NO_STORAGE "there is no storage here"
+
 enum { SHOWN_EVERY = 4096, TIME_SIZE = 8 };
 
 /* What is known of an id that a resource has. */
@@ -157,6 +159,8 @@ static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val valu
 /* After all resources. */
 static void ids_sort(folder_check *self)
 {
+    if (self->ids == NULL)
+        return;
     qsort(self->ids, self->id_count, sizeof *self->ids, id_order);
     for (size_t i = 1; i < self->id_count; i++)
         if (self->ids[i].id == self->ids[i - 1].id) {
@@ -405,9 +409,11 @@ static int tables_open(folder_check *self)
     return rc;
 }
 
-/* A later format may hold what would look wrong here. */
+/* A later format may hold what would look wrong here, and so does a journal, which is an environment too. */
 static utapi_status format_check(const folder_check *self, const char *location, utapi_error *err)
 {
+    if (self->cursors[LMDB_RESOURCE] == NULL)
+        return utapi_fail(err, UTAPI_CORRUPT, "%s: " NO_STORAGE, location);
     MDB_val key = utapi_lmdbenv_val("format", 6), value;
     uint32_t format = 0;
     if (self->cursors[LMDB_META] != NULL && mdb_get(self->txn, self->tables[LMDB_META], &key, &value) == 0 &&
@@ -426,6 +432,8 @@ static utapi_status folder_read(folder_check *self, const char *location, utapi_
         rc = mdb_env_set_maxdbs(self->mdb, LMDB_TABLE_COUNT);
     if (rc == 0)
         rc = mdb_env_open(self->mdb, location, MDB_RDONLY | MDB_NOLOCK, 0600);
+    if (rc == ENOENT)
+        return utapi_fail(err, UTAPI_CORRUPT, "%s: " NO_STORAGE, location);
     if (rc == 0)
         rc = tables_open(self);
     if (rc != 0)

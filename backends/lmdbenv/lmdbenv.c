@@ -36,14 +36,14 @@ static utapi_status gate_enter(utapi_lmdbenv *env, utapi_error *err)
  * told of: then what was just stored would look as if it were lost. So it begins again. */
 static int reader_renew(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
 {
-    const size_t least = atomic_load(&env->committed);
+    const size_t oldest = atomic_load(&env->committed);
     for (;;) {
         const int rc = mdb_txn_renew(reader->txn);
         if (rc != 0)
             return rc;
         atomic_thread_fence(memory_order_acquire);
         const size_t id = mdb_txn_id(reader->txn);
-        if (id >= least && atomic_load(&env->committing) < id + 2)
+        if (id >= oldest && atomic_load(&env->committing) < id + 2)
             return mdb_cursor_renew(reader->txn, reader->cursor);
         mdb_txn_reset(reader->txn);
     }
@@ -115,13 +115,13 @@ utapi_status utapi_lmdbenv_write_begin(utapi_lmdbenv *env, MDB_txn **ret, utapi_
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
 static utapi_status commit_failed(utapi_lmdbenv *env, int rc, utapi_error *err)
 {
-    enum { WRITE_MOST = 1 << 20 };
+    enum { WRITE_MAX_BYTES = 1 << 20 };
     struct statvfs disk;
     MDB_txn *probe;
     /* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is
      * why. */
     if (rc == EIO && statvfs(env->location, &disk) == 0 &&
-        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
+        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MAX_BYTES)
         rc = ENOSPC;
     if (mdb_txn_begin(env->mdb, NULL, 0, &probe) == 0) {
         mdb_txn_abort(probe);

@@ -434,7 +434,7 @@ static void an_expiry_by_somebody_else_is_heeded(void **state)
     assert_int_equal(bench_objects(b, "b"), 0);
 }
 
-/* A failover to a replica that has the appointment, and lacks the event that cancelled it. */
+/* A failover to a replica that has the scheduled expiry, and lacks the event that cancelled it. */
 static void what_is_due_is_expired_only_behind_what_the_storage_lost(void **state)
 {
     bench *b = *state;

@@ -491,7 +491,7 @@ static void a_second_opener_is_refused(void **state)
     assert_null(second);
 }
 
-static void an_older_copy_doubles_nothing(void **state)
+static void a_journal_copied_back_doubles_nothing(void **state)
 {
     bench *b = *state;
     char copy[320];
@@ -537,7 +537,7 @@ int main(void)
         CASE(a_journal_that_fills_up_is_told_of_before_it_is_full),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
         CASE(a_second_opener_is_refused),
-        CASE(an_older_copy_doubles_nothing),
+        CASE(a_journal_copied_back_doubles_nothing),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

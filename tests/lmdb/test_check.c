@@ -266,6 +266,32 @@ static void a_late_sum_that_disagrees_is_found(void **state)
     }
 }
 
+static void an_empty_storage_has_no_findings(void **state)
+{
+    world *self = *state;
+    const utapi_backend_options options = {.location = self->folder};
+    utapi_backend *backend;
+    support_folder_remove(self->folder);
+    CHECK_OK(utapi_registry_open("lmdb", &options, NULL, &backend, &self->err), &self->err);
+    utapi_backend_close(backend);
+    assert_int_equal(findings_of(self), 0);
+}
+
+static void a_journal_is_no_storage(void **state)
+{
+    world *self = *state;
+    const utapi_check to = {.on_finding = on_finding, .on_progress = on_progress, .ctx = self};
+    const utapi_backend_options options = {.location = ""};
+    const utapi_journal_options journal = {.location = self->folder, .keep_ms = 60000};
+    utapi_backend *backend;
+    support_folder_remove(self->folder);
+    CHECK_OK(utapi_registry_open("memory", &options, &journal, &backend, &self->err), &self->err);
+    count(self, backend, "waits", 1, "some uuid");
+    utapi_backend_close(backend);
+    CHECK_STATUS(UTAPI_CORRUPT,
+                 utapi_backend_check(utapi_registry_find("lmdb"), self->folder, &to, &self->err), &self->err);
+}
+
 static void what_is_open_or_no_storage_is_refused(void **state)
 {
     world *self = *state;
@@ -276,7 +302,8 @@ static void what_is_open_or_no_storage_is_refused(void **state)
     CHECK_OK(utapi_registry_open("lmdb", &options, NULL, &backend, &self->err), &self->err);
     CHECK_STATUS(UTAPI_LOCKED, utapi_backend_check(lmdb, self->folder, &to, &self->err), &self->err);
     utapi_backend_close(backend);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_check(lmdb, "/nonexistent", &to, &self->err), &self->err);
+    CHECK_STATUS(UTAPI_CORRUPT, utapi_backend_check(lmdb, "/nonexistent", &to, &self->err), &self->err);
+    CHECK_STATUS(UTAPI_CORRUPT, utapi_backend_check(lmdb, "/tmp", &to, &self->err), &self->err);
     assert_int_equal(utapi_backend_check(utapi_registry_find("memory"), self->folder, &to, &self->err),
                      UTAPI_NOT_SUPPORTED);
     utapi_error_clear(&self->err);
@@ -288,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(a_whole_folder_has_no_findings),        IN_WORLD(each_flipped_bit_of_a_row_is_found),
         IN_WORLD(each_part_that_is_missing_is_found),    IN_WORLD(a_late_sum_that_disagrees_is_found),
+        IN_WORLD(an_empty_storage_has_no_findings),      IN_WORLD(a_journal_is_no_storage),
         IN_WORLD(what_is_open_or_no_storage_is_refused),
     };
     return cmocka_run_group_tests_name("lmdb.check", tests, NULL, NULL);

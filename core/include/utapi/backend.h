@@ -88,7 +88,7 @@ typedef struct utapi_backend_ops {
      * (uuid, uuid_time_ms) is known, from before or from earlier in this batch, is skipped. Any other counts at its own
      * interval and at every later one, for each resource that it names; but not for one that expired at a time later
      * than the entry's own. An entry that expires its bucket now does so after it counted: the totals up to and
-     * including the interval of its time are taken away. One that expires it later replaces an earlier appointment;
+     * including the interval of its time are taken away. One that expires it later replaces an earlier schedule;
      * any other entry that counts for the bucket cancels it. A uuid is known if it was stored with an accepted_ms of no
      * more than the window before the entry's own, or after it. Each entry is judged by its own: no later one's may
      * make a uuid forgotten before that. (A storage with several writers may let go of it once the window has passed.)

@@ -96,7 +96,7 @@ typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level lev
                                             bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. All but the last three slots are required. */
+/** The administration of a kind of storage. Const, as utapi_backend_ops. All slots but the last three are required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;

@@ -392,6 +392,17 @@ static void a_bad_value_is_refused_under_the_name_it_was_given_by(void **state)
     }
 }
 
+static void a_folder_is_no_file(void **state)
+{
+    settings s = {0};
+    (void)state;
+    s.path[0] = '\0';
+    const config_inputs inputs = {.file = "/tmp", .flags = s.flags, .backends = settings_backends};
+    CHECK_STATUS(UTAPI_UNAVAILABLE, config_load(&inputs, &s.config, &s.err), &(utapi_error){0});
+    assert_string_equal(s.err.detail, "/tmp: Is a directory");
+    settings_done(&s);
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     settings s = {0};
@@ -422,6 +433,7 @@ int main(void)
         SETTINGS_CASE(relative_paths_start_from_the_files_folder),
         SETTINGS_CASE(a_bad_file_is_refused_with_a_sentence_that_names_the_key),
         SETTINGS_CASE(a_bad_value_is_refused_under_the_name_it_was_given_by),
+        SETTINGS_CASE(a_folder_is_no_file),
         SETTINGS_CASE(a_file_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
