@@ -15,6 +15,7 @@
 #include "utapi/clock.h"
 #include "utapi/engine.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -291,6 +292,16 @@ static void stop(utapid *self)
 
 /* ---- main --------------------------------------------------------------------------------- */
 
+/* A standard stream that is closed would be the number of the next file: the log would be written into storage. */
+static void hold_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Before the first thread, so that every thread has them blocked and only wait_for_signal() gets them. */
 static void block_signals(sigset_t *ret)
 {
@@ -463,6 +474,7 @@ int main(int argc, char **argv)
     utapid self = {0};
     utapid_options options;
     utapi_error err = {0};
+    hold_streams();
     const int code = utapid_options_parse(argc, argv, &options);
     if (code >= 0)
         return code;

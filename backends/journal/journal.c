@@ -150,7 +150,7 @@ static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *
                               : status;
 }
 
-/* Durable here before the storage expires it: no question may add what that makes void, nor after a restart. */
+/* Durable here before the storage expires it: no query may add what that makes void, nor after a restart. */
 static utapi_status journal_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                    utapi_error *err)
 {

@@ -160,7 +160,7 @@ static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, siz
     return utapi_journal_code(err, rc, "accepting events");
 }
 
-/* What is durable becomes visible: to the delivery and to questions. */
+/* What is durable becomes visible: to the delivery and to queries. */
 static void group_publish(journal_log *log, const append *group)
 {
     const journal_appended appended = {

@@ -316,7 +316,7 @@ static void maintain(worker *w, const journal_work *work)
 typedef enum job { REST, RETAIN, CHECK, DELIVER, MAINTAIN } job;
 
 /* A storage that nobody else reads is given many events at once: what a commit there costs is pages, and many
- * events share them. Questions add what waits meanwhile. */
+ * events share them. Queries add what waits meanwhile. */
 static bool gathers(const worker *w, const journal_work *work, int64_t at_ms)
 {
     const journal_pace *pace = &w->of->pace;
