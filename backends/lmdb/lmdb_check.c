@@ -5,8 +5,6 @@
  * belong to a resource by its id alone, so the resources are read first. */
 #include "lmdb_internal.h"
 
-#include "late.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
