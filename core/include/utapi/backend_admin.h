@@ -101,7 +101,7 @@ typedef struct utapi_admin_ops {
      * Takes a resource's totals up to and including the interval of time_ms away: rows until then go, later ones keep
      * only what came after. Where nothing came after, the resource is unknown afterwards. Entries for it with a time
      * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. Durable;
-     * errors as in apply.
+     * errors as in apply. (utapi_backend_expire() refuses a time beyond every interval: UTAPI_INVALID.)
      */
     utapi_backend_expire_fn *expire;
 
