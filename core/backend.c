@@ -231,6 +231,8 @@ utapi_status utapi_backend_expire(utapi_backend *self, utapi_level level, utapi_
                                   utapi_error *err)
 {
     const utapi_admin_ops *admin = self->ops->admin;
+    if (admin != NULL && utapi_interval_of(time_ms) > UTAPI_INTERVAL_MAX)
+        return utapi_fail(err, UTAPI_INVALID, "an expiry at %lld ms", (long long)time_ms);
     return admin != NULL ? admin->expire(self, level, name, time_ms, err)
                          : without(self, "administration", err);
 }

@@ -5,8 +5,6 @@
  * belong to a resource by its id alone, so the resources are read first. */
 #include "lmdb_internal.h"
 
-#include "late.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -38,6 +36,7 @@ typedef struct folder_check {
     check_id *ids; /* owned; ascending once all are read */
     size_t id_count, id_room;
     uint64_t next_id;
+    uint32_t format;
 } folder_check;
 
 /* ---- telling ------------------------------------------------------------------------------ */
@@ -134,6 +133,18 @@ static utapi_status meta_check(folder_check *self, MDB_val key, MDB_val value, u
     return UTAPI_OK;
 }
 
+/* Whether a row's totals could be read. One that only a later format has may not stand in an earlier one. */
+static bool row_check(const folder_check *self, MDB_val key, const void *row, utapi_status status,
+                      const utapi_error *why)
+{
+    if (status != UTAPI_OK)
+        finding(self, key, "%s", why->detail);
+    else if (self->format == utapi_lmdb_layout.format_first && utapi_snapshot_version(row) > 1)
+        finding(self, key, "a row of version %u in a folder of format %u", utapi_snapshot_version(row),
+                self->format);
+    return status == UTAPI_OK;
+}
+
 static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val value, utapi_error *err)
 {
     const unsigned char *bytes = key.mv_data;
@@ -142,8 +153,8 @@ static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val valu
     utapi_error_clear(&why);
     if (key.mv_size < 2 || key.mv_size > 1 + UTAPI_NAME_MAX || bytes[0] >= UTAPI_LEVEL_COUNT)
         finding(self, key, "it names no level and resource");
-    if (utapi_lmdb_resource_decode(value, &resource, &why) != UTAPI_OK) {
-        finding(self, key, "%s", why.detail);
+    if (!row_check(self, key, (const unsigned char *)value.mv_data + 8 + 4,
+                   utapi_lmdb_resource_decode(value, &resource, &why), &why)) {
         if (value.mv_size < 8) /* else its rows are strangers to nobody */
             return UTAPI_OK;
         resource.id = utapi_lmdbenv_get_u64(value.mv_data);
@@ -200,8 +211,8 @@ static utapi_status history_check(folder_check *self, MDB_val key, MDB_val value
     const check_id *known = id_find(self, id);
     utapi_interval interval;
     (void)utapi_lmdb_history_is_of(key, id, &interval);
-    if (utapi_snapshot_decode(value.mv_data, value.mv_size, &totals, NULL, &why) != UTAPI_OK)
-        finding(self, key, "%s", why.detail);
+    (void)row_check(self, key, value.mv_data,
+                    utapi_snapshot_decode(value.mv_data, value.mv_size, &totals, NULL, &why), &why);
     if (is_garbage(self, id, interval))
         return UTAPI_OK;
     if (known == NULL)
@@ -265,9 +276,8 @@ static utapi_status late_check(folder_check *self, MDB_val key, MDB_val value, u
     const uint64_t id = utapi_lmdbenv_get_u64(bytes);
     const check_id *known = id_find(self, id);
     const bool is_readable =
-        utapi_snapshot_decode(value.mv_data, value.mv_size, &sum, NULL, &why) == UTAPI_OK;
-    if (!is_readable)
-        finding(self, key, "%s", why.detail);
+        row_check(self, key, value.mv_data,
+                  utapi_snapshot_decode(value.mv_data, value.mv_size, &sum, NULL, &why), &why);
     if (is_garbage(self, id, LMDB_NO_MORE - 1))
         return UTAPI_OK;
     if (known == NULL)
@@ -410,18 +420,17 @@ static int tables_open(folder_check *self)
 }
 
 /* A later format may hold what would look wrong here, and so does a journal, which is an environment too. */
-static utapi_status format_check(const folder_check *self, const char *location, utapi_error *err)
+static utapi_status format_check(folder_check *self, const char *location, utapi_error *err)
 {
     if (self->cursors[LMDB_RESOURCE] == NULL)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: " NO_STORAGE, location);
     MDB_val key = utapi_lmdbenv_val("format", 6), value;
-    uint32_t format = 0;
     if (self->cursors[LMDB_META] != NULL && mdb_get(self->txn, self->tables[LMDB_META], &key, &value) == 0 &&
         value.mv_size == 4)
-        format = utapi_lmdbenv_get_u32(value.mv_data);
-    if (format < utapi_lmdb_layout.format_first || format > utapi_lmdb_layout.format)
+        self->format = utapi_lmdbenv_get_u32(value.mv_data);
+    if (self->format < utapi_lmdb_layout.format_first || self->format > utapi_lmdb_layout.format)
         return utapi_fail(err, UTAPI_CORRUPT, "%s: is of format %u, and this version knows %u", location,
-                          format, utapi_lmdb_layout.format);
+                          self->format, utapi_lmdb_layout.format);
     return UTAPI_OK;
 }
 

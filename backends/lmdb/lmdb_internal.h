@@ -9,6 +9,7 @@
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
 
+#include "late.h"
 #include "letters.h"
 #include "lmdb_backend.h"
 #include "lmdbenv.h"
@@ -166,9 +167,32 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb
 
 /* ---- lmdb_late.c -------------------------------------------------------------------------- */
 
-/** Adds a delta to a resource's late sums. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_late_add(lmdb_write *write, uint64_t id, utapi_interval interval,
+/* What is to be added to a late sum. */
+typedef struct lmdb_late_step {
+    bool is_pending;
+    uint32_t number; /* of its key */
+    utapi_amounts sum;
+} lmdb_late_step;
+
+/* Late deltas of a resource that are being added. */
+typedef struct lmdb_late {
+    uint64_t id;
+    lmdb_late_step steps[UTAPI_LATE_RESOLUTIONS];
+} lmdb_late;
+
+static inline void utapi_lmdb_late_begin(uint64_t id, lmdb_late *ret)
+{
+    ret->id = id;
+    for (unsigned resolution = 0; resolution < UTAPI_LATE_RESOLUTIONS; resolution++)
+        ret->steps[resolution].is_pending = false; /* kilobytes that are not touched */
+}
+
+/** Adds a delta to late sums. One that ascends is cheap: a key is stored once no other delta has a part in it. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_add(lmdb_write *write, lmdb_late *late, utapi_interval interval,
                                                 const utapi_amounts *delta, utapi_error *err);
+
+/** Stores what is left: only now all of them are there. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_end(lmdb_write *write, lmdb_late *late, utapi_error *err);
 
 /** Adds to totals all late deltas up to and including an interval. late: a cursor in LMDB_LATE. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_late_sum(MDB_cursor *late, uint64_t id, utapi_interval interval,
@@ -186,7 +210,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_late_before(MDB_cursor *late, uint64_t id
 UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_add(lmdb_write *write, uint64_t id, utapi_interval before,
                                                    utapi_error *err);
 
-/** Deletes as many rows at most. */
+/** Deletes as many rows and entries of the garbage at most. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t max, utapi_error *err);
 
 /* ---- lmdb_letters.c ------------------------------------------------------------------------ */

@@ -2,8 +2,6 @@
 /* lmdb_late.c - what stands beside the rows of a resource: late sums (rows/late.h), and what is left to delete. */
 #include "lmdb_internal.h"
 
-#include "late.h"
-
 #include <errno.h>
 
 /* ---- late sums ---------------------------------------------------------------------------- */
@@ -28,28 +26,54 @@ static bool late_is_of(MDB_val key, uint64_t id, unsigned resolution, uint32_t *
     return true;
 }
 
-utapi_status utapi_lmdb_late_add(lmdb_write *write, uint64_t id, utapi_interval interval,
+/* Adds what is pending of a resolution to what is stored. */
+static utapi_status late_store(lmdb_write *write, lmdb_late *late, unsigned resolution, utapi_error *err)
+{
+    lmdb_late_step *step = &late->steps[resolution];
+    lmdb_key key;
+    MDB_val stored;
+    unsigned char row[UTAPI_SNAPSHOT_MAX];
+    size_t size;
+    bool found;
+    if (!step->is_pending)
+        return UTAPI_OK;
+    step->is_pending = false;
+    late_key(late->id, resolution, step->number, &key);
+    utapi_status status = utapi_lmdb_get(write, LMDB_LATE, &key, &stored, &found, err);
+    if (status == UTAPI_OK && found) {
+        utapi_amounts before;
+        status = utapi_snapshot_decode(stored.mv_data, stored.mv_size, &before, NULL, err);
+        if (status == UTAPI_OK)
+            utapi_amounts_add(&step->sum, &before);
+    }
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_row_encode(write, &step->sum, NULL, row, &size, err);
+    return status == UTAPI_OK ? utapi_lmdb_put(write, LMDB_LATE, &key, row, size, err) : status;
+}
+
+utapi_status utapi_lmdb_late_add(lmdb_write *write, lmdb_late *late, utapi_interval interval,
                                  const utapi_amounts *delta, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     for (unsigned resolution = 0; resolution < UTAPI_LATE_RESOLUTIONS && status == UTAPI_OK; resolution++) {
-        lmdb_key key;
-        MDB_val stored;
-        unsigned char row[UTAPI_SNAPSHOT_MAX];
-        size_t size;
-        bool found;
-        utapi_amounts sum;
-        utapi_amounts_clear(&sum);
-        late_key(id, resolution, utapi_late_key(utapi_interval_number(interval), resolution), &key);
-        status = utapi_lmdb_get(write, LMDB_LATE, &key, &stored, &found, err);
-        if (status == UTAPI_OK && found)
-            status = utapi_snapshot_decode(stored.mv_data, stored.mv_size, &sum, NULL, err);
-        utapi_amounts_add(&sum, delta);
-        if (status == UTAPI_OK)
-            status = utapi_lmdb_row_encode(write, &sum, NULL, row, &size, err);
-        if (status == UTAPI_OK)
-            status = utapi_lmdb_put(write, LMDB_LATE, &key, row, size, err);
+        lmdb_late_step *step = &late->steps[resolution];
+        const uint32_t number = utapi_late_key(utapi_interval_number(interval), resolution);
+        if (step->is_pending && step->number != number)
+            status = late_store(write, late, resolution, err);
+        if (!step->is_pending)
+            utapi_amounts_clear(&step->sum);
+        step->is_pending = true;
+        step->number = number;
+        utapi_amounts_add(&step->sum, delta);
     }
+    return status;
+}
+
+utapi_status utapi_lmdb_late_end(lmdb_write *write, lmdb_late *late, utapi_error *err)
+{
+    utapi_status status = UTAPI_OK;
+    for (unsigned resolution = 0; resolution < UTAPI_LATE_RESOLUTIONS && status == UTAPI_OK; resolution++)
+        status = late_store(write, late, resolution, err);
     return status;
 }
 
@@ -175,6 +199,7 @@ utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t max, utapi_erro
             lmdb_key done = {.size = 8};
             utapi_lmdbenv_put_u64(done.bytes, id);
             status = utapi_lmdb_del(write, LMDB_GARBAGE, &done, err);
+            left--; /* an id that had no rows is work too */
         }
     }
     return rc == 0 || rc == MDB_NOTFOUND ? status : utapi_lmdb_fail(err, rc, "deleting what expired");

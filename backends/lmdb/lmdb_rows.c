@@ -6,8 +6,6 @@
  * late sums up to it (rows/late.h), which only a resource with `has_late` has. */
 #include "lmdb_internal.h"
 
-#include "late.h"
-
 enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row)
@@ -226,12 +224,16 @@ static utapi_status rows_add_late(lmdb_write *write, lmdb_resource *resource, lm
                                   utapi_error *err)
 {
     utapi_interval from;
+    lmdb_late late;
+    utapi_lmdb_late_begin(resource->id, &late);
     utapi_status status = rewriting_begin(write, resource, deltas->next.interval, &from, err);
     for (; status == UTAPI_OK && deltas->more && deltas->next.interval < from; deltas_next(deltas)) {
-        status = utapi_lmdb_late_add(write, resource->id, deltas->next.interval, &deltas->next.sums, err);
+        status = utapi_lmdb_late_add(write, &late, deltas->next.interval, &deltas->next.sums, err);
         utapi_amounts_add(&resource->totals, &deltas->next.sums);
         resource->fields.has_late = true;
     }
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_end(write, &late, err);
     if (status == UTAPI_OK && deltas->more && deltas->next.interval < resource->newest)
         status = rows_rewrite(write, resource, deltas, err);
     return status;
@@ -268,6 +270,7 @@ static utapi_status rows_rebase(lmdb_write *write, lmdb_resource *resource, utap
                                 utapi_error *err)
 {
     MDB_cursor *history = NULL, *late = NULL;
+    lmdb_late taken;
     utapi_amounts stored, totals = {.present = 0}, gone = {.present = 0};
     bool found = false;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
@@ -286,7 +289,10 @@ static utapi_status rows_rebase(lmdb_write *write, lmdb_resource *resource, utap
     utapi_amounts_subtract(&gone, &totals);
     utapi_amounts_subtract(&resource->totals, &totals);
     resource->fields = (utapi_snapshot_fields){.has_late = true, .base = until};
-    status = utapi_lmdb_late_add(write, resource->id, until, &gone, err);
+    utapi_lmdb_late_begin(resource->id, &taken);
+    status = utapi_lmdb_late_add(write, &taken, until, &gone, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_end(write, &taken, err);
     return status == UTAPI_OK ? utapi_lmdb_garbage_add(write, resource->id, until, err) : status;
 }
 

@@ -74,6 +74,12 @@ void contract_reopen(contract *c);
 /** Closes it, removes what it stored, and opens an empty one with c->options. */
 void contract_begin_anew(contract *c);
 
+/** Exports all totals, and gives them to an empty storage as corrections, in an order that follows from the seed. */
+void contract_move(contract *c, utapi_interval first, utapi_interval last, uint64_t seed);
+
+/** Where a folder can be read as a whole, nothing may be wrong in it. */
+void contract_check(contract *c);
+
 /** Whether what it stores is there after it was closed. */
 bool contract_is_durable(const contract *c);
 
@@ -150,6 +156,12 @@ utapi_status export_rows(utapi_backend *backend, utapi_level level, utapi_string
 
 /** The interval and the stored bytes of each row: "0:10 3:25 " for INTERVAL(0) and INTERVAL(3). */
 void expect_rows(contract *c, const char *bucket, const char *expected);
+
+/* ---- a disk that fails (failing_disk.c) ---------------------------------------------------- */
+
+/** The nth call that writes fails with an errno, and if it stays so all after it, until the disk is repaired. */
+void contract_disk_fail(int nth, bool stays, int error);
+void contract_disk_repair(void);
 
 /* ---- the cases, by topic; each table ends with an entry without a name --------------------- */
 

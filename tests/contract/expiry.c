@@ -189,6 +189,29 @@ static void an_expiry_goes_beyond_64_bits(void **state)
     expect_rows(c, "b", "1:10 2:9223372036854775817 3:9223372036854775797 ");
 }
 
+/* What came of it would be corrections at intervals that have no number. */
+static void an_expiry_beyond_every_interval_is_refused(void **state)
+{
+    contract *c = *state;
+    utapi_amounts delta = {.present = 0};
+    put_rows(c);
+    static const int64_t beyond[] = {UTAPI_INTERVAL_MAX + UTAPI_INTERVAL_MS, INT64_MAX};
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++)
+        CHECK_STATUS(UTAPI_INVALID,
+                     utapi_backend_expire(c->backend, UTAPI_BUCKETS, S("b"), beyond[i], &c->err), &c->err);
+    assert_int_equal(bucket_bytes(c, "b"), 4);
+    if (!c->kind->is_shared)
+        expire_bucket(c, "b", UTAPI_INTERVAL_MAX + UTAPI_INTERVAL_MS - 1);
+    else
+        expire_bucket(c, "b", INTERVAL(31));
+    assert_false(is_known(c, UTAPI_BUCKETS, "b"));
+    utapi_amounts_set(&delta, UTAPI_STORAGE_UTILIZED, 7);
+    const utapi_adjustment one = {UTAPI_BUCKETS, S("b"), INTERVAL(5), &delta};
+    CHECK_OK(adjust_all(c->backend, &one, 1, &c->err), &c->err);
+    const utapi_usage usage = usage_of(c, UTAPI_BUCKETS, S("b"), FIRST, UTAPI_INTERVAL_MAX);
+    assert_int_equal(usage.storage_utilized[1], 7);
+}
+
 static void an_expired_name_begins_anew(void **state)
 {
     contract *c = *state;
@@ -278,6 +301,7 @@ const struct CMUnitTest contract_expiry[] = {
     CASE(older_entries_of_an_expired_resource_never_count_again),
     CASE(an_earlier_expiry_changes_nothing),
     CASE(an_expiry_goes_beyond_64_bits),
+    CASE(an_expiry_beyond_every_interval_is_refused),
     CASE(an_expired_name_begins_anew),
     CASE(an_entry_can_expire_its_bucket_its_own_count_included),
     CASE(what_comes_after_an_expiry_in_a_batch_counts),

@@ -2,7 +2,7 @@
 /* failing_disk.c - a disk that fails: whatever call fails, a batch is stored wholly or not at all.
  *
  * This program brings its own pwrite() and the like, which a storage library then calls too: they do what
- * libc's do, except for the nth of them after disk_fail(). */
+ * libc's do, except for the nth of them after contract_disk_fail(). */
 #include "contract.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ static atomic_bool stays_broken;       /* every call after that fails as well */
 static atomic_bool did_fail;
 static atomic_int failure_errno;
 
-static void disk_fail(int nth, bool stays, int error)
+void contract_disk_fail(int nth, bool stays, int error)
 {
     atomic_store(&did_fail, false);
     atomic_store(&stays_broken, stays);
@@ -25,7 +25,7 @@ static void disk_fail(int nth, bool stays, int error)
     atomic_store(&calls_until_failure, nth);
 }
 
-static void disk_repair(void)
+void contract_disk_repair(void)
 {
     atomic_store(&calls_until_failure, 0);
 }
@@ -40,7 +40,7 @@ static bool fails_now(void)
         return false;
     }
     if (!atomic_load(&stays_broken))
-        disk_repair();
+        contract_disk_repair();
     atomic_store(&did_fail, true);
     errno = atomic_load(&failure_errno);
     return true;
@@ -93,9 +93,9 @@ static bool survive(contract *c, int nth, bool stays, int error)
     const int64_t before = (int64_t)bucket_bytes(c, "a");
     snprintf(uuid, sizeof uuid, "u%d.%d.%d", nth, stays, error);
     put_batch(c, uuid, nth);
-    disk_fail(nth, stays, error);
+    contract_disk_fail(nth, stays, error);
     const utapi_status status = apply_try(c);
-    disk_repair();
+    contract_disk_repair();
     utapi_error_clear(&c->err);
 
     if (status == UTAPI_OK)
@@ -148,7 +148,7 @@ static void questions_are_answered_while_the_disk_fails(void **state)
         skip();
     put_batch(c, "first", 0);
     apply(c);
-    disk_fail(1, true, EIO);
+    contract_disk_fail(1, true, EIO);
     for (int i = 0; i < 3; i++) {
         put_batch(c, "second", 1);
         const utapi_status status = apply_try(c);
@@ -156,7 +156,7 @@ static void questions_are_answered_while_the_disk_fails(void **state)
         utapi_error_clear(&c->err);
         expect_batches(c, 1);
     }
-    disk_repair();
+    contract_disk_repair();
     put_batch(c, "second", 1);
     apply(c);
     expect_batches(c, 2);

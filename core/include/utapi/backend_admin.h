@@ -125,7 +125,7 @@ typedef struct utapi_admin_ops {
      * only what came after. Where nothing came after, the resource is unknown afterwards. Entries for it with a time
      * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. A
      * scheduled one stays. The caller has seen that the name has 1 to UTAPI_NAME_MAX bytes. Durable; errors as in
-     * apply.
+     * apply. (utapi_backend_expire() refuses a time beyond every interval: UTAPI_INVALID.)
      */
     utapi_backend_expire_fn *expire;
 

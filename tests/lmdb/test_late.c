@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_late.c - late events and expiries take short steps, however many rows there are; and the format is raised with
+ * the first row that needs it, no sooner. */
+#include "check.h"
+#include "folder.h"
+#include "sound.h"
+
+#include "backends/registry.h"
+#include "late.h"
+#include "utapi/backend_admin.h"
+
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define T0    INT64_C(1700006400000)
+#define AT(n) (T0 + (int64_t)(n)*UTAPI_INTERVAL_MS)
+
+enum { BATCH = 1000, SLICE = 4096 /* rows that one call of maintenance deletes at most */ };
+
+typedef struct world {
+    char folder[256];
+    utapi_backend *backend;
+    utapi_error err;
+    utapi_entry entries[BATCH];
+    char names[BATCH][16];
+    size_t count;
+} world;
+
+static void world_open(world *self)
+{
+    const utapi_backend_options options = {.location = self->folder, .dedup_window_ms = INT64_C(86400000)};
+    CHECK_OK(utapi_registry_open("lmdb", &options, NULL, &self->backend, &self->err), &self->err);
+}
+
+static int world_begin(void **state)
+{
+    world *self = *state = calloc(1, sizeof *self);
+    support_folder_make(self->folder);
+    world_open(self);
+    return 0;
+}
+
+static int world_end(void **state)
+{
+    world *self = *state;
+    utapi_backend_close(self->backend);
+    support_folder_remove(self->folder);
+    free(self);
+    return 0;
+}
+
+/* ---- words --------------------------------------------------------------------------------- */
+
+static void apply(world *self)
+{
+    const utapi_batch batch = {.entries = self->entries, .count = self->count, .now_ms = AT(1000000)};
+    utapi_applied applied;
+    self->count = 0;
+    CHECK_OK(utapi_backend_apply(self->backend, &batch, &applied, &self->err), &self->err);
+}
+
+/* A byte for a bucket; a full batch goes. */
+static utapi_entry *put(world *self, unsigned bucket, int64_t interval)
+{
+    const size_t i = self->count++;
+    (void)snprintf(self->names[i], sizeof self->names[i], "b%u", bucket);
+    self->entries[i] = (utapi_entry){
+        .time_ms = AT(interval),
+        .resource[UTAPI_BUCKETS] = utapi_string_of(self->names[i]),
+        .operation = UTAPI_OP_NONE,
+        .delta[UTAPI_STORAGE_UTILIZED] = 1,
+        .accepted_ms = AT(1000000),
+    };
+    if (self->count == BATCH)
+        apply(self);
+    return &self->entries[i];
+}
+
+static void expire(world *self, const char *bucket, int64_t interval)
+{
+    CHECK_OK(
+        utapi_backend_expire(self->backend, UTAPI_BUCKETS, utapi_string_of(bucket), AT(interval), &self->err),
+        &self->err);
+}
+
+static void maintain(world *self)
+{
+    CHECK_OK(utapi_backend_maintain(self->backend, AT(1000000), AT(1000000), &self->err), &self->err);
+}
+
+static uint64_t rows(world *self)
+{
+    utapi_storage_stats stats;
+    CHECK_OK(utapi_backend_stats(self->backend, &stats, &self->err), &self->err);
+    return stats.rows;
+}
+
+static void expect_bytes(world *self, const char *bucket, int64_t interval, int64_t expected)
+{
+    const utapi_string name = utapi_string_of(bucket);
+    const utapi_query query = {.names = &name, .count = 1, .start = AT(interval), .end = AT(interval)};
+    utapi_usage usage;
+    CHECK_OK(utapi_backend_read(self->backend, &query, &usage, NULL, &self->err), &self->err);
+    assert_int_equal(usage.storage_utilized[1], expected);
+}
+
+/* ---- behind the backend's back ---------------------------------------------------------------- */
+
+/* How many rows a table has, and the format. The backend is closed meanwhile. */
+static size_t table_count(world *self, const char *table, unsigned *ret_format)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi, meta;
+    MDB_stat stat;
+    MDB_val key = {6, (void *)(uintptr_t) "format"}, value;
+    utapi_backend_close(self->backend);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, self->folder, MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, table, 0, &dbi), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    assert_int_equal(mdb_stat(txn, dbi, &stat), 0);
+    assert_int_equal(mdb_get(txn, meta, &key, &value), 0);
+    *ret_format = ((const unsigned char *)value.mv_data)[3];
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    world_open(self);
+    return stat.ms_entries;
+}
+
+static void folder_check(world *self)
+{
+    utapi_backend_close(self->backend);
+    support_sound(utapi_registry_find("lmdb"), self->folder);
+    world_open(self);
+}
+
+/* ---- the promises ---------------------------------------------------------------------------- */
+
+enum { MANY = 200000 };
+
+static void rows_of_an_expired_bucket_go_in_slices(void **state)
+{
+    world *self = *state;
+    unsigned format;
+    for (unsigned i = 0; i < MANY; i++)
+        (void)put(self, 0, i);
+    apply(self);
+    uint64_t left = rows(self);
+    assert_int_equal(left, MANY);
+    expire(self, "b0", MANY / 2); /* a part of them: none goes with it, and one stands there already */
+    assert_int_equal(rows(self), left);
+    expect_bytes(self, "b0", MANY / 2, 0);
+    expect_bytes(self, "b0", MANY / 2 + 1, 1);
+    expect_bytes(self, "b0", MANY, MANY / 2 - 1);
+    maintain(self);
+    assert_int_equal(rows(self), left - SLICE);
+    folder_check(self);
+    expire(self, "b0", MANY); /* all that is left, while half of what went is there */
+    left = rows(self);
+    assert_int_equal(left, MANY - SLICE - 1);
+    for (unsigned slices = 0; left > 0; slices++) {
+        maintain(self);
+        assert_in_range(left - rows(self), 1, SLICE);
+        left = rows(self);
+        if (slices == 10)
+            folder_check(self);
+    }
+    maintain(self);
+    assert_int_equal(table_count(self, "garbage", &format), 0);
+    assert_int_equal(table_count(self, "late", &format), 0);
+}
+
+static void batches_take_garbage_along(void **state)
+{
+    world *self = *state;
+    for (unsigned i = 0; i < 3000; i++)
+        (void)put(self, 0, i);
+    expire(self, "b0", 3000);
+    uint64_t left = rows(self);
+    for (unsigned i = 0; left > 1; i++) {
+        (void)put(self, 1, 0);
+        apply(self);
+        assert_in_range(left - rows(self), 0, 66 + 1);
+        left = rows(self);
+        assert_in_range(i, 0, 60);
+    }
+}
+
+/* What has nothing to delete is work too: an entry of its own for each. */
+static void garbage_without_rows_goes_in_slices(void **state)
+{
+    enum { BUCKETS = 6000 };
+    world *self = *state;
+    unsigned format;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        (void)put(self, i, 0);
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        put(self, i, 0)->expiry = UTAPI_EXPIRE_NOW;
+        if (i % BATCH == BATCH / 2)
+            apply(self);
+    }
+    apply(self);
+    const size_t before = table_count(self, "garbage", &format);
+    maintain(self);
+    const size_t after = table_count(self, "garbage", &format);
+    assert_in_range(before - after, 0, SLICE);
+    maintain(self);
+    maintain(self);
+    assert_int_equal(table_count(self, "garbage", &format), 0);
+    assert_int_equal(format, 1); /* whole buckets expire without late sums */
+}
+
+/* Few rows are rewritten, no more than a bound in one step; further cells are late sums, and answers are the same. */
+static void no_more_than_a_bound_of_rows_is_rewritten(void **state)
+{
+    enum { BUCKETS = 300, EACH = 20 };
+    world *self = *state;
+    unsigned format;
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
+        for (unsigned i = 0; i <= EACH; i++)
+            (void)put(self, bucket, 10 + i);
+    apply(self);
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
+        (void)put(self, bucket, 5);
+    apply(self);
+    const size_t late = table_count(self, "late", &format);
+    assert_int_equal(late % UTAPI_LATE_RESOLUTIONS, 0);
+    assert_in_range(late / UTAPI_LATE_RESOLUTIONS, BUCKETS - UTAPI_LATE_REWRITTEN / EACH, BUCKETS - 150);
+    assert_int_equal(format, 2);
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "b%u", bucket);
+        expect_bytes(self, name, 4, 0);
+        expect_bytes(self, name, 5, 1);
+        expect_bytes(self, name, 10, 2);
+        expect_bytes(self, name, 10 + EACH, EACH + 2);
+    }
+    folder_check(self);
+}
+
+static void the_format_is_raised_by_what_needs_it_alone(void **state)
+{
+    world *self = *state;
+    unsigned format;
+    for (unsigned i = 0; i < 2 * UTAPI_LATE_FEW_ROWS; i++)
+        (void)put(self, i % 2, 10 + i);
+    for (unsigned i = 0; i < UTAPI_LATE_FEW_ROWS; i++)
+        (void)put(self, 0, 5 + 2 * i); /* late, with few rows after it */
+    apply(self);
+    expire(self, "b1", 1000);
+    (void)put(self, 1, 1001);
+    apply(self);
+    assert_int_equal(table_count(self, "late", &format), 0);
+    assert_int_equal(format, 1);
+    for (unsigned i = 0; i < UTAPI_LATE_FEW_ROWS; i++)
+        (void)put(self, 0, 200 + i);
+    apply(self);
+    assert_int_equal(table_count(self, "late", &format), 0);
+    assert_int_equal(format, 1);
+    (void)put(self, 0, 5); /* too many are later */
+    apply(self);
+    assert_int_equal(table_count(self, "late", &format), UTAPI_LATE_RESOLUTIONS);
+    assert_int_equal(format, 2);
+    expire(self, "b0", 1000);
+    maintain(self);
+    assert_int_equal(table_count(self, "late", &format), 0);
+    assert_int_equal(format, 2); /* it never falls */
+}
+
+int main(void)
+{
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_begin, world_end)
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(rows_of_an_expired_bucket_go_in_slices),
+        IN_WORLD(batches_take_garbage_along),
+        IN_WORLD(garbage_without_rows_goes_in_slices),
+        IN_WORLD(no_more_than_a_bound_of_rows_is_rewritten),
+        IN_WORLD(the_format_is_raised_by_what_needs_it_alone),
+    };
+    return cmocka_run_group_tests_name("lmdb.late", tests, NULL, NULL);
+}
