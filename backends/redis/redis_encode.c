@@ -31,7 +31,7 @@ enum {
     CREATION_US = 90,      /* looks at all that may be left of an earlier bucket */
     EXPIRY_US = 150,       /* takes all of it away, */
     LATE_EXPIRY_US = 6000, /* which may be of a whole year */
-    BUDGET_US = 7500,      /* a script should take no more, for it must not take 10 ms */
+    BUDGET_US = 5000,      /* a script should take no more, for it must not take 10 ms */
     MIN_PERCENT = 80,      /* of what is foretold, that scripts are believed to take */
     MAX_PERCENT = 400,
     LEARN_US = 500,       /* what is foretold to be shorter says little of the machine */
