@@ -132,6 +132,24 @@ static size_t table_count(world *self, const char *table, unsigned *ret_format)
     return stat.ms_entries;
 }
 
+/* Makes the folder one of a later program. The backend is closed. */
+static void format_put(const world *self, unsigned char format)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta;
+    unsigned char bytes[4] = {0, 0, 0, format};
+    MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof bytes, bytes};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+    assert_int_equal(mdb_env_open(env, self->folder, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
 static void folder_check(world *self)
 {
     utapi_backend_close(self->backend);
@@ -273,6 +291,22 @@ static void the_format_is_raised_by_what_needs_it_alone(void **state)
     assert_int_equal(format, 2); /* it never falls */
 }
 
+/* As programs that know format 1 alone refuse format 2, by the same lines. */
+static void a_later_format_is_refused_with_a_sentence(void **state)
+{
+    world *self = *state;
+    const utapi_backend_options options = {.location = self->folder};
+    utapi_backend_close(self->backend);
+    self->backend = NULL;
+    format_put(self, 3);
+    assert_int_equal(utapi_registry_open("lmdb", &options, NULL, &self->backend, &self->err), UTAPI_CORRUPT);
+    assert_non_null(strstr(self->err.detail, self->folder));
+    assert_non_null(strstr(self->err.detail, "is of format 3, and this version knows 2"));
+    format_put(self, 2);
+    utapi_error_clear(&self->err);
+    world_open(self);
+}
+
 int main(void)
 {
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_begin, world_end)
@@ -282,6 +316,7 @@ int main(void)
         IN_WORLD(garbage_without_rows_goes_in_slices),
         IN_WORLD(no_more_than_a_bound_of_rows_is_rewritten),
         IN_WORLD(the_format_is_raised_by_what_needs_it_alone),
+        IN_WORLD(a_later_format_is_refused_with_a_sentence),
     };
     return cmocka_run_group_tests_name("lmdb.late", tests, NULL, NULL);
 }
