@@ -11,7 +11,7 @@ enum { DAY = 96, MONTH = 30 * DAY, YEAR = 365 * DAY, K = 1000, M = 1000 * K };
 #define YEAR_OF_ONE .buckets = 1, .history = YEAR + DAY, .names = 1, .batch = 1
 
 /* One client: each request is a write transaction of its own. */
-#define OLD(size, of) .clients = 1, .batch = (size), .buckets = 1, .history = (of), .late_intervals = (of) - DAY
+#define OLD(size, of) .clients = 1, .batch = (size), .buckets = 1, .history = (of), .late_intervals = (of)-DAY
 
 #define SINGLE(count)      .clients = (count), .batch = 1, .buckets = 10 * K, .history = 1, .uuids = true
 #define BATCH(size, of)    .clients = 8, .batch = (size), .buckets = (of), .history = 1
@@ -47,8 +47,8 @@ const bench_workload bench_workloads[] = {
     {"old.1",    BENCH_INGEST, OLD(1, YEAR + DAY),   .late_percent = 100, .help = "single events, up to a year late"},
     {"old.1000", BENCH_INGEST, OLD(K, YEAR + DAY),   .late_percent = 100, .help = "requests of 1,000 of them"},
     {"old.1000-now", BENCH_INGEST, OLD(K, YEAR + DAY),                    .help = "the same, punctual"},
-    {"old.1000-far", BENCH_INGEST, OLD(K, 1900 * K),   .late_percent = 100, .is_huge = true,
-     .help = "the same, up to 1.9 million intervals late"},
+    {"old.1000-far", BENCH_INGEST, OLD(K, 25 * YEAR),.late_percent = 100, .is_huge = true,
+     .help = "the same, up to 25 years late"},
 
     {"mixed.0",  BENCH_MIXED, MIX, .help = "90 % questions, 10 % single events"},
     {"mixed.1",  BENCH_MIXED, MIX, .late_percent = 1,  .help = "the same, 1 % of the events late"},
