@@ -81,7 +81,7 @@ static bool time_fits(int64_t time_ms)
     return time_ms >= 0 && utapi_interval_of(time_ms) <= UTAPI_INTERVAL_MAX;
 }
 
-/* How many entries come before the first one that no storage takes; err tells of that. */
+/* How many entries come before the first one that no storage takes, or takes with those; err tells of that. */
 static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -94,6 +94,8 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
         else if (longest > UTAPI_NAME_MAX)
             (void)utapi_fail_at(err, UTAPI_INVALID, i, "a name of %zu bytes, expected %d at most", longest,
                                 UTAPI_NAME_MAX);
+        else if (i > 0 && (entry->admin != NULL || utapi_batch_act(batch) != NULL))
+            (void)utapi_fail_at(err, UTAPI_INVALID, i, "an operator's act comes alone");
         else
             continue;
         return i;
@@ -101,11 +103,46 @@ static size_t entries_fit(const utapi_batch *batch, utapi_error *err)
     return batch->count;
 }
 
+/* Whether the storage has told which entries are to blame. */
+static bool is_told(const utapi_batch *batch)
+{
+    size_t i = 0;
+    while (batch->unfit != NULL && i < batch->count && batch->unfit[i] == 0)
+        i++;
+    return batch->unfit != NULL && i < batch->count;
+}
+
+/* An act that cannot be stored is stored as refused: whoever waits for it finds out why in the audit. */
+static utapi_status part_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
+                               utapi_error *err)
+{
+    const utapi_admin_act *act = utapi_batch_act(batch);
+    utapi_error why;
+    if (act == NULL)
+        return self->ops->apply(self, batch, ret, err);
+    utapi_batch again = *batch;
+    again.unfit = NULL; /* it is stored whole, or refused */
+    utapi_error_clear(&why);
+    const utapi_status status = self->ops->apply(self, &again, ret, &why);
+    if (!status_lasts(status) || act->refused.size > 0)
+        return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
+    utapi_admin_act refused = *act;
+    utapi_entry entry = batch->entries[0];
+    refused.refused = utapi_string_of(*why.detail != '\0' ? why.detail : utapi_status_text(status));
+    entry.admin = &refused;
+    again.entries = &entry;
+    return self->ops->apply(self, &again, ret, err);
+}
+
 utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, utapi_applied *ret,
                                  utapi_error *err)
 {
     utapi_error unfit;
     utapi_error_clear(&unfit);
+    const bool takes_acts = self->ops->admin != NULL && self->ops->admin->audit != NULL;
+    for (size_t i = 0; !takes_acts && i < batch->count; i++)
+        if (batch->entries[i].admin != NULL)
+            return without(self, "audit", err);
     const size_t fit = entries_fit(batch, &unfit);
     utapi_batch part = utapi_batch_prefix(batch, fit);
     for (size_t i = 0; self->ops->dead_letters == NULL && i < batch->count; i++)
@@ -113,14 +150,16 @@ utapi_status utapi_backend_apply(utapi_backend *self, const utapi_batch *batch, 
             return without(self, "dead letters", err);
     if (!utapi_fence_is_set(&batch->fence))
         return fit < batch->count ? utapi_fail_at(err, UTAPI_INVALID, fit, "%s", unfit.detail)
-                                  : self->ops->apply(self, batch, ret, err);
-    utapi_status status = self->ops->apply(self, &part, ret, err);
+                                  : part_apply(self, batch, ret, err);
+    utapi_status status = part_apply(self, &part, ret, err);
     if (fit == 0 && batch->count > 0 && status == UTAPI_OK)
         return utapi_fail_at(err, UTAPI_INVALID, 0, "%s", unfit.detail);
+    if (status_lasts(status) && is_told(&part))
+        return status;
     while (part.count > 1 && status_lasts(status)) {
         part = utapi_batch_prefix(batch, part.count / 2);
         utapi_error_clear(err);
-        status = self->ops->apply(self, &part, ret, err);
+        status = part_apply(self, &part, ret, err);
     }
     return status == UTAPI_CORRUPT ? corrupt_check(self, &part, ret, err) : status;
 }
@@ -129,13 +168,6 @@ utapi_status utapi_backend_read(utapi_backend *self, const utapi_query *query, u
                                 uint64_t *ret_fences, utapi_error *err)
 {
     return self->ops->read(self, query, ret, ret_fences, err);
-}
-
-utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
-                                 utapi_error *err)
-{
-    return self->ops->knows != NULL ? self->ops->knows(self, level, name, ret, err)
-                                    : without(self, "quick look-up of names", err);
 }
 
 utapi_status utapi_backend_stats(utapi_backend *self, utapi_storage_stats *ret, utapi_error *err)
@@ -209,6 +241,67 @@ utapi_status utapi_backend_fences(utapi_backend *self, utapi_fence_cb *on_fence,
 {
     const utapi_admin_ops *admin = self->ops->admin;
     return admin != NULL ? admin->fences(self, on_fence, ctx, err) : without(self, "administration", err);
+}
+
+utapi_status utapi_backend_knows(utapi_backend *self, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL && admin->knows != NULL ? admin->knows(self, level, name, ret, err)
+                                                 : without(self, "quick look-up of names", err);
+}
+
+utapi_status utapi_backend_preview(utapi_backend *self, const utapi_admin_act *act, utapi_audit_row *ret,
+                                   utapi_error *err)
+{
+    utapi_query query = {.level = act->level, .names = &act->name, .count = 1};
+    utapi_usage then, now;
+    query.start = query.end = utapi_interval_of(act->time_ms);
+    utapi_status status = utapi_backend_read(self, &query, &then, NULL, err);
+    query.start = query.end = UTAPI_INTERVAL_MAX;
+    if (status == UTAPI_OK)
+        status = utapi_backend_read(self, &query, &now, NULL, err);
+    if (status != UTAPI_OK)
+        return status;
+    *ret = (utapi_audit_row){.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    utapi_amounts_copy(&then.flows, &ret->before);
+    utapi_amounts_set(&ret->before, UTAPI_STORAGE_UTILIZED, now.storage_utilized[1]);
+    utapi_amounts_set(&ret->before, UTAPI_NUMBER_OF_OBJECTS, now.number_of_objects[1]);
+    utapi_amounts_copy(&ret->before, &ret->after);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        utapi_amounts_add(&ret->after, &act->amounts);
+    else {
+        utapi_amounts_add_one(&ret->after, UTAPI_STORAGE_UTILIZED, -then.storage_utilized[1]);
+        utapi_amounts_add_one(&ret->after, UTAPI_NUMBER_OF_OBJECTS, -then.number_of_objects[1]);
+    }
+    return UTAPI_OK;
+}
+
+/* Passes on what is asked for. */
+typedef struct audit_filter {
+    const utapi_audit_query *what;
+    utapi_audit_cb *on_row;
+    void *ctx;
+} audit_filter;
+
+static bool audit_pass(void *ctx, const utapi_audit_row *row)
+{
+    const audit_filter *filter = ctx;
+    const utapi_audit_query *what = filter->what;
+    if ((what->id.size > 0 && !utapi_string_equal(what->id, row->act.id)) ||
+        (what->level != UTAPI_LEVEL_COUNT && what->level != row->act.level) ||
+        (what->name.size > 0 && !utapi_string_equal(what->name, row->act.name)))
+        return true;
+    return filter->on_row(filter->ctx, row) && what->id.size == 0; /* an id has one row */
+}
+
+utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what, utapi_audit_cb *on_row,
+                                 void *ctx, utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    audit_filter filter = {.what = what, .on_row = on_row, .ctx = ctx};
+    return admin != NULL && admin->audit != NULL ? admin->audit(self, audit_pass, &filter, err)
+                                                 : without(self, "audit", err);
 }
 
 utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,

@@ -221,8 +221,8 @@ static void aggregation_part(utapi_aggregation *self)
 utapi_status utapi_aggregation_new(const utapi_batch *batch, const bool *skip, utapi_aggregation **ret,
                                    utapi_error *err)
 {
-    const size_t most = batch->count * UTAPI_LEVEL_COUNT;
-    UTAPI_AUTO(utapi_aggregation) *self = malloc(sizeof *self + most * sizeof *self->refs);
+    const size_t max_refs = batch->count * UTAPI_LEVEL_COUNT;
+    UTAPI_AUTO(utapi_aggregation) *self = malloc(sizeof *self + max_refs * sizeof *self->refs);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "aggregating %zu events", batch->count);
     self->count = 0;

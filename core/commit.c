@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* commit.c - the committer's thread and its queue.
+/* commit.c - the committer's thread and its queue (docs/architecture.md#group-commit).
  *
- * A group that overflows a total is halved until only the guilty requests are left alone with their
- * error (docs/architecture.md#group-commit): the others are stored. When a second has passed without a request
- * the backend is maintained; while requests keep coming, each apply does what maintenance it needs (backend.h). */
+ * When a second has passed without a request the backend is maintained; while requests keep coming, each apply does
+ * what maintenance it needs (backend.h). */
 #include "commit.h"
 
 #include "utapi/clock.h"
@@ -59,11 +58,11 @@ typedef struct commit_group {
 } commit_group;
 
 /* Cuts a group off the front of a chain: one request, and as many more as fit. */
-static commit_group group_cut(utapi_request **chain, size_t requests_max, size_t entries_max)
+static commit_group group_cut(utapi_request **chain, size_t entries_max)
 {
     commit_group group = {.head = *chain};
     utapi_request **link = &group.head;
-    while (*link != NULL && (group.requests == 0 || (group.requests < requests_max &&
+    while (*link != NULL && (group.requests == 0 || (!group.head->is_alone && !(*link)->is_alone &&
                                                      group.entries + (*link)->count <= entries_max))) {
         group.requests++;
         group.entries += (*link)->count;
@@ -137,22 +136,13 @@ static void outcome_note(utapi_committer *self, utapi_status status, const utapi
     pthread_mutex_unlock(&self->lock);
 }
 
-/* Depth of recursion: the logarithm of the group's requests. */
 static void group_commit(utapi_committer *self, commit_group group)
 {
     utapi_error err;
     utapi_error_clear(&err);
     const utapi_status status = group_apply(self, group, &err);
     outcome_note(self, status, &err);
-    if (status != UTAPI_OVERFLOW || group.requests == 1) {
-        group_answer(group, status, &err);
-        return;
-    }
-    const commit_group half = group_cut(&group.head, group.requests / 2, SIZE_MAX);
-    group.requests -= half.requests;
-    group.entries -= half.entries;
-    group_commit(self, half);
-    group_commit(self, group);
+    group_answer(group, status, &err);
 }
 
 /* ---- the thread --------------------------------------------------------------------------- */
@@ -175,7 +165,7 @@ static void *committer_main(void *arg)
         wait_for_work(self);
         if (self->head == NULL && self->stopping)
             break;
-        const commit_group group = group_cut(&self->head, SIZE_MAX, GROUP_ENTRIES_MAX);
+        const commit_group group = group_cut(&self->head, GROUP_ENTRIES_MAX);
         if (self->head == NULL)
             self->tail = &self->head;
         self->waiting -= group.entries;

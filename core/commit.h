@@ -22,6 +22,7 @@ typedef struct utapi_request {
     utapi_request_cb *on_done;
     void *ctx;
     bool is_sorted; /* its entries are not in the order in which the events came */
+    bool is_alone;  /* it is committed in no company: an operator's act */
     size_t count;
     utapi_entry entries[];
 } utapi_request;

@@ -4,6 +4,7 @@
 #include "utapi/engine.h"
 
 #include "commit.h"
+#include "utapi/backend_admin.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
 
@@ -232,6 +233,45 @@ utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events
     return status == UTAPI_OK ? outcome_wait(&outcome, err) : status;
 }
 
+/* ---- administration ------------------------------------------------------------------------ */
+
+utapi_status utapi_engine_act(utapi_engine *engine, const utapi_admin_act *act, utapi_error *err)
+{
+    ingest_outcome outcome = {.lock = PTHREAD_MUTEX_INITIALIZER, .known = PTHREAD_COND_INITIALIZER};
+    utapi_admin_act asked = *act;
+    asked.asked_ms = utapi_engine_now_ms(engine);
+    utapi_status status = utapi_admin_act_check(&asked, asked.asked_ms, err);
+    if (status != UTAPI_OK)
+        return status;
+    UTAPI_AUTO_FREE utapi_request *request = utapi_request_new(1);
+    if (request == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
+    request->on_done = outcome_set;
+    request->ctx = &outcome;
+    request->is_alone = true;
+    request->entries[0] = utapi_admin_entry(&asked);
+    status = utapi_committer_submit(engine->committer, request, err);
+    if (status != UTAPI_OK)
+        return status;
+    (void)UTAPI_TAKE(request);
+    return outcome_wait(&outcome, err);
+}
+
+utapi_status utapi_engine_preview(utapi_engine *engine, const utapi_admin_act *act, utapi_audit_row *ret,
+                                  utapi_error *err)
+{
+    utapi_admin_act asked = *act;
+    asked.asked_ms = utapi_engine_now_ms(engine);
+    const utapi_status status = utapi_admin_act_check(&asked, asked.asked_ms, err);
+    return status == UTAPI_OK ? utapi_backend_preview(engine->backend, &asked, ret, err) : status;
+}
+
+utapi_status utapi_engine_audit(utapi_engine *engine, const utapi_audit_query *what, utapi_audit_cb *on_row,
+                                void *ctx, utapi_error *err)
+{
+    return utapi_backend_audit(engine->backend, what, on_row, ctx, err);
+}
+
 /* ---- queries ------------------------------------------------------------------------------ */
 
 utapi_status utapi_engine_list(utapi_engine *engine, utapi_level level, const utapi_string *names,
@@ -269,9 +309,11 @@ utapi_status utapi_engine_knows(utapi_engine *engine, utapi_level level, utapi_s
                                 utapi_error *err)
 {
     *ret = !records(engine, level);
-    if (*ret || engine->backend->ops->knows == NULL)
-        return UTAPI_OK;
-    return utapi_backend_knows(engine->backend, level, name, ret, err);
+    const utapi_status status =
+        *ret ? UTAPI_OK : utapi_backend_knows(engine->backend, level, name, ret, NULL);
+    return status == UTAPI_OK || status == UTAPI_NOT_SUPPORTED
+               ? UTAPI_OK
+               : utapi_fail(err, status, "looking \"%.*s\" up", (int)name.size, name.data);
 }
 
 utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_error *err)
@@ -292,9 +334,9 @@ utapi_status utapi_engine_health(utapi_engine *engine, utapi_health *ret, utapi_
 
 void utapi_engine_note(utapi_engine *engine, const char *warning)
 {
-    const int most = sizeof engine->other_warning - 1;
+    const int max_size = sizeof engine->other_warning - 1;
     pthread_mutex_lock(&engine->lock);
-    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", most, warning);
+    (void)snprintf(engine->other_warning, sizeof engine->other_warning, "%.*s", max_size, warning);
     pthread_mutex_unlock(&engine->lock);
 }
 
@@ -336,6 +378,8 @@ static bool letter_choose(void *ctx, const utapi_dead_letter *letter)
         return true;
     utapi_entry entry = *letter->entry;
     entry.letter = id;
+    if (self->is_push) /* the event's own is known where it counts at other levels */
+        entry.uuid = id;
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
         if ((letter->levels & UTAPI_LEVEL_BIT(level)) == 0)
             entry.resource[level] = (utapi_string){.size = 0};

@@ -77,11 +77,11 @@ bool utapi_string_is_text(utapi_string text)
     return true;
 }
 
-utapi_string utapi_string_cut(utapi_string text, size_t most)
+utapi_string utapi_string_cut(utapi_string text, size_t max)
 {
-    if (text.size <= most)
+    if (text.size <= max)
         return text;
-    while (most > 0 && ((unsigned char)text.data[most] & 0xC0U) == 0x80) /* a byte that continues one */
-        most--;
-    return (utapi_string){text.data, most};
+    while (max > 0 && ((unsigned char)text.data[max] & 0xC0U) == 0x80) /* a byte that continues one */
+        max--;
+    return (utapi_string){text.data, max};
 }

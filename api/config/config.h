@@ -65,6 +65,9 @@ typedef struct config {
     allow_list ingest_allow;
     allow_list storage_allow;
     allow_list prometheus_allow;
+    char *
+        admin_tokens; /* separated by commas; NULL: none, so that administration goes through the socket alone */
+    allow_list admin_allow;
 
     utapi_level_set levels;
     char *component;

@@ -168,7 +168,10 @@ static utapi_status parse_file(const char *path, const char *name, json_t **ret,
         return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", name, strerror(errno));
     json_error_t error;
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    const int failure = ferror(file) ? errno : 0;
     (void)fclose(file);
+    if (root == NULL && failure != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", name, strerror(failure));
     if (root == NULL)
         return utapi_fail(err, UTAPI_INVALID, "%s: line %d: %s", name, error.line, error.text);
     if (!json_is_object(root)) {

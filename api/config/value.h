@@ -48,6 +48,7 @@ extern const config_kind config_choice;     /* int: an index into choices */
 extern const config_kind config_levels;     /* utapi_level_set */
 extern const config_kind config_operations; /* config_counters */
 extern const config_kind config_addresses;  /* allow_list */
+extern const config_kind config_tokens;     /* char *, separated by commas, in no message; NULL: none */
 extern const config_kind config_host;       /* char *, a host's name or address */
 extern const config_kind config_secret;     /* char *, in no message; NULL where it is "" */
 extern const config_kind config_redis_url;  /* char *, in no message; only its scheme is looked at */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* value_list.c - the kinds that are lists: levels, operations, addresses. In JSON they are arrays of texts,
+/* value_list.c - the kinds that are lists: levels, operations, addresses, tokens. In JSON they are arrays of texts,
  * as text they are separated by commas; either way each item goes through the kind's own add function,
  * into a fresh value that replaces the older one only when all of it was fine. */
 #include "config/value.h"
@@ -174,3 +174,43 @@ const config_kind config_addresses = {"a list of addresses", addresses_from_text
                                       addresses_release};
 const config_kind config_addresses_added = {"a list of addresses", addresses_from_text, addresses_from_json,
                                             addresses_release};
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+enum { TOKEN_MIN = 16, TOKEN_MAX = 255 };
+
+/* No message quotes one. */
+static utapi_status token_add(void *list, const char *item, const config_origin *origin, utapi_error *err)
+{
+    char **tokens = list;
+    char *longer = NULL;
+    const size_t size = strlen(item);
+    bool is_token = size >= TOKEN_MIN && size <= TOKEN_MAX;
+    for (size_t i = 0; i < size && is_token; i++)
+        is_token = item[i] > ' ' && item[i] < 0x7F && item[i] != ',';
+    if (!is_token)
+        return utapi_fail(err, UTAPI_INVALID,
+                          "%s: expected %d to %d characters of ASCII, without blanks and commas",
+                          origin->name, TOKEN_MIN, TOKEN_MAX);
+    const char *before = *tokens;
+    if (asprintf(&longer, "%s%s%s", before != NULL ? before : "", before != NULL ? "," : "", item) < 0)
+        longer = NULL;
+    return config_text_replace(longer, tokens, err);
+}
+
+static utapi_status tokens_read(const config_key *key, const char *text, const json_t *value,
+                                const config_origin *origin, void *ret, utapi_error *err)
+{
+    (void)key;
+    char *tokens = NULL;
+    const utapi_status status = add_all(token_add, &tokens, text, value, origin, err);
+    config_text_release(status == UTAPI_OK ? ret : &tokens);
+    if (status == UTAPI_OK)
+        *(char **)ret = tokens;
+    return status;
+}
+
+READ_BOTH_WAYS(tokens)
+
+const config_kind config_tokens = {"a list of tokens", tokens_from_text, tokens_from_json,
+                                   config_text_release};

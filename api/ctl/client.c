@@ -111,6 +111,8 @@ static bool prepare(CURL *curl, const client_endpoint *to, const char *path, uta
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (to->socket != NULL)
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, to->socket);
     if (to->insecure) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -189,6 +191,16 @@ json_t *client_ask_json(const client_endpoint *to, const char *path, const json_
     ctl_say("%s: %s", answer.code, answer.message);
     json_decref(answer.body);
     return NULL;
+}
+
+void client_add_encoded(utapi_text *path, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text != '\0'; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        const char encoded[] = {'%', digits[byte >> 4], digits[byte & 0xF]};
+        utapi_text_add(path, encoded, sizeof encoded);
+    }
 }
 
 int client_print_json(const json_t *answer)

@@ -9,6 +9,7 @@
 #include "ctl/command.h"
 #include "utapi/status.h"
 #include "utapi/string.h"
+#include "utapi/text.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ typedef struct client_endpoint {
     int64_t port;
     bool ssl;
     bool insecure;          /* take any certificate */
+    const char *socket;     /* path of a Unix socket, instead of host and port; NULL: none */
     bool verbose;           /* heads of request and answer on stderr */
     const char *access_key; /* NULL: not signed */
     const char *secret_key;
@@ -66,6 +68,9 @@ UTAPI_MUST_USE utapi_status client_ask(const client_endpoint *to, const char *pa
  */
 json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
                         const char *busy_member);
+
+/** Adds a text to a path, percent-encoded. */
+void client_add_encoded(utapi_text *path, const char *text);
 
 /** Prints an answer as JSON. Gives the exit code. */
 int client_print_json(const json_t *answer);

@@ -89,7 +89,7 @@ static void help_print(const ctl_command *self)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static bool number_read(const ctl_option *row, const char *text)
+bool ctl_number_read(const ctl_option *row, const char *text)
 {
     char *rest = NULL;
     errno = 0;
@@ -108,7 +108,7 @@ static bool option_bind(const ctl_option *row, const char *value)
     if (row->take != NULL)
         return row->take(row, value);
     if (row->number != NULL)
-        return number_read(row, value);
+        return ctl_number_read(row, value);
     if (row->text != NULL)
         *row->text = value;
     else

@@ -13,7 +13,12 @@
 #include <stdint.h>
 
 /** Exit codes. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_WAITING = 3 /* it is accepted, and not done yet */
+};
 
 typedef struct ctl_option ctl_option;
 
@@ -58,6 +63,9 @@ extern const ctl_command dead_letters_command;
 extern const ctl_command journal_command;
 extern const ctl_command migrate_command;
 extern const ctl_command check_command;
+extern const ctl_command adjust_command;
+extern const ctl_command expire_command;
+extern const ctl_command audit_command;
 
 /**
  * Reads a command's line and runs it.
@@ -66,6 +74,9 @@ extern const ctl_command check_command;
  * @return the exit code
  */
 int ctl_command_run(const ctl_command *self, int argc, char **argv);
+
+/** Reads a number into what a row is bound to; false, after saying on stderr what is wrong. */
+bool ctl_number_read(const ctl_option *row, const char *text);
 
 /** Prints "utapictl: ..." on stderr. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -295,6 +295,10 @@ static int run_migrate(int count, char **arguments)
         ctl_say("migrate needs --from and --to");
         return EXIT_USAGE;
     }
+    if (strcmp(self->from, self->to) == 0) {
+        ctl_say("--from and --to are the same");
+        return EXIT_USAGE;
+    }
     const utapi_status status = migrate(self, &err);
     if (status != UTAPI_OK)
         ctl_say("%s", *err.detail != '\0' ? err.detail : utapi_status_text(status));

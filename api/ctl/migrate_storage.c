@@ -38,7 +38,8 @@ utapi_status migrate_open(const char *option, const char *place, bool must_be_th
 {
     const char *location = NULL;
     const utapi_backend_ops *kind = place_kind(place, &location);
-    if (kind == NULL || strcmp(kind->name, "memory") == 0) /* that would be gone at the end */
+    /* What is in memory would be gone at the end. */
+    if (kind == NULL || *location == '\0' || strcmp(kind->name, "memory") == 0)
         return utapi_fail(err, UTAPI_INVALID, "%s: expected redis://HOST[:PORT][/DATABASE] or lmdb:DIRECTORY",
                           option);
     if (must_be_there && strstr(location, "://") == NULL && access(location, R_OK) != 0)

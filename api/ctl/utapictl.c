@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 static const ctl_command *const commands[] = {&push_command,    &list_command,    &dead_letters_command,
-                                              &journal_command, &migrate_command, &check_command};
+                                              &journal_command, &adjust_command,  &expire_command,
+                                              &audit_command,   &migrate_command, &check_command};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

@@ -15,6 +15,7 @@
 #include "utapi/clock.h"
 #include "utapi/engine.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,11 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_BACKEND "lmdb"
-#define MAX_BACKENDS    16
-#define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
-#define MS_PER_S        INT64_C(1000)
-#define WATCH_S         1 /* between looks at how storage is */
+#define DEFAULT_BACKEND    "lmdb"
+#define MAX_BACKENDS       16
+#define SPARE_FILES        64 /* descriptors for all but connections: storage, epoll, log */
+#define MS_PER_S           INT64_C(1000)
+#define ROOM_SAID_EVERY_MS INT64_C(3600000)
+#define ADMIN_SOCKET       "admin.sock"
+#define WATCH_S            1 /* between looks at how storage is */
 
 #define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
 
@@ -42,7 +45,8 @@ typedef struct utapid {
     auth *auth;
     policy *policy;
     telemetry *telemetry;
-    http_service service;
+    http_service service, admin_service;
+    server *admin_server; /* NULL: there could be none */
     server *server;
     replay *replay;
 } utapid;
@@ -180,6 +184,7 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .ingest_allow = settings->ingest_allow,
         .storage_allow = settings->storage_allow,
         .prometheus_allow = settings->prometheus_allow,
+        .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
         .ingest_max_events = (size_t)settings->max_events,
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
         .list_max_bytes = (size_t)settings->max_list_bytes,
@@ -193,7 +198,7 @@ static utapi_status start_query_pool(utapid *self, utapi_error *err)
 {
     if (!self->config.journal_enabled)
         return UTAPI_OK;
-    return query_pool_start(&self->service, (unsigned)self->config.readers, &self->service.query_pool, err);
+    return query_pool_start((unsigned)self->config.readers, &self->service.query_pool, err);
 }
 
 /* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
@@ -207,6 +212,30 @@ static void raise_file_limit(int64_t connections)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_write(LOG_LEVEL_WARN, NULL, "limits.maxConnections: the system grants only %llu open files",
                   (unsigned long long)limit.rlim_cur);
+}
+
+/* Administration goes through a socket in the folder of lmdb.path, whatever the storage is. Without it events count all
+ * the same. */
+static utapi_status start_admin_server(utapid *self, utapi_error *err)
+{
+    enum { CONNECTIONS = 16 };
+    const config *settings = &self->config;
+    char path[PATH_MAX];
+    utapi_error why = {0};
+    (void)err;
+    (void)snprintf(path, sizeof path, "%s/" ADMIN_SOCKET, settings->data_dir);
+    const server_options options = {
+        .socket_path = path,
+        .workers = 1,
+        .max_connections = CONNECTIONS,
+        .idle_timeout_s = (unsigned)settings->idle_timeout_s,
+        .request_timeout_s = (unsigned)settings->request_timeout_s,
+    };
+    self->admin_service = self->service;
+    self->admin_service.admin.is_local = true;
+    if (server_start(&options, &self->admin_service, &self->admin_server, &why) != UTAPI_OK)
+        log_write(LOG_LEVEL_WARN, NULL, "no administration through a socket: %s", why.detail);
+    return UTAPI_OK;
 }
 
 static utapi_status start_server(utapid *self, utapi_error *err)
@@ -234,8 +263,8 @@ static utapi_status start_replay(utapid *self, utapi_error *err)
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity, open_storage,     start_engine, start_auth,
-        make_service,  start_query_pool, start_server, start_replay};
+        load_identity,    open_storage,       start_engine, start_auth,  make_service,
+        start_query_pool, start_admin_server, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -249,6 +278,7 @@ static utapi_status start(utapid *self, utapi_error *err)
 static void stop(utapid *self)
 {
     replay_stop(self->replay);
+    server_stop(self->admin_server);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
     policy_free(self->policy);
@@ -261,6 +291,16 @@ static void stop(utapid *self)
 }
 
 /* ---- main --------------------------------------------------------------------------------- */
+
+/* A standard stream that is closed would be the number of the next file: the log would be written into storage. */
+static void hold_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0)
+        close(fd);
+}
 
 /* Before the first thread, so that every thread has them blocked and only wait_for_signal() gets them. */
 static void block_signals(sigset_t *ret)
@@ -278,6 +318,7 @@ static void block_signals(sigset_t *ret)
 /* What the log was told of. */
 typedef struct watch {
     bool is_warned, is_skewed;
+    int64_t room_warned_ms;      /* on the monotonic clock; 0: never */
     uint64_t dead_letters, lost; /* events, ever */
 } watch;
 
@@ -314,6 +355,16 @@ static void watch_clock(watch *seen, int64_t skew_ms)
     seen->is_skewed = is_skewed;
 }
 
+/* What is nearly full may be so for long, and now more and now less. */
+static void watch_room(watch *seen, const char *warning)
+{
+    const int64_t now_ms = utapi_monotonic_ms();
+    if (*warning == '\0' || (seen->room_warned_ms != 0 && now_ms - seen->room_warned_ms < ROOM_SAID_EVERY_MS))
+        return;
+    log_write(LOG_LEVEL_WARN, NULL, "storage: %s", warning);
+    seen->room_warned_ms = now_ms;
+}
+
 /* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
  * not be stored, it is not over until others were: that none were sent since proves nothing. */
 static void watch_storage(const utapid *self, watch *seen)
@@ -325,6 +376,7 @@ static void watch_storage(const utapid *self, watch *seen)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
     watch_losses(seen, &health);
     watch_clock(seen, health.storage.clock_skew_ms);
+    watch_room(seen, health.storage.room_warning);
     if (*warning != '\0' && !seen->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
                   self->config.journal_enabled && !health.refuses
@@ -422,6 +474,7 @@ int main(int argc, char **argv)
     utapid self = {0};
     utapid_options options;
     utapi_error err = {0};
+    hold_streams();
     const int code = utapid_options_parse(argc, argv, &options);
     if (code >= 0)
         return code;

@@ -29,6 +29,8 @@ void http_call_complete(http_call *call)
         reply->content_type = call->route != NULL ? call->route->content_type : HTTP_JSON;
     if (reply->status == http_error_status(HTTP_SERVICE_UNAVAILABLE))
         http_reply_add_header(reply, "retry-after", RETRY_AFTER_S);
+    if (reply->status == http_error_status(HTTP_NO_TOKEN))
+        http_reply_add_header(reply, "www-authenticate", "Bearer");
     if (log_wants(LOG_LEVEL_DEBUG))
         log_write(LOG_LEVEL_DEBUG, call->request_id, "%.*s %.*s: %d", (int)call->request.method.size,
                   call->request.method.data, (int)call->request.path.size, call->request.path.data,

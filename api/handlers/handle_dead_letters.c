@@ -2,7 +2,7 @@
 /**
  * handle_dead_letters.c - the events that were accepted and not counted: GET /_/dead-letters shows them, POST
  * /_/dead-letters/push counts them after all, POST /_/dead-letters/acknowledge drops them. GET /_/journal/refused and
- * POST /_/journal/acknowledge are older names, with lost events beside them.
+ * POST /_/journal/acknowledge are older names, with lost events beside them; they know letters as a whole alone.
  */
 #include "handlers/routes.h"
 
@@ -19,9 +19,24 @@ typedef struct listing {
     size_t count;
 } listing;
 
+/**
+ * Whether an event counts at other levels: whoever took it from the older list and sent it again would count it
+ * twice.
+ */
+static bool counts_elsewhere(const utapi_dead_letter *letter)
+{
+    bool does = false;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        does = does ||
+               (letter->entry->resource[level].size > 0 && (letter->levels & UTAPI_LEVEL_BIT(level)) == 0);
+    return does && letter->levels != 0;
+}
+
 static bool list_letter(void *ctx, const utapi_dead_letter *letter)
 {
     listing *self = ctx;
+    if (self->form == JSON_LETTER_REFUSED && counts_elsewhere(letter))
+        return true;
     if (self->count++ > 0)
         JSON_TEXT_LITERAL(&self->text, ",");
     json_dead_letter(&self->text, self->form, letter);

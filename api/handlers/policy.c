@@ -193,7 +193,7 @@ static bool is_beyond(int64_t amount, int64_t limit)
 static utapi_reason reason_of(const policy_limits *limits, const utapi_event *event, int64_t now_ms)
 {
     if (event->timestamp_ms != UTAPI_NO_TIMESTAMP) {
-        if (limits->earliest_ms > 0 && event->timestamp_ms < limits->earliest_ms)
+        if (event->timestamp_ms < limits->earliest_ms)
             return UTAPI_REASON_EARLY;
         if (limits->max_lateness_ms > 0 && event->timestamp_ms < now_ms - limits->max_lateness_ms)
             return UTAPI_REASON_LATE;

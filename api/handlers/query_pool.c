@@ -11,7 +11,6 @@
 #include <string.h>
 
 struct query_pool {
-    const http_service *service;
     unsigned started;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -41,17 +40,15 @@ static void *run(void *ctx)
 {
     query_pool *self = ctx;
     for (http_call *call; (call = next_call(self)) != NULL;)
-        call->route->handle(self->service, call);
+        call->route->handle(call->service, call);
     return NULL;
 }
 
-utapi_status query_pool_start(const http_service *service, unsigned threads, query_pool **ret,
-                              utapi_error *err)
+utapi_status query_pool_start(unsigned threads, query_pool **ret, utapi_error *err)
 {
     query_pool *self = calloc(1, sizeof *self + threads * sizeof *self->threads);
     if (self == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%u threads for queries", threads);
-    self->service = service;
     self->end = &self->first;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)pthread_cond_init(&self->changed, NULL);

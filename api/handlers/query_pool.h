@@ -16,15 +16,14 @@ typedef struct query_pool query_pool;
 /**
  * Starts the threads.
  *
- * @param service  borrowed: must outlive the pool
  * @param threads  at least 1: so many queries are answered at a time
  * @param ret      owned: query_pool_stop()
  * @return UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status query_pool_start(const http_service *service, unsigned threads, query_pool **ret,
-                                             utapi_error *err);
+UTAPI_MUST_USE utapi_status query_pool_start(unsigned threads, query_pool **ret, utapi_error *err);
 
-/** Has a call answered by its route's handler, after those that wait already. It is borrowed until it is ready. */
+/** Has a call that was admitted answered by its route's handler, after those that wait already. It is borrowed until
+ *  it is ready. */
 void query_pool_add(query_pool *self, http_call *call);
 
 /** Stops the threads, and frees. No call may be waiting, and none may follow. NULL is fine. */

@@ -14,6 +14,13 @@
 #include "http/message.h"
 #include "utapi/engine.h"
 
+/** How administration is reached through a server. */
+typedef struct http_admin_door {
+    bool is_local; /* only whoever may administer gets in: a Unix socket. No list of addresses matters then */
+    const char *tokens; /* separated by commas; NULL: unless it is local, there is no administration here */
+    allow_list allow;   /* who may come with a token */
+} http_admin_door;
+
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
     utapi_engine *engine;
@@ -24,9 +31,10 @@ typedef struct http_service {
     allow_list ingest_allow;       /* who may post events */
     allow_list storage_allow;      /* who may ask for /v2/storage */
     allow_list prometheus_allow;   /* who may ask for /_/metrics */
-    struct policy *policy;         /* judges events (policy.h); NULL: there is no limit */
-    telemetry *telemetry;          /* counts requests, and logs refusals; NULL: nobody does */
-    size_t ingest_max_events;      /* docs/specification.md#limits */
+    http_admin_door admin;
+    struct policy *policy;    /* judges events (policy.h); NULL: there is no limit */
+    telemetry *telemetry;     /* counts requests, and logs refusals; NULL: nobody does */
+    size_t ingest_max_events; /* docs/specification.md#limits */
     size_t ingest_max_bytes;
     size_t list_max_bytes; /* docs/specification.md#queries */
     size_t list_max_names;
@@ -49,6 +57,7 @@ typedef struct http_call {
     http_reply reply;
     const http_service *service;    /* NULL until the router has seen it */
     const struct http_route *route; /* likewise (routes.h) */
+    http_error denied;              /* why router_admit() did not admit it; HTTP_OK */
 
     /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on
      * the thread that dispatches, on one of the query pool's or on the committer's. Must be quick. */
@@ -70,7 +79,7 @@ void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ct
 bool http_call_reserve(http_call *call, size_t bytes);
 
 /**
- * Finds a call's route by its method and path, and whether its address may ask for that.
+ * Finds a call's route by its method and path, and whether its address, or its token, may ask for that.
  *
  * @param ret_body_limit  the most bytes that its body may have: the server stops reading beyond, and answers
  *                        EntityTooLarge
@@ -78,7 +87,7 @@ bool http_call_reserve(http_call *call, size_t bytes);
  */
 bool router_admit(const http_service *service, http_call *call, size_t *ret_body_limit);
 
-/** Answers a call whose address may not ask. */
+/** Answers a call that was not admitted. */
 void router_deny(http_call *call);
 
 /**

@@ -15,6 +15,7 @@
 #define INGEST   FROM(ingest, "ingest.allowFrom")
 #define STORAGE  FROM(storage, "storage.allowFrom")
 #define METRICS  FROM(prometheus, "prometheus.allowFrom")
+#define ADMIN    {.allow_key = "admin.allowFrom", .allow = offsetof(http_service, admin.allow), .needs_token = true}
 #define SIGNED   {.is_signed = true}
 #define JSON     HTTP_JSON
 #define PROMTEXT "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +35,9 @@ const http_route http_routes[HTTP_ROUTES] = {
           acknowledge_letters),
     ROUTE("ListDeadLetters",        "GET",  "/_/journal/refused",     true,  HEALTH,  list,   JSON,     refused),
     ROUTE("AcknowledgeDeadLetters", "POST", "/_/journal/acknowledge", true,  INGEST,  list,   JSON,     acknowledge),
+    ROUTE("Adjust",                 "POST", "/_/admin/adjust",        true,  ADMIN,   list,   JSON,     adjust),
+    ROUTE("Expire",                 "POST", "/_/admin/expire",        true,  ADMIN,   list,   JSON,     expire),
+    ROUTE("ListAudit",              "GET",  "/_/admin/audit?",        true,  ADMIN,   list,   JSON,     audit),
     ROUTE("Ingest",                 "POST", "/v2/ingest?",            false, INGEST,  ingest, JSON,     ingest_v2,
           .on_body = on_body_ingest_v2),
     ROUTE("Push",                   "POST", "/v1/push?",              false, INGEST,  ingest, JSON,     ingest_v1),

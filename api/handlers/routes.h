@@ -18,6 +18,7 @@ typedef void http_on_body_fn(const http_service *service, http_call *call);
 typedef struct http_access {
     const char *allow_key; /* of the list of addresses, in the configuration; NULL: any address */
     size_t allow;          /* the list's offset in http_service */
+    bool needs_token;      /* administration: one of admin.tokens too, unless it comes through the socket */
     bool
         is_signed; /* the handler asks for a signature where Utapi's order of checks has it: http_call_verify() */
 } http_access;
@@ -34,7 +35,7 @@ typedef struct http_route {
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
-enum { HTTP_ROUTES = 12 };
+enum { HTTP_ROUTES = 15 };
 
 extern const http_route http_routes[HTTP_ROUTES];
 
@@ -73,7 +74,10 @@ http_error http_fail_query(http_failure *failure, const http_call *call, const c
 
 http_handler_fn handle_acknowledge;
 http_handler_fn handle_acknowledge_letters;
+http_handler_fn handle_adjust;
+http_handler_fn handle_audit;
 http_handler_fn handle_dead_letters;
+http_handler_fn handle_expire;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;

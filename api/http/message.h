@@ -29,6 +29,7 @@ typedef struct http_request {
     size_t header_count;
     utapi_string body;
     const struct sockaddr *peer; /* NULL: the request came from within (tests) */
+    unsigned peer_uid;           /* whose process a client of a Unix socket is */
 } http_request;
 
 /**

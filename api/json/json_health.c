@@ -64,6 +64,8 @@ static void warning_write(const utapi_health *health, size_t size, char *ret)
         (void)snprintf(ret, size, "%s", health->warning);
     else if (*health->other_warning != '\0')
         (void)snprintf(ret, size, "%s", health->other_warning);
+    else if (*health->storage.room_warning != '\0')
+        (void)snprintf(ret, size, "%s", health->storage.room_warning);
     else if (dead > 0)
         (void)snprintf(ret, size, "%llu event%s accepted and not counted: utapictl dead-letters list",
                        (unsigned long long)dead, dead == 1 ? " was" : "s were");

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* A body that is too large is still read, up to this many bytes, so that the client reads our answer instead of
  * a reset connection. */
@@ -243,6 +245,17 @@ static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
+/** Whose process the client of a Unix socket is; nobody's where it has no other end that tells. */
+static unsigned peer_uid(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return info != NULL && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0
+               ? peer.uid
+               : (unsigned)-1;
+}
+
 /** Fills the call's request, without its body; false if out of memory. */
 static bool read_head(mhd_request *self, struct MHD_Connection *mhd, const char *method)
 {
@@ -256,6 +269,7 @@ static bool read_head(mhd_request *self, struct MHD_Connection *mhd, const char 
 
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     request->peer = info != NULL ? info->client_addr : NULL;
+    request->peer_uid = peer_uid(mhd);
     return total >= 0 && request->header_count == (size_t)total && request->peer != NULL;
 }
 
@@ -271,6 +285,12 @@ static void refuse(mhd_request *self)
     http_call_refuse(&self->call, &failure);
 }
 
+/** Who may ask through a Unix socket. Its file's mode says so too; but a descriptor can be handed on. */
+static bool is_operator(unsigned uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
 static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *mhd, const char *method,
                                      const char *version)
 {
@@ -283,6 +303,10 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
         return refuse_now(self, mhd, &failure);
 
     const worker *owner = self->connection->owner;
+    if (owner->options.socket_path != NULL && !is_operator(self->call.request.peer_uid)) {
+        (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
+        return refuse_now(self, mhd, &failure);
+    }
     const bool is_admitted = router_admit(owner->service, &self->call, &self->body_limit);
     self->declared_size = framing.declared_size;
     if (self->connection->is_excess &&

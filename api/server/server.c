@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * server.c - the listening socket, and as many workers on it as the options say.
+ * server.c - the listening socket, of a port or of a file, and as many workers on it as the options say.
  *
  * Each worker has a duplicate of the socket, so that each may close its own; the kernel shares new connections out.
  */
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct server {
@@ -21,12 +23,15 @@ struct server {
     unsigned started;     /* and how many of those have a thread */
     atomic_uint connection_count;
     uint16_t port;
+    char *socket_path;       /* owned; NULL: it listens on a port */
+    struct stat socket_file; /* ours, not what somebody may put in its place */
 };
 
 typedef union socket_address {
     struct sockaddr any;
     struct sockaddr_in ipv4;
     struct sockaddr_in6 ipv6;
+    struct sockaddr_un local;
 } socket_address;
 
 static bool parse_address(const char *text, uint16_t port, socket_address *ret, socklen_t *ret_size)
@@ -73,6 +78,75 @@ static utapi_status listen_on(const server_options *options, int *ret_fd, uint16
     return UTAPI_OK;
 }
 
+/* Makes way for a socket: a file that nobody listens on any more was left by a process that died. */
+static utapi_status make_way(int fd, const socket_address *address, utapi_error *err)
+{
+    const char *path = address->local.sun_path;
+    struct stat file;
+    if (lstat(path, &file) != 0)
+        return errno == ENOENT ? UTAPI_OK
+                               : utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(file.st_mode))
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: is no socket", path);
+    if (connect(fd, &address->any, sizeof address->local) == 0 || errno == EAGAIN)
+        return utapi_fail(err, UTAPI_LOCKED, "%s: another process listens there", path);
+    if (errno != ECONNREFUSED || unlink(path) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
+    return UTAPI_OK;
+}
+
+static int local_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* The file is nobody else's from its beginning on. */
+static utapi_status bind_local(int fd, const socket_address *address, struct stat *ret, utapi_error *err)
+{
+    const char *path = address->local.sun_path;
+    const mode_t before = umask(0177);
+    const bool is_bound = bind(fd, &address->any, sizeof address->local) == 0;
+    const int reason = errno;
+    (void)umask(before);
+    if (!is_bound || listen(fd, SOMAXCONN) != 0 || lstat(path, ret) != 0)
+        return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(is_bound ? errno : reason));
+    return UTAPI_OK;
+}
+
+static utapi_status listen_locally(server *self, const char *path, int *ret_fd, utapi_error *err)
+{
+    socket_address address = {.local = {.sun_family = AF_UNIX}};
+    if (strlen(path) >= sizeof address.local.sun_path)
+        return utapi_fail(err, UTAPI_INVALID, "%s: a socket's path has %zu bytes at most", path,
+                          sizeof address.local.sun_path - 1);
+    (void)memcpy(address.local.sun_path, path, strlen(path) + 1);
+    const int probe = local_socket();
+    const int fd = local_socket();
+    utapi_status status = probe < 0 || fd < 0
+                              ? utapi_fail(err, UTAPI_UNAVAILABLE, "socket: %s", strerror(errno))
+                              : make_way(probe, &address, err);
+    if (probe >= 0)
+        (void)close(probe);
+    if (status == UTAPI_OK)
+        status = bind_local(fd, &address, &self->socket_file, err);
+    if (status == UTAPI_OK && (self->socket_path = strdup(path)) == NULL)
+        status = utapi_fail(err, UTAPI_NO_MEMORY, "the server");
+    if (status == UTAPI_OK)
+        *ret_fd = fd;
+    else if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
+/* Takes the socket's file away, if it is ours still. */
+static void leave_locally(const server *self)
+{
+    struct stat file;
+    if (self->socket_path != NULL && lstat(self->socket_path, &file) == 0 &&
+        file.st_dev == self->socket_file.st_dev && file.st_ino == self->socket_file.st_ino)
+        (void)unlink(self->socket_path);
+}
+
 static utapi_status init_worker(server *self, const server_options *options, const http_service *service,
                                 int fd, utapi_error *err)
 {
@@ -115,7 +189,8 @@ utapi_status server_start(const server_options *options, const http_service *ser
         return utapi_fail(err, UTAPI_NO_MEMORY, "the server");
 
     int fd = -1;
-    utapi_status status = listen_on(options, &fd, &self->port, err);
+    utapi_status status = options->socket_path != NULL ? listen_locally(self, options->socket_path, &fd, err)
+                                                       : listen_on(options, &fd, &self->port, err);
     if (status == UTAPI_OK) {
         status = start_workers(self, options, service, fd, err);
         (void)close(fd);
@@ -137,6 +212,7 @@ void server_stop(server *self)
 {
     if (self == NULL)
         return;
+    leave_locally(self);
     for (unsigned i = 0; i < self->started; i++)
         worker_stop(&self->workers[i]);
     for (unsigned i = 0; i < self->started; i++)
@@ -144,5 +220,6 @@ void server_stop(server *self)
     for (unsigned i = 0; i < self->initialized; i++)
         worker_done(&self->workers[i]);
     free(self->workers);
+    free(self->socket_path);
     free(self);
 }

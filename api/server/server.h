@@ -16,11 +16,12 @@
 typedef struct server server;
 
 typedef struct server_options {
-    const char *bind;           /* address to listen on: "127.0.0.1", "::", ... */
-    uint16_t port;              /* 0: any free one */
-    unsigned workers;           /* threads; at least 1 */
-    unsigned max_connections;   /* of all workers; see SERVER_EXCESS_CONNECTIONS */
-    unsigned idle_timeout_s;    /* a connection on which nothing moves is closed */
+    const char *bind;         /* address to listen on: "127.0.0.1", "::", ... */
+    uint16_t port;            /* 0: any free one */
+    const char *socket_path;  /* a Unix socket instead, of root and of this process's own user; NULL: none */
+    unsigned workers;         /* threads; at least 1 */
+    unsigned max_connections; /* of all workers; see SERVER_EXCESS_CONNECTIONS */
+    unsigned idle_timeout_s;  /* a connection on which nothing moves is closed */
     unsigned request_timeout_s; /* a request must be whole by then, however its bytes trickle */
 } server_options;
 
@@ -36,7 +37,8 @@ enum { SERVER_EXCESS_CONNECTIONS = 32 };
  *
  * @param service  borrowed: must outlive the server
  * @param ret      owned: stop with server_stop()
- * @return UTAPI_INVALID for an address that cannot be parsed; UTAPI_UNAVAILABLE if it cannot be bound
+ * @return UTAPI_INVALID for an address that cannot be parsed; UTAPI_UNAVAILABLE if it cannot be bound; UTAPI_LOCKED if
+ *         another process listens on the Unix socket. One that nobody listens on any more is replaced
  */
 UTAPI_MUST_USE utapi_status server_start(const server_options *options, const http_service *service,
                                          server **ret, utapi_error *err);

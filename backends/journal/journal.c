@@ -29,6 +29,9 @@ static utapi_status journal_apply(utapi_backend *base, const utapi_batch *batch,
     if (utapi_fence_is_set(&batch->fence))
         return utapi_fail(err, UTAPI_NOT_SUPPORTED,
                           "a journal takes no fenced batch: it has fences of its own");
+    const utapi_admin_ops *admin = self->storage->ops->admin;
+    if (utapi_batch_act(batch) != NULL && (admin == NULL || admin->audit == NULL))
+        return utapi_fail(err, UTAPI_NOT_SUPPORTED, "backend \"%s\" has no audit", self->storage->ops->name);
     return utapi_journal_log_append(self->log, batch, ret, err);
 }
 
@@ -72,6 +75,10 @@ static utapi_status journal_stats(utapi_backend *base, utapi_storage_stats *ret,
         snprintf(stats.warning, sizeof stats.warning, "the journal is full, and events are refused%s%.*s",
                  *why != '\0' ? ": " : "", (int)sizeof why - 48, why);
     }
+    char own_warning[sizeof stats.room_warning];
+    utapi_journal_log_warn(self->log, own_warning, sizeof own_warning);
+    if (*own_warning != '\0')
+        memcpy(stats.room_warning, own_warning, sizeof own_warning);
     *ret = stats;
     return UTAPI_OK;
 }
@@ -143,7 +150,7 @@ static utapi_status journal_adjust(utapi_backend *base, const utapi_adjustment *
                               : status;
 }
 
-/* Durable here before the storage expires it: no question may add what that makes void, nor after a restart. */
+/* Durable here before the storage expires it: no query may add what that makes void, nor after a restart. */
 static utapi_status journal_expire(utapi_backend *base, utapi_level level, utapi_string name, int64_t time_ms,
                                    utapi_error *err)
 {
@@ -159,6 +166,14 @@ static utapi_status journal_fences(utapi_backend *base, utapi_fence_cb *on_fence
     journal *self = (journal *)base;
     const utapi_status status = admin_wait(self, err);
     return status == UTAPI_OK ? utapi_backend_fences(self->storage, on_fence, ctx, err) : status;
+}
+
+static utapi_status journal_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_audit_query every = {.level = UTAPI_LEVEL_COUNT};
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_audit(self->storage, &every, on_row, ctx, err) : status;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */
@@ -190,6 +205,7 @@ static const utapi_admin_ops admin_ops = {
     .adjust = journal_adjust,
     .expire = journal_expire,
     .fences = journal_fences,
+    .audit = journal_audit,
 };
 
 static const utapi_dead_letter_ops letter_ops = {

@@ -68,12 +68,22 @@ typedef struct append {
     size_t count;          /* of entries that are not skipped: they are delivered */
     uint64_t first;
     bool expires;
-    int64_t tombstone_ms; /* of buckets */
+    utapi_level level;    /* of what expires: buckets, unless an act says so */
+    int64_t tombstone_ms; /* of it */
 } append;
+
+/* Questions wait for an act by itself (journal_read.c). */
+static int act_expiry_put(const journal_log *log, MDB_txn *txn, append *group, const utapi_admin_act *act)
+{
+    if (act->kind != UTAPI_ADMIN_EXPIRE || act->time_ms <= group->tombstone_ms)
+        return 0;
+    return utapi_journal_tombstone_put(log, txn, act->level, group->tombstone_ms = act->time_ms);
+}
 
 static int expiries_put(const journal_log *log, MDB_txn *txn, append *group)
 {
-    int rc = 0;
+    const utapi_admin_act *act = utapi_batch_act(group->batch);
+    int rc = act != NULL ? act_expiry_put(log, txn, group, act) : 0;
     for (size_t i = 0; i < group->batch->count && rc == 0; i++) {
         const utapi_entry *entry = &group->batch->entries[i];
         if (group->skip[i] || entry->expiry == UTAPI_EXPIRE_NEVER)
@@ -139,7 +149,8 @@ static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, siz
         return status;
     group->count = kept_count(group);
     group->first = log->newest->next; /* only writes change these: no lock is needed to look */
-    group->tombstone_ms = log->tombstone_ms[UTAPI_BUCKETS];
+    group->level = utapi_batch_act(batch) != NULL ? utapi_batch_act(batch)->level : UTAPI_BUCKETS;
+    group->tombstone_ms = log->tombstone_ms[group->level];
     int rc = expiries_put(log, txn, group);
     if (rc == 0)
         rc = due_from(log, txn, log->now_ms, &due_ms);
@@ -149,7 +160,7 @@ static utapi_status group_put(journal_log *log, MDB_txn *txn, append *group, siz
     return utapi_journal_code(err, rc, "accepting events");
 }
 
-/* What is durable becomes visible: to the delivery and to questions. */
+/* What is durable becomes visible: to the delivery and to queries. */
 static void group_publish(journal_log *log, const append *group)
 {
     const journal_appended appended = {
@@ -157,7 +168,7 @@ static void group_publish(journal_log *log, const append *group)
     log->now_ms = group->batch->now_ms;
     pthread_mutex_lock(&log->lock);
     log->newest->next = group->first + group->count;
-    log->tombstone_ms[UTAPI_BUCKETS] = group->tombstone_ms;
+    log->tombstone_ms[group->level] = group->tombstone_ms;
     utapi_journal_observe(log, &appended);
     pthread_mutex_unlock(&log->lock);
 }
@@ -183,8 +194,13 @@ utapi_status utapi_journal_log_append(journal_log *log, const utapi_batch *batch
     append group = {.batch = batch, .skip = skip, .buffer = buffer};
     utapi_applied applied = {.repeated = 0};
     status = group_put(log, txn, &group, &applied.repeated, err);
+    const bool raises = utapi_batch_act(batch) != NULL && log->env.format < utapi_journal_layout.format;
+    if (status == UTAPI_OK && raises) /* an older program would take the record for a gap */
+        status = utapi_lmdbenv_raise(&log->env, txn, err);
     status = utapi_journal_write_end(log, txn, status, err);
     if (status == UTAPI_OK) {
+        if (raises)
+            log->env.format = utapi_journal_layout.format;
         group_publish(log, &group);
         *ret = applied;
     }

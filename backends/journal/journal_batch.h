@@ -3,9 +3,9 @@
  * journal_batch.h - a delivery batch: what is applied to the storage at once, read from the log.
  *
  * A batch joins groups as long as they stay exact together: it gets the now_ms of its newest group, so no scheduled
- * expiry may fall due between the first and the last of them, and they lie close together. It may begin and end
- * inside a group, for each event has a sequence. What is a dead letter, is not there any more, or cannot be read, is a
- * hole in the sequences: the fence passes it, and no entry bears it.
+ * expiry may fall due between the first and the last of them, and they lie close together. An operator's act is alone
+ * in its batch. A batch may begin and end inside a group, for each event has a sequence. What is a dead letter, is not
+ * there any more, or cannot be read, is a hole in the sequences: the fence passes it, and no entry bears it.
  */
 #ifndef JOURNAL_JOURNAL_BATCH_H
 #define JOURNAL_JOURNAL_BATCH_H
@@ -13,7 +13,8 @@
 #include "journal_dead_letters.h"
 
 typedef struct journal_batch {
-    utapi_batch batch;    /* fenced; it borrows the entries. Without any it passes over holes alone */
+    utapi_batch
+        batch; /* fenced; it borrows the entries, and owns unfit. Without any it passes over holes alone */
     utapi_entry *entries; /* owned, as the next */
     void **groups;        /* the bytes that the entries' strings lie in */
     size_t group_count;

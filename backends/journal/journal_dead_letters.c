@@ -2,9 +2,10 @@
 /* journal_dead_letters.c - dead letters of the journal, and the places of those that the storage refused.
  *
  * Letters are in a table of their own (lmdbenv/letters.h). Of an event that was refused at its delivery a stub stays at
- * its own place, for as long as the event may have to be delivered again: so it is a letter once, and a hole from then
- * on. Earlier versions kept the letter itself there: a status, the reason with its length, and the event as a record of
- * one. These are read as long as there are any, and become stubs when they are acknowledged or pushed again. */
+ * its own place, for as long as the event may have to be delivered again: a zero, and the levels at which it is
+ * a letter, 0 for all. So it is a letter once, and a hole from then on: at these levels, or as a whole. Earlier
+ * versions kept the letter itself there: a status, the reason with its length, and the event as a record of one.
+ * These are read as long as there are any, and become stubs when they are acknowledged or pushed again. */
 #include "journal_dead_letters.h"
 
 #include "journal_store.h"
@@ -21,7 +22,7 @@ enum {
     DETAIL_MAX = 200,
     OLD_ID_SIZE = 2 * JOURNAL_KEY_SIZE,
     ROWS_AT_ONCE = 256,
-    SWEEP_LEAST = 4096
+    SWEEP_MIN = 4096
 };
 
 static const unsigned char stub[STUB_SIZE] = {0};
@@ -166,28 +167,55 @@ static int stubs_sweep(journal_dead_letters *self, MDB_txn *txn)
 {
     uint64_t stubs = 0;
     int rc = utapi_journal_number_get(self->log, txn, stubs_name, &stubs);
-    if (rc != 0 || stubs < self->sweep_at || stubs < SWEEP_LEAST)
+    if (rc != 0 || stubs < self->sweep_at || stubs < SWEEP_MIN)
         return rc;
     rc = stubs_drop(self->log, txn, &stubs);
     self->sweep_at = 2 * stubs;
     return rc;
 }
 
-/* Keeps an event as a letter, unless its place says that it is one. */
+/* The levels of a stub, 0 for all; an older letter's are all. */
+static utapi_level_set levels_of(MDB_val value)
+{
+    return row_is_stub(value) ? ((const unsigned char *)value.mv_data)[1] : 0;
+}
+
+/* What an entry still counts for. */
+static utapi_level_set levels_left(const utapi_entry *entry)
+{
+    utapi_level_set left = 0;
+    for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+        if (entry->resource[level].size > 0)
+            left |= UTAPI_LEVEL_BIT(level);
+    return left;
+}
+
+/* Keeps an event as a letter, at some levels or at all that it still counts for, unless its place says that it is one
+ * there. */
 static int letter_add(journal_log *log, MDB_txn *txn, uint32_t incarnation, const utapi_entry *entry,
                       int64_t now_ms, utapi_level_set levels, const utapi_refusal *why)
 {
     unsigned char bytes[JOURNAL_KEY_SIZE];
+    unsigned char place[STUB_SIZE] = {0};
     uint64_t stubs = 0;
     utapi_journal_key(incarnation, entry->sequence, bytes);
-    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes), value = utapi_lmdbenv_val(stub, sizeof stub);
-    int rc = mdb_put(txn, log->env.tables[JOURNAL_REFUSED], &key, &value, MDB_NOOVERWRITE);
-    if (rc != 0)
-        return rc == MDB_KEYEXIST ? 0 : rc;
-    rc = utapi_journal_number_get(log, txn, stubs_name, &stubs);
-    if (rc == 0)
+    MDB_val key = utapi_lmdbenv_val(bytes, sizeof bytes), value;
+    int rc = mdb_get(txn, log->env.tables[JOURNAL_REFUSED], &key, &value);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return rc;
+    const bool is_there = rc == 0;
+    const utapi_level_set before = is_there ? levels_of(value) : 0;
+    if (is_there && (before == 0 || (levels & ~before) == 0))
+        return 0;
+    const bool is_all = (levels_left(entry) & ~before & ~levels) == 0;
+    place[1] = is_all ? 0 : (unsigned char)(before | levels);
+    value = utapi_lmdbenv_val(place, sizeof place);
+    rc = mdb_put(txn, log->env.tables[JOURNAL_REFUSED], &key, &value, 0);
+    if (rc == 0 && !is_there)
+        rc = utapi_journal_number_get(log, txn, stubs_name, &stubs);
+    if (rc == 0 && !is_there)
         rc = utapi_journal_number_put(log, txn, stubs_name, stubs + 1);
-    return rc == 0 ? utapi_letters_keep(&log->letters, txn, entry, now_ms, levels, why) : rc;
+    return rc == 0 ? utapi_letters_keep(&log->letters, txn, entry, now_ms, levels & ~before, why) : rc;
 }
 
 utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t incarnation,
@@ -201,9 +229,11 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
     if (status != UTAPI_OK)
         return status;
     int rc = 0;
-    for (size_t i = 0; i < batch->count && rc == 0; i++)
-        rc = letter_add(self->log, txn, incarnation, &batch->entries[i], batch->now_ms, UTAPI_ALL_LEVELS,
-                        &refusal);
+    for (size_t i = 0; i < batch->count && rc == 0; i++) {
+        const utapi_level_set levels = batch->unfit != NULL ? batch->unfit[i] : UTAPI_ALL_LEVELS;
+        if (levels != 0)
+            rc = letter_add(self->log, txn, incarnation, &batch->entries[i], batch->now_ms, levels, &refusal);
+    }
     if (rc == 0)
         rc = stubs_sweep(self, txn);
     status = utapi_journal_write_end(self->log, txn, utapi_journal_code(err, rc, "a dead letter"), err);
@@ -212,8 +242,8 @@ utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t
 }
 
 utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_t incarnation, uint64_t from,
-                                             uint64_t until, uint64_t *ret, size_t max, size_t *ret_count,
-                                             utapi_error *err)
+                                             uint64_t until, journal_letter *ret, size_t max,
+                                             size_t *ret_count, utapi_error *err)
 {
     utapi_lmdbenv_reader *reader;
     MDB_cursor *cursor = NULL;
@@ -231,7 +261,7 @@ utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (rc == 0 && count < max && utapi_journal_key_is_of(key, incarnation, &sequence) &&
            sequence < until) {
-        ret[count++] = sequence;
+        ret[count++] = (journal_letter){sequence, levels_of(value)};
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     *ret_count = count;

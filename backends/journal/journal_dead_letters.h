@@ -17,16 +17,25 @@ typedef struct journal_dead_letters {
     uint64_t sweep_at; /* so many stubs are looked through; guarded by the environment's `writing` */
 } journal_dead_letters;
 
-/** Keeps the events of a batch, by their sequences, and why. One that is there already is there once. Errors as in
- *  append. */
+/** An event that is a dead letter: at some levels or, 0, at all. */
+typedef struct journal_letter {
+    uint64_t sequence;
+    utapi_level_set levels;
+} journal_letter;
+
+/**
+ * Keeps the events of a batch, by their sequences, and why: those of which batch->unfit names levels, at these; all
+ * where it is NULL. One that is there already is there once. Errors as in append.
+ */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_add(journal_dead_letters *self, uint32_t incarnation,
                                                            const utapi_batch *batch, utapi_status why,
                                                            const char *detail, utapi_error *err);
 
-/** The sequences of an incarnation's first dead letters in [from, until), ascending: no more than `max`. */
+/** An incarnation's first dead letters in [from, until), by ascending sequence: no more than `max`. */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_find(journal_dead_letters *self, uint32_t incarnation,
-                                                            uint64_t from, uint64_t until, uint64_t *ret,
-                                                            size_t max, size_t *ret_count, utapi_error *err);
+                                                            uint64_t from, uint64_t until,
+                                                            journal_letter *ret, size_t max,
+                                                            size_t *ret_count, utapi_error *err);
 
 /** As utapi_backend_dead_letters(), and utapi_backend_acknowledge(). */
 UTAPI_MUST_USE utapi_status utapi_journal_dead_letters_list(journal_dead_letters *self,

@@ -18,7 +18,7 @@ enum { BACK_OFF_MAX_MS = 1000 };
 typedef struct worker {
     journal_delivery *of;
     int64_t back_off_ms; /* the next one; 0: all is well */
-    size_t most;         /* events in a batch: twice what the storage stored of the last one that it cut */
+    size_t max_events;   /* events in a batch: twice what the storage stored of the last one that it cut */
     int64_t retain_at_ms, check_at_ms, maintain_at_ms;
     int64_t gathered_at_ms; /* when it delivered last, or had nothing to */
     uint32_t incarnation;   /* the one that was delivered last; and of it, */
@@ -160,12 +160,32 @@ static utapi_status batch_stored(worker *w, const journal_span *span, const jour
     while (stored > 0 && batch->entries[stored - 1].sequence >= fence)
         stored--;
     /* What a storage leaves of a batch was read and decoded for nothing. */
-    if (stored < batch->count || 2 * stored > w->most)
-        w->most = 2 * stored < w->of->pace.batch_events ? 2 * stored : w->of->pace.batch_events;
+    if (stored < batch->count || 2 * stored > w->max_events)
+        w->max_events = 2 * stored < w->of->pace.batch_events ? 2 * stored : w->of->pace.batch_events;
     if (batch->count == 0 || utapi_monotonic_ms() < w->maintain_at_ms)
         return UTAPI_OK;
     /* While events keep coming nobody finds it idle. Nothing that is still to come is of an earlier time. */
     return storage_maintain(w, delivered->oldest_ms, utapi_batch_accepted_ms(batch), err);
+}
+
+/* Keeps what the storage says that it can never store: entries that it names, at their levels, or the first one, which
+ * it judged alone. Durable before the rest is stored: none is lost between the two. */
+static utapi_status batch_refused(worker *w, const journal_span *span, const utapi_batch *batch,
+                                  utapi_status status, utapi_error *err)
+{
+    const utapi_error why = *err;
+    utapi_batch refused = *batch;
+    size_t named = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        named += batch->unfit[i] != 0;
+    if (named == 0) {
+        refused = utapi_batch_prefix(batch, 1);
+        refused.unfit = NULL;
+        w->max_events = 1;
+    }
+    utapi_error_clear(err);
+    return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &refused, status, why.detail,
+                                          err);
 }
 
 static utapi_status batch_deliver(worker *w, const journal_span *span, const journal_batch *delivered,
@@ -184,27 +204,27 @@ static utapi_status batch_deliver(worker *w, const journal_span *span, const jou
         utapi_error_clear(err);
         return fence_adopt(w, span, applied.fence, err);
     }
-    if (batch->count > 0 &&
-        (status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_CORRUPT)) {
-        const utapi_batch first = utapi_batch_prefix(batch, 1); /* it alone was judged */
-        const utapi_error why = *err;
-        utapi_error_clear(err);
-        w->most = 1;
-        return utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &first, status, why.detail,
-                                              err);
-    }
+    if (batch->count > 0 && (status == UTAPI_INVALID || status == UTAPI_OVERFLOW || status == UTAPI_CORRUPT))
+        return batch_refused(w, span, batch, status, err);
     /* It may be there, and it may pass: the fence tells. */
     utapi_journal_pending_wake(w->of->pending, JOURNAL_CHECK);
     return status;
 }
 
-/* What is left of an incarnation under whose name somebody else writes. */
+/* What is left of an incarnation under whose name somebody else writes. Whether an act was done its id tells: it is
+ * delivered under the new name. */
 static utapi_status batch_give_up(worker *w, const journal_span *span, const utapi_batch *batch,
                                   utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
-    if (batch->count > 0)
-        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, batch, UTAPI_FENCED,
+    utapi_batch whole = *batch;
+    whole.unfit = NULL;
+    if (utapi_batch_act(batch) != NULL) {
+        const utapi_batch again = {.entries = batch->entries, .count = 1, .now_ms = batch->now_ms};
+        utapi_applied applied;
+        status = utapi_journal_log_append(w->of->log, &again, &applied, err);
+    } else if (batch->count > 0)
+        status = utapi_journal_dead_letters_add(w->of->letters, span->incarnation, &whole, UTAPI_FENCED,
                                                 w->of->fatal, err);
     if (status == UTAPI_OK)
         utapi_journal_log_stored(w->of->log, span->incarnation, batch->fence.to);
@@ -220,7 +240,8 @@ static void deliver(worker *w)
     utapi_error_clear(&err);
     if (!utapi_journal_log_waiting(self->log, &span))
         return;
-    utapi_status status = utapi_journal_batch_read(self->log, self->letters, &span, w->most, &batch, &err);
+    utapi_status status =
+        utapi_journal_batch_read(self->log, self->letters, &span, w->max_events, &batch, &err);
     if (status == UTAPI_OK && span.given_up)
         status = batch_give_up(w, &span, &batch.batch, &err);
     else if (status == UTAPI_OK)
@@ -295,7 +316,7 @@ static void maintain(worker *w, const journal_work *work)
 typedef enum job { REST, RETAIN, CHECK, DELIVER, MAINTAIN } job;
 
 /* A storage that nobody else reads is given many events at once: what a commit there costs is pages, and many
- * events share them. Questions add what waits meanwhile. */
+ * events share them. Queries add what waits meanwhile. */
 static bool gathers(const worker *w, const journal_work *work, int64_t at_ms)
 {
     const journal_pace *pace = &w->of->pace;
@@ -334,7 +355,7 @@ static void heartbeat(journal_delivery *self, int64_t at_ms)
 static void *delivery_main(void *arg)
 {
     journal_delivery *self = arg;
-    worker w = {.of = self, .most = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
+    worker w = {.of = self, .max_events = self->pace.batch_events, .seed = (unsigned)utapi_monotonic_ms()};
     journal_work work;
     for (utapi_journal_pending_work(self->pending, &work); !work.stopping;
          utapi_journal_pending_work(self->pending, &work)) {

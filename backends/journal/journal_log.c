@@ -89,6 +89,24 @@ utapi_status utapi_journal_log_stats(journal_log *log, utapi_journal_stats *stat
     return status;
 }
 
+/* What is stored makes room by itself: pages are told in the proportion of what waits. */
+void utapi_journal_log_warn(journal_log *log, char *ret, size_t size)
+{
+    uint64_t used_pages = 0, waiting = 0, held = 0;
+    *ret = '\0';
+    if (utapi_lmdbenv_used_pages(&log->env, 0, &used_pages, NULL) != UTAPI_OK)
+        return;
+    pthread_mutex_lock(&log->lock);
+    for (const journal_incarnation *one = log->oldest; one != NULL; one = one->next_one) {
+        waiting += utapi_journal_waiting_of(one);
+        held += one->next - one->kept_from;
+    }
+    pthread_mutex_unlock(&log->lock);
+    if (held > 0)
+        used_pages = (uint64_t)((double)used_pages * (double)waiting / (double)held);
+    utapi_lmdbenv_warn(&log->env, used_pages, ret, size);
+}
+
 utapi_status utapi_journal_log_expire(journal_log *log, utapi_level level, int64_t time_ms, utapi_error *err)
 {
     MDB_txn *txn = NULL;

@@ -91,6 +91,9 @@ UTAPI_MUST_USE utapi_status utapi_journal_log_maintain(journal_log *log, int64_t
 UTAPI_MUST_USE utapi_status utapi_journal_log_stats(journal_log *log, utapi_journal_stats *stats,
                                                     bool *ret_full, utapi_error *err);
 
+/** What of it will be full before long; "": nothing. */
+void utapi_journal_log_warn(journal_log *log, char *ret, size_t size);
+
 /** Whether an event may have to be delivered (again). */
 bool utapi_journal_log_keeps(journal_log *log, uint32_t incarnation, uint64_t sequence);
 

@@ -127,6 +127,7 @@ static bool event_add(journal_pending *pending, const utapi_entry *entry, uint64
     event->sequence = sequence;
     event->time_ms = entry->time_ms;
     event->operation = entry->operation;
+    event->is_act = entry->admin != NULL;
     memcpy(event->delta, entry->delta, sizeof event->delta);
     if (pending->newest == NULL)
         pending->oldest = event;
@@ -154,7 +155,7 @@ static void events_clear(journal_pending *self, uint64_t first)
     self->first = first;
 }
 
-/* Adds what was appended; beyond its bounds, or without memory, the list begins anew: questions wait then. */
+/* Adds what was appended; beyond its bounds, or without memory, the list begins anew: queries wait then. */
 static void events_add(journal_pending *self, const journal_appended *appended)
 {
     bool added = true;
@@ -172,8 +173,8 @@ static void events_add(journal_pending *self, const journal_appended *appended)
 void utapi_journal_pending_drop(journal_pending *self)
 {
     uint64_t until = self->standing.stored;
-    for (const journal_question *question = self->questions; question != NULL; question = question->next)
-        until = question->stored < until ? question->stored : until;
+    for (const journal_reading *reading = self->readings; reading != NULL; reading = reading->next)
+        until = reading->stored < until ? reading->stored : until;
     while (self->oldest != NULL && self->oldest->sequence < until)
         oldest_drop(self);
     if (self->first < until)

@@ -2,7 +2,7 @@
 /*
  * journal_pending.h - the index of what waits: what is accepted and not yet stored, in memory.
  *
- * Questions add it to what the storage says (journal_read.c). Whoever needs the storage itself waits here until it has
+ * Queries add it to what the storage says (journal_read.c). Whoever needs the storage itself waits here until it has
  * all, and wakes the delivery; the delivery learns here what is wanted of it. So none of them knows another one. The
  * index hears of every change from the log, whose observer it is. One lock, which is never held while a disk or the
  * storage works; it is taken after the log's.
@@ -31,17 +31,18 @@ struct journal_event {
     int64_t time_ms;
     int64_t delta[UTAPI_FIRST_OPERATION];
     utapi_operation operation;
+    bool is_act; /* what it comes to the storage alone knows: questions about its resource wait for that */
     journal_link links[UTAPI_LEVEL_COUNT]; /* name is NULL where it does not count */
 };
 
-/* A question under way: what was not stored when it began stays in memory until it is answered. */
-typedef struct journal_question {
-    struct journal_question *next, **self;
+/* A query under way: what was not stored when it began stays in memory until it is answered. */
+typedef struct journal_reading {
+    struct journal_reading *next, **self;
     uint32_t incarnation;
     unsigned char writer[JOURNAL_WRITER_SIZE];
     uint64_t stored; /* when it began */
     uint64_t until;  /* what it answers for: everything before this event, nothing from it on */
-} journal_question;
+} journal_reading;
 
 /* What is wanted of the delivery, as bits. */
 enum {
@@ -64,7 +65,7 @@ typedef struct journal_pending {
     size_t events, bytes;
     journal_name **slots; /* a hash table, chained */
     size_t slot_count, name_count;
-    journal_question *questions;
+    journal_reading *readings;
 
     uint64_t resolve;            /* what is earlier changes more than sums: it has to be stored first */
     int64_t oldest_ms;           /* when the oldest event that waits was accepted */
@@ -137,9 +138,9 @@ void utapi_journal_pending_warn(journal_pending *self, const char *warning);
 /** Notes when the oldest event that waits was accepted. */
 void utapi_journal_pending_oldest(journal_pending *self, int64_t accepted_at_ms);
 
-/* ---- questions ---------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------ */
 
-/* How long a question may take. */
+/* How long a query may take. */
 typedef struct journal_patience {
     int64_t wait_ms; /* until the storage has caught up, where it must */
     int64_t read_ms; /* for the storage's answer */
@@ -156,7 +157,7 @@ UTAPI_MUST_USE utapi_status utapi_journal_read(journal_pending *self, utapi_back
 const journal_event *utapi_journal_pending_find(const journal_pending *self, utapi_level level,
                                                 utapi_string name);
 
-/** Drops what is stored and what no question needs. */
+/** Drops what is stored and what no query needs. */
 void utapi_journal_pending_drop(journal_pending *self);
 
 /** Whether all of the incarnations until one is stored, and of that one the events before a sequence. */

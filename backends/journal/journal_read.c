@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal_read.c - questions: what the storage says, and what is accepted and not yet there.
+/* journal_read.c - queries: what the storage says, and what is accepted and not yet there.
  *
- * A question is for one moment: all that was accepted until then, and nothing later. It asks the storage for all
+ * A query is for one moment: all that was accepted until then, and nothing later. It asks the storage for all
  * names at once, without a lock; the answer says for each how far the storage was. Events between that and the moment
  * are added, or taken away where the storage was further already. The events are in memory: what was not stored
- * when the question began stays until it ends. Where sums are not enough (an expiry is under way) or events are
- * not in memory, the question waits for the storage. */
+ * when the query began stays until it ends. Where sums are not enough (an expiry or an act is under way) or events are
+ * not in memory, the query waits for the storage. */
 #include "journal_pending.h"
 
 #include "utapi/clock.h"
@@ -47,14 +47,14 @@ static void usage_add(utapi_usage *usage, const difference *sums)
     utapi_amounts_add(&usage->flows, &sums->flows);
 }
 
-/* Brings what the storage said of a resource at a fence to the question's moment; false if that cannot be done
+/* Brings what the storage said of a resource at a fence to the query's moment; false if that cannot be done
  * in memory. With the lock held. */
-static bool usage_resolve(const journal_pending *pending, const journal_question *question,
+static bool usage_resolve(const journal_pending *pending, const journal_reading *reading,
                           const utapi_query *query, utapi_string name, uint64_t fence, utapi_usage *usage)
 {
-    const uint64_t low = fence < question->until ? fence : question->until;
-    const uint64_t high = fence < question->until ? question->until : fence;
-    if (pending->standing.incarnation != question->incarnation || low < pending->first ||
+    const uint64_t low = fence < reading->until ? fence : reading->until;
+    const uint64_t high = fence < reading->until ? reading->until : fence;
+    if (pending->standing.incarnation != reading->incarnation || low < pending->first ||
         (low < pending->resolve && low != high) || high > pending->standing.next)
         return false;
     const int64_t tombstone_ms = pending->standing.tombstone_ms[query->level];
@@ -65,62 +65,64 @@ static bool usage_resolve(const journal_pending *pending, const journal_question
             continue;
         if (event->time_ms < tombstone_ms || event->time_ms < usage->expired_ms)
             return false; /* it may count nowhere: its resource may have expired since */
-        difference_add(&sums, event, query, fence < question->until ? 1 : -1);
+        if (event->is_act)
+            return false; /* its id may be known, by another journal too */
+        difference_add(&sums, event, query, fence < reading->until ? 1 : -1);
     }
     usage_add(usage, &sums);
     return true;
 }
 
-/* ---- a question --------------------------------------------------------------------------- */
+/* ---- a query ------------------------------------------------------------------------------ */
 
-static void question_begin(journal_pending *pending, journal_question *question)
+static void reading_begin(journal_pending *pending, journal_reading *reading)
 {
     pthread_mutex_lock(&pending->lock);
     const journal_standing *now = &pending->standing;
-    *question = (journal_question){.next = pending->questions,
-                                   .self = &pending->questions,
-                                   .incarnation = now->incarnation,
-                                   .stored = now->stored,
-                                   .until = now->next};
-    memcpy(question->writer, now->writer, sizeof question->writer);
-    if (pending->questions != NULL)
-        pending->questions->self = &question->next;
-    pending->questions = question;
+    *reading = (journal_reading){.next = pending->readings,
+                                 .self = &pending->readings,
+                                 .incarnation = now->incarnation,
+                                 .stored = now->stored,
+                                 .until = now->next};
+    memcpy(reading->writer, now->writer, sizeof reading->writer);
+    if (pending->readings != NULL)
+        pending->readings->self = &reading->next;
+    pending->readings = reading;
     pthread_mutex_unlock(&pending->lock);
 }
 
 /* A storage that is said to have everything, and does not answer so, may have lost its newest part. */
-static void question_end(journal_pending *pending, journal_question *question, bool is_answered)
+static void reading_end(journal_pending *pending, journal_reading *reading, bool is_answered)
 {
     pthread_mutex_lock(&pending->lock);
-    *question->self = question->next;
-    if (question->next != NULL)
-        question->next->self = question->self;
+    *reading->self = reading->next;
+    if (reading->next != NULL)
+        reading->next->self = reading->self;
     utapi_journal_pending_drop(pending);
-    const bool is_stored = utapi_journal_pending_is_stored(pending, question->incarnation, question->until);
+    const bool is_stored = utapi_journal_pending_is_stored(pending, reading->incarnation, reading->until);
     pthread_mutex_unlock(&pending->lock);
     if (!is_answered && is_stored)
         utapi_journal_pending_wake(pending, JOURNAL_CHECK);
 }
 
 /* Asks once; *ret_answered is false if the storage has to catch up first. */
-static utapi_status question_ask(journal_pending *pending, utapi_backend *storage, const utapi_query *query,
-                                 utapi_usage *ret, bool *ret_answered, utapi_error *err)
+static utapi_status reading_ask(journal_pending *pending, utapi_backend *storage, const utapi_query *query,
+                                utapi_usage *ret, bool *ret_answered, utapi_error *err)
 {
     UTAPI_AUTO_FREE uint64_t *fences = calloc(query->count + 1, sizeof *fences);
     if (fences == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "a question of %zu names", query->count);
-    journal_question question;
-    question_begin(pending, &question);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "a query of %zu names", query->count);
+    journal_reading reading;
+    reading_begin(pending, &reading);
     utapi_query asked = *query;
-    memcpy(asked.writer, question.writer, sizeof asked.writer);
+    memcpy(asked.writer, reading.writer, sizeof asked.writer);
     const utapi_status status = utapi_backend_read(storage, &asked, ret, fences, err);
     bool is_answered = true;
     pthread_mutex_lock(&pending->lock);
     for (size_t i = 0; i < query->count && status == UTAPI_OK && is_answered; i++)
-        is_answered = usage_resolve(pending, &question, query, query->names[i], fences[i], &ret[i]);
+        is_answered = usage_resolve(pending, &reading, query, query->names[i], fences[i], &ret[i]);
     pthread_mutex_unlock(&pending->lock);
-    question_end(pending, &question, is_answered);
+    reading_end(pending, &reading, is_answered);
     *ret_answered = is_answered;
     return status;
 }
@@ -149,7 +151,7 @@ utapi_status utapi_journal_read(journal_pending *self, utapi_backend *storage,
         if (query->deadline_ms != 0 && query->deadline_ms < asked.deadline_ms)
             asked.deadline_ms = query->deadline_ms;
         if (status == UTAPI_OK)
-            status = question_ask(self, storage, &asked, ret, &is_answered, err);
+            status = reading_ask(self, storage, &asked, ret, &is_answered, err);
         if (status != UTAPI_OK || is_answered)
             return status;
         if (waits && utapi_monotonic_ms() >= until_ms)

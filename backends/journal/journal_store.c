@@ -22,14 +22,15 @@ const utapi_lmdbenv_layout utapi_journal_layout = {
     .reader_table = JOURNAL_ENTRY,
     .readers = 126,
     .format_first = 1,
-    .format = 1,
+    .format = 2, /* acts */
     .map_default_bytes = 4096 * MIB,
-    .map_least_bytes = 256 * MIB,
-    .reserve_least_bytes = 16 * MIB,
+    .map_min_bytes = 256 * MIB,
+    .reserve_min_bytes = 16 * MIB,
     .small_map_bytes = 64 * MIB,
     .lock_file = "journal.lock",
     .prefix = "the journal: ",
     .full = "the journal is full",
+    .name = "the journal",
     .in_use = "another process uses this journal",
 };
 

@@ -13,9 +13,9 @@
 
 /* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
 enum { MAINTAIN_DELETIONS = 4096, MAINTAIN_EXPIRIES = 64, DELETIONS_A_RESERVED_PAGE = 8 };
-enum { APPLY_UUIDS_LEAST = 64, APPLY_GARBAGE_LEAST = 64 };
+enum { APPLY_UUIDS_MIN = 64, APPLY_GARBAGE_MIN = 64 };
 
-#define CAPACITY_LEAST (UINT64_C(1) << 20)
+#define CAPACITY_MIN (UINT64_C(1) << 20)
 
 /* ---- expiry ------------------------------------------------------------------------------- */
 
@@ -187,6 +187,71 @@ static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggreg
     return status == UTAPI_OK ? tombstone_store(write, &key, &before, &after, err) : status;
 }
 
+/* ---- administration ------------------------------------------------------------------------ */
+
+/* Nothing is kept before the interval in which the resource expired last. */
+static utapi_status adjusted_at(lmdb_write *write, const lmdb_key *key, utapi_interval interval,
+                                utapi_interval *ret, utapi_error *err)
+{
+    tombstone row;
+    const utapi_status status = tombstone_load(write, key, &row, err);
+    *ret = status == UTAPI_OK && row.expired_ms > interval ? utapi_interval_of(row.expired_ms) : interval;
+    return status;
+}
+
+static utapi_status resource_adjust(lmdb_write *write, const lmdb_key *key, utapi_interval interval,
+                                    const utapi_amounts *amounts, utapi_error *err)
+{
+    utapi_interval_delta delta;
+    lmdb_deltas deltas = {.once = &delta};
+    utapi_amounts_copy(amounts, &delta.sums);
+    const utapi_status status = adjusted_at(write, key, interval, &delta.interval, err);
+    return status == UTAPI_OK ? utapi_lmdb_rows_add(write, key, &deltas, err) : status;
+}
+
+static utapi_status resource_expire_by_hand(lmdb_write *write, const lmdb_key *key, int64_t time_ms,
+                                            utapi_error *err)
+{
+    tombstone before;
+    utapi_status status = tombstone_load(write, key, &before, err);
+    if (status != UTAPI_OK)
+        return status;
+    tombstone after = before;
+    status = resource_expire(write, key, time_ms, &after, err);
+    return status == UTAPI_OK ? tombstone_store(write, key, &before, &after, err) : status;
+}
+
+/* Does what an act says, unless its id is known, and notes it. */
+static utapi_status act_apply(lmdb_write *write, const utapi_admin_act *act, size_t *ret_repeated,
+                              utapi_error *err)
+{
+    utapi_audit_row row = {.act = *act, .interval = utapi_interval_of(act->time_ms)};
+    lmdb_key key;
+    bool is_known;
+    utapi_status status = utapi_lmdb_act_find(write, act->id, &is_known, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_resource_key(act->level, act->name, &key, err);
+    if (status != UTAPI_OK || is_known) {
+        *ret_repeated = is_known;
+        return status;
+    }
+    if (act->refused.size > 0)
+        return utapi_lmdb_act_note(write, &row, err);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        status = adjusted_at(write, &key, row.interval, &row.interval, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_act_figures(write, &key, row.interval, &row.before, err);
+    if (status == UTAPI_OK && act->kind == UTAPI_ADMIN_ADJUST)
+        status = resource_adjust(write, &key, row.interval, &act->amounts, err);
+    else if (status == UTAPI_OK)
+        status = resource_expire_by_hand(write, &key, act->time_ms, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_act_figures(write, &key, row.interval, &row.after, err);
+    return status == UTAPI_OK ? utapi_lmdb_act_note(write, &row, err) : status;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------ */
+
 static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, bool *skip, utapi_applied *ret,
                                 utapi_error *err)
 {
@@ -196,6 +261,13 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
         status = due_expire(write, batch->now_ms, SIZE_MAX, err);
+    if (utapi_batch_act(batch) != NULL) {
+        if (status == UTAPI_OK)
+            status = act_apply(write, utapi_batch_act(batch), &applied.repeated, err);
+        if (status == UTAPI_OK)
+            *ret = applied;
+        return status;
+    }
     if (status == UTAPI_OK)
         status = utapi_dedup_add(&self->dedup, write->txn, batch, skip, &applied.repeated, err);
     if (status == UTAPI_OK)
@@ -203,13 +275,13 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     /* After the look-up: each entry is judged by its own time. More than the batch brings, so that expiry keeps up. */
     if (status == UTAPI_OK && batch->count > 0)
         status = utapi_dedup_expire(&self->dedup, write->txn, utapi_batch_accepted_ms(batch),
-                                    2 * batch->count + APPLY_UUIDS_LEAST, err);
+                                    2 * batch->count + APPLY_UUIDS_MIN, err);
     if (status == UTAPI_OK)
         status = utapi_aggregation_new(batch, skip, &aggregation, err);
     for (utapi_resource_run run; status == UTAPI_OK && utapi_aggregation_next(aggregation, &run);)
         status = run_apply(write, aggregation, &run, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_garbage_delete(write, 2 * batch->count + APPLY_GARBAGE_LEAST, err);
+        status = utapi_lmdb_garbage_delete(write, 2 * batch->count + APPLY_GARBAGE_MIN, err);
     utapi_aggregation_free(aggregation);
     if (status == UTAPI_OK)
         *ret = applied;
@@ -228,7 +300,9 @@ static utapi_status lmdb_apply(utapi_backend *base, const utapi_batch *batch, ut
     if (skip == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events", batch->count);
     utapi_status status = utapi_lmdbenv_used_pages(&self->env, room, &used, err);
-    if (status == UTAPI_OK && used > room)
+    const utapi_admin_act *act = utapi_batch_act(batch);
+    const bool makes_room = act != NULL && act->kind == UTAPI_ADMIN_EXPIRE;
+    if (status == UTAPI_OK && used > room && !makes_room)
         status = utapi_lmdbenv_fail_full(&self->env, used, err);
     if (status != UTAPI_OK) {
         /* While callers keep coming nobody else maintains it, and without expiry there would never be room. */
@@ -253,18 +327,10 @@ static utapi_status lmdb_adjust(utapi_backend *base, const utapi_adjustment *adj
         return status;
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &adjustments[i];
-        utapi_interval_delta delta = {.interval = one->interval};
-        lmdb_deltas deltas = {.once = &delta};
         lmdb_key key;
-        tombstone row;
-        utapi_amounts_copy(one->delta, &delta.sums);
         status = utapi_lmdb_resource_key(one->level, one->name, &key, err);
         if (status == UTAPI_OK)
-            status = tombstone_load(&write, &key, &row, err);
-        if (status == UTAPI_OK && row.expired_ms > one->interval) /* nothing is kept before it */
-            delta.interval = utapi_interval_of(row.expired_ms);
-        if (status == UTAPI_OK)
-            status = utapi_lmdb_rows_add(&write, &key, &deltas, err);
+            status = resource_adjust(&write, &key, one->interval, one->delta, err);
     }
     *ret_count = count;
     return utapi_lmdb_write_end(&write, status, err);
@@ -275,20 +341,12 @@ static utapi_status lmdb_expire(utapi_backend *base, utapi_level level, utapi_st
 {
     lmdb_write write;
     lmdb_key key;
-    tombstone before;
     utapi_status status = utapi_lmdb_resource_key(level, name, &key, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
     if (status != UTAPI_OK)
         return status;
-    status = tombstone_load(&write, &key, &before, err);
-    if (status == UTAPI_OK) {
-        tombstone after = before;
-        status = resource_expire(&write, &key, time_ms, &after, err);
-        if (status == UTAPI_OK)
-            status = tombstone_store(&write, &key, &before, &after, err);
-    }
-    return utapi_lmdb_write_end(&write, status, err);
+    return utapi_lmdb_write_end(&write, resource_expire_by_hand(&write, &key, time_ms, err), err);
 }
 
 static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms, utapi_error *err)
@@ -300,12 +358,12 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t a
         return status;
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * DELETIONS_A_RESERVED_PAGE;
-    const size_t most = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
+    const size_t max_count = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
     status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
     if (status == UTAPI_OK)
-        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, most, err);
+        status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, max_count, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_garbage_delete(&write, most, err);
+        status = utapi_lmdb_garbage_delete(&write, max_count, err);
     return utapi_lmdb_write_end(&write, status, err);
 }
 
@@ -336,6 +394,7 @@ static utapi_status lmdb_stats(utapi_backend *base, utapi_storage_stats *ret, ut
         .used_bytes = used_pages * self->env.page_size,
         .capacity_bytes = self->env.map_pages * self->env.page_size,
     };
+    utapi_lmdbenv_warn(&self->env, used_pages, ret->room_warning, sizeof ret->room_warning);
     return UTAPI_OK;
 }
 
@@ -352,9 +411,9 @@ static utapi_status options_check(const utapi_backend_options *options, utapi_er
 {
     if (options->location == NULL || options->location[0] == '\0')
         return utapi_fail(err, UTAPI_INVALID, "a directory to store in is needed");
-    if (options->capacity_bytes != 0 && options->capacity_bytes < CAPACITY_LEAST)
+    if (options->capacity_bytes != 0 && options->capacity_bytes < CAPACITY_MIN)
         return utapi_fail(err, UTAPI_INVALID, "a capacity of %llu bytes, expected at least %llu",
-                          (unsigned long long)options->capacity_bytes, (unsigned long long)CAPACITY_LEAST);
+                          (unsigned long long)options->capacity_bytes, (unsigned long long)CAPACITY_MIN);
     if (options->capacity_bytes > SIZE_MAX / 2)
         return utapi_fail(err, UTAPI_INVALID, "a capacity of %llu bytes cannot be mapped",
                           (unsigned long long)options->capacity_bytes);
@@ -397,6 +456,8 @@ static const utapi_admin_ops lmdb_admin = {
     .adjust = lmdb_adjust,
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
+    .audit = utapi_lmdb_audit,
+    .knows = utapi_lmdb_knows,
     .check = utapi_lmdb_check,
 };
 
@@ -406,7 +467,6 @@ const utapi_backend_ops utapi_lmdb_backend = {
     .open = lmdb_open,
     .apply = lmdb_apply,
     .read = utapi_lmdb_read,
-    .knows = utapi_lmdb_knows,
     .stats = lmdb_stats,
     .maintain = lmdb_maintain,
     .close = lmdb_close,

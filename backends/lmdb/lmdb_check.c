@@ -14,6 +14,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define NO_STORAGE "there is no storage here"
+
 enum { SHOWN_EVERY = 4096, TIME_SIZE = 8 };
 
 /* What is known of an id that a resource has. */
@@ -51,8 +53,12 @@ static void key_text(lmdb_table table, MDB_val key, char *text, size_t size)
                        table == LMDB_LATE ? " or a step" : "");
     else if (has_id && key.mv_size == 8)
         (void)snprintf(text, size, "id %llu", (unsigned long long)utapi_lmdbenv_get_u64(bytes));
-    else if (!has_id && table != LMDB_DEDUP && table != LMDB_LETTERS && key.mv_size > head + 1 &&
-             bytes[head] < UTAPI_LEVEL_COUNT)
+    else if (table == LMDB_AUDIT && key.mv_size > 1 && bytes[0] == LMDB_AUDIT_ID)
+        (void)snprintf(text, size, "id %.*s", (int)key.mv_size - 1, (const char *)bytes + 1);
+    else if (table == LMDB_AUDIT && key.mv_size == 9)
+        (void)snprintf(text, size, "act %llu", (unsigned long long)utapi_lmdbenv_get_u64(bytes + 1));
+    else if (!has_id && table != LMDB_DEDUP && table != LMDB_AUDIT && table != LMDB_LETTERS &&
+             key.mv_size > head + 1 && bytes[head] < UTAPI_LEVEL_COUNT)
         (void)snprintf(text, size, "%s %.*s", utapi_level_name((utapi_level)bytes[head]),
                        (int)(key.mv_size - head - 1), (const char *)bytes + head + 1);
     else
@@ -164,8 +170,9 @@ static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val valu
 /* After all resources. */
 static void ids_sort(folder_check *self)
 {
-    if (self->id_count > 0)
-        qsort(self->ids, self->id_count, sizeof *self->ids, id_order);
+    if (self->ids == NULL)
+        return;
+    qsort(self->ids, self->id_count, sizeof *self->ids, id_order);
     for (size_t i = 1; i < self->id_count; i++)
         if (self->ids[i].id == self->ids[i - 1].id) {
             unsigned char bytes[8] = {0};
@@ -326,6 +333,33 @@ static utapi_status dedup_check(folder_check *self, MDB_val key, MDB_val value, 
     return UTAPI_OK;
 }
 
+/* An id leads to its row, and a row to its id. */
+static utapi_status audit_check(folder_check *self, MDB_val key, MDB_val value, utapi_error *err)
+{
+    const unsigned char *bytes = key.mv_data;
+    unsigned char other[1 + UTAPI_ADMIN_ID_MAX] = {LMDB_AUDIT_ID};
+    utapi_audit_row row;
+    MDB_val at, found;
+    (void)err;
+    if (key.mv_size > 1 && bytes[0] == LMDB_AUDIT_ID && value.mv_size == 8) {
+        other[0] = LMDB_AUDIT_ROW;
+        memcpy(other + 1, value.mv_data, 8);
+        at = utapi_lmdbenv_val(other, 1 + 8);
+        if (mdb_get(self->txn, self->tables[LMDB_AUDIT], &at, &found) != 0)
+            finding(self, key, "it has no row");
+    } else if (key.mv_size != 9 || bytes[0] != LMDB_AUDIT_ROW ||
+               utapi_audit_row_decode(value.mv_data, value.mv_size, &row, NULL) != UTAPI_OK) {
+        finding(self, key, "it cannot be read");
+    } else {
+        memcpy(other + 1, row.act.id.data, row.act.id.size);
+        at = utapi_lmdbenv_val(other, 1 + row.act.id.size);
+        if (mdb_get(self->txn, self->tables[LMDB_AUDIT], &at, &found) != 0 || found.mv_size != 8 ||
+            memcmp(found.mv_data, bytes + 1, 8) != 0)
+            finding(self, key, "its id is not known");
+    }
+    return UTAPI_OK;
+}
+
 static utapi_status letter_check(folder_check *self, MDB_val key, MDB_val value, utapi_error *err)
 {
     (void)err;
@@ -344,6 +378,7 @@ static const struct {
     {LMDB_META, meta_check},         {LMDB_RESOURCE, resource_check}, {LMDB_GARBAGE, garbage_check},
     {LMDB_HISTORY, history_check},   {LMDB_LATE, late_check},         {LMDB_TOMBSTONE, tombstone_check},
     {LMDB_SCHEDULE, schedule_check}, {LMDB_DEDUP, dedup_check},       {LMDB_LETTERS, letter_check},
+    {LMDB_AUDIT, audit_check},
 };
 
 static utapi_status tables_check(folder_check *self, utapi_error *err)
@@ -384,9 +419,11 @@ static int tables_open(folder_check *self)
     return rc;
 }
 
-/* A later format may hold what would look wrong here. */
+/* A later format may hold what would look wrong here, and so does a journal, which is an environment too. */
 static utapi_status format_check(folder_check *self, const char *location, utapi_error *err)
 {
+    if (self->cursors[LMDB_RESOURCE] == NULL)
+        return utapi_fail(err, UTAPI_CORRUPT, "%s: " NO_STORAGE, location);
     MDB_val key = utapi_lmdbenv_val("format", 6), value;
     if (self->cursors[LMDB_META] != NULL && mdb_get(self->txn, self->tables[LMDB_META], &key, &value) == 0 &&
         value.mv_size == 4)
@@ -404,6 +441,8 @@ static utapi_status folder_read(folder_check *self, const char *location, utapi_
         rc = mdb_env_set_maxdbs(self->mdb, LMDB_TABLE_COUNT);
     if (rc == 0)
         rc = mdb_env_open(self->mdb, location, MDB_RDONLY | MDB_NOLOCK, 0600);
+    if (rc == ENOENT)
+        return utapi_fail(err, UTAPI_CORRUPT, "%s: " NO_STORAGE, location);
     if (rc == 0)
         rc = tables_open(self);
     if (rc != 0)

@@ -10,7 +10,8 @@
 static const char *const table_names[LMDB_TABLE_COUNT] = {
     [LMDB_RESOURCE] = "resource", [LMDB_HISTORY] = "history", [LMDB_DEDUP] = "seen",
     [LMDB_TOMBSTONE] = "gone",    [LMDB_SCHEDULE] = "due",    [LMDB_LATE] = "late",
-    [LMDB_GARBAGE] = "garbage",   [LMDB_LETTERS] = "dead",    [LMDB_META] = "meta",
+    [LMDB_GARBAGE] = "garbage",   [LMDB_LETTERS] = "dead",    [LMDB_AUDIT] = "audit",
+    [LMDB_META] = "meta",
 };
 
 const utapi_lmdbenv_layout utapi_lmdb_layout = {
@@ -21,12 +22,13 @@ const utapi_lmdbenv_layout utapi_lmdb_layout = {
     .format_first = 1,
     .format = 2, /* rows of version 2, late sums */
     .map_default_bytes = 64 * GIB,
-    .map_least_bytes = GIB,
-    .reserve_least_bytes = 64 * MIB,
+    .map_min_bytes = GIB,
+    .reserve_min_bytes = 64 * MIB,
     .small_map_bytes = 256 * MIB,
     .lock_file = "utapi.lock",
     .prefix = "",
     .full = "the map is full",
+    .name = "the map",
     .in_use = "another process uses this directory",
 };
 

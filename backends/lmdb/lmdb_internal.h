@@ -4,7 +4,7 @@
  *
  * README.md tells the layout. The environment and the table of uuids are of lmdbenv/; lmdb_env.c begins and ends
  * what is written in it; lmdb_rows.c changes a resource's rows, lmdb_late.c what stands beside them; lmdb_backend.c
- * holds the slots that write, lmdb_read.c those that read.
+ * holds the slots that write, lmdb_read.c those that read, lmdb_audit.c what operators did.
  */
 #ifndef LMDB_LMDB_INTERNAL_H
 #define LMDB_LMDB_INTERNAL_H
@@ -26,6 +26,7 @@ typedef enum lmdb_table {
     LMDB_LATE,      /* id, resolution, key of late.h -> row of deltas */
     LMDB_GARBAGE,   /* id -> interval before which its rows go; none: all that it has */
     LMDB_LETTERS,   /* number, random bytes -> a dead letter */
+    LMDB_AUDIT,     /* what operators did: lmdb_audit.c */
     LMDB_META,      /* name -> format, next id, fences; the last one: lmdbenv.h */
     LMDB_TABLE_COUNT
 } lmdb_table;
@@ -215,6 +216,26 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_delete(lmdb_write *write, size_t 
 /* ---- lmdb_letters.c ------------------------------------------------------------------------ */
 
 extern const utapi_dead_letter_ops utapi_lmdb_letters;
+
+/* ---- lmdb_audit.c -------------------------------------------------------------------------- */
+
+/** What its keys begin with. Then comes a number of 8 bytes, and the value is a row; or an id, and its number. */
+enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
+
+/** Whether an act's id stands in the audit. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_act_find(lmdb_write *write, utapi_string id, bool *ret_known,
+                                                utapi_error *err);
+
+/** Adds a row to the audit, and its id. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_act_note(lmdb_write *write, const utapi_audit_row *row,
+                                                utapi_error *err);
+
+/** What a row tells of a resource: its states as they stand, its flows in an interval. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_act_figures(lmdb_write *write, const lmdb_key *key,
+                                                   utapi_interval interval, utapi_amounts *ret,
+                                                   utapi_error *err);
+
+UTAPI_MUST_USE utapi_backend_audit_fn utapi_lmdb_audit;
 
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 

@@ -220,7 +220,7 @@ static utapi_status rows_rewrite(lmdb_write *write, lmdb_resource *resource, lmd
 static utapi_status rows_add_late(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
                                   utapi_error *err)
 {
-    utapi_interval from;
+    utapi_interval from = resource->newest;
     lmdb_late late;
     utapi_lmdb_late_begin(resource->id, &late);
     utapi_status status = rewriting_begin(write, resource, deltas->next.interval, &from, err);
@@ -245,6 +245,7 @@ utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_de
     if (!deltas->more)
         return UTAPI_OK;
     lmdb_resource resource;
+    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status == UTAPI_OK && deltas->next.interval < resource.newest)
         status = rows_add_late(write, &resource, deltas, err);
@@ -297,6 +298,7 @@ utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utap
                                     utapi_error *err)
 {
     lmdb_resource resource;
+    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status != UTAPI_OK || resource.newest == LMDB_NO_ROWS || until < 0)
         return status;

@@ -117,7 +117,7 @@ int utapi_letters_stats(const utapi_letters *self, MDB_txn *txn, utapi_dead_lett
 static int dropped_count(const utapi_letters *self, MDB_txn *txn, const utapi_refusal *why)
 {
     enum { SOURCES_MAX = UTAPI_DROPPED_MAX - UTAPI_REASON_COUNT };
-    utapi_dead_letter_stats stats;
+    utapi_dead_letter_stats stats = {.dropped_count = 0};
     char name[COUNT_NAME_MAX];
     uint64_t count;
     const utapi_string source = utapi_string_cut(why->source, UTAPI_SOURCE_MAX);
@@ -154,7 +154,10 @@ static const unsigned char *text_get(const unsigned char *at, const unsigned cha
 static int row_put(const utapi_letters *self, MDB_txn *txn, const unsigned char key[UTAPI_LETTERS_KEY_SIZE],
                    const utapi_dead_letter *letter, int64_t now_ms)
 {
-    const utapi_batch one = {.entries = letter->entry, .count = 1, .now_ms = now_ms};
+    utapi_entry entry = *letter->entry;
+    if (entry.keys.size > UTAPI_LETTER_KEYS_MAX)
+        entry.keys.size = 0;
+    const utapi_batch one = {.entries = &entry, .count = 1, .now_ms = now_ms};
     UTAPI_AUTO_FREE unsigned char *row = malloc(HEAD_MAX + utapi_record_max(&one) + UTAPI_CHECKSUM_SIZE);
     if (row == NULL)
         return ENOMEM;

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -35,14 +36,14 @@ static utapi_status gate_enter(utapi_lmdbenv *env, utapi_error *err)
  * told of: then what was just stored would look as if it were lost. So it begins again. */
 static int reader_renew(utapi_lmdbenv *env, utapi_lmdbenv_reader *reader)
 {
-    const size_t least = atomic_load(&env->committed);
+    const size_t oldest = atomic_load(&env->committed);
     for (;;) {
         const int rc = mdb_txn_renew(reader->txn);
         if (rc != 0)
             return rc;
         atomic_thread_fence(memory_order_acquire);
         const size_t id = mdb_txn_id(reader->txn);
-        if (id >= least && atomic_load(&env->committing) < id + 2)
+        if (id >= oldest && atomic_load(&env->committing) < id + 2)
             return mdb_cursor_renew(reader->txn, reader->cursor);
         mdb_txn_reset(reader->txn);
     }
@@ -114,13 +115,13 @@ utapi_status utapi_lmdbenv_write_begin(utapi_lmdbenv *env, MDB_txn **ret, utapi_
  * up only if that last step fails: so whether a write can begin tells whether anything may be stored. */
 static utapi_status commit_failed(utapi_lmdbenv *env, int rc, utapi_error *err)
 {
-    enum { WRITE_MOST = 1 << 20 };
+    enum { WRITE_MAX_BYTES = 1 << 20 };
     struct statvfs disk;
     MDB_txn *probe;
     /* LMDB calls a write that came back short an I/O error. Where the disk has less room than a write takes, that is
      * why. */
     if (rc == EIO && statvfs(env->location, &disk) == 0 &&
-        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MOST)
+        (uint64_t)disk.f_bavail * disk.f_frsize < WRITE_MAX_BYTES)
         rc = ENOSPC;
     if (mdb_txn_begin(env->mdb, NULL, 0, &probe) == 0) {
         mdb_txn_abort(probe);
@@ -215,6 +216,27 @@ utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint6
 uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env)
 {
     return env->map_pages - env->reserve_pages;
+}
+
+void utapi_lmdbenv_warn(const utapi_lmdbenv *env, uint64_t used_pages, char *ret, size_t size)
+{
+    enum { WARNED_PERCENT = 80, WHOLE = 100 };
+    struct statvfs disk;
+    const uint64_t room = utapi_lmdbenv_room_pages(env);
+    const uint64_t rest = used_pages < room ? (room - used_pages) * env->page_size : 0;
+    *ret = '\0';
+    if (used_pages * WHOLE >= room * WARNED_PERCENT) {
+        (void)snprintf(ret, size, "%s is nearly full: %llu %% of its room are used", env->layout->name,
+                       (unsigned long long)(used_pages * WHOLE / room));
+        return;
+    }
+    if (statvfs(env->location, &disk) != 0)
+        return;
+    const uint64_t used = disk.f_blocks - disk.f_bfree, whole = used + disk.f_bavail;
+    const uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (left < rest && used * WHOLE >= whole * WARNED_PERCENT)
+        (void)snprintf(ret, size, "%sthe disk is nearly full: %llu MiB are left", env->layout->prefix,
+                       (unsigned long long)(left >> 20));
 }
 
 utapi_status utapi_lmdbenv_fail_full(const utapi_lmdbenv *env, uint64_t used_pages, utapi_error *err)

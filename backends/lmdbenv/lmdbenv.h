@@ -20,23 +20,24 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { UTAPI_LMDBENV_TABLES_MOST = 12 };
+enum { UTAPI_LMDBENV_TABLES_MAX = 12 };
 
 /* What is particular to a kind of environment. */
 typedef struct utapi_lmdbenv_layout {
     const char *const *tables; /* their names; the last one is that of `meta`, which holds the format */
     unsigned table_count;
-    unsigned reader_table;        /* the one that a reader keeps a cursor in */
-    unsigned readers;             /* the most that read at once */
-    uint32_t format_first;        /* of a new environment; */
-    uint32_t format;              /* the newest one that is known: utapi_lmdbenv_raise() */
-    uint64_t map_default_bytes;   /* sparse: pages that are not used cost nothing */
-    uint64_t map_least_bytes;     /* of the default, where less address space is to be had */
-    uint64_t reserve_least_bytes; /* a twentieth of the map, and no less than this, is for upkeep alone; */
-    uint64_t small_map_bytes;     /* of a smaller map a quarter */
+    unsigned reader_table;      /* the one that a reader keeps a cursor in */
+    unsigned readers;           /* the most that read at once */
+    uint32_t format_first;      /* of a new environment; */
+    uint32_t format;            /* the newest one that is known: utapi_lmdbenv_raise() */
+    uint64_t map_default_bytes; /* sparse: pages that are not used cost nothing */
+    uint64_t map_min_bytes;     /* of the default, where less address space is to be had */
+    uint64_t reserve_min_bytes; /* a twentieth of the map, and no less than this, is for upkeep alone; */
+    uint64_t small_map_bytes;   /* of a smaller map a quarter */
     const char *lock_file;
     const char *prefix; /* what its errors begin with: "", "the journal: " */
     const char *full;   /* "the map is full" */
+    const char *name;   /* "the map" */
     const char *in_use; /* what follows the folder's name where another process has it */
 } utapi_lmdbenv_layout;
 
@@ -55,7 +56,7 @@ typedef struct utapi_lmdbenv {
 
     pthread_rwlock_t gate; /* shared by what runs in the environment; exclusive: it is opened again */
     MDB_env *mdb;          /* NULL: it is not open */
-    MDB_dbi tables[UTAPI_LMDBENV_TABLES_MOST];
+    MDB_dbi tables[UTAPI_LMDBENV_TABLES_MAX];
     uint32_t format;                /* guarded by `writing` */
     _Atomic uint64_t map_pages;     /* what the map can hold */
     _Atomic uint64_t reserve_pages; /* of these, what only upkeep may use */
@@ -139,6 +140,14 @@ uint64_t utapi_lmdbenv_room_pages(const utapi_lmdbenv *env);
  */
 UTAPI_MUST_USE utapi_status utapi_lmdbenv_used_pages(utapi_lmdbenv *env, uint64_t enough, uint64_t *ret,
                                                      utapi_error *err);
+
+/**
+ * Says what is nearly full: 80 % of the pages that there are for all but upkeep are in use, or of the disk, where what
+ * is left of it is less than what the map may still take.
+ *
+ * @param ret  "": nothing is
+ */
+void utapi_lmdbenv_warn(const utapi_lmdbenv *env, uint64_t used_pages, char *ret, size_t size);
 
 /** UTAPI_UNAVAILABLE: so many pages are in use, and that is too much. */
 utapi_status utapi_lmdbenv_fail_full(const utapi_lmdbenv *env, uint64_t used_pages, utapi_error *err);

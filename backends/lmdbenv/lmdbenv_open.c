@@ -168,7 +168,7 @@ static utapi_status map_open(utapi_lmdbenv *env, utapi_error *err)
     const bool is_default = env->capacity_bytes == 0;
     uint64_t map_bytes = is_default ? env->layout->map_default_bytes : env->capacity_bytes;
     int rc;
-    while ((rc = map_try(env, map_bytes)) == ENOMEM && is_default && map_bytes > env->layout->map_least_bytes)
+    while ((rc = map_try(env, map_bytes)) == ENOMEM && is_default && map_bytes > env->layout->map_min_bytes)
         map_bytes /= 2;
     if (rc == ENOMEM)
         return utapi_fail(err, UTAPI_INVALID, "%s: cannot map %llu MiB into memory", env->location,
@@ -261,8 +261,8 @@ utapi_status utapi_lmdbenv_reopen(utapi_lmdbenv *env, utapi_error *err)
     MDB_stat stat;
     mdb_env_info(env->mdb, &info);
     mdb_env_stat(env->mdb, &stat);
-    const uint64_t map = info.me_mapsize, least = env->layout->reserve_least_bytes;
-    const uint64_t twentieth = map / 20 > least ? map / 20 : least;
+    const uint64_t map = info.me_mapsize, min_bytes = env->layout->reserve_min_bytes;
+    const uint64_t twentieth = map / 20 > min_bytes ? map / 20 : min_bytes;
     env->page_size = stat.ms_psize;
     env->space_txn = 0;
     env->map_pages = map / stat.ms_psize;

@@ -6,6 +6,8 @@
  *     entries   a varint of flags, then what the flags say is there
  *     4 bytes   CRC-32C of all before it, little-endian
  *
+ * Of an act the version is 2, the count 1, and the entry a row of the audit (utapi/admin_act.h) that is not filled in.
+ *
  * Varints are LEB128, signed ones zigzag; strings are a length and bytes. The decoder may be given any bytes. */
 #include "record.h"
 
@@ -14,7 +16,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, NUMBERS_MAX = 12 + UTAPI_FIRST_OPERATION };
+enum { VERSION = 1, VERSION_ACT = 2, NUMBERS_MAX = 12 + UTAPI_FIRST_OPERATION };
 
 /* The flags of an entry: bits, from the lowest. */
 enum {
@@ -96,6 +98,8 @@ static unsigned char *put_entry(unsigned char *at, const utapi_entry *entry, int
 size_t utapi_record_max(const utapi_batch *batch)
 {
     size_t size = 1 + 3 * UTAPI_VARINT_MAX + UTAPI_CHECKSUM_SIZE;
+    if (utapi_batch_act(batch) != NULL)
+        size += utapi_audit_row_max(utapi_batch_act(batch));
     for (size_t i = 0; i < batch->count; i++) {
         const utapi_entry *entry = &batch->entries[i];
         size += (NUMBERS_MAX + UTAPI_LEVEL_COUNT) * UTAPI_VARINT_MAX + entry->uuid.size + entry->action.size +
@@ -111,12 +115,15 @@ size_t utapi_record_encode(const utapi_batch *batch, const bool *skip, unsigned 
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++)
         count += skip == NULL || !skip[i];
+    const utapi_admin_act *act = utapi_batch_act(batch);
     unsigned char *at = buffer;
-    *at++ = VERSION;
+    *at++ = act != NULL ? VERSION_ACT : VERSION;
     at = utapi_varint_put(at, count);
     at = put_signed(at, batch->now_ms);
     at = put_signed(at, batch->entries[0].accepted_ms);
-    for (size_t i = 0; i < batch->count; i++)
+    if (act != NULL)
+        at += utapi_audit_row_encode(&(utapi_audit_row){.act = *act}, at);
+    for (size_t i = 0; i < batch->count && act == NULL; i++)
         if (skip == NULL || !skip[i])
             at = put_entry(at, &batch->entries[i], batch->now_ms);
     at = utapi_checksum_put(buffer, at);
@@ -201,7 +208,7 @@ static utapi_status corrupt(utapi_error *err)
 bool utapi_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
 {
     const unsigned char *bytes = data;
-    if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION)
+    if (size < 1 + UTAPI_CHECKSUM_SIZE || (bytes[0] != VERSION && bytes[0] != VERSION_ACT))
         return false;
     reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     (void)get_number(&in);
@@ -209,10 +216,32 @@ bool utapi_record_peek(const void *data, size_t size, int64_t *ret_now_ms)
     return !in.failed;
 }
 
+/* The act lies behind its entry. */
+static utapi_status get_act(reader *in, uint64_t count, int64_t accepted_ms, utapi_record *ret,
+                            utapi_error *err)
+{
+    typedef struct entry_with_act {
+        utapi_entry entry;
+        utapi_audit_row row;
+    } entry_with_act;
+    UTAPI_AUTO_FREE entry_with_act *both = malloc(sizeof *both);
+    if (both == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act of the journal");
+    if (count != 1 ||
+        utapi_audit_row_decode(in->at, (size_t)(in->end - in->at), &both->row, NULL) != UTAPI_OK)
+        return corrupt(err);
+    both->entry = utapi_admin_entry(&both->row.act);
+    both->entry.accepted_ms = accepted_ms;
+    ret->count = 1;
+    ret->entries = &UTAPI_TAKE(both)->entry;
+    return UTAPI_OK;
+}
+
 utapi_status utapi_record_decode(const void *data, size_t size, utapi_record *ret, utapi_error *err)
 {
     const unsigned char *bytes = data;
-    if (size < 1 + UTAPI_CHECKSUM_SIZE || bytes[0] != VERSION || !utapi_checksum_fits(bytes, size))
+    if (size < 1 + UTAPI_CHECKSUM_SIZE || (bytes[0] != VERSION && bytes[0] != VERSION_ACT) ||
+        !utapi_checksum_fits(bytes, size))
         return corrupt(err);
     reader in = {.at = bytes + 1, .end = bytes + size - UTAPI_CHECKSUM_SIZE};
     const uint64_t count = get_number(&in);
@@ -220,6 +249,8 @@ utapi_status utapi_record_decode(const void *data, size_t size, utapi_record *re
     const int64_t accepted_ms = get_signed(&in);
     if (in.failed || count == 0 || count > size) /* an entry has more bytes than one */
         return corrupt(err);
+    if (bytes[0] == VERSION_ACT)
+        return get_act(&in, count, accepted_ms, ret, err);
     UTAPI_AUTO_FREE utapi_entry *entries = malloc((size_t)count * sizeof *entries);
     if (entries == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "%zu events of the journal", (size_t)count);

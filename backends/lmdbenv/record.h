@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record.h - the stored form of a group of entries: what one apply() brought, or a part of it.
+ * record.h - the stored form of a group of entries: what one apply() brought, or a part of it; or an operator's act, in
+ * a record of its own.
  *
  * Pure functions; record.c tells the bytes.
  */
@@ -13,9 +14,8 @@
 typedef struct utapi_record {
     int64_t now_ms; /* of the batch that brought it */
     size_t count;
-    utapi_entry *
-        entries; /* owned: free(); their strings are borrowed from the bytes that were decoded; no sequence */
-    bool is_raised; /* an entry was to expire its bucket at a time that its own group had reached */
+    utapi_entry *entries; /* owned: free(); what they point to lies there, or in the bytes; no sequence */
+    bool is_raised;       /* an entry was to expire its bucket at a time that its own group had reached */
 } utapi_record;
 
 /**

@@ -159,8 +159,10 @@ static utapi_status memory_apply(utapi_backend *base, const utapi_batch *batch, 
         applied.repeated += skip[i];
     if (status == UTAPI_OK)
         status = utapi_memory_letters_draft(self, batch, skip, &applied.repeated, err);
+    const utapi_admin_act *act = utapi_batch_act(batch);
     if (status == UTAPI_OK)
-        status = batch_draft(self, batch, skip, err);
+        status = act != NULL ? utapi_memory_act(self, act, &applied.repeated, err)
+                             : batch_draft(self, batch, skip, err);
     if (status == UTAPI_OK) {
         if (writer != NULL)
             applied.fence = writer->fence = batch->fence.to;
@@ -217,18 +219,6 @@ static utapi_status memory_read(utapi_backend *base, const utapi_query *query, u
     return UTAPI_OK;
 }
 
-static utapi_status memory_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
-                                 utapi_error *err)
-{
-    memory_backend *self = (memory_backend *)base;
-    (void)err;
-    pthread_rwlock_rdlock(&self->lock);
-    const memory_resource *resource = utapi_memory_get(&self->resources, level, name, 0);
-    *ret = resource != NULL && !TAILQ_EMPTY(&resource->deltas);
-    pthread_rwlock_unlock(&self->lock);
-    return UTAPI_OK;
-}
-
 static utapi_status memory_stats(utapi_backend *base, utapi_storage_stats *ret, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
@@ -262,6 +252,7 @@ static utapi_status memory_open(const utapi_backend_options *options, utapi_back
         .resources.nodes = TAILQ_HEAD_INITIALIZER(self->resources.nodes),
         .uuids.nodes = TAILQ_HEAD_INITIALIZER(self->uuids.nodes),
         .writers.nodes = TAILQ_HEAD_INITIALIZER(self->writers.nodes),
+        .acts.nodes = TAILQ_HEAD_INITIALIZER(self->acts.nodes),
         .letters.nodes = TAILQ_HEAD_INITIALIZER(self->letters.nodes),
         .max_letters = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
         .next_scheduled_ms = NOT_SCHEDULED,
@@ -281,6 +272,7 @@ static void memory_close(utapi_backend *base)
     tdestroy(self->resources.tree, free);
     tdestroy(self->uuids.tree, free);
     tdestroy(self->writers.tree, free);
+    tdestroy(self->acts.tree, free);
     pthread_rwlock_destroy(&self->lock);
     free(self);
 }
@@ -291,7 +283,6 @@ const utapi_backend_ops utapi_memory_backend = {
     .open = memory_open,
     .apply = memory_apply,
     .read = memory_read,
-    .knows = memory_knows,
     .stats = memory_stats,
     .maintain = memory_maintain,
     .close = memory_close,

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory_admin.c - what operators need, and a storage may leave out: names, export, corrections, expiry, fences. */
+/* memory_admin.c - what operators need, and a storage may leave out: names, export, corrections, expiry, fences, and
+ * acts. */
 #include "memory_internal.h"
+
+#include "utapi/scoped.h"
+
+#include <string.h>
 
 static utapi_status memory_list(utapi_backend *base, utapi_level level, utapi_resource_cb *on_resource,
                                 void *ctx, utapi_error *err)
@@ -62,6 +67,17 @@ static utapi_status memory_export(utapi_backend *base, const utapi_export *what,
     return UTAPI_OK;
 }
 
+/* Drafts an adjustment, of what is not older than the resource's last expiry. */
+static utapi_status adjust_draft(memory_resource *resource, utapi_interval interval,
+                                 const utapi_amounts *amounts, utapi_error *err)
+{
+    utapi_interval_delta delta = {.interval = interval};
+    utapi_amounts_copy(amounts, &delta.sums);
+    if (resource->then.expired_ms > delta.interval)
+        delta.interval = utapi_interval_of(resource->then.expired_ms);
+    return utapi_memory_draft_add(resource, &delta, err);
+}
+
 static utapi_status memory_adjust(utapi_backend *base, const utapi_adjustment *adjustments, size_t count,
                                   size_t *ret_count, utapi_error *err)
 {
@@ -70,13 +86,9 @@ static utapi_status memory_adjust(utapi_backend *base, const utapi_adjustment *a
     for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
         const utapi_adjustment *one = &adjustments[i];
         memory_resource *resource;
-        utapi_interval_delta delta = {.interval = one->interval};
-        utapi_amounts_copy(one->delta, &delta.sums);
         status = utapi_memory_draft(self, one->level, one->name, &resource, err);
-        if (status == UTAPI_OK && resource->then.expired_ms > delta.interval) /* nothing is kept before it */
-            delta.interval = utapi_interval_of(resource->then.expired_ms);
         if (status == UTAPI_OK)
-            status = utapi_memory_draft_add(resource, &delta, err);
+            status = adjust_draft(resource, one->interval, one->delta, err);
     }
     *ret_count = count;
     return utapi_memory_write_end(self, status);
@@ -93,6 +105,94 @@ static utapi_status memory_expire(utapi_backend *base, utapi_level level, utapi_
     return utapi_memory_write_end(self, status);
 }
 
+/* ---- acts --------------------------------------------------------------------------------- */
+
+static void deltas_sum(const memory_deltas *deltas, utapi_interval after, utapi_interval interval,
+                       utapi_amounts *states, utapi_amounts *flows)
+{
+    const memory_delta *delta;
+    TAILQ_FOREACH (delta, deltas, link)
+        if (delta->interval > after) {
+            utapi_amounts_add(states, &delta->sums);
+            if (delta->interval == interval)
+                utapi_amounts_add(flows, &delta->sums);
+        }
+}
+
+/* States as the draft leaves them, and the flows of an interval. */
+static void draft_figures(const memory_resource *resource, utapi_interval interval, utapi_amounts *ret)
+{
+    utapi_amounts states = {.present = 0};
+    utapi_amounts_clear(ret);
+    deltas_sum(&resource->deltas, resource->dropped, interval, &states, ret);
+    deltas_sum(&resource->added, INT64_MIN, interval, &states, ret);
+    for (unsigned m = 0; m < UTAPI_INCOMING_BYTES; m++)
+        utapi_amounts_set(ret, m, utapi_amounts_get(&states, m));
+}
+
+/* Does what the act says, and fills in what its row tells of it. */
+static utapi_status act_draft(memory_backend *self, utapi_audit_row *row, utapi_error *err)
+{
+    const utapi_admin_act *act = &row->act;
+    memory_resource *resource;
+    row->interval = utapi_interval_of(act->time_ms);
+    if (act->refused.size > 0)
+        return UTAPI_OK;
+    utapi_status status = utapi_memory_draft(self, act->level, act->name, &resource, err);
+    if (status != UTAPI_OK)
+        return status;
+    if (act->kind == UTAPI_ADMIN_ADJUST && resource->then.expired_ms > row->interval)
+        row->interval = utapi_interval_of(resource->then.expired_ms);
+    draft_figures(resource, row->interval, &row->before);
+    if (act->kind == UTAPI_ADMIN_ADJUST)
+        status = adjust_draft(resource, row->interval, &act->amounts, err);
+    else
+        utapi_memory_draft_expire(resource, act->time_ms);
+    draft_figures(resource, row->interval, &row->after);
+    return status;
+}
+
+utapi_status utapi_memory_act(memory_backend *self, const utapi_admin_act *act, size_t *ret_repeated,
+                              utapi_error *err)
+{
+    utapi_audit_row row = {.act = *act};
+    UTAPI_AUTO_FREE unsigned char *bytes = malloc(utapi_audit_row_max(act));
+    if (utapi_memory_get(&self->acts, 0, act->id, 0) != NULL) {
+        *ret_repeated = 1;
+        return UTAPI_OK;
+    }
+    if (bytes == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
+    const utapi_status status = act_draft(self, &row, err);
+    if (status != UTAPI_OK)
+        return status;
+    const size_t size = utapi_audit_row_encode(&row, bytes);
+    memory_act *noted = utapi_memory_get(&self->acts, 0, act->id, sizeof *noted + size);
+    if (noted == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
+    noted->size = size;
+    memcpy(noted->row, bytes, size);
+    return UTAPI_OK;
+}
+
+static utapi_status memory_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    const memory_node *node;
+    utapi_status status = UTAPI_OK;
+    pthread_rwlock_rdlock(&self->lock);
+    TAILQ_FOREACH_REVERSE(node, &self->acts.nodes, memory_nodes, link)
+    {
+        const memory_act *noted = (const memory_act *)node;
+        utapi_audit_row row;
+        status = utapi_audit_row_decode(noted->row, noted->size, &row, err);
+        if (status != UTAPI_OK || !on_row(ctx, &row))
+            break;
+    }
+    pthread_rwlock_unlock(&self->lock);
+    return status;
+}
+
 static utapi_status memory_fences(utapi_backend *base, utapi_fence_cb *on_fence, void *ctx, utapi_error *err)
 {
     memory_backend *self = (memory_backend *)base;
@@ -106,10 +206,24 @@ static utapi_status memory_fences(utapi_backend *base, utapi_fence_cb *on_fence,
     return UTAPI_OK;
 }
 
+static utapi_status memory_knows(utapi_backend *base, utapi_level level, utapi_string name, bool *ret,
+                                 utapi_error *err)
+{
+    memory_backend *self = (memory_backend *)base;
+    (void)err;
+    pthread_rwlock_rdlock(&self->lock);
+    const memory_resource *resource = utapi_memory_get(&self->resources, level, name, 0);
+    *ret = resource != NULL && !TAILQ_EMPTY(&resource->deltas);
+    pthread_rwlock_unlock(&self->lock);
+    return UTAPI_OK;
+}
+
 const utapi_admin_ops utapi_memory_admin = {
     .list = memory_list,
     .export = memory_export,
     .adjust = memory_adjust,
     .expire = memory_expire,
     .fences = memory_fences,
+    .audit = memory_audit,
+    .knows = memory_knows,
 };

@@ -42,6 +42,13 @@ typedef struct memory_delta {
 
 typedef TAILQ_HEAD(memory_deltas, memory_delta) memory_deltas;
 
+/* An act that was done or refused; its id is node.text. */
+typedef struct memory_act {
+    memory_node node;
+    size_t size; /* of its row */
+    unsigned char row[];
+} memory_act;
+
 typedef struct memory_facts {
     int64_t expired_ms;   /* entries of an earlier time count no more */
     int64_t scheduled_ms; /* it expires then */
@@ -76,7 +83,7 @@ typedef struct memory_backend {
     utapi_backend base;
     int64_t window_ms;
     pthread_rwlock_t lock; /* guards what follows */
-    memory_table resources, uuids, writers, letters;
+    memory_table resources, uuids, writers, letters, acts;
     uint64_t max_letters, letters_taken; /* the latter by the write that runs */
     utapi_dead_letter_stats letter_stats,
         letter_stats_then; /* `then`: what the write that runs makes of it */
@@ -104,6 +111,10 @@ UTAPI_MUST_USE utapi_status utapi_memory_draft_add(memory_resource *resource,
 
 /** Drops everything up to and including the interval of a time, unless the resource expired at a later one. */
 void utapi_memory_draft_expire(memory_resource *resource, int64_t time_ms);
+
+/** Drafts what an act does, and notes its row, which nothing undoes. Known: *ret_repeated is 1. UTAPI_NO_MEMORY. */
+UTAPI_MUST_USE utapi_status utapi_memory_act(memory_backend *self, const utapi_admin_act *act,
+                                             size_t *ret_repeated, utapi_error *err);
 
 /** Begins a write: nobody else reads or writes until its end. */
 memory_backend *utapi_memory_write_begin(utapi_backend *base);

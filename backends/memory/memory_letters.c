@@ -73,7 +73,10 @@ static utapi_status letter_keep(memory_backend *self, const utapi_entry *entry, 
         return utapi_fail(err, UTAPI_UNAVAILABLE, "no random numbers");
     memory_letter *letter =
         utapi_memory_get(&self->letters, 0, (utapi_string){id, sizeof id}, sizeof *letter);
-    if (letter == NULL || (letter->entry = utapi_entry_copy(entry)) == NULL)
+    utapi_entry kept = *entry;
+    if (kept.keys.size > UTAPI_LETTER_KEYS_MAX)
+        kept.keys.size = 0;
+    if (letter == NULL || (letter->entry = utapi_entry_copy(&kept)) == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "a dead letter");
     const utapi_string source = utapi_string_cut(why->source, UTAPI_SOURCE_MAX);
     letter->reason = why->reason;

@@ -127,6 +127,8 @@ static const struct {
     {"OVERFLOW", UTAPI_OVERFLOW, "does not fit 64 bits"},
     {"CORRUPT", UTAPI_CORRUPT, "holds what is no 64-bit integer, or is of another type"},
     {"UNFENCED", UTAPI_UNAVAILABLE, "holds no writer's fence"},
+    {"UNAUDITED", UTAPI_UNAVAILABLE, "holds no audit"},
+    {"APART", UTAPI_OVERFLOW, "an expiry among amounts near 2^63 has to be stored apart"},
 };
 
 static utapi_string text_at(const redisReply *reply, size_t i)
@@ -134,6 +136,24 @@ static utapi_string text_at(const redisReply *reply, size_t i)
     const bool is_there = reply->type == REDIS_REPLY_ARRAY && i < reply->elements;
     const utapi_string text = is_there ? redis_text_of(reply->element[i]) : (utapi_string){NULL, 0};
     return text.size > 0 ? text : (utapi_string){"", 0};
+}
+
+/* Behind the key that is to blame first, five words for each cell: level, name, interval ("": all), metric, and what a
+ * full one holds. */
+static void unfit_tell(redis_write *write, const redisReply *reply)
+{
+    for (size_t i = 2; i + 5 <= reply->elements; i += 5) {
+        redis_unfit cell = {.name = text_at(reply, i + 1), .interval = INT64_MIN};
+        const utapi_string interval = text_at(reply, i + 2), total = text_at(reply, i + 4);
+        cell.metric = utapi_metric_find(text_at(reply, i + 3));
+        if (!utapi_level_find(text_at(reply, i), &cell.level) || cell.metric == UTAPI_METRIC_COUNT)
+            continue;
+        if (interval.size > 0)
+            cell.interval = strtoll(interval.data, NULL, 10);
+        cell.is_full = total.size > 0;
+        cell.total = strtoll(total.data, NULL, 10);
+        utapi_redis_unfit_tell(write, &cell);
+    }
 }
 
 static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_again, utapi_error *err)
@@ -151,6 +171,8 @@ static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_
     const char *word = text_at(reply, 0).data; /* hiredis ends each text with a NUL */
     const utapi_string first = text_at(reply, 1);
     if (strcmp(word, "OK") == 0) {
+        if (reply->elements > 2) /* an act, and its id is known */
+            write->skip[0] = true;
         utapi_redis_budget_learn(write->self, write->foretold_us, took_us);
         *ret = (utapi_applied){.fence = utapi_fence_is_set(&write->batch.fence) ? write->batch.fence.to : 0};
         for (size_t i = 0; i < write->batch.count; i++)
@@ -166,6 +188,7 @@ static utapi_status round_run(redis_write *write, utapi_applied *ret, bool *ret_
     }
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         if (strcmp(word, refusals[i].word) == 0) {
+            unfit_tell(write, reply);
             const utapi_string key = utapi_string_cut(first, 150);
             return utapi_fail(err, refusals[i].status, "%.*s: %s", (int)key.size, key.data, refusals[i].why);
         }

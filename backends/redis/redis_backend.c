@@ -136,6 +136,7 @@ static const utapi_admin_ops redis_admin = {
     .adjust = utapi_redis_adjust,
     .expire = utapi_redis_expire,
     .fences = utapi_redis_fences,
+    .audit = utapi_redis_audit,
 };
 
 const utapi_backend_ops utapi_redis_backend = {

@@ -29,6 +29,7 @@
  *                                        created in, as far as it has not expired: flows may lie before the first
  *                                        state
  *     P:L:N:+utapid:gone                 the tombstone: when the bucket expired (ms). Nothing older counts
+ *     P:L:N:+utapid:anew                 within one script alone: the members of a state that stay after an expiry
  *     P:utapid:late                      the newest generation: a number for each script that wrote into a closed day
  *     P:utapid:fence:W                   where the writer's fence stands. It has no TTL, since a policy that evicts
  *                                        keys with a TTL would have what its journal kept counted twice
@@ -39,7 +40,14 @@
  *     P:utapid:seen                      sorted set, member: such a hash, score: when it goes, at Redis's clock
  *     P:utapid:due                       sorted set, score: when to expire, member: the bucket
  *     P:utapid:shifting                  set of "L:N" with pending corrections
- *     P:utapid:sweeping                  hash, field: bucket, value: from where its old flows are still to be deleted
+ *     P:utapid:audit                     list, the newest last: what operators did. Each: what was before and after,
+ *                                        the interval, and a row (utapi/admin_act.h), with a line's end between them
+ *     P:utapid:audited                   hash, field: an act's id, value: its place in that list, from 1
+ *     P:utapid:sweeping                  hash, field: "L:N", value: intervals whose flows are still to be deleted
+ *     P:utapid:forgotten                 "1" once anything expired: without it no script looks for a tombstone
+ *
+ * What is taken over from a local cache has keys of its own (utapi_replay.h). P:utapid:rights is never written: rights
+ * to keys of ours are tried on that name.
  *
  * A uuid that comes again has the time that it came with before, so it is looked for in one slice, of this day and
  * the last. A hash goes when the window has passed since the last uuid came into it; the day in its name ends those

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_list.c - every resource of a level, and every fence, by scanning the keys.
+/* redis_list.c - every resource of a level, and every fence, by scanning the keys; and the audit.
  *
  * V1 keeps no list of resources: they are known by their counters, sorted sets and flows. Names are read from those
  * keys, which may be many for each, so names that were listed are remembered. Flows that an expiry has not yet removed
@@ -152,6 +152,81 @@ utapi_status utapi_redis_fences(utapi_backend *self, utapi_fence_cb *on_fence, v
                       .ctx = ctx};
     const utapi_status status = utapi_redis_scan_word(connection, backend->uri.prefix, "utapid:fence",
                                                       &all.head, fence_found, &all, err);
+    utapi_redis_pool_give(backend->pool, connection);
+    return utapi_redis_only_read(status, err);
+}
+
+/* ---- the audit ---------------------------------------------------------------------------- */
+
+/* Figures as apply.lua writes them, of the metrics of a set; what is no number is 0. */
+static void figures_read(const char *text, uint64_t metrics, utapi_amounts *ret)
+{
+    utapi_amounts_clear(ret);
+    for (; metrics != 0; metrics &= metrics - 1) {
+        utapi_amounts_set(ret, (unsigned)__builtin_ctzll(metrics), strtoll(text, NULL, 10));
+        text += strcspn(text, " ");
+        text += *text == ' ';
+    }
+}
+
+/* Reads an element of the list, which it changes. */
+static utapi_status element_read(redisReply *element, utapi_audit_row *ret, utapi_error *err)
+{
+    char *parts[3]; /* before, after, interval */
+    char *at = element->str;
+    for (unsigned i = 0; i < 3; i++) {
+        char *end = at != NULL ? strchr(at, '\n') : NULL;
+        if (end == NULL)
+            return utapi_fail(err, UTAPI_CORRUPT, "a row of the audit that cannot be read");
+        *end = '\0';
+        parts[i] = at;
+        at = end + 1;
+    }
+    const utapi_status status =
+        utapi_audit_row_decode(at, (size_t)element->len - (size_t)(at - element->str), ret, err);
+    if (status != UTAPI_OK)
+        return status;
+    const uint64_t watched = utapi_admin_watched(&ret->act);
+    figures_read(parts[0], watched, &ret->before);
+    figures_read(parts[1], watched, &ret->after);
+    ret->interval = strtoll(parts[2], NULL, 10);
+    return UTAPI_OK;
+}
+
+/* The elements before `*end`, the newest first; *end is where they begin. */
+static utapi_status elements_read(redis_connection *connection, const char *prefix, int64_t *end,
+                                  utapi_audit_cb *on_row, void *ctx, bool *more, utapi_error *err)
+{
+    enum { AT_ONCE = 100 };
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    const int64_t first = *end > AT_ONCE ? *end - AT_ONCE : 0;
+    utapi_redis_args_add(&connection->args, "LRANGE");
+    utapi_redis_args_own(&connection->args, prefix, "audit");
+    utapi_redis_args_number(&connection->args, first);
+    utapi_redis_args_number(&connection->args, *end - 1);
+    utapi_status status = utapi_redis_connection_call(connection, &reply, err);
+    for (size_t i = status == UTAPI_OK ? reply->elements : 0; i-- > 0 && status == UTAPI_OK && *more;) {
+        utapi_audit_row row;
+        status = element_read(reply->element[i], &row, err);
+        *more = status == UTAPI_OK && on_row(ctx, &row);
+    }
+    *end = first;
+    return status;
+}
+
+utapi_status utapi_redis_audit(utapi_backend *self, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    redis_backend *backend = (redis_backend *)self;
+    redis_connection *connection = utapi_redis_pool_take(backend->pool);
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    bool more = true;
+    if (connection == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "reading the audit");
+    utapi_redis_args_add(&connection->args, "LLEN");
+    utapi_redis_args_own(&connection->args, backend->uri.prefix, "audit");
+    utapi_status status = utapi_redis_connection_call(connection, &reply, err);
+    for (int64_t end = status == UTAPI_OK ? reply->integer : 0; end > 0 && more && status == UTAPI_OK;)
+        status = elements_read(connection, backend->uri.prefix, &end, on_row, ctx, &more, err);
     utapi_redis_pool_give(backend->pool, connection);
     return utapi_redis_only_read(status, err);
 }

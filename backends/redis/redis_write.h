@@ -46,7 +46,23 @@ size_t utapi_redis_budget(redis_backend *self, const utapi_batch *batch, unsigne
  */
 void utapi_redis_budget_learn(redis_backend *self, unsigned foretold_us, int64_t took_us);
 
-/** Makes the arguments of apply.lua. UTAPI_OVERFLOW, UTAPI_NO_MEMORY: there are none. */
+/** A cell that cannot be stored: a metric of a resource, in one interval or, of a state, in all. */
+typedef struct redis_unfit {
+    utapi_level level;
+    utapi_string name;
+    utapi_interval interval; /* INT64_MIN: all */
+    unsigned metric;
+    bool is_full;  /* some of what comes may fit: */
+    int64_t total; /* what is there already */
+} redis_unfit;
+
+/**
+ * Tells in write->batch.unfit, if that is wanted, which entries a cell cannot take: one after the other, those that do
+ * not fit any more; all, if the cell is corrupt.
+ */
+void utapi_redis_unfit_tell(redis_write *write, const redis_unfit *cell);
+
+/** Makes the arguments of apply.lua. UTAPI_OVERFLOW, whose entries are told, UTAPI_NO_MEMORY: there are none. */
 UTAPI_MUST_USE utapi_status utapi_redis_encode(redis_write *write, utapi_error *err);
 
 /** Begins a script whose only key is that of a fence, "" for none. */

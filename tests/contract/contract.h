@@ -167,8 +167,9 @@ void contract_disk_repair(void);
 
 /* clang-format off */
 #define CONTRACT_TOPICS(X)                                                                                            \
-    X(counting) X(overflow) X(fences) X(partial_apply) X(adjusting) X(reading) X(uuids) X(dead_letters) X(expiry)     \
-    X(scheduled_expiry) X(opening) X(full_storage) X(failing_disk) X(threads) X(random_stream) X(random_life)
+    X(counting) X(overflow) X(fences) X(partial_apply) X(adjusting) X(acts) X(reading) X(uuids) X(dead_letters)      \
+    X(expiry) X(scheduled_expiry) X(opening) X(full_storage) X(failing_disk) X(threads) X(random_stream)              \
+    X(random_life)
 /* clang-format on */
 
 #define X(topic) extern const struct CMUnitTest contract_##topic[];

@@ -114,6 +114,18 @@ static void what_is_refused_is_kept_as_it_is_and_counts_nowhere(void **state)
     assert_int_equal(stats.dropped_count, 0);
 }
 
+static void a_letter_is_small_whatever_its_event_names(void **state)
+{
+    static const char keys[UTAPI_LETTER_KEYS_MAX + 1] = {0};
+    contract *c = *state;
+    refused(c, "u", "b", 5)->keys = (utapi_string){keys, UTAPI_LETTER_KEYS_MAX};
+    refused(c, "v", "b", 5)->keys = (utapi_string){keys, UTAPI_LETTER_KEYS_MAX + 1};
+    apply(c);
+    const listed *shown = letters(c);
+    assert_int_equal(shown->of[0].entry.keys.size, UTAPI_LETTER_KEYS_MAX);
+    assert_int_equal(shown->of[1].entry.keys.size, 0);
+}
+
 static void its_uuid_is_known_from_then_on(void **state)
 {
     contract *c = *state;
@@ -518,6 +530,7 @@ static void a_random_life_of_letters_is_that_of_the_model(void **state)
 
 const struct CMUnitTest contract_dead_letters[] = {
     CASE(what_is_refused_is_kept_as_it_is_and_counts_nowhere),
+    CASE(a_letter_is_small_whatever_its_event_names),
     CASE(its_uuid_is_known_from_then_on),
     CASE(a_letter_that_is_pushed_twice_counts_once),
     CASE(a_letter_counts_at_the_levels_that_it_is_pushed_with),

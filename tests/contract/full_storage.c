@@ -157,6 +157,27 @@ static void a_full_storage_refuses_and_goes_on_answering(void **state)
     CHECK_STATUS(UTAPI_UNAVAILABLE, fill_once(c, &filled), &c->err);
 }
 
+static void room_that_runs_short_is_told_before_events_are_refused(void **state)
+{
+    contract *c = *state;
+    filling filled = {.with_uuids = false};
+    utapi_storage_stats stats;
+    c->options.capacity_bytes = UINT64_C(16) << 20;
+    contract_begin_anew(c);
+    CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
+    if (stats.capacity_bytes == 0)
+        skip();
+    assert_string_equal(stats.room_warning, "");
+    int until_told = 0;
+    while (fill_once(c, &filled) == UTAPI_OK) {
+        CHECK_OK(utapi_backend_stats(c->backend, &stats, &c->err), &c->err);
+        until_told += *stats.room_warning == '\0';
+        filled.batches++;
+    }
+    utapi_error_clear(&c->err);
+    assert_in_range(until_told, filled.batches / 2, filled.batches - 3);
+}
+
 static void expiry_makes_room(void **state)
 {
     contract *c = *state;
@@ -229,6 +250,7 @@ const struct CMUnitTest contract_full_storage[] = {
     CASE(a_full_store_says_so_goes_on_reading_and_recovers),
     CASE(room_that_expiry_makes_is_used_again),
     CASE(a_full_storage_refuses_and_goes_on_answering),
+    CASE(room_that_runs_short_is_told_before_events_are_refused),
     CASE(expiry_makes_room),
     CASE(maintenance_makes_room),
     CASE(refusing_makes_room_too),

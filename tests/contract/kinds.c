@@ -4,6 +4,7 @@
 
 #include "backends/registry.h"
 #include "redis_server.h"
+#include "toy.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static const struct {
     {JOURNAL, "a_refused_batch_moves_no_fence", NO_FENCES},
     {JOURNAL, "a_fenced_batch_is_stored_up_to_an_entry_that_never_fits", NO_FENCES},
     {JOURNAL, "every_fence_is_told", NO_FENCES},
+    {JOURNAL, "a_fenced_act_moves_the_fence_known_or_not", NO_FENCES},
     {JOURNAL, "an_overflow_stores_nothing_of_its_batch", LATER},
     {JOURNAL, "stats_count_resources_rows_and_uuids", ITS_OWN},
     {JOURNAL, "every_answer_equals_the_oracles", LATER},
@@ -40,7 +42,9 @@ static const struct {
     {JOURNAL, "applying_drops_more_than_it_takes", ITS_OWN},
     {JOURNAL, "maintenance_drops_old_uuids_alone", ITS_OWN},
     {JOURNAL, "a_full_storage_refuses_and_goes_on_answering", ITS_OWN},
+    {JOURNAL, "room_that_runs_short_is_told_before_events_are_refused", ITS_OWN},
     {JOURNAL, "expiry_makes_room", ITS_OWN},
+    {JOURNAL, "an_act_expires_in_a_full_storage", ITS_OWN},
     {JOURNAL, "maintenance_makes_room", ITS_OWN},
     {JOURNAL, "refusing_makes_room_too", ITS_OWN},
     {JOURNAL, "a_full_storage_lives_on_round_after_round", ITS_OWN},
@@ -54,6 +58,9 @@ static const struct {
     {"memory", "an_overflow_stores_nothing_of_its_batch", WIDE},
     {"memory", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
     {"memory", "a_correction_that_does_not_fit_changes_nothing", WIDE},
+    {"toy", "an_overflow_stores_nothing_of_its_batch", WIDE},
+    {"toy", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
+    {"toy", "a_correction_that_does_not_fit_changes_nothing", WIDE},
     {"lmdb", "an_overflow_stores_nothing_of_its_batch", WIDE},
     {"lmdb", "a_total_beyond_64_bits_is_refused_with_nothing_stored", WIDE},
     {"lmdb", "a_correction_that_does_not_fit_changes_nothing", WIDE},
@@ -62,6 +69,8 @@ static const struct {
 #define V1_EDGES  "V1's counters have 64 bits"
 #define SHARED    "others write there too: each name's answer is a snapshot of its own, and nobody is kept out"
 #define NO_FOLDER "the disk is the server's: tests/system"
+    {"toy", "dead_letters", "it keeps none"},
+    {"toy", "acts", "it has no audit"},
     {REDIS, "dead_letters", "it keeps none: there is always a journal before it"}, /* the whole topic */
     {REDIS, "rows_begin_with_the_one_before_the_range", NO_ROWS},
     {REDIS, "rows_begin_with_the_newest_before_the_range", NO_ROWS},
@@ -190,6 +199,8 @@ static const utapi_backend_ops *storage_find(const char *name)
 
 static const utapi_backend_ops *kind_find(const char *name)
 {
+    if (strcmp(name, utapi_toy_backend.name) == 0)
+        return &utapi_toy_backend;
     if (strncmp(name, JOURNAL, strlen(JOURNAL)) != 0)
         return storage_find(name);
     const utapi_backend_ops *storage = storage_find(name + strlen(JOURNAL));

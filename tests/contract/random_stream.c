@@ -172,7 +172,8 @@ static void stream_run(contract *c, uint64_t seed, uint64_t steps)
             step_time(&m);
             break;
         case 5:
-            contract_reopen(m.c);
+            if (contract_is_durable(c))
+                contract_reopen(c);
             break;
         default:
             step_batch(&m);

@@ -274,7 +274,34 @@ static void nothing_comes_before_the_first_interval(void **state)
     assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_INCOMING_BYTES), 5);
 }
 
+static bool knows(contract *c, utapi_level level, utapi_string name)
+{
+    bool known = true;
+    CHECK_OK(utapi_backend_knows(c->backend, level, name, &known, &c->err), &c->err);
+    return known;
+}
+
+static void what_is_listed_is_known(void **state)
+{
+    static const char too_long[UTAPI_NAME_MAX + 1] = {'n'};
+    contract *c = *state;
+    if (c->backend->ops->admin->knows == NULL)
+        skip();
+    assert_false(knows(c, UTAPI_BUCKETS, S("b")));
+    put(c, "b", T0, 1);
+    apply(c);
+    assert_true(knows(c, UTAPI_BUCKETS, S("b")));
+    assert_true(knows(c, UTAPI_SERVICE, S("s3")));
+    assert_false(knows(c, UTAPI_USERS, S("b")));
+    assert_false(knows(c, UTAPI_BUCKETS, S("bb")));
+    assert_false(knows(c, UTAPI_BUCKETS, (utapi_string){too_long, sizeof too_long}));
+    expire_bucket(c, "b", T0 + DAY);
+    assert_int_equal(knows(c, UTAPI_BUCKETS, S("b")), is_known(c, UTAPI_BUCKETS, "b"));
+    assert_false(knows(c, UTAPI_BUCKETS, S("b")));
+}
+
 const struct CMUnitTest contract_reading[] = {
+    CASE(what_is_listed_is_known),
     CASE(a_list_names_each_resource_of_a_level_once),
     CASE(rows_begin_with_the_one_before_the_range),
     CASE(stats_count_resources_rows_and_uuids),

@@ -107,7 +107,7 @@ static int64_t bytes_of(utapi_backend *storage, utapi_level level, const char *n
     utapi_usage usage;
     if (utapi_backend_read(storage, &query, &usage, NULL, NULL) != UTAPI_OK)
         return -1;
-    return usage.storage_utilized[1];
+    return (int64_t)usage.storage_utilized[1];
 }
 
 /* How many batches are stored, by every bucket and by the service alike. */

@@ -197,10 +197,14 @@ void server_totals(server *s, const char *bucket, int64_t *ret_objects, int64_t 
 
 static bool is_poisoned(const server *s, const utapi_batch *batch)
 {
+    bool is_any = false;
     for (size_t i = 0; s->poison != NULL && i < batch->count; i++)
-        if (utapi_string_equal(batch->entries[i].resource[UTAPI_BUCKETS], utapi_string_of(s->poison)))
-            return true;
-    return false;
+        if (utapi_string_equal(batch->entries[i].resource[UTAPI_BUCKETS], utapi_string_of(s->poison))) {
+            is_any = true;
+            if (s->tells)
+                batch->unfit[i] = UTAPI_LEVEL_BIT(UTAPI_BUCKETS);
+        }
+    return is_any;
 }
 
 /* What it would store of a batch: as much as fits at once, or a part of that at random. */
@@ -335,6 +339,15 @@ static utapi_status server_fences(utapi_backend *base, utapi_fence_cb *on_fence,
     return status;
 }
 
+static utapi_status server_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
+{
+    static const utapi_audit_query everything = {.level = UTAPI_LEVEL_COUNT};
+    server *s = reach(base);
+    const utapi_status status = utapi_backend_audit(s->memory, &everything, on_row, ctx, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
 static utapi_status server_maintain(utapi_backend *base, int64_t now_ms, int64_t accepted_ms,
                                     utapi_error *err)
 {
@@ -356,6 +369,7 @@ static const utapi_admin_ops server_admin = {
     .adjust = server_adjust,
     .expire = server_expire,
     .fences = server_fences,
+    .audit = server_audit,
 };
 
 #define SLOTS                                                                                       \

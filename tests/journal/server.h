@@ -45,6 +45,7 @@ typedef struct server {
     utapi_status answer;  /* of the next apply, which stores nothing; UTAPI_OK: it is not set */
     bool damaged;         /* apply answers UTAPI_CORRUPT to anything */
     const char *poison;   /* a bucket whose events overflow; NULL: none */
+    bool tells;           /* it tells which do, and that at the bucket alone */
     size_t most;          /* it stores no more entries of a batch than this; 0: any */
     uint64_t cuts;        /* seeds prefixes of a random size that it stores; 0: it does not */
     size_t largest_batch; /* seen so far */

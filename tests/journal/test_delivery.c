@@ -124,6 +124,69 @@ static void a_dead_letter_is_a_hole_in_the_middle_of_a_batch(void **state)
     }
 }
 
+typedef struct told {
+    size_t count;
+    utapi_level_set levels;
+    char id[UTAPI_LETTER_ID_MAX];
+    utapi_reason reason;
+} told;
+
+static bool letter_told(void *ctx, const utapi_dead_letter *letter)
+{
+    told *seen = ctx;
+    seen->count++;
+    seen->levels = letter->levels;
+    seen->reason = letter->reason;
+    (void)snprintf(seen->id, sizeof seen->id, "%s", letter->id);
+    return true;
+}
+
+static int64_t at_service(bench *b)
+{
+    const utapi_string name = utapi_string_of("s3");
+    const utapi_query query = {.level = UTAPI_SERVICE, .names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+    utapi_usage usage;
+    CHECK_OK(utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
+    return (int64_t)usage.number_of_objects[1];
+}
+
+/* The letter names the level, the other levels count, also where the storage loses all; and pushed again, once the
+ * storage has room, it counts at that level alone. */
+static void an_event_that_fits_at_some_levels_counts_there(void **state)
+{
+    bench *b = *state;
+    utapi_entry entries[] = {put("b", T0), put("poison", T0), put("b", T0)};
+    for (size_t i = 0; i < 3; i++)
+        entries[i].resource[UTAPI_SERVICE] = utapi_string_of("s3");
+    b->server.tells = true;
+    server_poison(&b->server, "poison");
+    accept_group(b, entries, 3, T0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(stored(b, "b"), 2);
+        bench_drained(b);
+        assert_int_equal(bench_objects(b, "poison"), 0);
+        assert_int_equal(at_service(b), 3);
+        told seen = {.count = 0};
+        CHECK_OK(utapi_backend_dead_letters(b->journal, letter_told, &seen, &b->err), &b->err);
+        assert_int_equal(seen.count, 1);
+        assert_int_equal(seen.levels, UTAPI_LEVEL_BIT(UTAPI_BUCKETS));
+        assert_int_equal(seen.reason, UTAPI_REASON_OVERFLOW);
+        server_lose(&b->server, 0);
+        while (at_service(b) != 3)
+            usleep(1000);
+    }
+    told seen = {.count = 0};
+    CHECK_OK(utapi_backend_dead_letters(b->journal, letter_told, &seen, &b->err), &b->err);
+    server_poison(&b->server, NULL);
+    utapi_entry again = put("poison", T0); /* as the engine makes it, of the letter's levels */
+    again.letter = utapi_string_of(seen.id);
+    accept_group(b, &again, 1, T0);
+    bench_drained(b);
+    assert_int_equal(stored(b, "poison"), 1);
+    assert_int_equal(at_service(b), 3);
+    assert_int_equal(letters(b), 0);
+}
+
 static void an_event_that_is_refused_for_ever_lets_all_others_flow(void **state)
 {
     bench *b = *state;
@@ -352,6 +415,7 @@ int main(void)
         CASE(a_batch_is_about_twice_what_was_stored_last),
         CASE(a_dead_letter_is_a_hole_in_the_middle_of_a_batch),
         CASE(an_event_that_is_refused_for_ever_lets_all_others_flow),
+        CASE(an_event_that_fits_at_some_levels_counts_there),
         CASE(any_number_of_dead_letters_is_passed),
         CASE(a_storage_that_is_damaged_itself_makes_no_dead_letters),
         CASE(entries_keep_the_time_at_which_their_own_group_was_accepted),

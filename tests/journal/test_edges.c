@@ -267,6 +267,112 @@ static void what_is_left_behind_a_fence_beyond_ours_becomes_dead_letters(void **
     assert_int_equal(bench_letters(b), 4);
 }
 
+/* ---- operators' acts ----------------------------------------------------------------------- */
+
+static utapi_status act_on(bench *b, utapi_admin_kind kind, int64_t time_ms, const char *id)
+{
+    utapi_admin_act act = {.kind = kind,
+                           .name = utapi_string_of("b"),
+                           .time_ms = time_ms,
+                           .id = utapi_string_of(id),
+                           .who = utapi_string_of("uid 0"),
+                           .reason = utapi_string_of("a test")};
+    utapi_amounts_set(&act.amounts, UTAPI_NUMBER_OF_OBJECTS, 100);
+    const utapi_entry entry = utapi_admin_entry(&act);
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = T0};
+    utapi_applied applied;
+    return utapi_backend_apply(b->journal, &batch, &applied, &b->err);
+}
+
+#define SOME_ID "00000000000000000000000000000abc"
+
+static void an_act_goes_on_under_another_name(void **state)
+{
+    bench *b = *state;
+    utapi_applied applied;
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 1, 1), &b->err);
+    CHECK_OK(act_on(b, UTAPI_ADMIN_ADJUST, T0, SOME_ID), &b->err);
+    CHECK_OK(bench_take(b, "b", 2, 1), &b->err);
+    utapi_batch theirs = {.now_ms = T0, .fence = {.from = 0, .to = 50}};
+    memcpy(theirs.fence.writer, inside(b)->newest->writer, sizeof theirs.fence.writer);
+    pthread_mutex_lock(&b->server.lock);
+    CHECK_OK(utapi_backend_apply(b->server.memory, &theirs, &applied, &b->err), &b->err);
+    pthread_mutex_unlock(&b->server.lock);
+    server_fill(&b->server, false);
+    while (bench_letters(b) < 3)
+        usleep(1000);
+    assert_int_equal(stored(b, "b"), 100);
+    assert_int_equal(bench_letters(b), 3);
+}
+
+/* What an act comes to the storage alone knows; nobody else waits for that. */
+static void questions_about_the_resource_of_an_act_wait_for_it(void **state)
+{
+    bench *b = *state;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+    utapi_usage usage;
+    b->tuning.patience.wait_ms = 50;
+    reopen(b);
+    server_fill(&b->server, true);
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(bench_take(b, "other", 2, 1), &b->err);
+    CHECK_OK(act_on(b, UTAPI_ADMIN_ADJUST, T0, SOME_ID), &b->err);
+    assert_int_equal(bench_objects(b, "other"), 2);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
+    server_fill(&b->server, false);
+    bench_drained(b);
+    assert_int_equal(bench_objects(b, "b"), 103);
+}
+
+/* It is known after a restart that events before it count no more. */
+static void an_act_that_expires_is_heeded_before_it_is_stored(void **state)
+{
+    bench *b = *state;
+    const utapi_string name = utapi_string_of("b");
+    const utapi_query query = {.names = &name, .count = 1, .end = UTAPI_INTERVAL_MAX};
+    const utapi_entry older = put_at("b", T0 + 5);
+    const utapi_batch batch = {.entries = &older, .count = 1, .now_ms = T0 + 20};
+    utapi_applied applied;
+    utapi_usage usage;
+    b->tuning.patience.wait_ms = 50;
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    CHECK_OK(act_on(b, UTAPI_ADMIN_EXPIRE, T0 + 10, SOME_ID), &b->err);
+    bench_drained(b);
+    reopen(b);
+    server_fill(&b->server, true);
+    CHECK_OK(utapi_backend_apply(b->journal, &batch, &applied, &b->err), &b->err);
+    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_read(b->journal, &query, &usage, NULL, &b->err), &b->err);
+    server_fill(&b->server, false);
+    bench_drained(b);
+    assert_int_equal(bench_objects(b, "b"), 0);
+}
+
+/* An earlier version would take the record of an act for a gap. */
+static void the_first_act_raises_the_format(void **state)
+{
+    bench *b = *state;
+    CHECK_OK(bench_take(b, "b", 3, 1), &b->err);
+    reopen(b);
+    assert_int_equal(inside(b)->env.format, 1);
+    CHECK_OK(act_on(b, UTAPI_ADMIN_ADJUST, T0, SOME_ID), &b->err);
+    assert_int_equal(inside(b)->env.format, 2);
+    reopen(b);
+    assert_int_equal(inside(b)->env.format, 2);
+    bench_drained(b);
+    assert_int_equal(bench_objects(b, "b"), 103);
+}
+
+static void a_storage_without_administration_gets_no_act(void **state)
+{
+    bench *b = *state;
+    b->server.has_no_admin = true;
+    reopen(b);
+    CHECK_STATUS(UTAPI_NOT_SUPPORTED, act_on(b, UTAPI_ADMIN_ADJUST, T0, SOME_ID), &b->err);
+    b->server.has_no_admin = false;
+}
+
 /* ---- questions ---------------------------------------------------------------------------- */
 
 static void a_question_of_many_names_is_asked_as_one(void **state)
@@ -328,7 +434,7 @@ static void an_expiry_by_somebody_else_is_heeded(void **state)
     assert_int_equal(bench_objects(b, "b"), 0);
 }
 
-/* A failover to a replica that has the appointment, and lacks the event that cancelled it. */
+/* A failover to a replica that has the scheduled expiry, and lacks the event that cancelled it. */
 static void what_is_due_is_expired_only_behind_what_the_storage_lost(void **state)
 {
     bench *b = *state;
@@ -445,6 +551,11 @@ int main(void)
         CASE(a_group_whose_outcome_was_not_known_is_found),
         CASE(a_damaged_group_is_counted_as_lost),
         CASE(what_is_left_behind_a_fence_beyond_ours_becomes_dead_letters),
+        CASE(an_act_goes_on_under_another_name),
+        CASE(questions_about_the_resource_of_an_act_wait_for_it),
+        CASE(an_act_that_expires_is_heeded_before_it_is_stored),
+        CASE(the_first_act_raises_the_format),
+        CASE(a_storage_without_administration_gets_no_act),
         CASE(a_question_of_many_names_is_asked_as_one),
         CASE(an_expiry_by_hand_is_known_after_a_restart),
         CASE(an_expiry_by_somebody_else_is_heeded),

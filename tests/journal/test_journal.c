@@ -407,6 +407,37 @@ static void a_full_journal_says_so_and_recovers(void **state)
     assert_int_equal(stored(b, bucket), accepted + 50);
 }
 
+/* By what waits: what is stored makes room by itself. */
+static void a_journal_that_fills_up_is_told_of_before_it_is_full(void **state)
+{
+    bench *b = *state;
+    bench_close(b);
+    b->options.capacity_bytes = 2 << 20;
+    support_folder_remove(b->location);
+    bench_open(b);
+    for (uint64_t used_bytes = 0; used_bytes < (2 << 20) * UINT64_C(70) / 100;) { /* a quarter is a reserve */
+        CHECK_OK(bench_take(b, "b", 100, 1), &b->err);
+        bench_drained(b);
+        const utapi_health stats = bench_stats(b);
+        assert_string_equal(stats.storage.room_warning, "");
+        used_bytes = stats.journal.used_bytes;
+    }
+    server_set(&b->server, true, SERVER_WELL);
+    int untold = 0, told = 0;
+    while (bench_take(b, "b", 50, 1) == UTAPI_OK) {
+        const bool is_told =
+            strstr(bench_stats(b).storage.room_warning, "the journal is nearly full") != NULL;
+        assert_true(is_told || told == 0);
+        untold += !is_told;
+        told += is_told;
+    }
+    utapi_error_clear(&b->err);
+    assert_in_range(told, 3, untold);
+    server_set(&b->server, false, SERVER_WELL);
+    bench_drained(b);
+    assert_string_equal(bench_stats(b).storage.room_warning, "");
+}
+
 /* And accepts nothing: what a start forgot must not let it go on into the reserve. */
 static void a_full_journal_says_so_as_soon_as_it_is_opened(void **state)
 {
@@ -460,7 +491,7 @@ static void a_second_opener_is_refused(void **state)
     assert_null(second);
 }
 
-static void an_older_copy_doubles_nothing(void **state)
+static void a_journal_copied_back_doubles_nothing(void **state)
 {
     bench *b = *state;
     char copy[320];
@@ -503,9 +534,10 @@ int main(void)
         CASE(what_is_not_kept_any_more_is_acknowledged_too),
         CASE(a_full_journal_says_so_and_recovers),
         CASE(a_full_journal_says_so_as_soon_as_it_is_opened),
+        CASE(a_journal_that_fills_up_is_told_of_before_it_is_full),
         CASE(a_killed_writer_loses_nothing_that_was_acknowledged),
         CASE(a_second_opener_is_refused),
-        CASE(an_older_copy_doubles_nothing),
+        CASE(a_journal_copied_back_doubles_nothing),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

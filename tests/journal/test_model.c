@@ -2,7 +2,7 @@
 /* test_model.c - a seeded stream of groups, batches that are stored in part, dead letters, lost replies, absences, lost
  * tails, flushed databases, restarts, times that make a journal let go of what it kept, and restored and cloned
  * journals: what is stored in the end is what was accepted, each event once, less exactly what is counted as lost or
- * as a dead letter.
+ * as a dead letter. Half as many runs repeat operators' acts instead of letting time pass: each counts once.
  *
  *     model RUNS [FIRST_SEED]      the seed is printed when a run fails */
 #include "bench.h"
@@ -22,6 +22,7 @@ typedef struct model {
     bench *b;
     uint64_t seed, random;
     int64_t objects[BUCKETS], bytes[BUCKETS]; /* accepted */
+    unsigned acts;
     size_t floor; /* batches that the server must not lose: no journal has them any more */
     char copy[320], twin[320];
 } model;
@@ -40,6 +41,28 @@ static void take(model *m, bench *b)
     CHECK_OK(bench_take(b, names[bucket], count, bytes), &b->err);
     m->objects[bucket] += (int64_t)count;
     m->bytes[bucket] += (int64_t)count * bytes;
+}
+
+/* An operator's act, new or repeated: one of a number always does the same. */
+static void act(model *m)
+{
+    char id[UTAPI_ADMIN_ID_MAX];
+    const bool is_new = m->acts == 0 || below(m, 2) == 0;
+    const unsigned number = is_new ? m->acts++ : (unsigned)below(m, m->acts);
+    const size_t bucket = number % BUCKETS;
+    const int64_t bytes = 1000 + (int64_t)number;
+    utapi_admin_act act = {.kind = UTAPI_ADMIN_ADJUST,
+                           .name = utapi_string_of(names[bucket]),
+                           .time_ms = 900000,
+                           .id = {id, (size_t)snprintf(id, sizeof id, "%032x", number)},
+                           .who = utapi_string_of("model"),
+                           .reason = utapi_string_of("to see")};
+    utapi_amounts_set(&act.amounts, UTAPI_STORAGE_UTILIZED, bytes);
+    const utapi_entry entry = utapi_admin_entry(&act);
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = 900000};
+    utapi_applied applied;
+    CHECK_OK(utapi_backend_apply(m->b->journal, &batch, &applied, &m->b->err), &m->b->err);
+    m->bytes[bucket] += is_new ? bytes : 0;
 }
 
 static void lose(model *m, bool all)
@@ -192,6 +215,59 @@ static void step(model *m)
     }
 }
 
+/* What may count as lost, or as a dead letter, is left out: a repeated act would count there too. */
+static void step_with_acts(model *m)
+{
+    switch (below(m, 12)) {
+    case 0:
+        lose(m, below(m, 2) == 0);
+        break;
+    case 1:
+        restart(m);
+        break;
+    case 2:
+    case 3:
+    case 4:
+        server_set(&m->b->server, below(m, 4) == 0, (server_fault)below(m, 4));
+        break;
+    case 5:
+        server_cut(&m->b->server, (size_t)below(m, 30), m->random);
+        break;
+    case 6:
+        usleep((useconds_t)below(m, 3000));
+        break;
+    case 7:
+    case 8:
+        take(m, m->b);
+        break;
+    default:
+        act(m);
+    }
+}
+
+static bool row_count(void *ctx, const utapi_audit_row *row)
+{
+    (void)row;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+static void run_with_acts(uint64_t seed)
+{
+    void *state = NULL;
+    unsigned rows = 0;
+    bench_setup(&state);
+    model m = {.b = state, .seed = seed, .random = seed};
+    for (int i = 0; i < STEPS; i++)
+        step_with_acts(&m);
+    settle(&m);
+    const utapi_audit_query every = {.level = UTAPI_LEVEL_COUNT};
+    CHECK_OK(utapi_backend_audit(m.b->journal, &every, row_count, &rows, &m.b->err), &m.b->err);
+    assert_int_equal(rows, m.acts);
+    assert_int_equal(bench_stats(m.b).journal.lost, 0);
+    bench_teardown(&state);
+}
+
 static void run(uint64_t seed)
 {
     void *state = NULL;
@@ -213,6 +289,8 @@ static void every_run_is_exact(void **state)
         if (getenv("UTAPI_MODEL_SHOW") != NULL)
             print_message("seed %llu\n", (unsigned long long)first_seed + i);
         run(first_seed + i);
+        if (i % 2 == 0)
+            run_with_acts(first_seed + i);
     }
     print_message("%llu runs, each exact; %llu of them lost what was kept no longer\n",
                   (unsigned long long)runs, (unsigned long long)lossy);

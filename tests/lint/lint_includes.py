@@ -41,7 +41,7 @@ LAYERS = {
     "handlers": ["http", "json", "auth"],
     "server": ["http", "json", "handlers"],
     "daemon": ["http", "json", "auth", "config", "handlers", "server"],
-    "ctl": ["auth"],
+    "ctl": ["auth", "json"],
 }
 
 REGISTRY = "backends/registry.h"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comments and documents name is there: files, and the headings that code cites as document#heading.
+"""What comments and documents name is there: files, and the headings that code cites as document#heading. The headers
+that name our keys in Redis name each of them.
 
     python3 lint_references.py ROOT
 
@@ -21,6 +22,10 @@ NAME = re.compile(r"(?<![\w<./*-])(?!/)([\w./*-]*[\w*]{2}\.(?:c|h|def|inc|lua|md
 CITATION = re.compile(r"\b(docs/[\w./-]+\.md)#([\w-]+)")
 # Working papers: what they say stands in docs/, or nowhere. In halves, so that this file does not find itself.
 PAPERS = re.compile(r"\b(SPE" r"C|DESIG" r"N|HOUS" r"E)(\.md|\b(?!-))|\bauth_rule" r"s\b")
+
+# A key of ours in Redis, as C and Lua put it together: after the component, or after a resource's name.
+KEY = re.compile(r"""utapid:(\w+)|\bOWN \.\. '(\w+)'|\bREDIS_OWN "(\w+)"|_own\([^()"]*"(\w+)"\)""")
+KEY_USERS, KEY_HEADERS = "backends/redis/", ("redis_keys.h", "utapi_replay.h")
 
 # Strings are matched with C's comments, so that neither is looked for in the other.
 COMMENTS = {
@@ -87,9 +92,21 @@ def papers(root, everything):
             yield f"{path}:{line_of(text, match.start())}: cites {match.group()}, which is no document of this repository"
 
 
+def unnamed_keys(root, everything):
+    users = [path for path in everything if path.startswith(KEY_USERS) and path.endswith((".c", ".h", ".lua"))]
+    named = " ".join(tree.read(root, path) for path in users if path.endswith(KEY_HEADERS))
+    for path in users:
+        text = tree.read(root, path)
+        for match in KEY.finditer(text):
+            key = next(filter(None, match.groups()))
+            if f"utapid:{key}" not in named:
+                yield f"{path}:{line_of(text, match.start())}: no header names the key {key}"
+
+
 def check(root):
     everything = tree.files(root)
-    return [*missing_files(root, everything), *missing_headings(root, everything), *papers(root, everything)]
+    rules = missing_files, missing_headings, papers, unnamed_keys
+    return [problem for rule in rules for problem in rule(root, everything)]
 
 
 if __name__ == "__main__":

@@ -121,6 +121,13 @@ class Lints(unittest.TestCase):
         self.allows(lint_references, "core/x.c", "/* core/there.h, th*.h, <gone.h>, docs/rules" + ".md#names */\nchar *s = \"gone.c\";\n")
         self.allows(lint_references, "docs/x.md", "`core/there.h`\n\n```c\n#include \"gone.h\" /* `gone.h` */\n```\n")
 
+    def test_keys_of_redis(self):
+        self.write("backends/redis/redis_keys.h", "/* P:utapid:due */\n")
+        for line in ("call('GET', P .. ':utapid:gone')", "prefix .. OWN .. 'gone'"):
+            self.finds(lint_references, "backends/redis/lua/x.lua", line + "\n")
+        self.finds(lint_references, "backends/redis/x.c", 'utapi_redis_args_own(args, prefix, "gone");\n')
+        self.allows(lint_references, "backends/redis/lua/x.lua", "call('GET', P .. ':utapid:due')\n")
+
     def problems_with(self, lint, path, text):
         self.write(path, text)
         return lint.check(self.root)

@@ -72,6 +72,21 @@ static void letter_keep(world *self, utapi_backend *backend)
     CHECK_OK(utapi_backend_apply(backend, &batch, &applied, &self->err), &self->err);
 }
 
+static void act(world *self, utapi_backend *backend, const char *id)
+{
+    utapi_admin_act act = {.kind = UTAPI_ADMIN_ADJUST,
+                           .name = utapi_string_of("long"),
+                           .time_ms = AT(299),
+                           .id = utapi_string_of(id),
+                           .who = utapi_string_of("uid 0"),
+                           .reason = utapi_string_of("a test")};
+    utapi_amounts_set(&act.amounts, UTAPI_STORAGE_UTILIZED, 5);
+    const utapi_entry entry = utapi_admin_entry(&act);
+    const utapi_batch batch = {.entries = &entry, .count = 1, .now_ms = AT(500)};
+    utapi_applied applied;
+    CHECK_OK(utapi_backend_apply(backend, &batch, &applied, &self->err), &self->err);
+}
+
 static void folder_fill(world *self)
 {
     const utapi_backend_options options = {.location = self->folder, .dedup_window_ms = INT64_C(86400000)};
@@ -90,6 +105,8 @@ static void folder_fill(world *self)
              &self->err);
     CHECK_OK(utapi_backend_expire(backend, UTAPI_BUCKETS, utapi_string_of("long"), AT(290), &self->err),
              &self->err);
+    act(self, backend, "00000000000000000000000000000001");
+    act(self, backend, "00000000000000000000000000000002");
     utapi_backend_close(backend);
 }
 
@@ -188,7 +205,8 @@ static void each_flipped_bit_of_a_row_is_found(void **state)
     static const struct {
         const char *table;
         size_t head, step; /* not covered by the checksum; rows between two that are tried */
-    } tables[] = {{"resource", 8 + 4, 1}, {"history", 0, 97}, {"late", 0, 3}, {"dead", 0, 1}};
+    } tables[] = {
+        {"resource", 8 + 4, 1}, {"history", 0, 97}, {"late", 0, 3}, {"dead", 0, 1}, {"audit", 0, 1}};
     world *self = *state;
     unsigned char key[300], value[2000];
     size_t key_size, size;
@@ -209,7 +227,7 @@ static void each_flipped_bit_of_a_row_is_found(void **state)
 
 static void each_part_that_is_missing_is_found(void **state)
 {
-    static const char *const tables[] = {"resource", "late", "garbage", "gone", "due"};
+    static const char *const tables[] = {"resource", "late", "garbage", "gone", "due", "audit"};
     world *self = *state;
     unsigned char key[300], value[2000];
     size_t key_size, size;
@@ -248,6 +266,32 @@ static void a_late_sum_that_disagrees_is_found(void **state)
     }
 }
 
+static void an_empty_storage_has_no_findings(void **state)
+{
+    world *self = *state;
+    const utapi_backend_options options = {.location = self->folder};
+    utapi_backend *backend;
+    support_folder_remove(self->folder);
+    CHECK_OK(utapi_registry_open("lmdb", &options, NULL, &backend, &self->err), &self->err);
+    utapi_backend_close(backend);
+    assert_int_equal(findings_of(self), 0);
+}
+
+static void a_journal_is_no_storage(void **state)
+{
+    world *self = *state;
+    const utapi_check to = {.on_finding = on_finding, .on_progress = on_progress, .ctx = self};
+    const utapi_backend_options options = {.location = ""};
+    const utapi_journal_options journal = {.location = self->folder, .keep_ms = 60000};
+    utapi_backend *backend;
+    support_folder_remove(self->folder);
+    CHECK_OK(utapi_registry_open("memory", &options, &journal, &backend, &self->err), &self->err);
+    count(self, backend, "waits", 1, "some uuid");
+    utapi_backend_close(backend);
+    CHECK_STATUS(UTAPI_CORRUPT,
+                 utapi_backend_check(utapi_registry_find("lmdb"), self->folder, &to, &self->err), &self->err);
+}
+
 static void what_is_open_or_no_storage_is_refused(void **state)
 {
     world *self = *state;
@@ -258,7 +302,8 @@ static void what_is_open_or_no_storage_is_refused(void **state)
     CHECK_OK(utapi_registry_open("lmdb", &options, NULL, &backend, &self->err), &self->err);
     CHECK_STATUS(UTAPI_LOCKED, utapi_backend_check(lmdb, self->folder, &to, &self->err), &self->err);
     utapi_backend_close(backend);
-    CHECK_STATUS(UTAPI_UNAVAILABLE, utapi_backend_check(lmdb, "/nonexistent", &to, &self->err), &self->err);
+    CHECK_STATUS(UTAPI_CORRUPT, utapi_backend_check(lmdb, "/nonexistent", &to, &self->err), &self->err);
+    CHECK_STATUS(UTAPI_CORRUPT, utapi_backend_check(lmdb, "/tmp", &to, &self->err), &self->err);
     assert_int_equal(utapi_backend_check(utapi_registry_find("memory"), self->folder, &to, &self->err),
                      UTAPI_NOT_SUPPORTED);
     utapi_error_clear(&self->err);
@@ -270,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(a_whole_folder_has_no_findings),        IN_WORLD(each_flipped_bit_of_a_row_is_found),
         IN_WORLD(each_part_that_is_missing_is_found),    IN_WORLD(a_late_sum_that_disagrees_is_found),
+        IN_WORLD(an_empty_storage_has_no_findings),      IN_WORLD(a_journal_is_no_storage),
         IN_WORLD(what_is_open_or_no_storage_is_refused),
     };
     return cmocka_run_group_tests_name("lmdb.check", tests, NULL, NULL);

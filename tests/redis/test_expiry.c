@@ -2,9 +2,9 @@
 /* test_expiry.c - what is left in Redis of a bucket that was deleted: by utapid, and by a Node client. */
 #include "reading.h"
 
-#include <unistd.h>
-
 #include "redis_write.h"
+
+#include <unistd.h>
 
 #define HOUR  INT64_C(3600000)
 #define FLOWS "s3:buckets:[0-9]*:b:*"
@@ -114,7 +114,7 @@ static void the_first_of_several_creations_counts(void **state)
     assert_int_equal(keys_like(r, FLOWS), 0);
 }
 
-static void a_creation_after_a_late_expiry_stays_noted(void **state)
+static void a_creation_after_a_late_expiry_stays_known(void **state)
 {
     reading *r = *state;
     count(r, entry_of(UTAPI_OP_CREATE_BUCKET, r->now_ms - HOUR));
@@ -134,7 +134,7 @@ static bool name_check(void *ctx, utapi_string name)
     return true;
 }
 
-static void the_note_of_a_creation_is_no_resource(void **state)
+static void the_key_of_a_creation_is_no_resource(void **state)
 {
     reading *r = *state;
     int names = 0;
@@ -227,8 +227,8 @@ int main(void)
         READING_CASE(nothing_stays_when_a_scheduled_expiry_is_due),
         READING_CASE(nothing_expires_past_a_fence_that_stands_elsewhere),
         READING_CASE(the_first_of_several_creations_counts),
-        READING_CASE(a_creation_after_a_late_expiry_stays_noted),
-        READING_CASE(the_note_of_a_creation_is_no_resource),
+        READING_CASE(a_creation_after_a_late_expiry_stays_known),
+        READING_CASE(the_key_of_a_creation_is_no_resource),
         READING_CASE(a_bucket_that_is_created_anew_keeps_what_it_counts),
         READING_CASE(a_set_of_one_state_keeps_the_time_at_which_it_goes),
         READING_CASE(a_bucket_that_was_always_empty_is_created_anew),

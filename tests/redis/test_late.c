@@ -190,9 +190,9 @@ static void an_answer_holds_a_late_write_wholly_or_not_at_all(void **state)
     assert_int_equal(puts_of(&usage), LATE_WRITES);
 }
 
-/* ---- what is noted of pending corrections ------------------------------------------------- */
+/* ---- pending corrections ------------------------------------------------------------------ */
 
-enum { MEMBERS = 300, SPAN = 2 * MEMBERS - 2, NOTES = 4 * SPAN };
+enum { MEMBERS = 300, SPAN = 2 * MEMBERS - 2, CORRECTIONS = 4 * SPAN };
 
 static long long scripts_run(reading *r)
 {
@@ -209,7 +209,7 @@ static utapi_interval pile_interval(const reading *r, int i)
     return interval_now(r) + (i - SPAN) * INTERVAL;
 }
 
-static void note(reading *r, char state, int from, int delta, int cursor)
+static void correction_add(reading *r, char state, int from, int delta, int cursor)
 {
     char text[80];
     const int size = snprintf(text, sizeof text, "%c %lld %d %lld", state, (long long)pile_interval(r, from),
@@ -217,27 +217,27 @@ static void note(reading *r, char state, int from, int delta, int cursor)
     raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", text, (size_t)size);
 }
 
-/* Four notes of one byte and four of two objects begin in each interval. */
-static void notes_add(reading *r)
+/* Four corrections of one byte and four of two objects begin in each interval. */
+static void corrections_add(reading *r)
 {
-    for (int i = 0; i < NOTES; i++) {
-        note(r, 's', i * 7 % SPAN, 1, SPAN);
-        note(r, 'o', i * 7 % SPAN, 2, SPAN);
+    for (int i = 0; i < CORRECTIONS; i++) {
+        correction_add(r, 's', i * 7 % SPAN, 1, SPAN);
+        correction_add(r, 'o', i * 7 % SPAN, 2, SPAN);
     }
 }
 
-/* Every second interval has a member, and its number is the state there. The newest alone has what the notes say. */
+/* Every second interval has a member, and its number is the state there. The newest alone has the corrections. */
 static void pile_up(reading *r)
 {
     static const char *const metrics[] = {"storageUtilized", "numberOfObjects"};
     for (int m = 0; m < 2; m++) {
-        const int now = SPAN / 2 + (m + 1) * NOTES;
+        const int now = SPAN / 2 + (m + 1) * CORRECTIONS;
         for (int i = 0; i < MEMBERS; i++)
             raw(r, "ZADD s3:buckets:b:%s %lld %d:%d", metrics[m], (long long)pile_interval(r, 2 * i),
                 2 * i < SPAN ? i : now, i);
         raw(r, "SET s3:buckets:b:%s:counter %d", metrics[m], now);
     }
-    notes_add(r);
+    corrections_add(r);
     raw(r, "SADD s3:utapid:shifting buckets:b");
 }
 
@@ -248,10 +248,10 @@ static void expect_pile(reading *r)
         assert_int_equal(usage.storage_utilized[1], i / 2 + 4 * (i + 1));
         assert_int_equal(usage.number_of_objects[1], i / 2 + 8 * (i + 1));
     }
-    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), SPAN / 2 + NOTES);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), SPAN / 2 + CORRECTIONS);
 }
 
-static void many_notes_share_the_way_through_the_members(void **state)
+static void many_corrections_share_the_way_through_the_members(void **state)
 {
     reading *r = *state;
     pile_up(r);
@@ -263,7 +263,7 @@ static void many_notes_share_the_way_through_the_members(void **state)
     CHECK_OK(utapi_redis_corrections_work(&r->backend, utapi_string_of("buckets"), utapi_string_of("b"),
                                           100000, &r->err),
              &r->err);
-    assert_in_range(scripts_run(r) - before, 1, NOTES / 4);
+    assert_in_range(scripts_run(r) - before, 1, CORRECTIONS / 4);
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:+utapid:shifts"), 0);
     assert_int_equal(raw_number(r, "EXISTS s3:utapid:shifting"), 0);
     assert_int_equal(raw_number(r, "ZCARD s3:buckets:b:storageUtilized"), SPAN + 1);
@@ -284,14 +284,14 @@ static void a_late_event_finds_the_counter_where_the_newest_state_is_none(void *
     }
 }
 
-static void a_pile_of_notes_is_worked_off_before_another_late_event(void **state)
+static void a_pile_of_corrections_is_worked_off_before_another_late_event(void **state)
 {
     reading *r = *state;
     pile_up(r);
-    notes_add(r);
-    notes_add(r);
+    corrections_add(r);
+    corrections_add(r);
     write_put(r, "b", r->now_ms); /* not late: it waits for nothing */
-    assert_int_equal(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 6 * NOTES);
+    assert_int_equal(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 6 * CORRECTIONS);
     write_put(r, "b", pile_interval(r, 0));
     assert_in_range(raw_number(r, "LLEN s3:buckets:b:+utapid:shifts"), 0, 2);
 }
@@ -304,9 +304,9 @@ int main(void)
         READING_CASE(no_block_is_older_than_a_late_write),
         READING_CASE(a_mark_of_a_late_write_outlives_what_expires),
         READING_CASE(an_answer_holds_a_late_write_wholly_or_not_at_all),
-        READING_CASE(many_notes_share_the_way_through_the_members),
+        READING_CASE(many_corrections_share_the_way_through_the_members),
         READING_CASE(a_late_event_finds_the_counter_where_the_newest_state_is_none),
-        READING_CASE(a_pile_of_notes_is_worked_off_before_another_late_event),
+        READING_CASE(a_pile_of_corrections_is_worked_off_before_another_late_event),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

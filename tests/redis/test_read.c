@@ -119,8 +119,8 @@ static void a_member_of_ours_tells_what_is_below_zero(void **state)
     }
 }
 
-/* A change noted for later belongs to every member from its interval on that lies before the cursor. */
-static void changes_noted_for_later_are_in_the_answer(void **state)
+/* A pending correction belongs to every member from its interval on that lies before the cursor. */
+static void pending_corrections_are_in_the_answer(void **state)
 {
     reading *r = *state;
     for (int i = 2; i <= 6; i += 2)
@@ -455,7 +455,7 @@ int main(void)
         READING_CASE(a_node_client_s_state_below_zero_blanks_what_follows),
         READING_CASE(current_states_are_the_counters),
         READING_CASE(a_member_of_ours_tells_what_is_below_zero),
-        READING_CASE(changes_noted_for_later_are_in_the_answer),
+        READING_CASE(pending_corrections_are_in_the_answer),
         READING_CASE(a_location_holds_what_its_counter_says_from_the_newest_member_on),
         READING_CASE(flows_are_read_as_v1_reads_them),
         READING_CASE(what_cannot_be_read_is_named),

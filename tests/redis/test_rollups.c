@@ -336,7 +336,7 @@ static void sums_that_may_be_wrong_are_not_stored(void **state)
     raw(r, "DEL s3:buckets:b:storageUtilized:counter");
 }
 
-/* Redis notes no command of a MULTI then, not even one that reads. */
+/* Redis queues no command of a MULTI then, not even one that reads. */
 static void a_full_redis_answers(void **state)
 {
     reading *r = *state;

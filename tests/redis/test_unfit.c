@@ -65,7 +65,7 @@ static void a_key_of_ours_of_another_type_lets_a_delivery_count_once(void **stat
     }
 }
 
-static void notes_that_are_none_hold_no_expiry_up(void **state)
+static void corrections_that_are_none_hold_no_expiry_up(void **state)
 {
     static const char *const writings[] = {"SET s3:buckets:b:+utapid:shifts junk",
                                            "RPUSH s3:buckets:b:+utapid:shifts junk"};
@@ -193,7 +193,7 @@ static void a_member_between_two_intervals_does_not_lead_the_sweep_astray(void *
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:900000:b:PutObject"), 0);
 }
 
-static void notes_of_a_state_without_members_are_worked_off(void **state)
+static void corrections_of_a_state_without_members_are_worked_off(void **state)
 {
     reading *r = *state;
     raw(r, "SET s3:buckets:b:storageUtilized junk");
@@ -211,20 +211,20 @@ static void notes_of_a_state_without_members_are_worked_off(void **state)
 
 /* ---- numbers at the edge ------------------------------------------------------------------- */
 
-/* 6e18 and a noted -5e18: what comes before that is worked off would not fit on its way. */
-static void a_large_late_amount_waits_for_what_is_noted(void **state)
+/* 6e18 and a pending -5e18: what comes before that is worked off would not fit on its way. */
+static void a_large_late_amount_waits_for_pending_corrections(void **state)
 {
     reading *r = *state;
-    char note[80];
+    char correction[80];
     utapi_entry late = put_into("b", INTERVAL);
     late.delta[UTAPI_STORAGE_UTILIZED] = INT64_C(4000000000000000000);
     for (int i = 1; i < 10; i++)
         raw(r, "ZADD s3:buckets:b:storageUtilized %lld 6000000000000000000:%d", (long long)(i * INTERVAL), i);
     raw(r, "ZADD s3:buckets:b:storageUtilized %lld 1000000000000000000:10", (long long)(10 * INTERVAL));
     raw(r, "SET s3:buckets:b:storageUtilized:counter 1000000000000000000");
-    const int size = snprintf(note, sizeof note, "s %lld -5000000000000000000 %lld", (long long)INTERVAL,
-                              (long long)(10 * INTERVAL));
-    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", note, (size_t)size);
+    const int size = snprintf(correction, sizeof correction, "s %lld -5000000000000000000 %lld",
+                              (long long)INTERVAL, (long long)(10 * INTERVAL));
+    raw(r, "RPUSH s3:buckets:b:+utapid:shifts %b", correction, (size_t)size);
     raw(r, "SADD s3:utapid:shifting buckets:b");
     CHECK_OK(deliver(r, &late, 1), &r->err);
     tend(r);
@@ -241,6 +241,61 @@ static void a_counter_beyond_64_bits_refuses_what_would_bring_it_back(void **sta
     raw(r, "SET s3:buckets:b:storageUtilized:counter 9223372036854775808");
     expect_reported(r, UTAPI_CORRUPT, deliver(r, entries, 2), "s3:buckets:b:storageUtilized:counter");
     assert_int_equal(raw_number(r, "EXISTS s3:buckets:a:storageUtilized:counter"), 0);
+}
+
+/* One after the other, as they came: what fits beside it counts, and so does the same event at the other levels. */
+static void a_full_counter_tells_what_does_not_fit_and_where(void **state)
+{
+    enum { COUNT = 5 };
+    reading *r = *state;
+    utapi_entry entries[COUNT] = {put_into("b", r->now_ms), put_into("b", r->now_ms),
+                                  put_into("b", r->now_ms), put_into("c", r->now_ms),
+                                  put_into("b", r->now_ms - HOUR)};
+    utapi_level_set unfit[COUNT] = {0};
+    utapi_applied applied;
+    utapi_batch batch = {.entries = entries, .count = COUNT, .now_ms = r->now_ms, .unfit = unfit};
+    for (size_t i = 0; i < COUNT; i++)
+        entries[i].resource[UTAPI_ACCOUNTS] = utapi_string_of(i == 1 ? "poisoner" : "a");
+    entries[1].delta[UTAPI_STORAGE_UTILIZED] = INT64_MAX;
+    entries[3].delta[UTAPI_STORAGE_UTILIZED] =
+        INT64_MAX; /* fits its bucket, and not the account beside the others */
+    static const utapi_level_set expected[COUNT] = {
+        [1] = UTAPI_LEVEL_BIT(UTAPI_BUCKETS), [3] = UTAPI_LEVEL_BIT(UTAPI_ACCOUNTS)};
+    utapi_level_set told[COUNT] = {0};
+    for (int round = 0; round < 2; round++) { /* a bucket, then an account */
+        expect_reported(r, UTAPI_OVERFLOW, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
+                        "does not fit 64 bits");
+        assert_int_equal(raw_number(r, "EXISTS s3:buckets:b:storageUtilized:counter"), 0);
+        for (size_t i = 0; i < COUNT; i++) {
+            for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
+                if ((unfit[i] & UTAPI_LEVEL_BIT(level)) != 0)
+                    entries[i].resource[level].size = 0;
+            told[i] |= unfit[i];
+            unfit[i] = 0;
+        }
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(told[i], expected[i]);
+    CHECK_OK(utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err), &r->err);
+    assert_int_equal(raw_number(r, "GET s3:buckets:b:storageUtilized:counter"), 3);
+    assert_int_equal(raw_number(r, "GET s3:accounts:a:storageUtilized:counter"), 3);
+    assert_true(raw_number(r, "GET s3:accounts:poisoner:storageUtilized:counter") == INT64_MAX);
+}
+
+static void a_corrupt_key_is_told_of_all_that_would_write_it(void **state)
+{
+    reading *r = *state;
+    utapi_entry entries[] = {put_into("b", r->now_ms), entry_of("b", UTAPI_OP_GET_OBJECT, r->now_ms),
+                             put_into("c", r->now_ms)};
+    utapi_level_set unfit[3] = {0};
+    utapi_applied applied;
+    const utapi_batch batch = {.entries = entries, .count = 3, .now_ms = r->now_ms, .unfit = unfit};
+    raw(r, "SET s3:buckets:b:storageUtilized:counter junk");
+    expect_reported(r, UTAPI_CORRUPT, utapi_redis_apply(&r->backend.base, &batch, &applied, &r->err),
+                    "s3:buckets:b:storageUtilized:counter");
+    assert_int_equal(unfit[0], UTAPI_LEVEL_BIT(UTAPI_BUCKETS));
+    assert_int_equal(unfit[1], 0); /* it writes other keys */
+    assert_int_equal(unfit[2], 0);
 }
 
 /* To expire what was below zero raises what came after: only then does the last event not fit. */
@@ -299,7 +354,7 @@ static void what_is_no_sweep_is_dropped(void **state)
     }
 }
 
-static void an_appointment_at_no_time_is_none(void **state)
+static void a_scheduled_expiry_at_no_time_is_none(void **state)
 {
     static const char *const times[] = {"-inf", "-1", "1e300"};
     reading *r = *state;
@@ -362,7 +417,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         READING_CASE(a_key_of_ours_of_another_type_lets_a_delivery_count_once),
-        READING_CASE(notes_that_are_none_hold_no_expiry_up),
+        READING_CASE(corrections_that_are_none_hold_no_expiry_up),
         READING_CASE(a_mark_that_is_too_long_is_none),
         READING_CASE(a_number_of_late_writes_that_cannot_grow_begins_anew),
         READING_CASE(a_state_of_another_type_expires_with_its_bucket),
@@ -370,13 +425,15 @@ int main(void)
         READING_CASE(a_counter_of_another_type_becomes_the_newest_state),
         READING_CASE(a_state_that_is_no_number_stays_so_until_the_counter_changes),
         READING_CASE(a_member_between_two_intervals_does_not_lead_the_sweep_astray),
-        READING_CASE(a_large_late_amount_waits_for_what_is_noted),
-        READING_CASE(notes_of_a_state_without_members_are_worked_off),
+        READING_CASE(a_large_late_amount_waits_for_pending_corrections),
+        READING_CASE(corrections_of_a_state_without_members_are_worked_off),
         READING_CASE(a_counter_beyond_64_bits_refuses_what_would_bring_it_back),
         READING_CASE(what_comes_behind_an_expiry_is_refused_before_anything_is_written),
+        READING_CASE(a_full_counter_tells_what_does_not_fit_and_where),
+        READING_CASE(a_corrupt_key_is_told_of_all_that_would_write_it),
         READING_CASE(lists_of_another_type_hold_no_upkeep_up),
         READING_CASE(what_is_no_sweep_is_dropped),
-        READING_CASE(an_appointment_at_no_time_is_none),
+        READING_CASE(a_scheduled_expiry_at_no_time_is_none),
         READING_CASE(a_fence_that_is_none_lets_events_wait),
         READING_CASE(a_query_reports_which_key_is_of_another_type),
     };

@@ -16,4 +16,9 @@
 void support_call(const http_service *service, const char *method, const char *target,
                   const http_header *headers, size_t header_count, utapi_string body, http_call *ret);
 
+/** The same, from an address. */
+void support_call_from(const http_service *service, const struct sockaddr *peer, const char *method,
+                       const char *target, const http_header *headers, size_t header_count, utapi_string body,
+                       http_call *ret);
+
 #endif

@@ -387,6 +387,8 @@ class Migrate(harness.SystemTest):
         self.assertIn("there is no", self.migrate(f"lmdb:{self.folder}/none", self.redis.uri, status=1))
         self.assertIn("?prefix=COMPONENT", self.migrate(self.redis.uri, storage, status=1))
         self.assertIn("--from: expected", self.migrate("mongodb://here", storage, status=1))
+        self.assertIn("--from: expected", self.migrate("lmdb:", storage, status=1))
+        self.assertIn("are the same", self.migrate(storage, storage, status=2))
         self.assertIn("--to: expected", self.migrate(self.redis.uri, "memory:here", status=1))
         with harness.Server(data) as server:
             self.assertEqual(server.push([harness.put_object("mine", 5)]), 200)

@@ -205,10 +205,19 @@ class Operator(OnRedis):
             self.assertIn("0 events wait\n", drained.stdout)
             self.assertEqual(json.loads(self.utapictl(server, "journal", "--json").stdout)["journal"]["waiting"], 0)
 
-    def test_what_can_never_be_counted_is_kept_aside(self):
+    def full_and_wrong(self):
+        """A Redis with a bucket whose bytes are at their limit, and one with a key of another type."""
         redis = self.redis().start()
         redis.command("SET", "s3:buckets:full:storageUtilized:counter", 2**63 - 1)
         redis.command("RPUSH", "s3:buckets:wrong:numberOfObjects:counter", "a list")
+        return redis
+
+    def mend(self, redis):
+        redis.command("SET", "s3:buckets:full:storageUtilized:counter", 0)
+        redis.command("DEL", "s3:buckets:wrong:numberOfObjects:counter")
+
+    def test_what_does_not_fit_its_bucket_is_a_dead_letter_there_alone(self):
+        redis = self.full_and_wrong()
         since_ms = now_ms()
         with self.server_on(redis) as server:
             with flowing(lambda: server) as flow:
@@ -219,18 +228,40 @@ class Operator(OnRedis):
             wait_for(lambda: health(server)["journal"]["refused"] == 2, "two dead letters")
             wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
             self.assertEqual(health(server)["status"], "degraded")  # the figures lack them for good
-            self.assertIn("2 events were accepted that can never be counted", health(server)["trouble"])
-            check_counts(server, flow.counts(), since_ms)
-            check_keys(redis, flow.counts())
-            self.check_refused(server)
-            wait_for(lambda: server.log().count("can never be counted: utapictl journal --refused") > 0, "a line in the log")
+            self.assertIn("2 events were accepted and not counted", health(server)["trouble"])
+            check_counts(server, flow.counts(), since_ms, elsewhere=2)  # they count at the other levels
+            check_keys(redis, flow.counts(), elsewhere=2)
+            wait_for(lambda: server.log().count("can never be counted: utapictl dead-letters list") > 0, "a line in the log")
         self.assertEqual(redis.counter("buckets", "full", "storageUtilized"), 2**63 - 1)
         with self.server_on(redis) as server:
             self.assertEqual(health(server)["journal"]["refused"], 2)
+            self.assertNotIn("can never be counted", server.log())  # it was told before
+            listed = json.loads(self.utapictl(server, "dead-letters", "list", "--json").stdout)["letters"]
+            told = {letter["bucket"]: (letter["reason"], letter["levels"]) for letter in listed}
+            self.assertEqual(told, {"full": ("overflow", ["buckets"]), "wrong": ("corrupt", ["buckets"])})
+            self.assertEqual(json.loads(self.utapictl(server, "journal", "--refused", "--json").stdout), [])
+            self.mend(redis)
+            for _ in range(2):
+                pushed = self.utapictl(server, "dead-letters", "push", *(letter["id"] for letter in listed))
+                self.assertEqual(pushed.returncode, 0, pushed.stderr)
+            wait_for(lambda: health(server)["status"] == "ok", "no trouble any more")
+            wait_for(lambda: health(server)["journal"]["waiting"] == 0, "an empty journal")
+            check_counts(server, {**flow.counts(), "full": 1, "wrong": 1}, since_ms)
+            check_keys(redis, {**flow.counts(), "full": 1, "wrong": 1})
+
+    def test_what_can_never_be_counted_is_kept_aside(self):
+        redis = self.full_and_wrong()
+        buckets_alone = {"UTAPI_METRICS": "buckets"}
+        with self.server_on(redis, env=buckets_alone) as server:
+            self.assertEqual(server.push([put_object(bucket, 10) for bucket in ("full", "fits", "wrong")]), 200)
+            wait_for(lambda: health(server)["journal"]["refused"] == 2, "two dead letters")
+            self.check_refused(server)
+        self.assertEqual(redis.counter("buckets", "fits", "storageUtilized"), 10)
+        with self.server_on(redis, env=buckets_alone) as server:
+            self.assertEqual(health(server)["journal"]["refused"], 2)
             self.check_refused(server)
             kept = self.check_acknowledged(server)
-            self.assertNotIn("can never be counted", server.log())  # it was told before
-        with self.server_on(redis) as server:
+        with self.server_on(redis, env=buckets_alone) as server:
             wait_for(lambda: health(server)["status"] == "ok", "no trouble, after a restart too")
             self.assertEqual(health(server)["journal"]["refused"], 2)
             self.check_pushed_again(server, redis, kept)
@@ -240,8 +271,7 @@ class Operator(OnRedis):
         path = os.path.join(self.folder, "kept-aside.ndjson")
         with open(path, "w", encoding="utf-8") as file:
             file.write(kept)
-        redis.command("SET", "s3:buckets:full:storageUtilized:counter", 0)
-        redis.command("DEL", "s3:buckets:wrong:numberOfObjects:counter")
+        self.mend(redis)
         for _ in range(2):
             pushed = self.utapictl(server, "push", path)
             self.assertEqual(pushed.returncode, 0, pushed.stderr)

@@ -288,24 +288,6 @@ static void what_gathers_behind_a_slow_commit_is_one_group(void **state)
         assert_int_equal(all.status[i], UTAPI_OK);
 }
 
-static void a_request_that_overflows_is_refused_and_its_group_is_stored(void **state)
-{
-    fixture *f = *state;
-    start(f);
-    utapi_event events[64];
-    answer_slot slots[64];
-    answers all = {.done = 0};
-    for (size_t i = 0; i < 64; i++)
-        events[i] = put(1);
-    events[17] = put(INT64_MAX);
-    events[18] = put(INT64_MAX);
-    submit_as_one_group(f, events, 64, &all, slots);
-    for (size_t i = 0; i < 64; i++)
-        assert_int_equal(all.status[i], i == 17 || i == 18 ? UTAPI_OVERFLOW : UTAPI_OK);
-    assert_int_equal(f->fake.storage, 62);
-    assert_int_equal(f->fake.entries, 63);
-}
-
 static void a_storage_that_fails_fails_the_whole_group(void **state)
 {
     fixture *f = *state;
@@ -508,7 +490,6 @@ int main(void)
         CASE(one_invalid_event_refuses_the_request_and_is_blamed),
         CASE(nothing_is_at_once_done),
         CASE(what_gathers_behind_a_slow_commit_is_one_group),
-        CASE(a_request_that_overflows_is_refused_and_its_group_is_stored),
         CASE(a_storage_that_fails_fails_the_whole_group),
         CASE(a_full_queue_is_answered_at_once),
         CASE(nothing_waits_behind_a_request_that_is_larger_than_the_queue),

@@ -12,6 +12,8 @@
 --     F level name time                           expires it
 --     A bucket at                                 schedules the expiry of a bucket
 --     P channel message                           notifies those who listen
+--     R level name interval id row n metric...    an operator's act, which the C or F behind it does: its row of the
+--                                                 audit, and the metrics that this shows
 local ARGV, KEYS = ARGV, KEYS
 local P, FROM, TO, NOW, NONCE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 local WINDOW = tonumber(ARGV[5])
@@ -26,6 +28,7 @@ local nonce_next, budget = nonces_of(NONCE), 64
 -- A delta's metrics are numbered from its `first` to its `last`. What is known of each stands in lists of that order:
 -- Lua keeps a list without gaps as an array, which is quicker than a table by the words' positions in ARGV.
 local steps, deltas, tombstones, slices, expired = {}, {}, {}, {}, {}
+local act -- an operator's
 local metrics, texts, metric_count = {}, {}, 0
 local at, words = 8, #ARGV
 while at <= words do
@@ -46,6 +49,10 @@ while at <= words do
         step = {slice = ARGV[at + 1], first = at + 3, last = at + 2 + tonumber(ARGV[at + 2])}
         slices[#slices + 1] = step
         at = step.last + 1 + tonumber(ARGV[at + 2]) -- when each was accepted stands behind them
+    elseif kind == 'R' then
+        act = {level = ARGV[at + 1], name = ARGV[at + 2], interval = ARGV[at + 3], id = ARGV[at + 4],
+               row = ARGV[at + 5], first = at + 7, last = at + 6 + tonumber(ARGV[at + 6]), keys = {}}
+        at = act.last + 1
     else
         step = {kind = kind, first = ARGV[at + 1], second = ARGV[at + 2], third = ARGV[at + 3]}
         at = at + ((kind == 'P' or kind == 'A') and 3 or 4)
@@ -55,12 +62,18 @@ while at <= words do
     end
     if kind == 'M' then
         tombstones[#tombstones + 1] = step
-    elseif kind ~= 'U' then
+    elseif kind ~= 'U' and kind ~= 'R' then
         steps[#steps + 1] = step
     end
 end
 
 -- ---- may it be stored? -------------------------------------------------------------------
+
+local function fence_move()
+    if KEYS[1] ~= '' and TO ~= FROM then
+        call('SET', KEYS[1], TO) -- it never expires, and loses the TTL that an older utapid gave it
+    end
+end
 
 if KEYS[1] ~= '' then
     local fence = fit('GET', KEYS[1])
@@ -113,6 +126,39 @@ local function values_of(keys)
     return values
 end
 
+-- An act is done once, whoever brings it; nothing is kept before the last expiry. What stands where the audit was says
+-- nothing of what was done.
+local AUDIT, AUDITED = P .. ':utapid:audit', P .. ':utapid:audited'
+local function figures(counters)
+    local values = values_of(counters)
+    for i = 1, #counters do
+        values[i] = values[i] or '0'
+    end
+    return table.concat(values, ' ')
+end
+if act then
+    local done, prefix, delta = fit('HGET', AUDITED, act.id), prefix_of(P, act.level, act.name), deltas[1]
+    if done == nil or fit('LLEN', AUDIT) == nil then
+        return {'UNAUDITED', done == nil and AUDITED or AUDIT}
+    elseif done then
+        fence_move()
+        return {'OK', '0', 'KNOWN'}
+    end
+    local gone = tonumber(tombstone_of(prefix))
+    if delta and gone and gone > delta.time then
+        delta.time = gone - gone % 900000
+        delta.interval = format('%.0f', delta.time)
+        act.interval = delta.interval
+    end
+    for i = act.first, act.last do
+        local metric = ARGV[i]
+        act.keys[#act.keys + 1] = STATE_LETTERS[metric] and
+            counter_of(P, act.level, act.name, metric, prefix .. metric) or
+            flows_prefix(P, act.level, act.name, act.interval) .. metric
+    end
+    act.before = figures(act.keys)
+end
+
 if not TOMBSTONES_KNOWN and call('EXISTS', P .. ':utapid:forgotten') == 1 then
     return {'TOMBSTONES'}
 end
@@ -144,15 +190,19 @@ for _, delta in ipairs(deltas) do
     end
 end
 local totals, absent, sums, amounts = values_of(keys), {}, {}, {}
+local corrupt, full, unfit_count = {}, {}, 0
+local function is_corrupt(n)
+    corrupt[n], totals[n], unfit_count = true, 0, unfit_count + 1
+end
 for n, key in ipairs(keys) do
     local text = totals[n]
     if not text then
-        absent[#absent + 1] = key
+        absent[#absent + 1] = n
         totals[n] = 0
     elseif is_integer(text) and (#text < 16 or add(text, 0)) then
         totals[n] = amount_of(text)
     else
-        return {'CORRUPT', key}
+        is_corrupt(n)
     end
 end
 
@@ -168,6 +218,29 @@ local function is_apart(n, key, expired_at)
     return large[n] or is_large(totals[n]) or is_large(amount_of(total_of(before[1] or '0')))
 end
 
+-- The metrics that are to blame: those of corrupt keys or, if there are none, of full ones with what those hold. Of a
+-- state all intervals are, for its total is one.
+local function unfit()
+    local is_to_blame, answer, told = next(corrupt) and corrupt or full, {}, {}
+    for _, delta in ipairs(deltas) do
+        for i = delta.first, delta.last do
+            local n = key_at[i]
+            if is_to_blame[n] and not told[n] then
+                if #answer == 0 then
+                    answer = {is_to_blame == corrupt and 'CORRUPT' or 'OVERFLOW', keys[n]}
+                end
+                told[n] = true
+                for _, word in ipairs({delta.level, delta.name, set_at[i] and '' or delta.interval, metrics[i],
+                                       is_to_blame == full and text_of(totals[n]) or ''}) do
+                    answer[#answer + 1] = word
+                end
+            end
+        end
+    end
+    return answer
+end
+
+local apart
 for _, delta in ipairs(deltas) do
     for i = delta.first, delta.last do
         local n, amount = key_at[i], amount_of(texts[i])
@@ -175,17 +248,23 @@ for _, delta in ipairs(deltas) do
         if is_large(amount) then
             large[n] = true
         end
-        if not sums[n] or (delta.expired and set_at[i] and is_apart(n, set_at[i], delta.expired)) then
-            return {'OVERFLOW', keys[n]}
+        if not sums[n] and not corrupt[n] and not full[n] then
+            full[n], unfit_count = true, unfit_count + 1
+        end
+        if delta.expired and set_at[i] and not apart and is_apart(n, set_at[i], delta.expired) then
+            apart = keys[n]
         end
     end
 end
 for from = 1, #absent, CHUNK do -- MGET says nothing of a key of another type
-    local to = math.min(from + CHUNK - 1, #absent)
-    if call('EXISTS', unpack(absent, from, to)) > 0 then
-        for n = from, to do
-            if call('EXISTS', absent[n]) == 1 then
-                return {'CORRUPT', absent[n]}
+    local some = {}
+    for i = from, math.min(from + CHUNK - 1, #absent) do
+        some[#some + 1] = keys[absent[i]]
+    end
+    if call('EXISTS', unpack(some)) > 0 then
+        for i, key in ipairs(some) do
+            if call('EXISTS', key) == 1 then
+                is_corrupt(absent[from + i - 1])
             end
         end
     end
@@ -202,7 +281,8 @@ for _, delta in ipairs(deltas) do
         if key then
             local count = redis.pcall('ZCOUNT', key, after, '+inf')
             if type(count) ~= 'number' and fit('ZCOUNT', key, after, '+inf') == nil then
-                return {'CORRUPT', key}
+                is_corrupt(key_at[i])
+                count, keys[key_at[i]] = 0, key
             end
             newer[i] = count > 0
             local limit = is_large(amounts[i]) and 0 or MAX_CORRECTIONS
@@ -211,6 +291,11 @@ for _, delta in ipairs(deltas) do
             end
         end
     end
+end
+if unfit_count > 0 then
+    return unfit()
+elseif apart then
+    return {'APART', apart}
 end
 for _, step in ipairs(steps) do
     if step.kind == 'F' then
@@ -368,7 +453,9 @@ if #over > 0 then
     call('UNLINK', unpack(over))
     call('ZREM', DEDUP, unpack(over))
 end
-if KEYS[1] ~= '' and TO ~= FROM then
-    call('SET', KEYS[1], TO) -- it never expires, and loses the TTL that an older utapid gave it
+if act then
+    local row = {act.before, figures(act.keys), act.interval, act.row}
+    call('HSET', AUDITED, act.id, format('%d', call('RPUSH', AUDIT, table.concat(row, '\n'))))
 end
+fence_move()
 return {'OK', tostring(deferred)}

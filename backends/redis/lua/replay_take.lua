@@ -17,10 +17,10 @@ local function digest_of(text)
 end
 
 return answer_of(function()
-    local most = tonumber(ARGV[1])
+    local max_count = tonumber(ARGV[1])
     local refused = call('LLEN', KEYS[5])
     local taken = {}
-    local stored = call('ZRANGE', KEYS[2], 0, most - 1, 'WITHSCORES')
+    local stored = call('ZRANGE', KEYS[2], 0, max_count - 1, 'WITHSCORES')
     for i = 1, #stored, 2 do
         local member, number = stored[i], string.match(stored[i], '^(%d+)%-' .. string.rep('%x', 16) .. ':')
         if number and #number < 16 and tonumber(number) == tonumber(stored[i + 1]) then
@@ -32,7 +32,7 @@ return answer_of(function()
     end
     local fresh = {}
     if #taken == 0 then
-        fresh = call('LRANGE', KEYS[1], -most, -1)
+        fresh = call('LRANGE', KEYS[1], -max_count, -1)
         if #fresh == 0 then
             return {'', refused}
         end

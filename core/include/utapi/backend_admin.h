@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * backend_admin.h - what operators need of a storage beyond counting: names, export, corrections, expiry, fences.
+ * backend_admin.h - what operators need of a storage beyond counting: names, export, corrections, expiry, fences, and
+ * their own acts.
  *
  * A second table of the contract, behind utapi_backend_ops.admin: optional as a whole. A storage that has it fills
- * every slot. Threads as in backend.h. A journal answers for the storage behind it, once that has all that was
+ * what is required. Threads as in backend.h. A journal answers for the storage behind it, once that has all that was
  * accepted before the call.
+ *
+ * An act (admin_act.h) comes through apply(), alone in a batch: utapi_backend_apply() parts a fenced one there, and
+ * answers UTAPI_INVALID to others, or UTAPI_NOT_SUPPORTED where there is no audit. A storage that knows its id skips
+ * it, as a repetition, and moves the fence; an id is known for ever. Else it does what adjust() or expire() would do,
+ * and writes a row of the audit, all in the step of the batch. Of an act that is refused already it writes the row
+ * alone. utapi_backend_apply() sends one that cannot be stored a second time, refused: so an act never lasts as an
+ * error, and always ends in a row.
  */
 #ifndef UTAPI_BACKEND_ADMIN_H
 #define UTAPI_BACKEND_ADMIN_H
@@ -60,6 +68,16 @@ typedef struct utapi_check {
 /** Called for a writer whose fence is not 0. False stops. */
 typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
 
+/** Which rows of the audit are asked for. */
+typedef struct utapi_audit_query {
+    utapi_string id;   /* absent: any */
+    utapi_level level; /* UTAPI_LEVEL_COUNT: any */
+    utapi_string name; /* absent: any */
+} utapi_audit_query;
+
+/** Called for each row. False stops. */
+typedef bool utapi_audit_cb(void *ctx, const utapi_audit_row *row);
+
 typedef utapi_status utapi_backend_list_fn(utapi_backend *self, utapi_level level,
                                            utapi_resource_cb *on_resource, void *ctx, utapi_error *err);
 typedef utapi_status utapi_backend_export_fn(utapi_backend *self, const utapi_export *what,
@@ -71,10 +89,14 @@ typedef utapi_status utapi_backend_expire_fn(utapi_backend *self, utapi_level le
                                              int64_t time_ms, utapi_error *err);
 typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb *on_fence, void *ctx,
                                              utapi_error *err);
+typedef utapi_status utapi_backend_audit_fn(utapi_backend *self, utapi_audit_cb *on_row, void *ctx,
+                                            utapi_error *err);
 
+typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
+                                            bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
 
-/** The administration of one kind of storage. Const, as utapi_backend_ops. Every slot but check is required. */
+/** The administration of a kind of storage. Const, as utapi_backend_ops. All slots but the last three are required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
@@ -91,7 +113,8 @@ typedef struct utapi_admin_ops {
     /**
      * Adds each delta at its interval and to every later row, one after the other; nothing is kept before the interval
      * in which the resource expired last: an earlier delta counts at that one. UTAPI_OK: the first *ret_count of
-     * them, at least one, are durable, in one step; the caller goes on from there. Errors as in apply: none is stored.
+     * them, at least one unless there are none, are durable, in one step; the caller goes on from there. Errors as in
+     * apply: none is stored.
      * (utapi_backend_adjust() refuses what has no interval or name, and tries fewer, down to the first: a slot need
      * not.)
      */
@@ -100,8 +123,9 @@ typedef struct utapi_admin_ops {
     /**
      * Takes a resource's totals up to and including the interval of time_ms away: rows until then go, later ones keep
      * only what came after. Where nothing came after, the resource is unknown afterwards. Entries for it with a time
-     * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. Durable;
-     * errors as in apply. (utapi_backend_expire() refuses a time beyond every interval: UTAPI_INVALID.)
+     * before time_ms are never counted again; an expiry at an earlier time than one before it changes nothing. A
+     * scheduled one stays. The caller has seen that the name has 1 to UTAPI_NAME_MAX bytes. Durable; errors as in
+     * apply. (utapi_backend_expire() refuses a time beyond every interval: UTAPI_INVALID.)
      */
     utapi_backend_expire_fn *expire;
 
@@ -110,6 +134,15 @@ typedef struct utapi_admin_ops {
      * figures to another one takes its fences along: else its writers would send again what those hold.
      */
     utapi_backend_fences_fn *fences;
+
+    /** Optional: without it no act comes. Calls on_row for each that was done or refused, the newest first. */
+    utapi_backend_audit_fn *audit;
+
+    /**
+     * Optional. Whether a resource is known: list would come by it. Cheap: it may be asked for each name of each
+     * event. A backend that cannot tell without waiting leaves it out.
+     */
+    utapi_backend_knows_fn *knows;
 
     /**
      * Optional. Reads all that is stored in a place that nobody has open, and tells each thing that cannot be right;
@@ -124,6 +157,20 @@ UTAPI_MUST_USE utapi_backend_export_fn utapi_backend_export;
 UTAPI_MUST_USE utapi_backend_adjust_fn utapi_backend_adjust;
 UTAPI_MUST_USE utapi_backend_expire_fn utapi_backend_expire;
 UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
+
+/** Likewise, UTAPI_NOT_SUPPORTED where it has no such slot. */
+UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
+
+/**
+ * What the row of an act would tell if it were done now, as far as reading finds out: nothing is done. Strings of *ret
+ * are borrowed from the act. Errors as read.
+ */
+UTAPI_MUST_USE utapi_status utapi_backend_preview(utapi_backend *self, const utapi_admin_act *act,
+                                                  utapi_audit_row *ret, utapi_error *err);
+
+/** Calls audit, and on_row for the rows that are asked for. UTAPI_NOT_SUPPORTED without it. */
+UTAPI_MUST_USE utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *what,
+                                                utapi_audit_cb *on_row, void *ctx, utapi_error *err);
 
 /** Calls the slot of a kind of storage; UTAPI_NOT_SUPPORTED where it has none. */
 UTAPI_MUST_USE utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location,

@@ -17,6 +17,8 @@
 enum {
     UTAPI_LETTERS_DEFAULT = 100000, /* the most that are kept, unless the options say otherwise */
     UTAPI_LETTER_ID_MAX = 64,       /* digits, and a NUL */
+    UTAPI_LETTER_KEYS_MAX =
+        1024,              /* bytes of utapi_entry.keys; more are left out, so that a letter is small */
     UTAPI_DROPPED_MAX = 32 /* counts of dropped events; one that has no place is counted without its source */
 };
 

@@ -11,8 +11,8 @@
 #ifndef UTAPI_BATCH_H
 #define UTAPI_BATCH_H
 
+#include "utapi/admin_act.h"
 #include "utapi/event.h"
-#include "utapi/interval.h"
 
 /** One event, ready to be stored. Strings are borrowed until the batch is done with. */
 typedef struct utapi_entry {
@@ -38,11 +38,18 @@ typedef struct utapi_entry {
         *refused;        /* the entry is kept as a dead letter, and counts nowhere; NULL: it counts */
     utapi_string letter; /* the id of the dead letter that the entry is, pushed again; absent: of none */
 
+    /* An act of an operator instead of an event (backend_admin.h), alone in its batch; NULL: an event. Borrowed. The
+     * entry has its name, its time and nothing else: utapi_admin_entry(). */
+    const utapi_admin_act *admin;
+
     int64_t accepted_ms; /* when it was accepted, on the clock that the dedup window is measured by */
     uint64_t sequence;   /* its number among the writer's entries; in a fenced batch */
 } utapi_entry;
 
-/** Who delivers a batch, and which of its entries: docs/architecture.md#fences. Numbers that none bears are holes. */
+/**
+ * Who delivers a batch, and which of its entries: docs/architecture.md#fences. Numbers that none bears are holes. A
+ * batch of no entries may set the fence back: another storage's figures came, with theirs.
+ */
 typedef struct utapi_fence {
     unsigned char writer[16]; /* all zero: this batch is not fenced */
     uint64_t from; /* the writer's fence must stand here; the first entry's sequence is this or higher */
@@ -58,7 +65,25 @@ typedef struct utapi_batch {
      * falls due between the first entry's group and this. */
     int64_t now_ms;
     utapi_fence fence;
+
+    /* The caller's, one for each entry, all 0; or NULL. Where a batch cannot be stored, a storage that can tell says
+     * here which entries are to blame, and at which levels: without those the rest can be stored. */
+    utapi_level_set *unfit;
 } utapi_batch;
+
+/** The entry of an act, which is borrowed. */
+static inline utapi_entry utapi_admin_entry(const utapi_admin_act *act)
+{
+    utapi_entry entry = {.operation = UTAPI_OP_NONE, .time_ms = act->time_ms, .admin = act};
+    entry.resource[act->level] = act->name;
+    return entry;
+}
+
+/** The act of a batch; NULL: it brings events, or nothing. */
+static inline const utapi_admin_act *utapi_batch_act(const utapi_batch *batch)
+{
+    return batch->count > 0 ? batch->entries[0].admin : NULL;
+}
 
 /** A copy of an entry that is counted, and of its strings, in one piece of memory: free(). NULL: there is none left. */
 utapi_entry *utapi_entry_copy(const utapi_entry *entry);
@@ -119,7 +144,7 @@ bool utapi_aggregation_next(utapi_aggregation *self, utapi_resource_run *ret);
 /**
  * Sums the deltas of the earliest interval that is left in a run, and moves on; intervals ascend.
  *
- * @param not_before_ms  entries of an earlier time are left out: the bucket expired since
+ * @param not_before_ms  entries of an earlier time are left out: the resource expired since
  *                       (INT64_MIN: none is)
  * @return false when nothing is left in the run
  */

@@ -9,6 +9,7 @@
 #ifndef UTAPI_ENGINE_H
 #define UTAPI_ENGINE_H
 
+#include "utapi/backend_admin.h"
 #include "utapi/clock.h"
 #include "utapi/event.h"
 #include "utapi/health.h"
@@ -72,6 +73,26 @@ UTAPI_MUST_USE utapi_status utapi_engine_submit(utapi_engine *engine, const utap
 /** As utapi_engine_submit(), but waits for the outcome and returns it. events are borrowed for the call. */
 UTAPI_MUST_USE utapi_status utapi_engine_ingest(utapi_engine *engine, const utapi_event *events, size_t count,
                                                 utapi_error *err);
+
+/**
+ * Does what an operator asks for, in the order of the events that come before and after it, and waits until that is
+ * durable. Strings are borrowed for the call. A journal delivers it later.
+ *
+ * @return UTAPI_OK           the audit tells what came of it (utapi_engine_audit()), at once or when it is delivered;
+ *                            also if the id was known
+ *         UTAPI_INVALID      utapi_admin_act_check()
+ *         UTAPI_UNCERTAIN    it may be done or not; the same act with the same id is safe. Others as ingest
+ */
+UTAPI_MUST_USE utapi_status utapi_engine_act(utapi_engine *engine, const utapi_admin_act *act,
+                                             utapi_error *err);
+
+/** What an act would come to: nothing is done. Strings of *ret are borrowed from the act. Errors as list. */
+UTAPI_MUST_USE utapi_status utapi_engine_preview(utapi_engine *engine, const utapi_admin_act *act,
+                                                 utapi_audit_row *ret, utapi_error *err);
+
+/** As utapi_backend_audit(). */
+UTAPI_MUST_USE utapi_status utapi_engine_audit(utapi_engine *engine, const utapi_audit_query *what,
+                                               utapi_audit_cb *on_row, void *ctx, utapi_error *err);
 
 /**
  * The usage of each named resource over a range (docs/specification.md#reply), as utapi_usage_clamp() makes it.

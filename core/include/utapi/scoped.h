@@ -4,8 +4,8 @@
  *
  *     UTAPI_AUTO_DEFINE(utapi_aggregation, utapi_aggregation_free)
  *     ...
- *     UTAPI_AUTO(utapi_aggregation) *fold = NULL;     freed at every return
- *     *ret = UTAPI_TAKE(fold);                 unless it is handed over
+ *     UTAPI_AUTO(utapi_aggregation) *sums = NULL;     freed at every return
+ *     *ret = UTAPI_TAKE(sums);                 unless it is handed over
  */
 #ifndef UTAPI_SCOPED_H
 #define UTAPI_SCOPED_H

@@ -35,6 +35,6 @@ int utapi_string_compare(utapi_string left, utapi_string right);
 bool utapi_string_is_text(utapi_string text);
 
 /** The beginning of a UTF-8 text, of at most so many bytes; no character is cut in two. */
-utapi_string utapi_string_cut(utapi_string text, size_t most);
+utapi_string utapi_string_cut(utapi_string text, size_t max);
 
 #endif

@@ -13,7 +13,8 @@ typedef struct utapi_usage {
     utapi_wide storage_utilized[2];  /* bytes: at the newest interval <= start, and <= end */
     utapi_wide number_of_objects[2]; /* likewise */
     utapi_amounts flows;             /* bytes in and out and operations, over the intervals in the range */
-    int64_t expired_ms; /* what is earlier does not count any more; 0: it did not expire elsewhere */
+    /* What is earlier does not count any more; 0: the resource never expired, or its one writer knows. */
+    int64_t expired_ms;
 } utapi_usage;
 
 /** Makes it say that there is no usage. */

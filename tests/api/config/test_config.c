@@ -147,6 +147,45 @@ static void sizes_may_have_a_unit(void **state)
     }
 }
 
+static void a_time_is_a_date_or_ms(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } times[] = {{"2006-03-14", 1142294400000},
+                 {"2006-03-14T00:00Z", 1142294400000},
+                 {"2006-03-14T00:01:02Z", 1142294462000},
+                 {"1142294400001", 1142294400001},
+                 {"0", 0},
+                 {"2024-02-29", 1709164800000}};
+    static const char *const wrong[] = {"2006-02-30",  "2006-03-14T00:00", "yesterday", "-1",
+                                        "2006-03-14 ", "9999-01-01",       "12x"};
+    settings s = {0};
+    (void)state;
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_int_equal(s.config.earliest_ms, 1142294400000);
+    config_done(&s.config);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        assert_int_equal(setenv("UTAPI_EARLIEST", times[i].text, 1), 0);
+        CHECK_OK(settings_load(&s), &s.err);
+        assert_int_equal(s.config.earliest_ms, times[i].ms);
+        config_done(&s.config);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(setenv("UTAPI_EARLIEST", wrong[i], 1), 0);
+        CHECK_STATUS(UTAPI_INVALID, settings_load(&s), &s.err);
+    }
+    assert_int_equal(unsetenv("UTAPI_EARLIEST"), 0);
+    settings_write(&s, "{\"limits\": {\"earliest\": \"2006-03-14T00:01Z\"}}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_int_equal(s.config.earliest_ms, 1142294460000);
+    config_done(&s.config);
+    settings_write(&s, "{\"limits\": {\"earliest\": 7}}");
+    CHECK_OK(settings_load(&s), &s.err);
+    assert_int_equal(s.config.earliest_ms, 7);
+    settings_done(&s);
+}
+
 static void enabled_operations_win_over_disabled_ones(void **state)
 {
     settings s = {0};
@@ -353,6 +392,17 @@ static void a_bad_value_is_refused_under_the_name_it_was_given_by(void **state)
     }
 }
 
+static void a_folder_is_no_file(void **state)
+{
+    settings s = {0};
+    (void)state;
+    s.path[0] = '\0';
+    const config_inputs inputs = {.file = "/tmp", .flags = s.flags, .backends = settings_backends};
+    CHECK_STATUS(UTAPI_UNAVAILABLE, config_load(&inputs, &s.config, &s.err), &(utapi_error){0});
+    assert_string_equal(s.err.detail, "/tmp: Is a directory");
+    settings_done(&s);
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     settings s = {0};
@@ -377,11 +427,13 @@ int main(void)
         SETTINGS_CASE(lists_in_the_environment_are_separated_by_commas),
         SETTINGS_CASE(health_checks_are_allowed_from_loopback_too),
         SETTINGS_CASE(sizes_may_have_a_unit),
+        SETTINGS_CASE(a_time_is_a_date_or_ms),
         SETTINGS_CASE(enabled_operations_win_over_disabled_ones),
         SETTINGS_CASE(operations_that_nobody_knows_are_kept_for_a_warning),
         SETTINGS_CASE(relative_paths_start_from_the_files_folder),
         SETTINGS_CASE(a_bad_file_is_refused_with_a_sentence_that_names_the_key),
         SETTINGS_CASE(a_bad_value_is_refused_under_the_name_it_was_given_by),
+        SETTINGS_CASE(a_folder_is_no_file),
         SETTINGS_CASE(a_file_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

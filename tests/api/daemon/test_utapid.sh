@@ -111,6 +111,20 @@ has "$(cat "$tmp/err")" "InvalidRequest" "a question after signals that do not e
 stop_server TERM
 is "$code" 0 "exit code after SIGTERM"
 
+# Without standard streams the log goes nowhere, and not into the files of the storage.
+"$utapid" --port 0 --data "$tmp/silent" <&- >&- 2>&- &
+server=$!
+tries=0
+until [ -e "$tmp/silent/data.mdb" ] || [ $tries -ge 200 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+for stream in 0 1 2; do
+    is "$(readlink "/proc/$server/fd/$stream")" /dev/null "stream $stream of a server that was given none"
+done
+stop_server TERM
+is "$code" 0 "exit code of a server without streams"
+
 start_server --backend memory --no-auth --bind ::1
 is "$(cat "$tmp/out")" "utapid: listening on http://[::1]:$port" "the line of a server on IPv6"
 is "$(grep -c 'no identity file' "$tmp/log")" 0 "warnings with --no-auth"

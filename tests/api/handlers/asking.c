@@ -5,7 +5,26 @@
 #include "call.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+
+const char *asking_authdata;
+
+int asking_open(void **state)
+{
+    http_world *self = calloc(1, sizeof *self);
+    assert_non_null(self);
+    world_open(self, asking_authdata);
+    *state = self;
+    return 0;
+}
+
+int asking_close(void **state)
+{
+    world_close(*state);
+    free(*state);
+    return 0;
+}
 
 http_call ask_sized(const http_world *world, const char *method, const char *target, utapi_string body)
 {

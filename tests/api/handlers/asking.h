@@ -9,6 +9,17 @@
 
 #include "world.h"
 
+#define CANONICAL_ID_1     "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
+#define BUCKET_QUERY(name) "{\"buckets\":[\"" name "\"],\"timeRange\":[1795440600000,1795442399999]}"
+
+/** The identities of the worlds that are opened below; NULL: there are none. */
+extern const char *asking_authdata;
+
+/** A world for each test. */
+int asking_open(void **state);
+int asking_close(void **state);
+#define ASKING_CASE(test) cmocka_unit_test_setup_teardown(test, asking_open, asking_close)
+
 /** Asks, and waits for the answer. Each of the checks below ends it; else http_call_done(). */
 http_call ask(const http_world *world, const char *method, const char *target, const char *body);
 http_call ask_sized(const http_world *world, const char *method, const char *target, utapi_string body);

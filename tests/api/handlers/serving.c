@@ -34,7 +34,7 @@ int open_reading_world(void **state)
     http_world *self = calloc(1, sizeof *self);
     assert_non_null(self);
     world_open(self, NULL);
-    assert_int_equal(query_pool_start(&self->service, READERS, &self->service.query_pool, NULL), UTAPI_OK);
+    assert_int_equal(query_pool_start(READERS, &self->service.query_pool, NULL), UTAPI_OK);
     world_listen(self, &options);
     *state = self;
     return 0;

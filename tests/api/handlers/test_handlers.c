@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * test_handlers.c - the router and its handlers without a socket: events in, questions, storage, addresses.
+ * test_handlers.c - the router and its handlers without a socket: events in, addresses.
  *
  *     test_handlers <authdata.json>
  */
@@ -13,28 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CANONICAL_ID_1        "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
-#define BUCKET_QUESTION(name) "{\"buckets\":[\"" name "\"],\"timeRange\":[1795440600000,1795442399999]}"
-
-static const char *authdata_path;
-
-static int open_world(void **state)
-{
-    http_world *self = calloc(1, sizeof *self);
-    assert_non_null(self);
-    world_open(self, authdata_path);
-    *state = self;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    world_close(*state);
-    free(*state);
-    return 0;
-}
-
-/** One member of the first answer to a question: the figure at an index of it, or it itself (index -1). */
+/** One member of the first answer to a query: the figure at an index of it, or it itself (index -1). */
 static json_int_t figure(const http_world *world, const char *target, const char *body, const char *member,
                          int index)
 {
@@ -66,9 +45,9 @@ static void v2_events_are_counted_as_they_stand(void **state)
             "\"" CANONICAL_ID_1 "\",\"user\":null,\"location\":\"\",\"objectDelta\":1,\"sizeDelta\":10,"
             "\"incomingBytes\":12,\"timestamp\":1795441800000,\"uuid\":\"u-1\",\"more\":{}}]"),
         200, "");
-    assert_int_equal(stored_in(world, BUCKET_QUESTION("photos")), 10);
+    assert_int_equal(stored_in(world, BUCKET_QUERY("photos")), 10);
     assert_int_equal(
-        figure(world, "/buckets?Action=ListMetrics", BUCKET_QUESTION("photos"), "incomingBytes", -1), 12);
+        figure(world, "/buckets?Action=ListMetrics", BUCKET_QUERY("photos"), "incomingBytes", -1), 12);
     assert_int_equal(figure(world, "/accounts?Action=ListRecentMetrics", "{\"accounts\":[\"123456789012\"]}",
                             "numberOfObjects", 1),
                      1);
@@ -83,12 +62,12 @@ static void v1_events_are_counted_by_their_action(void **state)
         "{\"action\":\"putObject\",\"reqUid\":\"r\",\"timestamp\":1795441800000,\"params\":{\"bucket\":"
         "\"photos\",\"keys\":[\"k\"],\"newByteLength\":7,\"oldByteLength\":null}}";
     check_answer(ask(world, "POST", "/v1/push", put), 200, "");
-    assert_int_equal(stored_in(world, BUCKET_QUESTION("photos")), 7);
+    assert_int_equal(stored_in(world, BUCKET_QUERY("photos")), 7);
 
     char both[1024];
     (void)snprintf(both, sizeof both, "[%s,%s]", put, put);
     check_answer(ask(world, "POST", "/v1/push", both), 200, "");
-    assert_int_equal(stored_in(world, BUCKET_QUESTION("photos")), 21);
+    assert_int_equal(stored_in(world, BUCKET_QUERY("photos")), 21);
 }
 
 static void a_deletion_may_add_objects(void **state)
@@ -98,7 +77,7 @@ static void a_deletion_may_add_objects(void **state)
                      "\"photos\",\"keys\":[\"a\",\"b\"],\"byteLength\":0,\"numberOfObjects\":-1}}"),
                  200, "");
     assert_int_equal(
-        figure(*state, "/buckets?Action=ListMetrics", BUCKET_QUESTION("photos"), "numberOfObjects", 1), 1);
+        figure(*state, "/buckets?Action=ListMetrics", BUCKET_QUERY("photos"), "numberOfObjects", 1), 1);
     check_invalid(ask(*state, "POST", "/v1/push",
                       "{\"action\":\"multiObjectDelete\",\"params\":{\"byteLength\":0,\"numberOfObjects\":"
                       "-9223372036854775808}}"),
@@ -126,7 +105,7 @@ static void a_repeated_uuid_is_acknowledged_and_not_counted(void **state)
         "\"timestamp\":1795441800000}]";
     check_answer(ask(*state, "POST", "/v2/ingest", event), 200, "");
     check_answer(ask(*state, "POST", "/v2/ingest", event), 200, "");
-    assert_int_equal(stored_in(*state, BUCKET_QUESTION("photos")), 10);
+    assert_int_equal(stored_in(*state, BUCKET_QUERY("photos")), 10);
 }
 
 static void one_bad_event_refuses_the_whole_request(void **state)
@@ -139,7 +118,7 @@ static void one_bad_event_refuses_the_whole_request(void **state)
                       "[{\"action\":\"getObject\",\"params\":{\"bucket\":\"photos\",\"newByteLength\":1}},"
                       "{\"action\":\"getObject\",\"params\":{\"bucket\":\"photos\"}}]"),
                   "events[1].newByteLength: expected an integer");
-    assert_int_equal(stored_in(*state, BUCKET_QUESTION("photos")), 0);
+    assert_int_equal(stored_in(*state, BUCKET_QUERY("photos")), 0);
     assert_int_equal(
         figure(*state, "/?Action=ListRecentMetrics", "{\"service\":[\"s3\"]}", "outgoingBytes", -1), 0);
 }
@@ -227,7 +206,7 @@ static void an_unknown_operation_counts_its_amounts(void **state)
         ask(*state, "POST", "/v2/ingest",
             "[{\"operationId\":\"putObjectFancy\",\"bucket\":\"photos\",\"sizeDelta\":10,\"objectDelta\":1}]"),
         200, "");
-    assert_int_equal(stored_in(*state, BUCKET_QUESTION("photos")), 10);
+    assert_int_equal(stored_in(*state, BUCKET_QUERY("photos")), 10);
 }
 
 /* Answers are cut to 64 bits, and each figure that was is counted; what is stored goes on. */
@@ -240,7 +219,7 @@ static void an_answer_beyond_64_bits_is_cut_and_counted(void **state)
             ask(world, "POST", "/v2/ingest",
                 "[{\"operationId\":\"putObject\",\"bucket\":\"photos\",\"sizeDelta\":9223372036854775807}]"),
             200, "");
-    assert_true(stored_in(world, BUCKET_QUESTION("photos")) == INT64_MAX);
+    assert_true(stored_in(world, BUCKET_QUERY("photos")) == INT64_MAX);
     assert_int_equal(utapi_engine_health(world->service.engine, &health, NULL), UTAPI_OK);
     assert_int_equal(health.anomalies, 1);
     for (int i = 0; i < 3; i++)
@@ -248,7 +227,7 @@ static void an_answer_beyond_64_bits_is_cut_and_counted(void **state)
             ask(world, "POST", "/v2/ingest",
                 "[{\"operationId\":\"putObject\",\"bucket\":\"photos\",\"sizeDelta\":-9223372036854775806}]"),
             200, "");
-    assert_int_equal(stored_in(world, BUCKET_QUESTION("photos")), 3);
+    assert_int_equal(stored_in(world, BUCKET_QUERY("photos")), 3);
 }
 
 static void too_many_events_are_413(void **state)
@@ -316,195 +295,6 @@ static void storage_that_fails_is_503_with_retry_after(void **state)
                  "");
 }
 
-/* ---- questions ----------------------------------------------------------------------------- */
-
-static void an_answer_has_its_members_in_order(void **state)
-{
-    http_call call =
-        ask(*state, "POST", "/buckets?Action=ListMetrics", BUCKET_QUESTION("a\\\"\\u0001\\u00e9"));
-    assert_int_equal(call.reply.status, 200);
-    static const char begin[] =
-        "[{\"timeRange\":[1795440600000,1795442399999],\"storageUtilized\":[0,0],\"incomingBytes\":0,"
-        "\"outgoingBytes\":0,"
-        "\"numberOfObjects\":[0,0],\"operations\":{\"s3:DeleteBucket\":0,\"s3:DeleteBucketCors\":0,";
-    static const char end[] = "\"s3:PutBucketTagging\":0},\"bucketName\":\"a\\\"\\u0001\xC3\xA9\"}]";
-    assert_memory_equal(call.reply.body, begin, sizeof begin - 1);
-    assert_string_equal(call.reply.body + call.reply.size - (sizeof end - 1), end);
-    http_call_done(&call);
-}
-
-static void each_level_names_its_resource(void **state)
-{
-    static const struct {
-        const char *target, *body, *end;
-    } questions[] = {
-        {"/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"n\"]}", "\"bucketName\":\"n\"}]"},
-        {"/accounts?Action=ListRecentMetrics", "{\"accounts\":[\"123456789012\"]}",
-         "\"accountId\":\"123456789012\"}]"},
-        {"/users?Action=ListRecentMetrics", "{\"users\":[\"n\"]}", "\"userId\":\"n\"}]"},
-        {"/service?Action=ListRecentMetrics", "{\"service\":[\"s3\"]}", "\"serviceName\":\"s3\"}]"},
-        {"/locations?Action=ListRecentMetrics", "{\"locations\":[\"n\"]}", "\"locationName\":\"n\"}]"},
-    };
-    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        http_call call = ask(*state, "POST", questions[i].target, questions[i].body);
-        assert_int_equal(call.reply.status, 200);
-        assert_string_equal(call.reply.body + call.reply.size - strlen(questions[i].end), questions[i].end);
-        http_call_done(&call);
-    }
-}
-
-static void names_are_answered_in_order_twice_if_asked_twice(void **state)
-{
-    http_call call =
-        ask(*state, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"b\",\"a\",\"b\"]}");
-    json_auto_t *json = json_loads(call.reply.body, 0, NULL);
-    static const char *const names[] = {"b", "a", "b"};
-    assert_int_equal(json_array_size(json), 3);
-    for (size_t i = 0; i < 3; i++)
-        assert_string_equal(json_string_value(json_object_get(json_array_get(json, i), "bucketName")),
-                            names[i]);
-    http_call_done(&call);
-}
-
-static void a_range_without_end_reaches_until_now(void **state)
-{
-    http_call call = ask(*state, "POST", "/buckets?Action=ListMetrics",
-                         "{\"buckets\":[\"a\"],\"timeRange\":[1795440600000]}");
-    assert_non_null(strstr(call.reply.body, "\"timeRange\":[1795440600000,1795441850000]"));
-    http_call_done(&call);
-}
-
-static void a_time_may_have_a_fraction_of_nothing(void **state)
-{
-    static const char *const integers[] = {"[1795440600000.0]", "[1795440600000.0,1795442399999.0]",
-                                           "[1795440600000,1.795442399999e12]", "[-0.0,1795442399999]"};
-    static const char *const others[] = {"[1795440600000.5]",
-                                         "[1795440600000,1795442399999.5]",
-                                         "[-900000.0]",
-                                         "[1e300]",
-                                         "[1795440600000,1e16]",
-                                         "[true]",
-                                         "[1795440600000,false]",
-                                         "[\"1795440600000\"]",
-                                         "[1795440600000.0,null]",
-                                         "[]"};
-    char body[128];
-    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
-        (void)snprintf(body, sizeof body, "{\"buckets\":[\"a\"],\"timeRange\":%s}", integers[i]);
-        http_call call = ask(*state, "POST", "/buckets?Action=ListMetrics", body);
-        assert_int_equal(call.reply.status, 200);
-        http_call_done(&call);
-    }
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        (void)snprintf(body, sizeof body, "{\"buckets\":[\"a\"],\"timeRange\":%s}", others[i]);
-        http_call call = ask(*state, "POST", "/buckets?Action=ListMetrics", body);
-        assert_int_equal(call.reply.status, 400);
-        assert_non_null(strstr(call.reply.body, "Timestamps must be one of"));
-        http_call_done(&call);
-    }
-}
-
-static void the_first_error_in_the_order_of_members_is_told(void **state)
-{
-    check_refusal(ask(*state, "POST", "/buckets?Action=ListMetrics", "{\"valueOf\":1,\"buckets\":[]}"), 400,
-                  "WrongFormat", "Data entered by the user has a wrong format.");
-    check_invalid(ask(*state, "POST", "/buckets?Action=ListMetrics", "{\"buckets\":[],\"valueOf\":1}"),
-                  "An invalid or out-of-range value was supplied for the input parameter.");
-}
-
-static void an_action_in_query_and_body_must_agree(void **state)
-{
-    http_call call = ask(*state, "POST", "/buckets?Action=ListRecentMetrics",
-                         "{\"Action\":\"ListRecentMetrics\",\"buckets\":[\"a\"]}");
-    assert_int_equal(call.reply.status, 200);
-    http_call_done(&call);
-    static const char *const others[] = {"\"ListMetrics\"", "null", "5", "\"\""};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        char body[128];
-        (void)snprintf(body, sizeof body, "{\"Action\":%s,\"buckets\":[\"a\"]}", others[i]);
-        check_invalid(ask(*state, "POST", "/buckets?Action=ListRecentMetrics", body),
-                      "An invalid or out-of-range value was supplied for the input parameter.");
-    }
-}
-
-static void too_many_names_are_413(void **state)
-{
-    http_world *world = *state;
-    world->service.list_max_names = 1;
-    check_refusal(ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\",\"b\"]}"), 413,
-                  "EntityTooLarge", "buckets: 2 names; a query may have 1");
-}
-
-static void a_name_that_nothing_can_have_is_refused(void **state)
-{
-    char body[400];
-    (void)snprintf(body, sizeof body, "{\"buckets\":[\"%0256d\"]}", 0);
-    check_invalid(ask(*state, "POST", "/buckets?Action=ListRecentMetrics", body),
-                  "buckets[0]: longer than 255 bytes");
-}
-
-static void a_question_that_storage_cannot_answer_is_5xx(void **state)
-{
-    http_world *world = *state;
-    world->trouble.read_says = UTAPI_UNAVAILABLE;
-    http_call call = ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\"]}");
-    assert_string_equal(http_reply_header(&call.reply, "retry-after"), "1");
-    check_refusal(call, 503, "ServiceUnavailable",
-                  "The storage does not answer, so usage cannot be read now. Try again.");
-    world->trouble.read_says = UTAPI_CORRUPT;
-    check_refusal(ask(world, "POST", "/buckets?Action=ListRecentMetrics", "{\"buckets\":[\"a\"]}"), 500,
-                  "InternalError",
-                  "What is stored has to be mended before it can be read: trouble while reading");
-    world->trouble.read_says = UTAPI_OVERFLOW;
-    check_refusal(ask(world, "GET", "/v2/storage/buckets/a", ""), 500, "InternalError",
-                  "What is stored has to be mended before it can be read: trouble while reading");
-    world->trouble.read_says = UTAPI_NO_MEMORY;
-    check_refusal(ask(world, "GET", "/v2/storage/buckets/a", ""), 500, "InternalError",
-                  "We encountered an internal error. Please try again.");
-}
-
-/* ---- storage ------------------------------------------------------------------------------- */
-
-static void storage_is_told_by_level_and_name(void **state)
-{
-    check_answer(
-        ask(*state, "POST", "/v2/ingest",
-            "[{\"operationId\":\"putObject\",\"bucket\":\"a/b \\\"c\\\"\",\"account\":\"" CANONICAL_ID_1
-            "\",\"user\":\"u\",\"location\":\"l\",\"sizeDelta\":5}]"),
-        200, "");
-    static const struct {
-        const char *target, *answer;
-    } questions[] = {
-        {"/v2/storage/buckets/a%2Fb%20%22c%22",
-         "{\"storageUtilized\":5,\"resource\":\"a/b \\\"c\\\"\",\"level\":\"buckets\"}"},
-        {"/v2/storage/accounts/123456789012?x=1",
-         "{\"storageUtilized\":5,\"resource\":\"123456789012\",\"level\":\"accounts\"}"},
-        {"/v2/storage/accounts/" CANONICAL_ID_1,
-         "{\"storageUtilized\":5,\"resource\":\"" CANONICAL_ID_1 "\",\"level\":\"accounts\"}"},
-        {"/v2/storage/users/u", "{\"storageUtilized\":5,\"resource\":\"u\",\"level\":\"users\"}"},
-        {"/v2/storage/service/s3", "{\"storageUtilized\":5,\"resource\":\"s3\",\"level\":\"service\"}"},
-        {"/v2/storage/locations/l", "{\"storageUtilized\":5,\"resource\":\"l\",\"level\":\"locations\"}"},
-        {"/v2/storage/locations/none",
-         "{\"storageUtilized\":0,\"resource\":\"none\",\"level\":\"locations\"}"},
-    };
-    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
-        check_answer(ask(*state, "GET", questions[i].target, ""), 200, questions[i].answer);
-}
-
-static void storage_of_nothing_is_refused(void **state)
-{
-    static const char *const unknown = "A header you provided implies functionality that is not implemented.";
-    check_refusal(ask(*state, "GET", "/v2/storage/", ""), 501, "NotImplemented", unknown);
-    check_refusal(ask(*state, "GET", "/v2/storage/nonesuch/x", ""), 501, "NotImplemented", unknown);
-    check_invalid(ask(*state, "GET", "/v2/storage/buckets", ""), "resource: expected a name");
-    check_invalid(ask(*state, "GET", "/v2/storage/buckets/", ""), "resource: expected a name");
-    check_refusal(ask(*state, "GET", "/v2/storage/buckets/%00", ""), 400, "InvalidURI",
-                  "Couldn't parse the specified URI.");
-    char target[300];
-    (void)snprintf(target, sizeof target, "/v2/storage/buckets/%0256d", 0);
-    check_invalid(ask(*state, "GET", target, ""), "resource: longer than 255 bytes");
-}
-
 /* ---- addresses ------------------------------------------------------------------------------ */
 
 /** Denied before any handler runs, or answered by one that answers at once: there is nothing to wait for. */
@@ -551,43 +341,29 @@ static void a_call_has_an_id_of_its_own(void **state)
     http_call_done(&other);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
-
 int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
-    authdata_path = argv[1];
+    asking_authdata = argv[1];
     const struct CMUnitTest tests[] = {
-        IN_WORLD(v2_events_are_counted_as_they_stand),
-        IN_WORLD(v1_events_are_counted_by_their_action),
-        IN_WORLD(a_deletion_may_add_objects),
-        IN_WORLD(no_events_are_fine),
-        IN_WORLD(an_event_without_params_is_a_plain_count),
-        IN_WORLD(a_repeated_uuid_is_acknowledged_and_not_counted),
-        IN_WORLD(one_bad_event_refuses_the_whole_request),
-        IN_WORLD(v2_refusals_name_the_field),
-        IN_WORLD(v1_refusals_name_the_field),
-        IN_WORLD(bodies_that_are_not_text_are_refused),
-        IN_WORLD(an_unknown_operation_counts_its_amounts),
-        IN_WORLD(an_answer_beyond_64_bits_is_cut_and_counted),
-        IN_WORLD(too_many_events_are_413),
-        IN_WORLD(bodies_of_very_many_values_are_413_before_they_are_parsed),
-        IN_WORLD(storage_that_fails_is_503_with_retry_after),
-        IN_WORLD(an_answer_has_its_members_in_order),
-        IN_WORLD(each_level_names_its_resource),
-        IN_WORLD(names_are_answered_in_order_twice_if_asked_twice),
-        IN_WORLD(a_range_without_end_reaches_until_now),
-        IN_WORLD(a_time_may_have_a_fraction_of_nothing),
-        IN_WORLD(the_first_error_in_the_order_of_members_is_told),
-        IN_WORLD(an_action_in_query_and_body_must_agree),
-        IN_WORLD(too_many_names_are_413),
-        IN_WORLD(a_name_that_nothing_can_have_is_refused),
-        IN_WORLD(a_question_that_storage_cannot_answer_is_5xx),
-        IN_WORLD(storage_is_told_by_level_and_name),
-        IN_WORLD(storage_of_nothing_is_refused),
-        IN_WORLD(other_addresses_are_denied),
-        IN_WORLD(a_call_has_an_id_of_its_own),
+        ASKING_CASE(v2_events_are_counted_as_they_stand),
+        ASKING_CASE(v1_events_are_counted_by_their_action),
+        ASKING_CASE(a_deletion_may_add_objects),
+        ASKING_CASE(no_events_are_fine),
+        ASKING_CASE(an_event_without_params_is_a_plain_count),
+        ASKING_CASE(a_repeated_uuid_is_acknowledged_and_not_counted),
+        ASKING_CASE(one_bad_event_refuses_the_whole_request),
+        ASKING_CASE(v2_refusals_name_the_field),
+        ASKING_CASE(v1_refusals_name_the_field),
+        ASKING_CASE(bodies_that_are_not_text_are_refused),
+        ASKING_CASE(an_unknown_operation_counts_its_amounts),
+        ASKING_CASE(an_answer_beyond_64_bits_is_cut_and_counted),
+        ASKING_CASE(too_many_events_are_413),
+        ASKING_CASE(bodies_of_very_many_values_are_413_before_they_are_parsed),
+        ASKING_CASE(storage_that_fails_is_503_with_retry_after),
+        ASKING_CASE(other_addresses_are_denied),
+        ASKING_CASE(a_call_has_an_id_of_its_own),
     };
     return cmocka_run_group_tests_name("http.handlers", tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static utapi_status walk_two(utapi_backend *self, utapi_dead_letter_cb *on_lette
                                           "too much",
                                           {"::1", 3},
                                           77,
-                                          UTAPI_LEVEL_BIT(UTAPI_BUCKETS) | UTAPI_LEVEL_BIT(UTAPI_SERVICE)},
+                                          UTAPI_LEVEL_BIT(UTAPI_BUCKETS) | UTAPI_LEVEL_BIT(UTAPI_USERS)},
                                          {.id = "id-2",
                                           .entry = &bare,
                                           .reason = UTAPI_REASON_OVERFLOW,
@@ -181,7 +181,12 @@ static void health_tells_of_the_journal_and_of_trouble(void **state)
                  "\"oldestAgeMs\":0,\"usedBytes\":0,\"capacityBytes\":1,\"refused\":0,\"lost\":0,"
                  "\"refusedAcknowledged\":0,\"lostAcknowledged\":0}}");
 
-    storage = (utapi_storage_stats){.warning = "slow"};
+    storage = (utapi_storage_stats){.room_warning = "nearly full"};
+    world->trouble.ops.journal = NULL;
+    check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
+                 "{\"status\":\"degraded\",\"trouble\":\"nearly full\"}");
+
+    storage = (utapi_storage_stats){.warning = "slow", .room_warning = "nearly full"};
     world->trouble.ops.journal = NULL;
     check_answer(ask(world, "GET", "/_/healthcheck", ""), 200,
                  "{\"status\":\"degraded\",\"trouble\":\"slow\"}");
@@ -195,14 +200,11 @@ static void dead_letters_are_listed(void **state)
     check_answer(ask(world, "GET", "/_/journal/refused", ""), 200, "[]");
 
     world->trouble.ops.dead_letters = &two_letters;
+    /* The other one counts at its other levels. */
     check_answer(
         ask(world, "GET", "/_/journal/refused", ""), 200,
-        "[{\"id\":\"id-1\",\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
-        "\"bucket\":\"b\\\"1\",\"service\":\"s3\","
-        "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"too much\"},"
-        "{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,"
-        "\"objectDelta\":0,\"incomingBytes\":0,\"outgoingBytes\":0,"
-        "\"reason\":\"an amount does not fit 64 bits\"}]");
+        "[{\"id\":\"id-2\",\"operationId\":\"pushLocationMetric\",\"timestamp\":0,\"sizeDelta\":0,\"objectDelta\":0,"
+        "\"incomingBytes\":0,\"outgoingBytes\":0,\"reason\":\"an amount does not fit 64 bits\"}]");
 
     world->trouble.ops.dead_letters = &unreadable_letters;
     check_refusal(ask(world, "GET", "/_/journal/refused", ""), 500, "InternalError",
@@ -249,7 +251,7 @@ static void letters_are_shown_with_all_that_is_known(void **state)
         "{\"kept\":2,\"dropped\":[{\"reason\":\"late\",\"source\":\"::1\",\"count\":7},"
         "{\"reason\":\"early\",\"count\":1}],\"letters\":["
         "{\"id\":\"id-1\",\"reason\":\"amount\",\"detail\":\"too much\",\"source\":\"::1\",\"keptAt\":77,"
-        "\"levels\":[\"buckets\",\"service\"],\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
+        "\"levels\":[\"buckets\",\"users\"],\"operationId\":\"putObject\",\"uuid\":\"u-1\",\"timestamp\":5,"
         "\"bucket\":\"b\\\"1\",\"service\":\"s3\","
         "\"sizeDelta\":-3,\"objectDelta\":1,\"incomingBytes\":0,\"outgoingBytes\":0},"
         "{\"id\":\"id-2\",\"reason\":\"overflow\",\"detail\":\"an amount does not fit 64 bits\",\"keptAt\":0,"
@@ -357,7 +359,7 @@ static void a_letter_is_pushed_at_the_levels_that_it_names(void **state)
                  "{\"pushed\":1,\"left\":0}");
     assert_int_equal(handed.resource[UTAPI_BUCKETS].size, 3);
     assert_int_equal(handed.resource[UTAPI_ACCOUNTS].size, 0);
-    assert_int_equal(handed.resource[UTAPI_SERVICE].size, 2);
+    assert_int_equal(handed.resource[UTAPI_SERVICE].size, 0);
     assert_int_equal(handed.delta[UTAPI_STORAGE_UTILIZED], -3);
     assert_int_equal(handed.expiry, UTAPI_EXPIRE_NEVER);
 }

@@ -2,11 +2,14 @@
 /* trouble_backend.c - each slot does what it was told to, then calls the storage inside. */
 #include "trouble_backend.h"
 
+#include "utapi/backend_admin.h"
+
 #include <time.h>
 
 static utapi_backend_apply_fn trouble_apply;
 static utapi_backend_read_fn trouble_read;
 static utapi_backend_knows_fn trouble_knows;
+static const utapi_admin_ops trouble_admin = {.knows = trouble_knows};
 static utapi_backend_stats_fn trouble_stats;
 static utapi_backend_close_fn trouble_close;
 
@@ -36,7 +39,7 @@ static const utapi_backend_ops trouble_ops = {
     .open = trouble_open,
     .apply = trouble_apply,
     .read = trouble_read,
-    .knows = trouble_knows,
+    .admin = &trouble_admin,
     .stats = trouble_stats,
     .close = trouble_close,
     .dead_letters = &inner_letters,
