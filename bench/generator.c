@@ -46,8 +46,10 @@ static void item_by_chance(bench_generator *generator, bench_item *ret)
     const bench_workload *workload = generator->workload;
     item_begin(generator, ret);
     ret->bucket = (uint32_t)bench_random_below(&generator->random, workload->buckets);
-    if (workload->late_percent > 0 && bench_random_below(&generator->random, 100) < workload->late_percent)
-        ret->time_ms -= UTAPI_INTERVAL_MS * (1 + (int64_t)bench_random_below(&generator->random, DAY - 1));
+    if (workload->late_percent == 0 || bench_random_below(&generator->random, 100) >= workload->late_percent)
+        return;
+    const unsigned most = workload->late_intervals > 0 ? workload->late_intervals : DAY;
+    ret->time_ms -= UTAPI_INTERVAL_MS * (1 + (int64_t)bench_random_below(&generator->random, most - 1));
 }
 
 static void item_of_rollover(bench_generator *generator, bench_item *ret)
@@ -65,7 +67,9 @@ static void item_of_fill(bench_generator *generator, bench_item *ret)
     ret->size_bytes = SIZE_LEAST;
     ret->uuid[0] = ret->uuid[1] = 0;
     ret->bucket = (uint32_t)(place % workload->buckets);
-    const int64_t age = (int64_t)workload->history - 1 - (int64_t)(place / workload->buckets);
+    int64_t age = (int64_t)workload->history - 1 - (int64_t)(place / workload->buckets);
+    if (age < 0) /* all rows are there: what comes late */
+        age = (int64_t)bench_random_below(&generator->random, workload->history);
     ret->time_ms -= age * UTAPI_INTERVAL_MS;
 }
 
@@ -73,7 +77,8 @@ void bench_generator_fill(bench_generator *generator)
 {
     generator->item_next = item_of_fill;
     generator->first = generator->serial;
-    generator->items_left = (uint64_t)generator->workload->buckets * generator->workload->history;
+    const bench_workload *workload = generator->workload;
+    generator->items_left = (uint64_t)workload->buckets * (workload->history + workload->late_filled);
     generator->batch = 1000;
 }
 

@@ -29,7 +29,7 @@ UTAPI_AUTO_DEFINE(bench_target, target_close)
 bool target_serves(const bench_workload *workload, const bench_workload *other)
 {
     return workload->buckets == other->buckets && workload->history == other->history &&
-           workload->known_uuids == other->known_uuids &&
+           workload->known_uuids == other->known_uuids && workload->late_filled == other->late_filled &&
            (workload->kind == BENCH_ROLLOVER) == (other->kind == BENCH_ROLLOVER) &&
            (workload->kind == BENCH_LIST) == (other->kind == BENCH_LIST);
 }

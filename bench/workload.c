@@ -10,6 +10,9 @@ enum { DAY = 96, MONTH = 30 * DAY, YEAR = 365 * DAY, K = 1000, M = 1000 * K };
 /* The day before the year is there so that every range has a row before it, as ranges in real use have. */
 #define YEAR_OF_ONE .buckets = 1, .history = YEAR + DAY, .names = 1, .batch = 1
 
+/* One client: each request is a write transaction of its own. */
+#define OLD(size, of) .clients = 1, .batch = (size), .buckets = 1, .history = (of), .late_intervals = (of)-DAY
+
 #define SINGLE(count)      .clients = (count), .batch = 1, .buckets = 10 * K, .history = 1, .uuids = true
 #define BATCH(size, of)    .clients = 8, .batch = (size), .buckets = (of), .history = 1
 #define BATCH_OF_DAY(size) .clients = 8, .batch = (size), .buckets = K, .history = DAY, .uuids = true
@@ -41,6 +44,12 @@ const bench_workload bench_workloads[] = {
     {"late.1",  BENCH_INGEST, BATCH_OF_DAY(100), .late_percent = 1,  .help = "1 % of the events late"},
     {"late.10", BENCH_INGEST, BATCH_OF_DAY(100), .late_percent = 10, .help = "10 % of the events late"},
 
+    {"old.1",    BENCH_INGEST, OLD(1, YEAR + DAY),   .late_percent = 100, .help = "single events, up to a year late"},
+    {"old.1000", BENCH_INGEST, OLD(K, YEAR + DAY),   .late_percent = 100, .help = "requests of 1,000 of them"},
+    {"old.1000-now", BENCH_INGEST, OLD(K, YEAR + DAY),                    .help = "the same, punctual"},
+    {"old.1000-far", BENCH_INGEST, OLD(K, 25 * YEAR),.late_percent = 100, .is_huge = true,
+     .help = "the same, up to 25 years late"},
+
     {"mixed.0",  BENCH_MIXED, MIX, .help = "90 % questions, 10 % single events"},
     {"mixed.1",  BENCH_MIXED, MIX, .late_percent = 1,  .help = "the same, 1 % of the events late"},
     {"mixed.10", BENCH_MIXED, MIX, .late_percent = 10, .help = "the same, 10 % of the events late"},
@@ -50,6 +59,10 @@ const bench_workload bench_workloads[] = {
     {"list.day",    BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = DAY,   .is_short = true, .help = "a day"},
     {"list.30days", BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = MONTH, .is_short = true, .help = "30 days"},
     {"list.year",   BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = YEAR,  .is_short = true, .help = "a year"},
+    {"list.late-200", BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = MONTH, .late_filled = 200,
+     .help = "30 days, and 200 events came late in the year"},
+    {"list.late-10k", BENCH_LIST, YEAR_OF_ONE, .clients = 16, .intervals = MONTH, .late_filled = 10 * K,
+     .help = "30 days, and 10,000 events did"},
     {"list.100",    BENCH_LIST, .clients = 16, .batch = 1, .buckets = K, .history = DAY, .names = 100,
      .intervals = DAY / 2, .help = "100 resources in one question"},
 

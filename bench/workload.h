@@ -19,13 +19,16 @@ typedef enum bench_kind {
 typedef struct bench_workload {
     const char *name; /* "ingest.64": a group and a member of it */
     bench_kind kind;
-    unsigned clients;          /* requests under way at the same time */
-    unsigned batch;            /* events in one request */
-    unsigned buckets;          /* that are known before it begins, and that it takes from */
-    unsigned history;          /* intervals in which each of them has a row by then */
-    bool uuids;                /* whether events bring one */
-    unsigned known_uuids;      /* of the last day, that the storage remembers before it begins; LMDB alone */
-    unsigned late_percent;     /* of the events: up to a day late */
+    unsigned clients;        /* requests under way at the same time */
+    unsigned batch;          /* events in one request */
+    unsigned buckets;        /* that are known before it begins, and that it takes from */
+    unsigned history;        /* intervals in which each of them has a row by then */
+    bool uuids;              /* whether events bring one */
+    unsigned known_uuids;    /* of the last day, that the storage remembers before it begins; LMDB alone */
+    unsigned late_percent;   /* of the events: late by less than */
+    unsigned late_intervals; /* so many, two at least; 0: a day */
+    unsigned
+        late_filled; /* events of each bucket that came late, somewhere in its history, before it begins */
     unsigned question_percent; /* of the requests of a mixed workload */
     unsigned names;            /* resources in one question */
     unsigned intervals;        /* in the range of a question */

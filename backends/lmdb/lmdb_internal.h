@@ -131,7 +131,7 @@ typedef struct lmdb_resource {
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err);
 
 /**
- * Moves a history cursor to the newest row of a resource at or before an interval.
+ * Moves a history cursor to the newest row of a resource at or before an interval, which is not negative.
  *
  * @return 0; MDB_NOTFOUND; or another of LMDB's codes
  */

@@ -11,8 +11,6 @@ enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 int utapi_lmdb_history_floor(MDB_cursor *history, uint64_t id, utapi_interval interval, MDB_val *ret_row)
 {
     lmdb_key wanted;
-    if (interval < 0)
-        return MDB_NOTFOUND;
     utapi_lmdb_history_key(id, interval < UTAPI_INTERVAL_MAX ? interval : UTAPI_INTERVAL_MAX, &wanted);
     MDB_val key = utapi_lmdb_key_val(&wanted);
     utapi_interval found;
@@ -189,11 +187,10 @@ static utapi_status rows_rewrite(lmdb_write *write, lmdb_resource *resource, lmd
     bool has_before;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &walk.history, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_history_at(walk.history, walk.id, first - UTAPI_INTERVAL_MS, &walk.before,
-                                       &has_before, err);
+        status = utapi_lmdb_history_at(walk.history, walk.id, first, &walk.before, &has_before, err);
     if (status != UTAPI_OK)
         return status;
-    if (!has_before)
+    if (!has_before) /* a row at `first` itself is written anew before anything is made from it */
         utapi_amounts_clear(&walk.before);
     utapi_lmdb_history_key(walk.id, first, &at);
     MDB_val key = utapi_lmdb_key_val(&at);

@@ -260,6 +260,20 @@ static void a_list_holds_a_thousand_resources_once_each(void **state)
     assert_true(stats.used_bytes <= stats.capacity_bytes);
 }
 
+/* A row of the epoch's own interval is in the range that begins there, not before it. */
+static void nothing_comes_before_the_first_interval(void **state)
+{
+    contract *c = *state;
+    put(c, "b", INTERVAL(0), 7);
+    put(c, "b", INTERVAL(1), 7);
+    apply(c);
+    put(c, "b", 0, 5);
+    apply(c);
+    const utapi_usage usage = usage_of(c, UTAPI_BUCKETS, S("b"), 0, 0);
+    assert_int_equal(usage.storage_utilized[1], 5);
+    assert_int_equal(utapi_amounts_get(&usage.flows, UTAPI_INCOMING_BYTES), 5);
+}
+
 static bool knows(contract *c, utapi_level level, utapi_string name)
 {
     bool known = true;
@@ -296,5 +310,6 @@ const struct CMUnitTest contract_reading[] = {
     CASE(a_question_about_nobody_is_answered),
     CASE(rows_begin_with_the_newest_before_the_range),
     CASE(a_list_holds_a_thousand_resources_once_each),
+    CASE(nothing_comes_before_the_first_interval),
     {.name = NULL},
 };
