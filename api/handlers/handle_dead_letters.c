@@ -8,8 +8,6 @@
 
 #include "json/json_health.h"
 
-#include <stdlib.h>
-
 /** The most that one answer lists: the oldest of them, for those that follow tend to say the same. */
 #define LISTED_MAX 10000
 
@@ -47,18 +45,15 @@ static bool list_letter(void *ctx, const utapi_dead_letter *letter)
 static void answer_text(http_call *call, utapi_text *text, utapi_status status, const utapi_error *err)
 {
     http_failure failure;
-    size_t size = 0;
-    char *body = utapi_text_take(text, &size);
-    if (status == UTAPI_OK && body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+    if (status == UTAPI_OK) {
+        http_call_answer_text(call, text);
         return;
     }
-    free(body);
+    utapi_text_done(text);
     if (status == UTAPI_NOT_SUPPORTED)
         (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "this storage keeps no dead letters");
     else
-        (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
-                              err);
+        (void)http_fail_query(&failure, call, "dead letters", status, err);
     http_call_refuse(call, &failure);
 }
 

@@ -32,6 +32,5 @@ void handle_health(const http_service *service, http_call *call)
         http_call_answer(call, http_error_status(error), body, size);
         return;
     }
-    (void)http_fail(&failure, HTTP_INTERNAL_ERROR, NULL);
-    http_call_refuse(call, &failure);
+    http_call_fail(call, HTTP_INTERNAL_ERROR);
 }
