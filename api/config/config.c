@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c - gathers settings in the order default, file, environment, flag: the last one wins. Each goes
- * through its key's row in keys.c; what concerns several keys is settled at the end. */
+ * through its key's row in keys.c; what concerns several keys is resolved at the end. */
 #include "config/config.h"
 
 #include "config/file.h"

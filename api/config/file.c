@@ -86,7 +86,7 @@ static utapi_status file_drop_group(const walk *self, const char *group, utapi_e
     return status;
 }
 
-static utapi_status note_whole(const walk *self, const char *path, utapi_error *err)
+static utapi_status record_whole(const walk *self, const char *path, utapi_error *err)
 {
     for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
         if (strcmp(wholes[i].group, path) != 0)
@@ -103,7 +103,7 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
 
 static utapi_status walk_member(const walk *self, const json_t *value, const char *path, utapi_error *err)
 {
-    const utapi_status status = note_whole(self, path, err);
+    const utapi_status status = record_whole(self, path, err);
     if (status != UTAPI_OK)
         return status;
     if (config_key_is_foreign(path, json_is_object(value)))

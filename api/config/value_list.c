@@ -98,7 +98,7 @@ const config_kind config_levels = {"a list of levels", levels_from_text, levels_
 
 /* ---- operations --------------------------------------------------------------------------- */
 
-/* Utapi takes any list, so a name that no operation bears is kept to be warned of. */
+/* Utapi accepts any list, so a name that no operation bears is kept to be warned of. */
 static utapi_status operation_add(void *list, const char *item, const config_origin *origin, utapi_error *err)
 {
     (void)origin;

@@ -18,7 +18,7 @@ typedef struct listing {
 } listing;
 
 /**
- * Whether an event counts at other levels: whoever took it from the older list and sent it again would count it
+ * Whether an event counts at other levels: whoever read it from the older list and sent it again would count it
  * twice.
  */
 static bool counts_elsewhere(const utapi_dead_letter *letter)
@@ -86,11 +86,11 @@ void handle_refused(const http_service *service, http_call *call)
     answer_text(call, &list.text, status, &err);
 }
 
-typedef utapi_status deal_fn(utapi_engine *engine, const utapi_letter_choice *which, size_t *ret_count,
-                             utapi_error *err);
+typedef utapi_status letters_fn(utapi_engine *engine, const utapi_letter_choice *which, size_t *ret_count,
+                                utapi_error *err);
 
-/* Has letters dealt with, and answers how many were and how many are left. */
-static void deal(const http_service *service, http_call *call, deal_fn *with, const char *name)
+/* Pushes or acknowledges letters, and answers how many were and how many are left. */
+static void change_letters(const http_service *service, http_call *call, letters_fn *with, const char *name)
 {
     utapi_error err;
     utapi_error_clear(&err);
@@ -123,12 +123,12 @@ static void deal(const http_service *service, http_call *call, deal_fn *with, co
 
 void handle_push_letters(const http_service *service, http_call *call)
 {
-    deal(service, call, utapi_engine_push_letters, "pushed");
+    change_letters(service, call, utapi_engine_push_letters, "pushed");
 }
 
 void handle_acknowledge_letters(const http_service *service, http_call *call)
 {
-    deal(service, call, utapi_engine_acknowledge_letters, "acknowledged");
+    change_letters(service, call, utapi_engine_acknowledge_letters, "acknowledged");
 }
 
 void handle_acknowledge(const http_service *service, http_call *call)

@@ -65,14 +65,14 @@ bool uri_next_parameter(utapi_string *query, utapi_string *name, utapi_string *v
 
     const char *end = memchr(query->data, '&', query->size);
     const size_t size = end != NULL ? (size_t)(end - query->data) : query->size;
-    const size_t taken = end != NULL ? size + 1 : size;
+    const size_t consumed = end != NULL ? size + 1 : size;
     const char *equals = memchr(query->data, '=', size);
     const size_t name_size = equals != NULL ? (size_t)(equals - query->data) : size;
 
     *name = (utapi_string){query->data, name_size};
     *value = equals != NULL ? (utapi_string){equals + 1, size - name_size - 1} : (utapi_string){NULL, 0};
-    query->data += taken;
-    query->size -= taken;
+    query->data += consumed;
+    query->size -= consumed;
     return true;
 }
 
