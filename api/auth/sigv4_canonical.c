@@ -45,14 +45,11 @@ static void add_percent(utapi_text *text, char byte)
 static void add_encoded(utapi_text *text, utapi_string raw, unsigned how)
 {
     for (size_t i = 0; i < raw.size;) {
-        const bool is_slash = raw.data[i] == '/';
-        const int decoded = (how & DECODE_PERCENT) ? uri_next_byte(raw, &i) : -1;
-        char byte = (char)decoded;
-        if (decoded < 0)
-            byte = raw.data[i++];
-        if ((how & DECODE_PLUS) && raw.data[i - 1] == '+')
-            byte = ' ';
-        if (is_unreserved(byte) || ((how & KEEP_SLASH) && is_slash))
+        const char first = raw.data[i];
+        const int decoded = first == '%' && (how & DECODE_PERCENT) ? uri_next_byte(raw, &i) : -1;
+        i += decoded < 0;
+        const char byte = decoded >= 0 ? (char)decoded : first == '+' && (how & DECODE_PLUS) ? ' ' : first;
+        if (is_unreserved(byte) || (first == '/' && (how & KEEP_SLASH)))
             utapi_text_add_char(text, byte);
         else
             add_percent(text, byte);
