@@ -30,6 +30,7 @@ struct auth {
 
 /* A request on its way through the checks. */
 typedef struct auth_attempt {
+    const auth *self;
     const http_request *request;
     int64_t now_ms;
     utapi_string payload_hash; /* as the client tells it */
@@ -41,7 +42,7 @@ typedef struct auth_attempt {
 } auth_attempt;
 
 /* HTTP_OK: go on. Otherwise failure is filled, and it is the answer. */
-typedef http_error auth_check_fn(auth *self, auth_attempt *attempt, http_failure *failure);
+typedef http_error auth_check_fn(auth_attempt *attempt, http_failure *failure);
 
 static void done_text(utapi_text *text)
 {
@@ -59,9 +60,8 @@ static bool is_text(utapi_string text, const char *expected)
     return utapi_string_equal(text, utapi_string_of(expected));
 }
 
-static http_error check_scheme(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_scheme(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     if (!has_prefix(http_request_header(attempt->request, "authorization"), "AWS4"))
         return http_fail(failure, HTTP_INVALID_REQUEST, NULL);
     return HTTP_OK;
@@ -74,9 +74,8 @@ static bool is_token_byte(char byte)
 }
 
 /* A session token's form is checked; tokens themselves mean nothing here. */
-static http_error check_token(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_token(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     const utapi_string token = http_request_header(attempt->request, "x-amz-security-token");
     for (size_t i = 0; i < token.size; i++) {
         if (!is_token_byte(token.data[i]))
@@ -85,9 +84,8 @@ static http_error check_token(auth *self, auth_attempt *attempt, http_failure *f
     return HTTP_OK;
 }
 
-static http_error check_form(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_form(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     const utapi_string header = http_request_header(attempt->request, "authorization");
     if (!sigv4_parse(header, &attempt->authorization))
         return http_fail(failure, HTTP_INVALID_ARGUMENT, NULL);
@@ -97,9 +95,8 @@ static http_error check_form(auth *self, auth_attempt *attempt, http_failure *fa
     return HTTP_OK;
 }
 
-static http_error check_payload_header(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_payload_header(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     attempt->payload_hash = http_request_header(attempt->request, "x-amz-content-sha256");
     if (attempt->payload_hash.size == 0)
         return http_fail(failure, HTTP_MISSING_SECURITY_HEADER, NULL);
@@ -119,9 +116,8 @@ static bool must_be_signed(utapi_string name)
     return false;
 }
 
-static http_error check_signed_headers(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_signed_headers(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     bool complete = sigv4_is_signed(&attempt->signed_headers, utapi_string_of("host"));
     for (size_t i = 0; complete && i < attempt->request->header_count; i++) {
         const utapi_string name = attempt->request->headers[i].name;
@@ -131,9 +127,8 @@ static http_error check_signed_headers(auth *self, auth_attempt *attempt, http_f
 }
 
 /* x-amz-date wins over Date, and is never of the epoch's first day. */
-static http_error check_date(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_date(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     const utapi_string amz_date = http_request_header(attempt->request, "x-amz-date");
     const utapi_string date = http_request_header(attempt->request, "date");
     const bool valid = amz_date.size > 0
@@ -142,19 +137,12 @@ static http_error check_date(auth *self, auth_attempt *attempt, http_failure *fa
     return valid ? HTTP_OK : http_fail(failure, HTTP_INVALID_DATE, NULL);
 }
 
-static http_error check_credential(auth *self, auth_attempt *attempt, http_failure *failure)
-{
-    (void)self;
-    if (!sigv4_parse_credential(attempt->authorization.credential, &attempt->credential))
-        return http_fail(failure, HTTP_INVALID_ARGUMENT, NULL);
-    return HTTP_OK;
-}
-
 /* Any region will do. */
-static http_error check_scope(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_scope(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
-    const sigv4_credential *credential = &attempt->credential;
+    sigv4_credential *credential = &attempt->credential;
+    if (!sigv4_parse_credential(attempt->authorization.credential, credential))
+        return http_fail(failure, HTTP_INVALID_ARGUMENT, NULL);
     if (!utapi_string_equal(credential->date, timestamp_day(&attempt->time)))
         return http_fail(failure, HTTP_REQUEST_TIME_TOO_SKEWED, NULL);
     if (!is_text(credential->service, SERVICE) || !is_text(credential->terminator, SIGV4_TERMINATOR))
@@ -162,26 +150,24 @@ static http_error check_scope(auth *self, auth_attempt *attempt, http_failure *f
     return HTTP_OK;
 }
 
-static http_error check_skew(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_skew(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     const int64_t time_ms = attempt->time.time_ms;
     if (time_ms > attempt->now_ms + MAX_SKEW_MS || time_ms < attempt->now_ms - MAX_SKEW_MS)
         return http_fail(failure, HTTP_REQUEST_TIME_TOO_SKEWED, NULL);
     return HTTP_OK;
 }
 
-static http_error check_signature_is_given(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_signature_is_given(auth_attempt *attempt, http_failure *failure)
 {
-    (void)self;
     if (attempt->authorization.signature.size == 0)
         return http_fail(failure, HTTP_INVALID_ARGUMENT, NULL);
     return HTTP_OK;
 }
 
-static http_error check_key(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_key(auth_attempt *attempt, http_failure *failure)
 {
-    attempt->key = identity_find_key(self->identity, attempt->credential.access);
+    attempt->key = identity_find_key(attempt->self->identity, attempt->credential.access);
     return attempt->key != NULL ? HTTP_OK : http_fail(failure, HTTP_INVALID_ACCESS_KEY_ID, NULL);
 }
 
@@ -199,12 +185,12 @@ static bool sign_again(const auth_attempt *attempt, const unsigned char signing_
            sigv4_signature(signing_key, utapi_text_view(&to_sign), ret);
 }
 
-static http_error check_signature(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_signature(auth_attempt *attempt, http_failure *failure)
 {
     const sigv4_credential *credential = &attempt->credential;
     const key_cache_scope scope = {attempt->key, credential->date, credential->region};
     unsigned char signing_key[CRYPTO_HASH_BYTES];
-    const bool known = key_cache_get(self->signing_keys, &scope, signing_key);
+    const bool known = key_cache_get(attempt->self->signing_keys, &scope, signing_key);
     char expected[CRYPTO_HEX_BYTES + 1];
     http_error error = HTTP_OK;
 
@@ -215,7 +201,7 @@ static http_error check_signature(auth *self, auth_attempt *attempt, http_failur
     else if (!sigv4_signature_equal(expected, attempt->authorization.signature))
         error = http_fail(failure, HTTP_SIGNATURE_DOES_NOT_MATCH, NULL);
     else if (!known)
-        key_cache_put(self->signing_keys, &scope, signing_key);
+        key_cache_put(attempt->self->signing_keys, &scope, signing_key);
     crypto_wipe(signing_key, sizeof signing_key);
     return error;
 }
@@ -233,7 +219,7 @@ static bool is_bodiless(const auth_attempt *attempt)
            sigv4_name_equal(attempt->payload_hash, utapi_string_of(hash));
 }
 
-static http_error check_payload(auth *self, auth_attempt *attempt, http_failure *failure)
+static http_error check_payload(auth_attempt *attempt, http_failure *failure)
 {
     char hash[CRYPTO_HEX_BYTES + 1];
     if (!crypto_sha256_hex(attempt->request->body, hash))
@@ -242,7 +228,7 @@ static http_error check_payload(auth *self, auth_attempt *attempt, http_failure 
         return HTTP_OK;
     if (!is_bodiless(attempt))
         return http_fail(failure, HTTP_PAYLOAD_HASH_MISMATCH, NULL);
-    if (self->rule == AUTH_PAYLOAD_COMPATIBLE)
+    if (attempt->self->rule == AUTH_PAYLOAD_COMPATIBLE)
         return HTTP_OK;
     return http_fail(failure, HTTP_PAYLOAD_HASH_MISMATCH,
                      "The provided 'x-amz-content-sha256' header does not cover the body. Sign the body's "
@@ -250,9 +236,9 @@ static http_error check_payload(auth *self, auth_attempt *attempt, http_failure 
 }
 
 static auth_check_fn *const checks[] = {
-    check_scheme, check_token,      check_form,    check_payload_header, check_signed_headers,
-    check_date,   check_credential, check_scope,   check_skew,           check_signature_is_given,
-    check_key,    check_signature,  check_payload,
+    check_scheme,    check_token,   check_form, check_payload_header,     check_signed_headers,
+    check_date,      check_scope,   check_skew, check_signature_is_given, check_key,
+    check_signature, check_payload,
 };
 
 utapi_status auth_new(const identity *known, auth_payload_rule rule, auth **ret, utapi_error *err)
@@ -282,9 +268,9 @@ void auth_free(auth *self)
 http_error auth_verify(auth *self, const http_request *request, int64_t now_ms, const identity_key **ret_key,
                        http_failure *failure)
 {
-    auth_attempt attempt = {.request = request, .now_ms = now_ms};
+    auth_attempt attempt = {.self = self, .request = request, .now_ms = now_ms};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        const http_error error = checks[i](self, &attempt, failure);
+        const http_error error = checks[i](&attempt, failure);
         if (error != HTTP_OK)
             return error;
     }

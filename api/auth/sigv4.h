@@ -73,7 +73,7 @@ bool sigv4_parse_signed_headers(utapi_string list, sigv4_signed_headers *ret);
 /** Whether two names of headers are the same; case does not count. */
 bool sigv4_name_equal(utapi_string left, utapi_string right);
 
-/** Whether a header's name, in lower case, is among the signed ones: Utapi takes no other case there. */
+/** Whether a header's name, in lower case, is among the signed ones: Utapi accepts no other case there. */
 bool sigv4_is_signed(const sigv4_signed_headers *signed_headers, utapi_string name);
 
 /**

@@ -27,17 +27,6 @@ typedef struct parameter {
     utapi_string value;
 } parameter;
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
-}
-
 static bool is_unreserved(char byte)
 {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
@@ -53,27 +42,14 @@ static void add_percent(utapi_text *text, char byte)
 }
 
 /* A percent sign that no two hex digits follow stands for itself. */
-static bool is_escape(utapi_string raw, size_t i)
-{
-    return raw.data[i] == '%' && raw.size - i > 2 && hex_value(raw.data[i + 1]) >= 0 &&
-           hex_value(raw.data[i + 2]) >= 0;
-}
-
 static void add_encoded(utapi_text *text, utapi_string raw, unsigned how)
 {
-    for (size_t i = 0; i < raw.size; i++) {
-        char byte = raw.data[i];
-        if ((how & KEEP_SLASH) && byte == '/') {
-            utapi_text_add_char(text, byte);
-            continue;
-        }
-        if ((how & DECODE_PERCENT) && is_escape(raw, i)) {
-            byte = (char)(hex_value(raw.data[i + 1]) * 16 + hex_value(raw.data[i + 2]));
-            i += 2;
-        } else if ((how & DECODE_PLUS) && byte == '+') {
-            byte = ' ';
-        }
-        if (is_unreserved(byte))
+    for (size_t i = 0; i < raw.size;) {
+        const char first = raw.data[i];
+        const int decoded = first == '%' && (how & DECODE_PERCENT) ? uri_next_byte(raw, &i) : -1;
+        i += decoded < 0;
+        const char byte = decoded >= 0 ? (char)decoded : first == '+' && (how & DECODE_PLUS) ? ' ' : first;
+        if (is_unreserved(byte) || (first == '/' && (how & KEEP_SLASH)))
             utapi_text_add_char(text, byte);
         else
             add_percent(text, byte);

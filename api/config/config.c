@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c - gathers settings in the order default, file, environment, flag: the last one wins. Each goes
- * through its key's row in keys.c; what concerns several keys is settled at the end. */
+ * through its key's row in keys.c; what concerns several keys is resolved at the end. */
 #include "config/config.h"
 
 #include "config/file.h"
@@ -143,11 +143,11 @@ static utapi_status resolve_redis(config *self, const bool *is_set, const config
     utapi_status status = UTAPI_OK;
     if (strcmp(self->backend, "redis") != 0) {
         if (facts->redis != NULL)
-            status = config_ignore(self, facts->redis, err);
+            status = config_text_join(&self->ignored, ", ", facts->redis, err);
         if (status == UTAPI_OK && is_given(is_set, "localCache.url"))
             status = config_redis_uri(&self->local_cache, "localCache", NULL, &self->local_cache_uri, err);
         else if (status == UTAPI_OK && facts->local_cache != NULL)
-            status = config_ignore(self, facts->local_cache, err);
+            status = config_text_join(&self->ignored, ", ", facts->local_cache, err);
         return status;
     }
     const bool has_cache = facts->local_cache != NULL || is_given(is_set, "localCache.url") ||

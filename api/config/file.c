@@ -26,17 +26,6 @@ typedef struct walk {
 /* Top-level keys that CloudServer hands on to Utapi beside its `utapi` object. */
 static const char *const handed_on[] = {"certFilePaths", "healthChecks", "localCache", "redis", "vaultd"};
 
-utapi_status config_ignore(config *ret, const char *path, utapi_error *err)
-{
-    char *ignored = NULL;
-    const char *before = ret->ignored != NULL ? ret->ignored : "";
-    if (asprintf(&ignored, "%s%s%s", before, *before != '\0' ? ", " : "", path) < 0)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
-    free(ret->ignored);
-    ret->ignored = ignored;
-    return UTAPI_OK;
-}
-
 static utapi_status refuse_unknown(const walk *self, const char *path, utapi_error *err)
 {
     const char *nearest = config_key_nearest(path);
@@ -64,7 +53,7 @@ static utapi_status ignore_key(const walk *self, const char *path, utapi_error *
 {
     char whole[PATH_BYTES];
     (void)snprintf(whole, sizeof whole, "%s%s", self->prefix, path);
-    return config_ignore(self->config, whole, err);
+    return config_text_join(&self->config->ignored, ", ", whole, err);
 }
 
 /* Objects that stand in `utapi` or beside it and are taken as a whole: their members do not mix. */
@@ -97,7 +86,7 @@ static utapi_status file_drop_group(const walk *self, const char *group, utapi_e
     return status;
 }
 
-static utapi_status note_whole(const walk *self, const char *path, utapi_error *err)
+static utapi_status record_whole(const walk *self, const char *path, utapi_error *err)
 {
     for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
         if (strcmp(wholes[i].group, path) != 0)
@@ -114,7 +103,7 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
 
 static utapi_status walk_member(const walk *self, const json_t *value, const char *path, utapi_error *err)
 {
-    const utapi_status status = note_whole(self, path, err);
+    const utapi_status status = record_whole(self, path, err);
     if (status != UTAPI_OK)
         return status;
     if (config_key_is_foreign(path, json_is_object(value)))

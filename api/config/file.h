@@ -22,7 +22,4 @@ typedef struct config_file_facts {
 UTAPI_MUST_USE utapi_status config_file_read(const char *path, config *ret, bool *is_set,
                                              config_file_facts *ret_facts, utapi_error *err);
 
-/** Adds a key to ret->ignored. */
-UTAPI_MUST_USE utapi_status config_ignore(config *ret, const char *path, utapi_error *err);
-
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* value.c - the kinds of single values. A kind's from_json checks the JSON type; where a value may also be
- * written as text, its from_text does the rest, so each rule has one home. */
+/* value.c - the kinds of single values. A kind's from_json checks the JSON type; its from_text does the rest, so each
+ * rule has one home. What may hold a password is never repeated in a message. */
 #include "config/value.h"
 
 #include "utapi/scoped.h"
@@ -32,20 +32,26 @@ static bool parse_number(const char *text, int64_t *ret, const char **ret_rest)
 
 /* ---- numbers ------------------------------------------------------------------------------ */
 
-static utapi_status integer_set(const config_key *key, int64_t value, const config_origin *origin, void *ret,
-                                utapi_error *err)
+static utapi_status number_set(const config_key *key, int64_t value, const config_origin *origin, void *ret,
+                               utapi_error *err)
 {
     if (value < key->min || value > key->max)
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld, not %lld",
-                          origin->name, (long long)key->min, (long long)key->max, (long long)value);
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected %s from %lld to %lld%s, not %lld", origin->name,
+                          key->kind->name, (long long)key->min, (long long)key->max,
+                          key->kind == &config_size ? " bytes" : "", (long long)value);
     *(int64_t *)ret = value;
     return UTAPI_OK;
 }
 
-static utapi_status integer_refuse(const config_key *key, const config_origin *origin, utapi_error *err)
+/* What is no number is refused as the text "", which is none either. */
+static utapi_status number_from_json(const config_key *key, const json_t *value, const config_origin *origin,
+                                     void *ret, utapi_error *err)
 {
-    return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld", origin->name,
-                      (long long)key->min, (long long)key->max);
+    char digits[24] = "";
+    const char *text = key->kind != &config_integer ? json_string_value(value) : NULL;
+    if (json_is_integer(value))
+        (void)snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(value));
+    return key->kind->from_text(key, text != NULL ? text : digits, origin, ret, err);
 }
 
 static utapi_status integer_from_text(const config_key *key, const char *text, const config_origin *origin,
@@ -54,19 +60,12 @@ static utapi_status integer_from_text(const config_key *key, const char *text, c
     int64_t value;
     const char *rest;
     if (!parse_number(text, &value, &rest) || *rest != '\0')
-        return integer_refuse(key, origin, err);
-    return integer_set(key, value, origin, ret, err);
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a whole number from %lld to %lld", origin->name,
+                          (long long)key->min, (long long)key->max);
+    return number_set(key, value, origin, ret, err);
 }
 
-static utapi_status integer_from_json(const config_key *key, const json_t *value, const config_origin *origin,
-                                      void *ret, utapi_error *err)
-{
-    if (!json_is_integer(value))
-        return integer_refuse(key, origin, err);
-    return integer_set(key, json_integer_value(value), origin, ret, err);
-}
-
-const config_kind config_integer = {"a whole number", integer_from_text, integer_from_json, NULL};
+const config_kind config_integer = {"a whole number", integer_from_text, number_from_json, NULL};
 
 /* ---- sizes -------------------------------------------------------------------------------- */
 
@@ -76,16 +75,6 @@ static const struct {
 } size_units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
 
 static const char size_form[] = "a size, in bytes or as \"64 MiB\" (KiB, MiB, GiB, TiB)";
-
-static utapi_status size_set(const config_key *key, int64_t bytes, const config_origin *origin, void *ret,
-                             utapi_error *err)
-{
-    if (bytes < key->min || bytes > key->max)
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected a size from %lld to %lld bytes, not %lld",
-                          origin->name, (long long)key->min, (long long)key->max, (long long)bytes);
-    *(int64_t *)ret = bytes;
-    return UTAPI_OK;
-}
 
 static utapi_status size_from_text(const config_key *key, const char *text, const config_origin *origin,
                                    void *ret, utapi_error *err)
@@ -102,22 +91,12 @@ static utapi_status size_from_text(const config_key *key, const char *text, cons
             continue;
         if (__builtin_mul_overflow(number, INT64_C(1) << size_units[i].shift, &bytes))
             return refuse(origin, err, "a size that fits 64 bits");
-        return size_set(key, bytes, origin, ret, err);
+        return number_set(key, bytes, origin, ret, err);
     }
     return refuse(origin, err, size_form);
 }
 
-static utapi_status size_from_json(const config_key *key, const json_t *value, const config_origin *origin,
-                                   void *ret, utapi_error *err)
-{
-    if (json_is_string(value))
-        return size_from_text(key, json_string_value(value), origin, ret, err);
-    if (!json_is_integer(value))
-        return refuse(origin, err, size_form);
-    return size_set(key, json_integer_value(value), origin, ret, err);
-}
-
-const config_kind config_size = {"a size", size_from_text, size_from_json, NULL};
+const config_kind config_size = {"a size", size_from_text, number_from_json, NULL};
 
 /* ---- times -------------------------------------------------------------------------------- */
 
@@ -144,27 +123,14 @@ static utapi_status time_from_text(const config_key *key, const char *text, cons
 {
     int64_t time_ms;
     const char *rest;
-    if (!date_read(text, &time_ms) && (!parse_number(text, &time_ms, &rest) || *rest != '\0'))
-        return refuse(origin, err, time_form);
-    if (time_ms < key->min || time_ms > key->max)
+    const bool is_time = date_read(text, &time_ms) || (parse_number(text, &time_ms, &rest) && *rest == '\0');
+    if (!is_time || time_ms < key->min || time_ms > key->max)
         return refuse(origin, err, time_form);
     *(int64_t *)ret = time_ms;
     return UTAPI_OK;
 }
 
-static utapi_status time_from_json(const config_key *key, const json_t *value, const config_origin *origin,
-                                   void *ret, utapi_error *err)
-{
-    if (json_is_string(value))
-        return time_from_text(key, json_string_value(value), origin, ret, err);
-    if (!json_is_integer(value) || json_integer_value(value) < key->min ||
-        json_integer_value(value) > key->max)
-        return refuse(origin, err, time_form);
-    *(int64_t *)ret = json_integer_value(value);
-    return UTAPI_OK;
-}
-
-const config_kind config_time = {"a time", time_from_text, time_from_json, NULL};
+const config_kind config_time = {"a time", time_from_text, number_from_json, NULL};
 
 /* ---- booleans ----------------------------------------------------------------------------- */
 
@@ -208,6 +174,15 @@ utapi_status config_text_replace(char *text, void *ret, utapi_error *err)
     return UTAPI_OK;
 }
 
+utapi_status config_text_join(char **list, const char *separator, const char *item, utapi_error *err)
+{
+    char *longer = NULL;
+    const char *before = *list;
+    if (asprintf(&longer, "%s%s%s", before != NULL ? before : "", before != NULL ? separator : "", item) < 0)
+        longer = NULL;
+    return config_text_replace(longer, list, err);
+}
+
 static utapi_status name_from_text(const config_key *key, const char *text, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
@@ -243,11 +218,51 @@ static utapi_status address_from_text(const config_key *key, const char *text, c
     return config_text_replace(strdup(text), ret, err);
 }
 
+/* What names and addresses are made of; a colon is in IPv6 addresses alone. */
+static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+
+bool config_is_host(const char *text, size_t size)
+{
+    return size > 0 && size <= CONFIG_HOST_MAX_BYTES && strspn(text, host_bytes) >= size;
+}
+
+static utapi_status host_from_text(const config_key *key, const char *text, const config_origin *origin,
+                                   void *ret, utapi_error *err)
+{
+    if (!config_is_host(text, strlen(text)))
+        return refuse(origin, err, key->kind->name);
+    return config_text_replace(strdup(text), ret, err);
+}
+
+/* CloudServer's files may have "password": "", which means none. */
+static utapi_status secret_from_text(const config_key *key, const char *text, const config_origin *origin,
+                                     void *ret, utapi_error *err)
+{
+    if (strlen(text) > (size_t)key->max)
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected a text of at most %lld bytes", origin->name,
+                          (long long)key->max);
+    if (*text != '\0')
+        return config_text_replace(strdup(text), ret, err);
+    config_text_release(ret);
+    return UTAPI_OK;
+}
+
+static utapi_status url_from_text(const config_key *key, const char *text, const config_origin *origin,
+                                  void *ret, utapi_error *err)
+{
+    static const char *const schemes[] = {"redis://", "redis+unix://", "redis-sentinel://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes && strlen(text) <= (size_t)key->max; i++) {
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            return config_text_replace(strdup(text), ret, err);
+    }
+    return refuse(origin, err, "a URI that begins with redis://, redis+unix:// or redis-sentinel://");
+}
+
 static utapi_status text_from_json(const config_key *key, const json_t *value, const config_origin *origin,
                                    void *ret, utapi_error *err)
 {
     if (!json_is_string(value))
-        return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", origin->name, key->kind->name);
+        return refuse(origin, err, key->kind->name);
     return key->kind->from_text(key, json_string_value(value), origin, ret, err);
 }
 
@@ -255,6 +270,10 @@ const config_kind config_name = {"a text", name_from_text, text_from_json, confi
 const config_kind config_path = {"a path", path_from_text, text_from_json, config_text_release};
 const config_kind config_address = {"an IPv4 or IPv6 address", address_from_text, text_from_json,
                                     config_text_release};
+const config_kind config_host = {"a host's name or address", host_from_text, text_from_json,
+                                 config_text_release};
+const config_kind config_secret = {"a text", secret_from_text, text_from_json, config_text_release};
+const config_kind config_redis_url = {"a URI", url_from_text, text_from_json, config_text_release};
 
 /* ---- choices ------------------------------------------------------------------------------ */
 

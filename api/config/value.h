@@ -30,6 +30,15 @@ void config_text_release(void *member);
 /** Puts a text into a char * member. @param text  taken; NULL: there was no memory */
 UTAPI_MUST_USE utapi_status config_text_replace(char *text, void *ret, utapi_error *err);
 
+/** Adds an item to a text that lists them. @param list  owned; NULL: none yet */
+UTAPI_MUST_USE utapi_status config_text_join(char **list, const char *separator, const char *item,
+                                             utapi_error *err);
+
+#define CONFIG_HOST_MAX_BYTES 255
+
+/** Whether this may be a host's name or address. */
+bool config_is_host(const char *text, size_t size);
+
 typedef struct config_kind {
     const char *name; /* "a whole number" */
     config_from_text_fn *from_text;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* value_list.c - the kinds that are lists: levels, operations, addresses, tokens. In JSON they are arrays of texts,
- * as text they are separated by commas; either way each item goes through the kind's own add function,
- * into a fresh value that replaces the older one only when all of it was fine. */
+/* value_list.c - the kinds that are lists: levels, operations, addresses, tokens, endpoints. In JSON they are arrays of
+ * texts, as text they are separated by commas; either way each item goes through the kind's own add function, into a
+ * fresh value that replaces the older one only when all of it was fine. */
 #include "config/value.h"
 
 #include "config/config.h"
@@ -9,6 +9,7 @@
 #include "utapi/metric.h"
 #include "utapi/scoped.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ const config_kind config_levels = {"a list of levels", levels_from_text, levels_
 
 /* ---- operations --------------------------------------------------------------------------- */
 
-/* Utapi takes any list, so a name that no operation bears is kept to be warned of. */
+/* Utapi accepts any list, so a name that no operation bears is kept to be warned of. */
 static utapi_status operation_add(void *list, const char *item, const config_origin *origin, utapi_error *err)
 {
     (void)origin;
@@ -107,12 +108,9 @@ static utapi_status operation_add(void *list, const char *item, const config_ori
         counters->operations |= UTAPI_OPERATION_BIT(operation);
         return UTAPI_OK;
     }
-    char *longer = NULL;
-    const char *before = counters->unknown;
-    if (asprintf(&longer, "%s%s\"%.60s\"", before != NULL ? before : "", before != NULL ? ", " : "", item) <
-        0)
-        longer = NULL;
-    return config_text_replace(longer, &counters->unknown, err);
+    char quoted[64];
+    (void)snprintf(quoted, sizeof quoted, "\"%.60s\"", item);
+    return config_text_join(&counters->unknown, ", ", quoted, err);
 }
 
 static void operations_release(void *member)
@@ -182,8 +180,6 @@ enum { TOKEN_MIN = 16, TOKEN_MAX = 255 };
 /* No message quotes one. */
 static utapi_status token_add(void *list, const char *item, const config_origin *origin, utapi_error *err)
 {
-    char **tokens = list;
-    char *longer = NULL;
     const size_t size = strlen(item);
     bool is_token = size >= TOKEN_MIN && size <= TOKEN_MAX;
     for (size_t i = 0; i < size && is_token; i++)
@@ -192,10 +188,7 @@ static utapi_status token_add(void *list, const char *item, const config_origin 
         return utapi_fail(err, UTAPI_INVALID,
                           "%s: expected %d to %d characters of ASCII, without blanks and commas",
                           origin->name, TOKEN_MIN, TOKEN_MAX);
-    const char *before = *tokens;
-    if (asprintf(&longer, "%s%s%s", before != NULL ? before : "", before != NULL ? "," : "", item) < 0)
-        longer = NULL;
-    return config_text_replace(longer, tokens, err);
+    return config_text_join(list, ",", item, err);
 }
 
 static utapi_status tokens_read(const config_key *key, const char *text, const json_t *value,
@@ -214,3 +207,70 @@ READ_BOTH_WAYS(tokens)
 
 const config_kind config_tokens = {"a list of tokens", tokens_from_text, tokens_from_json,
                                    config_text_release};
+
+/* ---- endpoints ---------------------------------------------------------------------------- */
+
+enum { PORT_MAX = 65535, SENTINEL_PORT = 26379 };
+
+/* A whole port number, and nothing after it; 0 if it is none. */
+static long long port_of(const char *text)
+{
+    char *rest = NULL;
+    errno = 0;
+    const long long port = *text >= '0' && *text <= '9' ? strtoll(text, &rest, 10) : 0;
+    return rest != NULL && *rest == '\0' && errno == 0 && port <= PORT_MAX ? port : 0;
+}
+
+/* "host", "host:port", "[::1]", "[::1]:port": with its port, in the form that Utapi's variable has. */
+static utapi_status endpoint_add(void *list, const char *item, const config_origin *origin, utapi_error *err)
+{
+    const bool is_bracketed = *item == '[';
+    const char *host = item + is_bracketed;
+    const size_t size = strcspn(host, is_bracketed ? "]" : ":");
+    const char *rest = host + size + (is_bracketed && host[size] == ']');
+    const bool is_closed = !is_bracketed || host[size] == ']';
+    const long long port = *rest == ':' ? port_of(rest + 1) : *rest == '\0' ? SENTINEL_PORT : 0;
+    if (!is_closed || !config_is_host(host, size) || port == 0)
+        return utapi_fail(err, UTAPI_INVALID,
+                          "%s: expected a host and a port: \"host:26379\", \"[::1]:26379\", or in a file "
+                          "{\"host\": \"host\", \"port\": 26379}",
+                          origin->name);
+    char endpoint[CONFIG_HOST_MAX_BYTES + sizeof "[]:65535"];
+    const bool is_ipv6 = memchr(host, ':', size) != NULL;
+    (void)snprintf(endpoint, sizeof endpoint, is_ipv6 ? "[%.*s]:%lld" : "%.*s:%lld", (int)size, host, port);
+    return config_text_join(list, ",", endpoint, err);
+}
+
+/* An object as a text; "", which is refused in its turn, for what is neither. */
+static json_t *endpoint_text(json_t *item)
+{
+    const char *host;
+    json_int_t port = SENTINEL_PORT;
+    if (json_is_string(item))
+        return json_incref(item);
+    return json_unpack(item, "{s:s, s?I!}", "host", &host, "port", &port) == 0
+               ? json_sprintf("[%s]:%lld", host, (long long)port)
+               : json_string("");
+}
+
+static utapi_status endpoints_read(const config_key *key, const char *text, const json_t *value,
+                                   const config_origin *origin, void *ret, utapi_error *err)
+{
+    UTAPI_AUTO_FREE char *list = NULL;
+    json_auto_t *texts = json_array();
+    const char *listed = text != NULL ? text : json_string_value(value);
+    if (listed == NULL && !json_is_array(value))
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected %s", origin->name, key->kind->name);
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (json_array_append_new(texts, endpoint_text(json_array_get(value, i))) != 0)
+            return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    const utapi_status status = add_all(endpoint_add, &list, listed, texts, origin, err);
+    if (status == UTAPI_OK && list == NULL)
+        return utapi_fail(err, UTAPI_INVALID, "%s: expected at least one host and port", origin->name);
+    return status == UTAPI_OK ? config_text_replace(UTAPI_TAKE(list), ret, err) : status;
+}
+
+READ_BOTH_WAYS(endpoints)
+
+const config_kind config_endpoints = {"an array of hosts and ports, or a text that lists them",
+                                      endpoints_from_text, endpoints_from_json, config_text_release};

@@ -53,8 +53,8 @@ static const char *folder_of(const admin *self, char path[static PATH_MAX])
 }
 
 /* Asks the server of a folder. UTAPI_UNAVAILABLE: there is none. UTAPI_INVALID: it is not ours to ask. */
-static utapi_status server_ask(const char *folder, const char *path, const char *body, client_answer *ret,
-                               utapi_error *err)
+static utapi_status server_request(const char *folder, const char *path, const char *body, client_answer *ret,
+                                   utapi_error *err)
 {
     char socket[PATH_MAX];
     const int size = snprintf(socket, sizeof socket, "%s/admin.sock", folder);
@@ -63,7 +63,7 @@ static utapi_status server_ask(const char *folder, const char *path, const char 
         return utapi_fail(err, UTAPI_INVALID, "%s: the path is too long", folder);
     if (access(socket, R_OK | W_OK) != 0 && errno == EACCES)
         return utapi_fail(err, UTAPI_INVALID, "%s: %s", socket, strerror(errno));
-    return client_ask(&server, path, utapi_string_of(body), ret, err);
+    return client_request(&server, path, utapi_string_of(body), ret, err);
 }
 
 static void pause_shortly(void)
@@ -135,7 +135,7 @@ static json_t *act_post(const char *folder, const char *path, const json_t *ques
     for (bool is_sent = false;; pause_shortly()) {
         client_answer answer = {.message = ""};
         utapi_error err = {0};
-        const utapi_status status = server_ask(folder, path, body, &answer, &err);
+        const utapi_status status = server_request(folder, path, body, &answer, &err);
         *ret_said = is_sent || status != UTAPI_UNAVAILABLE;
         if (!*ret_said || (status == UTAPI_OK && answer.status == 200))
             return answer.body;
@@ -162,7 +162,7 @@ static json_t *row_wait(const char *folder, const char *id, int64_t until_ms)
     (void)snprintf(path, sizeof path, "/_/admin/audit?id=%s", id);
     for (; utapi_monotonic_ms() < until_ms; pause_shortly()) {
         client_answer answer = {.message = ""};
-        if (server_ask(folder, path, NULL, &answer, NULL) != UTAPI_OK)
+        if (server_request(folder, path, NULL, &answer, NULL) != UTAPI_OK)
             continue;
         json_t *row = answer.status == 200 ? json_incref(json_array_get(answer.body, 0)) : NULL;
         json_decref(answer.body);
@@ -289,7 +289,7 @@ static int run_expire(int count, char **arguments)
 }
 
 /* The answer of a server; NULL: nobody listens, or after saying why not. */
-static json_t *audit_ask(const char *folder, int count, char **arguments, bool *ret_said)
+static json_t *audit_request(const char *folder, int count, char **arguments, bool *ret_said)
 {
     utapi_text path = {0};
     size_t size = 0;
@@ -306,7 +306,7 @@ static json_t *audit_ask(const char *folder, int count, char **arguments, bool *
     *ret_said = true;
     if (target == NULL)
         return ctl_say("out of memory"), NULL;
-    const utapi_status status = server_ask(folder, target, NULL, &answer, &err);
+    const utapi_status status = server_request(folder, target, NULL, &answer, &err);
     *ret_said = status != UTAPI_UNAVAILABLE;
     if (status == UTAPI_OK && answer.status == 200)
         return answer.body;
@@ -327,7 +327,7 @@ static int run_audit(int count, char **arguments)
         ctl_say("audit takes a level and a name, or neither");
         return EXIT_USAGE;
     }
-    json_auto_t *rows = audit_ask(folder_of(self, folder), count, arguments, &is_said);
+    json_auto_t *rows = audit_request(folder_of(self, folder), count, arguments, &is_said);
     if (rows == NULL && !is_said)
         rows = admin_folder_audit(folder, count == 2 ? arguments[0] : NULL, count == 2 ? arguments[1] : NULL);
     if (rows == NULL)

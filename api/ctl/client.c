@@ -140,8 +140,8 @@ static utapi_status failure_status(CURLcode code)
 
 /* libcurl repeats a request by itself when a connection that it used before turns out closed. Events may not be
  * repeated behind our back, so each request has a handle, and with it a connection, of its own. */
-utapi_status client_ask(const client_endpoint *to, const char *path, utapi_string body, client_answer *ret,
-                        utapi_error *err)
+utapi_status client_request(const client_endpoint *to, const char *path, utapi_string body,
+                            client_answer *ret, utapi_error *err)
 {
     UTAPI_AUTO(CURL) *curl = curl_easy_init();
     UTAPI_AUTO(header_list) *headers = NULL;
@@ -168,8 +168,8 @@ utapi_status client_ask(const client_endpoint *to, const char *path, utapi_strin
     return UTAPI_OK;
 }
 
-json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
-                        const char *busy_member)
+json_t *client_request_json(const client_endpoint *to, const char *path, const json_t *question,
+                            const char *busy_member)
 {
     client_answer answer = {.message = ""};
     utapi_error err = {0};
@@ -178,7 +178,7 @@ json_t *client_ask_json(const client_endpoint *to, const char *path, const json_
         ctl_say("out of memory");
         return NULL;
     }
-    if (client_ask(to, path, utapi_string_of(text), &answer, &err) != UTAPI_OK) {
+    if (client_request(to, path, utapi_string_of(text), &answer, &err) != UTAPI_OK) {
         ctl_say("%s", err.detail);
         return NULL;
     }

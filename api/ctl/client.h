@@ -56,18 +56,18 @@ typedef struct client_answer {
  *         UTAPI_UNCERTAIN    it was sent, perhaps in part, and no answer came
  *         UTAPI_NO_MEMORY
  */
-UTAPI_MUST_USE utapi_status client_ask(const client_endpoint *to, const char *path, utapi_string body,
-                                       client_answer *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status client_request(const client_endpoint *to, const char *path, utapi_string body,
+                                           client_answer *ret, utapi_error *err);
 
 /**
- * As client_ask(), with JSON both ways.
+ * As client_request(), with JSON both ways.
  *
  * @param question     NULL: GET
  * @param busy_member  a 503 with this member is an answer, too: that of a healthcheck; NULL: none is
  * @return owned; null for an empty answer; NULL after saying on stderr what is wrong
  */
-json_t *client_ask_json(const client_endpoint *to, const char *path, const json_t *question,
-                        const char *busy_member);
+json_t *client_request_json(const client_endpoint *to, const char *path, const json_t *question,
+                            const char *busy_member);
 
 /** Adds a text to a path, percent-encoded. */
 void client_add_encoded(utapi_text *path, const char *text);

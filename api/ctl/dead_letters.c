@@ -90,7 +90,7 @@ static void print_dropped(const json_t *answer)
 
 int dead_letters_show(const client_endpoint *to)
 {
-    json_auto_t *answer = client_ask_json(to, LIST_PATH, NULL, NULL);
+    json_auto_t *answer = client_request_json(to, LIST_PATH, NULL, NULL);
     const json_t *letters = answer != NULL ? letters_of(answer) : NULL;
     if (letters == NULL)
         return EXIT_FAILED;
@@ -108,7 +108,7 @@ static int list(void)
 {
     if (!asked.json)
         return dead_letters_show(&asked.endpoint);
-    json_auto_t *answer = client_ask_json(&asked.endpoint, LIST_PATH, NULL, NULL);
+    json_auto_t *answer = client_request_json(&asked.endpoint, LIST_PATH, NULL, NULL);
     return answer != NULL ? client_print_json(answer) : EXIT_FAILED;
 }
 
@@ -143,7 +143,7 @@ static bool letters_drop(const client_endpoint *to, const json_t *letters)
         for (size_t i = 0; i < IDS_AT_ONCE && done < count; i++, done++)
             (void)json_array_append(ids, json_object_get(json_array_get(letters, done), "id"));
         json_auto_t *what = json_pack("{sO}", "ids", ids);
-        json_auto_t *answer = client_ask_json(to, "/_/dead-letters/acknowledge", what, NULL);
+        json_auto_t *answer = client_request_json(to, "/_/dead-letters/acknowledge", what, NULL);
         if (answer == NULL)
             return false;
     }
@@ -154,7 +154,7 @@ int dead_letters_acknowledge(const client_endpoint *to, const char *list_path, c
 {
     size_t found;
     do { /* the server lists so many at a time */
-        json_auto_t *answer = client_ask_json(to, list_path, NULL, NULL);
+        json_auto_t *answer = client_request_json(to, list_path, NULL, NULL);
         const json_t *letters = answer != NULL ? letters_of(answer) : NULL;
         if (letters == NULL)
             return EXIT_FAILED;
@@ -187,7 +187,7 @@ static int push(char *const *ids, int count)
             (void)json_array_append_new(some, json_string(ids[done]));
         if (ids != NULL)
             (void)json_object_set(what, "ids", some);
-        json_auto_t *answer = client_ask_json(&asked.endpoint, "/_/dead-letters/push", what, NULL);
+        json_auto_t *answer = client_request_json(&asked.endpoint, "/_/dead-letters/push", what, NULL);
         if (answer == NULL)
             return EXIT_FAILED;
         if (json_unpack(answer, "{s:I, s:I}", "pushed", &now, "left", &left) != 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal.c - `utapictl journal`: what waits in a server's journal, from its healthcheck; waits until nothing does;
- * takes note of what was lost, and of dead letters.
+ * acknowledges what was lost, and dead letters.
  *
  * What a server sends is checked member by member: another program may answer at that port. */
 #include "ctl/dead_letters.h"
@@ -114,12 +114,12 @@ static void print_stats(const journal_stats *stats)
     puts("");
 }
 
-/* ---- asking ------------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------------- */
 
 /* The healthcheck, and its stats, which borrow from it; NULL after saying why there is none. */
-static json_t *ask_health(const journal *self, journal_stats *ret)
+static json_t *health_read(const journal *self, journal_stats *ret)
 {
-    json_t *health = client_ask_json(&self->endpoint, "/_/healthcheck", NULL, "journal");
+    json_t *health = client_request_json(&self->endpoint, "/_/healthcheck", NULL, "journal");
     if (health != NULL && !journal_stats_read(health, ret)) {
         ctl_say("the server's answer is not that of a healthcheck");
         json_decref(health);
@@ -133,7 +133,7 @@ static json_t *ask_health(const journal *self, journal_stats *ret)
 static int show_stats(const journal *self)
 {
     journal_stats stats;
-    json_auto_t *health = ask_health(self, &stats);
+    json_auto_t *health = health_read(self, &stats);
     if (health == NULL)
         return EXIT_FAILED;
     if (self->json)
@@ -153,7 +153,7 @@ static int show_refused(const journal *self)
 {
     if (!self->json)
         return dead_letters_show(&self->endpoint);
-    json_auto_t *events = client_ask_json(&self->endpoint, REFUSED_PATH, NULL, NULL);
+    json_auto_t *events = client_request_json(&self->endpoint, REFUSED_PATH, NULL, NULL);
     return events != NULL ? client_print_json(events) : EXIT_FAILED;
 }
 
@@ -161,14 +161,14 @@ static int show_refused(const journal *self)
 static int acknowledge(const journal *self)
 {
     journal_stats stats;
-    json_auto_t *health = ask_health(self, &stats);
+    json_auto_t *health = health_read(self, &stats);
     if (health == NULL)
         return EXIT_FAILED;
     const int code = dead_letters_acknowledge(&self->endpoint, REFUSED_PATH, NULL, 0);
     if (code != EXIT_DONE || !stats.has_journal)
         return code;
     json_auto_t *what = json_pack("{sI}", "lost", stats.lost);
-    json_auto_t *answer = client_ask_json(&self->endpoint, "/_/journal/acknowledge", what, NULL);
+    json_auto_t *answer = client_request_json(&self->endpoint, "/_/journal/acknowledge", what, NULL);
     return answer != NULL ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -181,7 +181,7 @@ static int drain(const journal *self)
     const int64_t deadline_ms = utapi_monotonic_ms() + self->timeout_s * MS_PER_S;
     for (;; (void)nanosleep(&pause, NULL)) {
         journal_stats stats;
-        json_auto_t *health = ask_health(self, &stats);
+        json_auto_t *health = health_read(self, &stats);
         if (health == NULL)
             return EXIT_FAILED;
         const bool is_late = utapi_monotonic_ms() >= deadline_ms;
@@ -221,7 +221,7 @@ static int run_journal(int count, char **arguments)
 static const ctl_option options[] = {
     {0, "drain",       NULL,      "wait until nothing waits to be stored", CTL_FLAG(asked.drain)},
     {0, "refused",     NULL,      "as utapictl dead-letters list", CTL_FLAG(asked.refused), .is_hidden = true},
-    {0, "acknowledge", NULL,      "print dead letters as JSON lines, and take note of them and of what is lost",
+    {0, "acknowledge", NULL,      "print dead letters as JSON lines, and acknowledge them and what is lost",
         CTL_FLAG(asked.acknowledge)},
     {0, "timeout",     "SECONDS", "with --drain: the longest to wait (300)", CTL_NUMBER(asked.timeout_s, 0, INT32_MAX)},
     {0, "json",        NULL,      "print the server's answer as JSON", CTL_FLAG(asked.json)},

@@ -288,7 +288,7 @@ static int list_usage(const list *self)
         (void)json_object_set(question, "timeRange", range);
     (void)snprintf(path, sizeof path, "/%s?Action=%s", utapi_level_name(self->level),
                    self->recent ? "ListRecentMetrics" : "ListMetrics");
-    json_auto_t *usage = client_ask_json(&self->endpoint, path, question, NULL);
+    json_auto_t *usage = client_request_json(&self->endpoint, path, question, NULL);
     if (usage == NULL)
         return EXIT_FAILED;
     if (self->json)

@@ -88,24 +88,25 @@ static void answers_compare(migrate_check *self, const utapi_query *query, utapi
 
 /* Asks for resources from one on. Where one of many cannot be answered for, it is looked for among halves, and
  * passed over. */
-static utapi_status range_ask(migrate_check *self, waiting *who, size_t from, size_t count,
-                              utapi_interval start, utapi_interval end, utapi_error *err)
+static utapi_status range_query(migrate_check *self, waiting *who, size_t from, size_t count,
+                                utapi_interval start, utapi_interval end, utapi_error *err)
 {
     const utapi_query query = {
         .level = who->level, .names = &who->names[from], .count = count, .start = start, .end = end};
     utapi_error why;
     utapi_error_clear(&why);
-    utapi_status status = migrate_ask(self->source, &query, self->shown, &who->source[from], &why);
+    utapi_status status = migrate_query(self->source, &query, self->shown, &who->source[from], &why);
     if (status == UTAPI_OK)
-        status = migrate_ask(self->target, &query, self->shown, &who->target[from], &why);
+        status = migrate_query(self->target, &query, self->shown, &who->target[from], &why);
     for (size_t i = from; i < from + count && status == UTAPI_OK; i++)
         answers_compare(self, &query, who->names[i], &who->source[i], &who->target[i]);
     if (status != UTAPI_CORRUPT && status != UTAPI_OVERFLOW)
         return status == UTAPI_OK ? status : utapi_fail(err, status, "%s", why.detail);
     if (count > 1) {
-        status = range_ask(self, who, from, count / 2, start, end, err);
-        return status == UTAPI_OK ? range_ask(self, who, from + count / 2, count - count / 2, start, end, err)
-                                  : status;
+        status = range_query(self, who, from, count / 2, start, end, err);
+        return status == UTAPI_OK
+                   ? range_query(self, who, from + count / 2, count - count / 2, start, end, err)
+                   : status;
     }
     who->all[from].is_unanswered = true;
     progress_clear(self->shown);
@@ -116,7 +117,7 @@ static utapi_status range_ask(migrate_check *self, waiting *who, size_t from, si
 }
 
 /* The first day, the last one, and one interval. */
-static utapi_status parts_ask(migrate_check *self, waiting *who, size_t at, utapi_error *err)
+static utapi_status parts_query(migrate_check *self, waiting *who, size_t at, utapi_error *err)
 {
     const listed *of = &who->all[at];
     const utapi_interval first = of->first - of->first % DAY_MS, last = of->last - of->last % DAY_MS;
@@ -126,7 +127,7 @@ static utapi_status parts_ask(migrate_check *self, waiting *who, size_t at, utap
     utapi_status status = UTAPI_OK;
     for (size_t i = 0; i < 3 && status == UTAPI_OK && !of->is_unanswered; i++)
         if (i != 1 || last != first)
-            status = range_ask(self, who, at, 1, ranges[i][0], ranges[i][1], err);
+            status = range_query(self, who, at, 1, ranges[i][0], ranges[i][1], err);
     self->listed++;
     progress_show(self->shown, self->listed, self->listed);
     return status;
@@ -134,7 +135,8 @@ static utapi_status parts_ask(migrate_check *self, waiting *who, size_t at, utap
 
 /* Asks for `count` resources from one on, which end at about the same time: for all of it first, since a storage
  * keeps what it sums up. */
-static utapi_status alike_ask(migrate_check *self, waiting *who, size_t from, size_t count, utapi_error *err)
+static utapi_status alike_query(migrate_check *self, waiting *who, size_t from, size_t count,
+                                utapi_error *err)
 {
     utapi_interval start = who->all[from].first;
     for (size_t i = from; i < from + count; i++) {
@@ -143,9 +145,9 @@ static utapi_status alike_ask(migrate_check *self, waiting *who, size_t from, si
     }
     utapi_status status =
         self->is_quick ? UTAPI_OK
-                       : range_ask(self, who, from, count, start, who->all[from + count - 1].last, err);
+                       : range_query(self, who, from, count, start, who->all[from + count - 1].last, err);
     for (size_t i = from; i < from + count && status == UTAPI_OK; i++)
-        status = parts_ask(self, who, i, err);
+        status = parts_query(self, who, i, err);
     return status;
 }
 
@@ -157,14 +159,14 @@ static int end_order(const void *left_listed, const void *right_listed)
     return (left->last > right->last) - (left->last < right->last);
 }
 
-static utapi_status waiting_ask(migrate_check *self, waiting *who, utapi_error *err)
+static utapi_status waiting_query(migrate_check *self, waiting *who, utapi_error *err)
 {
     utapi_status status = UTAPI_OK;
     qsort(who->all, who->count, sizeof *who->all, end_order);
     for (size_t from = 0, end; from < who->count && status == UTAPI_OK; from = end) {
         for (end = from + 1; end < who->count && who->all[end].last - who->all[from].last <= ALIKE_MS;)
             end++;
-        status = alike_ask(self, who, from, end - from, err);
+        status = alike_query(self, who, from, end - from, err);
     }
     who->count = 0;
     return status;
@@ -188,7 +190,7 @@ static utapi_status file_check(migrate_check *self, external_sort *both, size_t 
                         .name_size = first->name.size};
         memcpy(one->name, first->name.data, one->name_size);
         if (who->count == WAITING_MAX)
-            status = waiting_ask(self, who, err);
+            status = waiting_query(self, who, err);
     }
     return status;
 }
@@ -202,7 +204,7 @@ utapi_status migrate_check_usage(migrate_check *self, external_sort *both, utapi
     for (size_t file = 0; file < SORT_FILES && status == UTAPI_OK; file++)
         status = file_check(self, both, file, levels, err);
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT && status == UTAPI_OK; level++)
-        status = waiting_ask(self, &levels[level], err);
+        status = waiting_query(self, &levels[level], err);
     progress_clear(self->shown);
     return status;
 }

@@ -160,8 +160,8 @@ utapi_status migrate_adjust(utapi_backend *storage, const utapi_adjustment *adju
     return status;
 }
 
-utapi_status migrate_ask(utapi_backend *storage, const utapi_query *query, progress *shown, utapi_usage *ret,
-                         utapi_error *err)
+utapi_status migrate_query(utapi_backend *storage, const utapi_query *query, progress *shown,
+                           utapi_usage *ret, utapi_error *err)
 {
     attempt call = {.storage = storage, .shown = shown};
     utapi_status status;

@@ -46,8 +46,8 @@ UTAPI_MUST_USE utapi_status migrate_adjust(utapi_backend *storage, const utapi_a
                                            size_t count, progress *shown, utapi_error *err);
 
 /** Asks for usage. ret: one for each name of the query. */
-UTAPI_MUST_USE utapi_status migrate_ask(utapi_backend *storage, const utapi_query *query, progress *shown,
-                                        utapi_usage *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status migrate_query(utapi_backend *storage, const utapi_query *query, progress *shown,
+                                          utapi_usage *ret, utapi_error *err);
 
 /**
  * Sets each fence of the source in the target, once the figures are there: a journal that goes on before the target

@@ -98,7 +98,7 @@ static size_t event_attribute(const push_batch *self, const char **message)
  * seconds.
  *
  * @param retries      how often at most
- * @param ret_refused  on UTAPI_INVALID: which event of the batch is to blame; UTAPI_NO_INDEX if the server
+ * @param ret_refused  on UTAPI_INVALID: which event of the batch is at fault; UTAPI_NO_INDEX if the server
  *                     did not say
  * @return UTAPI_OK           every event of it counts
  *         UTAPI_INVALID      refused as a whole
@@ -114,7 +114,7 @@ static utapi_status push_batch_send(push_batch *self, const client_endpoint *to,
     for (int64_t attempt = 0;; attempt++) {
         client_answer answer = {.message = ""};
         utapi_status status =
-            client_ask(to, self->form == EVENT_V2 ? "/v2/ingest" : "/v1/push", body, &answer, err);
+            client_request(to, self->form == EVENT_V2 ? "/v2/ingest" : "/v1/push", body, &answer, err);
         if (status != UTAPI_OK)
             return status;
         const bool is_busy = answer.status == 503 && attempt < retries;

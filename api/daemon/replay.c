@@ -211,7 +211,7 @@ static utapi_status step(replay *self, size_t *counted, progress *ret, utapi_err
 
 static void warning_report(replay *self, utapi_status status, const utapi_error *err)
 {
-    char told[sizeof((utapi_health *)0)->other_warning];
+    char warning[sizeof((utapi_health *)0)->other_warning];
     const char *why = *err->detail != '\0' ? err->detail : utapi_status_text(status);
     if (status != UTAPI_OK && !self->is_warned)
         log_write(LOG_LEVEL_WARN, NULL, "local cache: %s; trying again every %d s", why, RETRY_S);
@@ -219,15 +219,15 @@ static void warning_report(replay *self, utapi_status status, const utapi_error 
         log_write(LOG_LEVEL_INFO, NULL, "local cache: all is well again");
     self->is_warned = status != UTAPI_OK;
     const unsigned long long refused = utapi_replay_refused(self->cache);
-    *told = '\0';
+    *warning = '\0';
     if (self->is_warned)
-        (void)snprintf(told, sizeof told, "local cache: %.140s", why);
+        (void)snprintf(warning, sizeof warning, "local cache: %.140s", why);
     else if (refused > 0)
         (void)snprintf(
-            told, sizeof told,
+            warning, sizeof warning,
             "local cache: %llu event%s can never be counted: see the list s3:utapid:replay:refused", refused,
             refused == 1 ? "" : "s");
-    utapi_engine_note(self->engine, told);
+    utapi_engine_note(self->engine, warning);
 }
 
 /* Returns how many seconds to wait for the next round. */

@@ -103,7 +103,7 @@ static void warn_of_unused_journal(const config *settings)
 }
 
 /* The journal remembers uuids for as long as was asked for; a shared storage behind it for less, for all it has
- * to recognise is what another utapid took too. */
+ * to recognise is what another utapid accepted too. */
 static utapi_backend_options storage_options(const config *settings)
 {
     const bool is_shared = settings->redis_uri != NULL;

@@ -40,7 +40,7 @@ static void print_help(void)
     size_t count;
     const config_key *keys = config_keys(&count);
     puts("Usage: utapid [OPTION]...\n"
-         "Meters the use of S3-compatible storage: takes events in, answers signed ListMetrics.\n");
+         "Meters the use of S3-compatible storage: accepts events, answers signed ListMetrics.\n");
     for (size_t i = 0; i < OWN_COUNT; i++)
         printf("  --%-18s %s\n", own[i].usage, own[i].help);
     for (size_t i = 0; i < count; i++) {

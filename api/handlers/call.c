@@ -61,6 +61,23 @@ void http_call_refuse(http_call *call, const http_failure *failure)
     http_call_refuse_because(call, failure, NULL);
 }
 
+void http_call_fail(http_call *call, http_error error)
+{
+    http_failure failure;
+    (void)http_fail(&failure, error, NULL);
+    http_call_refuse(call, &failure);
+}
+
+void http_call_answer_text(http_call *call, utapi_text *text)
+{
+    size_t size = 0;
+    char *body = utapi_text_take(text, &size);
+    if (body != NULL)
+        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+    else
+        http_call_fail(call, HTTP_INTERNAL_ERROR);
+}
+
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
                             const utapi_error *err)
 {

@@ -4,16 +4,14 @@
  */
 #include "handlers/routes.h"
 
+#include "handlers/policy.h"
 #include "http/uri.h"
 #include "utapi/scoped.h"
 #include "json/json_admin.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /** The most rows that one answer lists: the newest of them. */
 enum { LISTED_MAX = 1000 };
@@ -32,19 +30,6 @@ static bool list_row(void *ctx, const utapi_audit_row *row)
     return self->count < LISTED_MAX && !self->text.failed;
 }
 
-static void answer(http_call *call, utapi_text *text)
-{
-    http_failure failure;
-    size_t size = 0;
-    char *body = utapi_text_take(text, &size);
-    if (body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
-        return;
-    }
-    (void)http_fail(&failure, HTTP_INTERNAL_ERROR, NULL);
-    http_call_refuse(call, &failure);
-}
-
 static void refuse(http_call *call, utapi_status status, const utapi_error *err)
 {
     http_failure failure;
@@ -61,14 +46,8 @@ static void refuse(http_call *call, utapi_status status, const utapi_error *err)
 static void who_write(const http_service *service, const http_call *call, utapi_string said,
                       char ret[static UTAPI_ADMIN_TEXT_MAX + 1])
 {
-    char address[INET6_ADDRSTRLEN] = "within";
-    const struct sockaddr *peer = call->request.peer;
-    if (peer != NULL && peer->sa_family == AF_INET)
-        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, address,
-                        sizeof address);
-    else if (peer != NULL && peer->sa_family == AF_INET6)
-        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, address,
-                        sizeof address);
+    char address[UTAPI_SOURCE_MAX + 1];
+    policy_source(call->request.peer, address);
     char proof[64];
     if (service->admin.is_local)
         (void)snprintf(proof, sizeof proof, "uid %u", call->request.peer_uid);
@@ -93,7 +72,7 @@ static void answer_act(const http_service *service, http_call *call, const utapi
         json_text_add_string(&rows.text, act->id);
         JSON_TEXT_LITERAL(&rows.text, ",\"waits\":true}");
     }
-    answer(call, &rows.text);
+    http_call_answer_text(call, &rows.text);
 }
 
 static void act_do(const http_service *service, http_call *call, json_act *asked)
@@ -114,7 +93,7 @@ static void act_do(const http_service *service, http_call *call, json_act *asked
     } else if (asked->is_dry_run) {
         utapi_text text = {0};
         json_audit_row(&text, &preview);
-        answer(call, &text);
+        http_call_answer_text(call, &text);
     } else
         answer_act(service, call, act);
 }
@@ -183,7 +162,7 @@ void handle_audit(const http_service *service, http_call *call)
         status = utapi_engine_audit(service->engine, &wanted, list_row, &rows, &err);
     JSON_TEXT_LITERAL(&rows.text, "]");
     if (status == UTAPI_OK) {
-        answer(call, &rows.text);
+        http_call_answer_text(call, &rows.text);
         return;
     }
     utapi_text_done(&rows.text);

@@ -8,8 +8,6 @@
 
 #include "json/json_health.h"
 
-#include <stdlib.h>
-
 /** The most that one answer lists: the oldest of them, for those that follow tend to say the same. */
 #define LISTED_MAX 10000
 
@@ -20,7 +18,7 @@ typedef struct listing {
 } listing;
 
 /**
- * Whether an event counts at other levels: whoever took it from the older list and sent it again would count it
+ * Whether an event counts at other levels: whoever read it from the older list and sent it again would count it
  * twice.
  */
 static bool counts_elsewhere(const utapi_dead_letter *letter)
@@ -47,18 +45,15 @@ static bool list_letter(void *ctx, const utapi_dead_letter *letter)
 static void answer_text(http_call *call, utapi_text *text, utapi_status status, const utapi_error *err)
 {
     http_failure failure;
-    size_t size = 0;
-    char *body = utapi_text_take(text, &size);
-    if (status == UTAPI_OK && body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
+    if (status == UTAPI_OK) {
+        http_call_answer_text(call, text);
         return;
     }
-    free(body);
+    utapi_text_done(text);
     if (status == UTAPI_NOT_SUPPORTED)
         (void)http_fail(&failure, HTTP_NOT_IMPLEMENTED, "this storage keeps no dead letters");
     else
-        (void)http_fail_query(&failure, call, "dead letters", status != UTAPI_OK ? status : UTAPI_NO_MEMORY,
-                              err);
+        (void)http_fail_query(&failure, call, "dead letters", status, err);
     http_call_refuse(call, &failure);
 }
 
@@ -91,11 +86,11 @@ void handle_refused(const http_service *service, http_call *call)
     answer_text(call, &list.text, status, &err);
 }
 
-typedef utapi_status deal_fn(utapi_engine *engine, const utapi_letter_choice *which, size_t *ret_count,
-                             utapi_error *err);
+typedef utapi_status letters_fn(utapi_engine *engine, const utapi_letter_choice *which, size_t *ret_count,
+                                utapi_error *err);
 
-/* Has letters dealt with, and answers how many were and how many are left. */
-static void deal(const http_service *service, http_call *call, deal_fn *with, const char *name)
+/* Pushes or acknowledges letters, and answers how many were and how many are left. */
+static void change_letters(const http_service *service, http_call *call, letters_fn *with, const char *name)
 {
     utapi_error err;
     utapi_error_clear(&err);
@@ -128,12 +123,12 @@ static void deal(const http_service *service, http_call *call, deal_fn *with, co
 
 void handle_push_letters(const http_service *service, http_call *call)
 {
-    deal(service, call, utapi_engine_push_letters, "pushed");
+    change_letters(service, call, utapi_engine_push_letters, "pushed");
 }
 
 void handle_acknowledge_letters(const http_service *service, http_call *call)
 {
-    deal(service, call, utapi_engine_acknowledge_letters, "acknowledged");
+    change_letters(service, call, utapi_engine_acknowledge_letters, "acknowledged");
 }
 
 void handle_acknowledge(const http_service *service, http_call *call)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * handle_health.c - GET|POST /_/healthcheck: whether events can be taken, and what else is to be known.
+ * handle_health.c - GET|POST /_/healthcheck: whether events are accepted, and what else is to be known.
  *
- * CloudServer goes by the status: as long as events are taken it is 200, whatever the body says. A full journal takes
- * none, nor does a storage that has just failed to store some. The body reports how it is all the same.
+ * CloudServer goes by the status: as long as events are accepted it is 200, whatever the body says. A full journal
+ * accepts none, nor does a storage that has just failed to store some. The body reports how it is all the same.
  */
 #include "handlers/routes.h"
 
@@ -32,6 +32,5 @@ void handle_health(const http_service *service, http_call *call)
         http_call_answer(call, http_error_status(error), body, size);
         return;
     }
-    (void)http_fail(&failure, HTTP_INTERNAL_ERROR, NULL);
-    http_call_refuse(call, &failure);
+    http_call_fail(call, HTTP_INTERNAL_ERROR);
 }

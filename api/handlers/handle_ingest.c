@@ -44,7 +44,7 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
 }
 
 /**
- * Where storage takes nothing, a slower client changes nothing, so the reply says what is in the way. A total that
+ * Where storage accepts nothing, a slower client changes nothing, so the reply says what is in the way. A total that
  * is at its limit is for an operator to mend, so the log says it too.
  */
 static void fail_commit(http_failure *failure, const http_call *call, utapi_status status,
@@ -150,7 +150,7 @@ void on_body_ingest_v2(const http_service *service, http_call *call)
     }
 }
 
-static void take_events(const http_service *service, http_call *call, json_event_form form)
+static void ingest_events(const http_service *service, http_call *call, json_event_form form)
 {
     utapi_error err;
     utapi_error_clear(&err);
@@ -177,10 +177,10 @@ static void take_events(const http_service *service, http_call *call, json_event
 
 void handle_ingest_v1(const http_service *service, http_call *call)
 {
-    take_events(service, call, JSON_EVENT_V1);
+    ingest_events(service, call, JSON_EVENT_V1);
 }
 
 void handle_ingest_v2(const http_service *service, http_call *call)
 {
-    take_events(service, call, JSON_EVENT_V2);
+    ingest_events(service, call, JSON_EVENT_V2);
 }

@@ -83,12 +83,6 @@ static void storage_add(utapi_text *text, const utapi_storage_stats *stats)
     skew_add(text, stats->clock_skew_ms);
 }
 
-static void journal_add(utapi_text *text, const utapi_journal_stats *stats)
-{
-    single_add(text, "utapi_journal_waiting_events", "gauge",
-               "Events in the journal that the storage does not have yet.", stats->waiting);
-}
-
 static void letters_add(utapi_text *text, const utapi_dead_letter_stats *stats)
 {
     single_add(text, "utapi_dead_letters", "gauge", "Dead letters that nobody pushed again or acknowledged.",
@@ -106,21 +100,14 @@ void handle_metrics(const http_service *service, http_call *call)
 {
     utapi_text text = {0};
     utapi_health health;
-    size_t size = 0;
     const bool storage_answers = utapi_engine_health(service->engine, &health, NULL) == UTAPI_OK;
     process_add(&text, service->telemetry, storage_answers && !health.refuses, health.anomalies);
-    if (storage_answers)
+    if (storage_answers) {
         storage_add(&text, &health.storage);
-    if (storage_answers)
         letters_add(&text, &health.letters);
-    if (health.journal.capacity_bytes > 0)
-        journal_add(&text, &health.journal);
-    char *body = utapi_text_take(&text, &size);
-    if (body != NULL) {
-        http_call_answer(call, http_error_status(HTTP_OK), body, size);
-        return;
     }
-    http_failure failure;
-    (void)http_fail(&failure, HTTP_INTERNAL_ERROR, NULL);
-    http_call_refuse(call, &failure);
+    if (health.journal.capacity_bytes > 0)
+        single_add(&text, "utapi_journal_waiting_events", "gauge",
+                   "Events in the journal that the storage does not have yet.", health.journal.waiting);
+    http_call_answer_text(call, &text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * policy.h - which events a server takes without counting them: limits.earliest and its like
+ * policy.h - which events a server accepts without counting them: limits.earliest and its like
  * (docs/specification.md#policies).
  *
  * They are judged where events come in by HTTP, and nowhere else. An event beyond a limit is no error of its sender,

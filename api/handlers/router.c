@@ -103,9 +103,7 @@ void router_dispatch(const http_service *service, http_call *call)
     if (target == UTAPI_OK)
         target = uri_check(request->query);
     if (target != UTAPI_OK) {
-        (void)http_fail(&failure, target == UTAPI_INVALID ? HTTP_INVALID_URI : HTTP_SERVICE_UNAVAILABLE,
-                        NULL);
-        http_call_refuse(call, &failure);
+        http_call_fail(call, target == UTAPI_INVALID ? HTTP_INVALID_URI : HTTP_SERVICE_UNAVAILABLE);
         return;
     }
     if (!is_admitted)

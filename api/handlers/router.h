@@ -75,7 +75,7 @@ typedef struct http_call {
 /** Makes a call without a request, and gives it a request_id. */
 void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx);
 
-/** Notes how much what was read of a call takes by now; false, and nothing changes, if there is no room for it. */
+/** Records how much what was read of a call takes by now; false, and nothing changes, if there is no room for it. */
 bool http_call_reserve(http_call *call, size_t bytes);
 
 /**

@@ -7,6 +7,7 @@
 #define HANDLERS_ROUTES_H
 
 #include "handlers/router.h"
+#include "utapi/text.h"
 
 /** Answers a call with http_call_answer(), http_call_complete() or http_call_refuse(), now or later, exactly once. */
 typedef void http_handler_fn(const http_service *service, http_call *call);
@@ -50,11 +51,17 @@ void http_call_complete(http_call *call);
  *  @param body  taken; NULL: an empty body */
 void http_call_answer(http_call *call, int status, char *body, size_t size);
 
+/** Likewise, with what was written: 200; 500 where memory ran out. @param text  empty afterwards */
+void http_call_answer_text(http_call *call, utapi_text *text);
+
 /** Completes a call with an error. Where the client is at fault the log says so, though not for each (telemetry.h). */
 void http_call_refuse(http_call *call, const http_failure *failure);
 
 /** Likewise. @param reason  for the log, where that may know more than the client; NULL: what the client is told */
 void http_call_refuse_because(http_call *call, const http_failure *failure, const char *reason);
+
+/** Likewise, with the error's own message. */
+void http_call_fail(http_call *call, http_error error);
 
 /** Asks for the signature that the call's route may want. */
 http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure);

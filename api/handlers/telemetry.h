@@ -24,7 +24,7 @@ typedef struct telemetry telemetry;
 typedef enum telemetry_outcome {
     TELEMETRY_ACCEPTED,    /* durable, or counted before */
     TELEMETRY_REFUSED,     /* their request was: as far as it could be read */
-    TELEMETRY_UNAVAILABLE, /* storage could not take them, or may have */
+    TELEMETRY_UNAVAILABLE, /* storage could not accept them, or may have */
     TELEMETRY_OUTCOMES
 } telemetry_outcome;
 

@@ -19,26 +19,26 @@ static int hex_value(char digit)
     return -1;
 }
 
-/** The byte that stands at *at, which moves behind it; -1 if a '%' is not followed by two hex digits. */
-static int next_byte(utapi_string text, size_t *at)
+int uri_next_byte(utapi_string text, size_t *at)
 {
-    const char first = text.data[(*at)++];
-    if (first != '%')
-        return (unsigned char)first;
-    if (text.size - *at < 2)
+    const char *here = text.data + *at;
+    if (*here != '%') {
+        (*at)++;
+        return (unsigned char)*here;
+    }
+    const int high = text.size - *at > 2 ? hex_value(here[1]) : -1;
+    const int low = high >= 0 ? hex_value(here[2]) : -1;
+    if (low < 0)
         return -1;
-
-    const int high = hex_value(text.data[*at]);
-    const int low = hex_value(text.data[*at + 1]);
-    *at += 2;
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
+    *at += 3;
+    return high * 16 + low;
 }
 
 bool uri_decode(utapi_string text, char *buffer, utapi_string *ret)
 {
     size_t size = 0;
     for (size_t at = 0; at < text.size;) {
-        const int byte = next_byte(text, &at);
+        const int byte = uri_next_byte(text, &at);
         if (byte < 0)
             return false;
         buffer[size++] = (char)byte;
@@ -65,14 +65,14 @@ bool uri_next_parameter(utapi_string *query, utapi_string *name, utapi_string *v
 
     const char *end = memchr(query->data, '&', query->size);
     const size_t size = end != NULL ? (size_t)(end - query->data) : query->size;
-    const size_t taken = end != NULL ? size + 1 : size;
+    const size_t consumed = end != NULL ? size + 1 : size;
     const char *equals = memchr(query->data, '=', size);
     const size_t name_size = equals != NULL ? (size_t)(equals - query->data) : size;
 
     *name = (utapi_string){query->data, name_size};
     *value = equals != NULL ? (utapi_string){equals + 1, size - name_size - 1} : (utapi_string){NULL, 0};
-    query->data += taken;
-    query->size -= taken;
+    query->data += consumed;
+    query->size -= consumed;
     return true;
 }
 
@@ -81,7 +81,7 @@ bool uri_means(utapi_string encoded, utapi_string text)
     size_t compared = 0;
     for (size_t at = 0; at < encoded.size;) {
         const bool is_plus = encoded.data[at] == '+';
-        const int byte = next_byte(encoded, &at);
+        const int byte = uri_next_byte(encoded, &at);
         if (byte < 0 || compared == text.size)
             return false;
         if ((is_plus ? ' ' : byte) != (unsigned char)text.data[compared++])

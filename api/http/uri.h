@@ -10,6 +10,9 @@
 #include "utapi/status.h"
 #include "utapi/string.h"
 
+/** The byte that stands at *at, which moves behind it; -1, and *at stays, for a '%' that no two hex digits follow. */
+int uri_next_byte(utapi_string text, size_t *at);
+
 /**
  * Decodes %XX once.
  *

@@ -90,7 +90,7 @@ static utapi_status read_strings(const json_t *object, const member *members, si
     return UTAPI_OK;
 }
 
-/** An event without a timestamp counts at the time of its taking. */
+/** An event without a timestamp counts at the time when it is accepted. */
 static utapi_status read_timestamp(const json_t *object, utapi_event *ret, utapi_error *err)
 {
     utapi_integer timestamp = {0};

@@ -53,7 +53,7 @@ void json_events_on_body(utapi_string so_far, size_t max_events, json_events *ev
  * @param max_events  more are refused
  * @param ret         in: all zero, or what json_events_on_body() left; out: owned: free with json_events_done().
  *                    All zero again if it fails.
- * @param err         says what is wrong; err->index is the event to blame, or UTAPI_NO_INDEX
+ * @param err         says what is wrong; err->index is the event at fault, or UTAPI_NO_INDEX
  * @return UTAPI_INVALID    not JSON, or not events; the detail names the field
  *         UTAPI_OVERFLOW   a number does not fit 64 bits; the detail names the field
  *         UTAPI_NOT_SUPPORTED  more than max_events, or more values than so many would have: of a large body that is

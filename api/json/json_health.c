@@ -55,7 +55,7 @@ static int64_t waiting_ms(int64_t oldest_ms, int64_t now_ms)
     return oldest_ms > 0 && now_ms > oldest_ms ? now_ms - oldest_ms : 0;
 }
 
-/* What is wrong now or, if nothing is, what the figures lack for good and no operator has taken note of. */
+/* What is wrong now or, if nothing is, what the figures lack for good and no operator has acknowledged. */
 static void warning_write(const utapi_health *health, size_t size, char *ret)
 {
     const uint64_t dead = health->letters.kept;

@@ -64,7 +64,7 @@ static void step(place *where, utapi_string text, size_t at)
     }
 }
 
-/* As far as a position, or where the parser gives up: it takes no deeper nesting. */
+/* As far as a position, or where the parser gives up: it allows no deeper nesting. */
 static place walk(utapi_string text, size_t end)
 {
     place where = {0};

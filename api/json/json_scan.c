@@ -80,7 +80,7 @@ static bool value_take(json_cursor *s, unsigned member, scan_event *ret)
 
 static bool event_take(json_cursor *s, scan_event *ret)
 {
-    uint32_t seen = 0;
+    uint32_t present = 0;
     unsigned expected = 0;
     memset(ret, 0, sizeof *ret);
     ret->event.timestamp_ms = UTAPI_NO_TIMESTAMP;
@@ -91,10 +91,10 @@ static bool event_take(json_cursor *s, scan_event *ret)
         if (!json_string_take(s, &name))
             return false;
         const unsigned member = member_find(name, expected);
-        if (member == MEMBERS || (seen >> member & 1U) != 0 || !json_char_take(s, ':') ||
+        if (member == MEMBERS || (present >> member & 1U) != 0 || !json_char_take(s, ':') ||
             !value_take(s, member, ret))
             return false;
-        seen |= 1U << member;
+        present |= 1U << member;
         expected = member + 1;
     } while (json_char_take(s, ','));
     return json_char_take(s, '}') && ret->operation.size > 0;

@@ -97,7 +97,7 @@ static uint64_t received_of(const connection *link)
 }
 
 /** libmicrohttpd tells of a request when its line is whole: that one has begun, the socket alone tells. */
-static void note_head(connection *link, int64_t now_ms)
+static void record_head(connection *link, int64_t now_ms)
 {
     if (link->request != NULL || link->head_ms != 0)
         return;
@@ -171,7 +171,7 @@ void worker_close_late(worker *self)
     const int64_t now_ms = utapi_monotonic_ms();
     for (connection *link = self->connections; link != NULL; link = link->next) {
         const int fd = socket_of(link);
-        note_head(link, now_ms);
+        record_head(link, now_ms);
         const bool late = is_late(self, link, now_ms);
         const mhd_request *const request = link->request;
         if (late && !link->is_closed && request != NULL && request->is_begun && request->is_reading)

@@ -93,10 +93,8 @@ static void on_ready(http_call *call)
     mhd_request *self = call->ctx;
     worker *owner = self->connection->owner;
     if (!reply_reserve(self)) {
-        http_failure failure;
-        (void)http_fail(&failure, HTTP_SERVICE_UNAVAILABLE, NULL);
         http_reply_done(&call->reply);
-        http_call_refuse(call, &failure); /* comes here again */
+        http_call_fail(call, HTTP_SERVICE_UNAVAILABLE); /* comes here again */
         return;
     }
     if (atomic_exchange(&self->state, REQUEST_READY) == REQUEST_WAITING)
@@ -276,13 +274,10 @@ static bool read_head(mhd_request *self, struct MHD_Connection *mhd, const char 
 /** Answers what was found out before the body was whole. */
 static void refuse(mhd_request *self)
 {
-    http_failure failure;
-    if (self->refused == HTTP_ACCESS_DENIED) {
+    if (self->refused == HTTP_ACCESS_DENIED)
         router_deny(&self->call);
-        return;
-    }
-    (void)http_fail(&failure, self->refused, NULL);
-    http_call_refuse(&self->call, &failure);
+    else
+        http_call_fail(&self->call, self->refused);
 }
 
 /** Who may ask through a Unix socket. Its file's mode says so too; but a descriptor can be handed on. */

@@ -56,7 +56,7 @@ static void another_form_is_refused(void **state)
     sigv4_authorization got;
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         if (sigv4_parse(utapi_string_of(headers[i]), &got))
-            fail_msg("taken: %s", headers[i]);
+            fail_msg("accepted: %s", headers[i]);
     }
     assert_false(sigv4_parse((utapi_string){NULL, 0}, &got));
 }

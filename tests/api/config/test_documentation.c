@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_documentation.c - docs/configuration.md against the table of keys: a section for each key and none for
- * others, in the table's order, with its default and its names; and every example is taken. */
+ * others, in the table's order, with its default and its names; and every example is accepted. */
 #include "settings.h"
 
 static const char *path;

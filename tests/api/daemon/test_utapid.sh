@@ -139,7 +139,7 @@ start_server --config "$tmp/some.json"
 event='{"operationId":"putObject","bucket":"b","account":"a","sizeDelta":5,"objectDelta":1}'
 printf '%s\n%s\n' "$event" "$event" | "$utapictl" push -p "$port" --quiet || fail "two events in a request"
 printf '%s\n%s\n%s\n' "$event" "$event" "$event" | "$utapictl" push -p "$port" --quiet 2>"$tmp/err" &&
-    fail "three events in a request were taken"
+    fail "three events in a request were accepted"
 has "$(cat "$tmp/err")" "EntityTooLarge" "three events in a request"
 is "$(grep -c "no operation is called so: .*None" "$tmp/log")" 1 "warnings about an unknown operation"
 has "$("$utapictl" list --no-sign -p "$port" --buckets b -r --json | tr -d ' \n')" ',2],"operations"' "buckets"

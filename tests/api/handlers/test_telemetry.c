@@ -144,7 +144,7 @@ typedef struct counted {
     char text[512];
 } counted;
 
-static void note(void *ctx, const char *action, int status, uint64_t count)
+static void record(void *ctx, const char *action, int status, uint64_t count)
 {
     counted *self = ctx;
     const size_t used = strlen(self->text);
@@ -164,7 +164,7 @@ static void requests_are_counted_by_action_and_status(void **state)
     telemetry_count_request(self, NULL, 400);
     telemetry_count_events(self, TELEMETRY_REFUSED, 3);
     telemetry_count_events(self, TELEMETRY_REFUSED, 4);
-    telemetry_requests(self, note, &seen);
+    telemetry_requests(self, record, &seen);
     assert_string_equal(seen.text, "Healthcheck 200 2;Ingest 413 1;ListMetrics 200 1;None 400 1;");
     assert_int_equal(telemetry_events(self, TELEMETRY_REFUSED), 7);
     assert_int_equal(telemetry_events(self, TELEMETRY_ACCEPTED), 0);

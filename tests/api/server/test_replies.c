@@ -20,12 +20,12 @@ enum { NAMES = 10000, QUESTIONS = 8, FITTING = 4 }; /* an answer of 10,000 names
 
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names
 void __real_http_call_answer(http_call *call, int status, char *body, size_t size);
-void __real_http_call_refuse(http_call *call, const http_failure *failure);
+void __real_http_call_fail(http_call *call, http_error error);
 void __real_MHD_resume_connection(struct MHD_Connection *mhd);
 void __real_MHD_suspend_connection(struct MHD_Connection *mhd);
 
 void __wrap_http_call_answer(http_call *call, int status, char *body, size_t size);
-void __wrap_http_call_refuse(http_call *call, const http_failure *failure);
+void __wrap_http_call_fail(http_call *call, http_error error);
 void __wrap_MHD_resume_connection(struct MHD_Connection *mhd);
 void __wrap_MHD_suspend_connection(struct MHD_Connection *mhd);
 
@@ -39,10 +39,10 @@ void __wrap_http_call_answer(http_call *call, int status, char *body, size_t siz
     atomic_fetch_add(&answered, 1);
 }
 
-void __wrap_http_call_refuse(http_call *call, const http_failure *failure)
+void __wrap_http_call_fail(http_call *call, http_error error)
 {
     atomic_fetch_add(&refused, 1);
-    __real_http_call_refuse(call, failure);
+    __real_http_call_fail(call, error);
 }
 
 void __wrap_MHD_resume_connection(struct MHD_Connection *mhd)
