@@ -72,6 +72,16 @@ static void pause_shortly(void)
     (void)nanosleep(&pause, NULL);
 }
 
+/* Whether what failed in a folder is to be tried again: a server that starts has it before it listens. Else says why
+ * it failed. */
+static bool is_starting(utapi_status status, const utapi_error *err, int64_t until_ms)
+{
+    if (status == UTAPI_LOCKED && utapi_monotonic_ms() < until_ms)
+        return pause_shortly(), true;
+    ctl_say("%s", *err->detail != '\0' ? err->detail : utapi_status_text(status));
+    return false;
+}
+
 /* ---- acts --------------------------------------------------------------------------------- */
 
 static bool id_make(char ret[static 2 * ID_BYTES + 1])
@@ -155,6 +165,26 @@ static json_t *act_post(const char *folder, const char *path, const json_t *ques
     }
 }
 
+/* The answer of the server, or of the folder where none runs; NULL after saying why not. */
+static json_t *act_send(const char *folder, utapi_admin_kind kind, const json_t *question, int64_t until_ms)
+{
+    char path[64];
+    utapi_status status;
+    utapi_error err;
+    (void)snprintf(path, sizeof path, "/_/admin/%s", utapi_admin_kind_name(kind));
+    do {
+        bool is_said;
+        json_t *row = act_post(folder, path, question, until_ms, &is_said);
+        if (row != NULL || is_said)
+            return row;
+        utapi_error_clear(&err);
+        status = admin_folder_act(folder, kind, question, &row, &err);
+        if (status == UTAPI_OK)
+            return row;
+    } while (is_starting(status, &err, until_ms));
+    return NULL;
+}
+
 /* The row of an act, once the storage has it; NULL: not in time. */
 static json_t *row_wait(const char *folder, const char *id, int64_t until_ms)
 {
@@ -236,16 +266,12 @@ static int row_show(const admin *self, const json_t *row)
 
 static int act_run(const admin *self, utapi_admin_kind kind, const char *id, char **arguments)
 {
-    char path[64], folder[PATH_MAX];
+    char folder[PATH_MAX];
     const int64_t until_ms = utapi_monotonic_ms() + PATIENCE_MS;
-    bool is_said;
     json_auto_t *question = act_make(self, kind, arguments, id);
     if (question == NULL)
         return EXIT_USAGE;
-    (void)snprintf(path, sizeof path, "/_/admin/%s", utapi_admin_kind_name(kind));
-    json_auto_t *row = act_post(folder_of(self, folder), path, question, until_ms, &is_said);
-    if (row == NULL && !is_said)
-        row = admin_folder_act(folder, kind, question);
+    json_auto_t *row = act_send(folder_of(self, folder), kind, question, until_ms);
     if (row == NULL)
         return EXIT_FAILED;
     if (!json_is_true(json_object_get(row, "waits")))
@@ -270,7 +296,7 @@ static int run(utapi_admin_kind kind, int count, char **arguments)
     else if (self->reason == NULL || *self->reason == '\0')
         ctl_say("--reason: say why; the audit keeps it");
     else if (self->id == NULL && !id_make(id))
-        ctl_say("there is no chance to be had for an id");
+        ctl_say("the system has no random bytes for an id: %s", strerror(errno));
     else
         code = act_run(self, kind, self->id != NULL ? self->id : id, arguments);
     json_decref(self->operations);
@@ -318,18 +344,35 @@ static json_t *audit_request(const char *folder, int count, char **arguments, bo
     return NULL;
 }
 
+/* The answer of the server, or of the folder where none runs; NULL after saying why not. */
+static json_t *audit_rows(const char *folder, int count, char **arguments)
+{
+    const int64_t until_ms = utapi_monotonic_ms() + PATIENCE_MS;
+    utapi_status status;
+    utapi_error err;
+    do {
+        bool is_said;
+        json_t *rows = audit_request(folder, count, arguments, &is_said);
+        if (rows != NULL || is_said)
+            return rows;
+        utapi_error_clear(&err);
+        status = admin_folder_audit(folder, count == 2 ? arguments[0] : NULL,
+                                    count == 2 ? arguments[1] : NULL, &rows, &err);
+        if (status == UTAPI_OK)
+            return rows;
+    } while (is_starting(status, &err, until_ms));
+    return NULL;
+}
+
 static int run_audit(int count, char **arguments)
 {
     const admin *self = &told;
     char folder[PATH_MAX];
-    bool is_said;
     if (count != 0 && count != 2) {
         ctl_say("audit takes a level and a name, or neither");
         return EXIT_USAGE;
     }
-    json_auto_t *rows = audit_request(folder_of(self, folder), count, arguments, &is_said);
-    if (rows == NULL && !is_said)
-        rows = admin_folder_audit(folder, count == 2 ? arguments[0] : NULL, count == 2 ? arguments[1] : NULL);
+    json_auto_t *rows = audit_rows(folder_of(self, folder), count, arguments);
     if (rows == NULL)
         return EXIT_FAILED;
     if (self->json)

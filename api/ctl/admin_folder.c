@@ -4,7 +4,6 @@
 #include "ctl/admin_folder.h"
 
 #include "backends/registry.h"
-#include "ctl/command.h"
 #include "utapi/backend_admin.h"
 #include "utapi/clock.h"
 #include "utapi/scoped.h"
@@ -17,12 +16,6 @@
 
 UTAPI_AUTO_DEFINE(utapi_backend, utapi_backend_close)
 
-static void *say(const utapi_error *err)
-{
-    ctl_say("%s", *err->detail != '\0' ? err->detail : utapi_status_text(err->status));
-    return NULL;
-}
-
 static bool is_there(const char *folder, const char *file)
 {
     char path[PATH_MAX];
@@ -30,27 +23,21 @@ static bool is_there(const char *folder, const char *file)
     return size > 0 && (size_t)size < sizeof path && access(path, F_OK) == 0;
 }
 
-/* NULL after saying why. */
-static utapi_backend *folder_open(const char *folder)
+static utapi_status folder_open(const char *folder, utapi_backend **ret, utapi_error *err)
 {
     const utapi_backend_options options = {.location = folder};
-    utapi_backend *storage = NULL;
-    utapi_error err = {0};
-    if (!is_there(folder, "data.mdb")) {
-        ctl_say("no utapid listens at %s/admin.sock, and there is no LMDB storage in that folder (--data)",
-                folder);
-        return NULL;
-    }
-    if (is_there(folder, "journal/data.mdb")) {
-        ctl_say(
-            "no utapid listens at %s/admin.sock, and a journal stands before that storage: start utapid, which "
-            "keeps the order",
+    if (!is_there(folder, "data.mdb"))
+        return utapi_fail(
+            err, UTAPI_INVALID,
+            "no utapid listens at %s/admin.sock, and there is no LMDB storage in that folder (--data)",
             folder);
-        return NULL;
-    }
-    if (utapi_registry_open("lmdb", &options, NULL, &storage, &err) != UTAPI_OK)
-        return say(&err);
-    return storage;
+    if (is_there(folder, "journal/data.mdb"))
+        return utapi_fail(
+            err, UTAPI_INVALID,
+            "no utapid listens at %s/admin.sock, and a journal stands before that storage: start "
+            "utapid, which keeps the order",
+            folder);
+    return utapi_registry_open("lmdb", &options, NULL, ret, err);
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */
@@ -70,14 +57,12 @@ static bool row_add(void *ctx, const utapi_audit_row *row)
 }
 
 /* What was written, as JSON. */
-static json_t *rows_take(rows *self)
+static utapi_status rows_take(rows *self, json_t **ret, utapi_error *err)
 {
     size_t size = 0;
     UTAPI_AUTO_FREE char *text = utapi_text_take(&self->text, &size);
-    json_t *read = text != NULL ? json_loadb(text, size, 0, NULL) : NULL;
-    if (read == NULL)
-        ctl_say("out of memory");
-    return read;
+    *ret = text != NULL ? json_loadb(text, size, 0, NULL) : NULL;
+    return *ret != NULL ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "out of memory");
 }
 
 /* ---- acts --------------------------------------------------------------------------------- */
@@ -105,9 +90,9 @@ static utapi_status act_do(const char *folder, json_act *asked, rows *ret, utapi
     act->asked_ms = utapi_wall_ms();
     UTAPI_AUTO(utapi_backend) *storage = NULL;
     utapi_status status = utapi_admin_act_check(act, act->asked_ms, err);
-    if (status == UTAPI_OK && (storage = folder_open(folder)) == NULL)
-        status = UTAPI_LOCKED; /* it is said already */
-    else if (status == UTAPI_OK && asked->is_dry_run) {
+    if (status == UTAPI_OK)
+        status = folder_open(folder, &storage, err);
+    if (status == UTAPI_OK && asked->is_dry_run) {
         status = utapi_backend_preview(storage, act, &preview, err);
         if (status == UTAPI_OK)
             (void)row_add(ret, &preview);
@@ -117,41 +102,41 @@ static utapi_status act_do(const char *folder, json_act *asked, rows *ret, utapi
     return status;
 }
 
-json_t *admin_folder_act(const char *folder, utapi_admin_kind kind, const json_t *question)
+utapi_status admin_folder_act(const char *folder, utapi_admin_kind kind, const json_t *question, json_t **ret,
+                              utapi_error *err)
 {
     UTAPI_AUTO_FREE char *body = json_dumps(question, JSON_COMPACT);
     json_act asked = {.document = NULL};
     rows row = {.count = 0};
-    utapi_error err = {0};
     if (body == NULL)
-        return ctl_say("out of memory"), NULL;
-    utapi_status status = json_act_read(utapi_string_of(body), kind, utapi_wall_ms(), &asked, &err);
+        return utapi_fail(err, UTAPI_NO_MEMORY, "out of memory");
+    utapi_status status = json_act_read(utapi_string_of(body), kind, utapi_wall_ms(), &asked, err);
     if (status == UTAPI_OK)
-        status = act_do(folder, &asked, &row, &err);
+        status = act_do(folder, &asked, &row, err);
     json_act_done(&asked);
     if (status == UTAPI_OK)
-        return rows_take(&row);
+        return rows_take(&row, ret, err);
     utapi_text_done(&row.text);
-    return err.status != UTAPI_OK ? say(&err) : NULL;
+    return status;
 }
 
-json_t *admin_folder_audit(const char *folder, const char *level, const char *name)
+utapi_status admin_folder_audit(const char *folder, const char *level, const char *name, json_t **ret,
+                                utapi_error *err)
 {
     utapi_audit_query wanted = {.level = UTAPI_LEVEL_COUNT, .name = utapi_string_of(name)};
     rows all = {.count = 0};
-    utapi_error err = {0};
-    if (level != NULL && !utapi_level_find(utapi_string_of(level), &wanted.level)) {
-        ctl_say("level: expected buckets, accounts, users, service or locations");
-        return NULL;
-    }
-    UTAPI_AUTO(utapi_backend) *storage = folder_open(folder);
-    if (storage == NULL)
-        return NULL;
+    if (level != NULL && !utapi_level_find(utapi_string_of(level), &wanted.level))
+        return utapi_fail(err, UTAPI_INVALID,
+                          "level: expected buckets, accounts, users, service or locations");
+    UTAPI_AUTO(utapi_backend) *storage = NULL;
+    utapi_status status = folder_open(folder, &storage, err);
+    if (status != UTAPI_OK)
+        return status;
     JSON_TEXT_LITERAL(&all.text, "[");
-    const utapi_status status = utapi_backend_audit(storage, &wanted, row_add, &all, &err);
+    status = utapi_backend_audit(storage, &wanted, row_add, &all, err);
     JSON_TEXT_LITERAL(&all.text, "]");
     if (status == UTAPI_OK)
-        return rows_take(&all);
+        return rows_take(&all, ret, err);
     utapi_text_done(&all.text);
-    return say(&err);
+    return status;
 }

@@ -79,7 +79,7 @@ typedef struct utapi_lmdbenv {
  * Makes the folder if need be, locks it, and opens the environment and its tables.
  *
  * @param env   utapi_lmdbenv_close(), whatever is returned
- * @return UTAPI_LOCKED       another process has it
+ * @return UTAPI_LOCKED       another process has it, and two seconds later still
  *         UTAPI_INVALID      no path, or a map that the address space has no room for
  *         UTAPI_CORRUPT      of a format that this version does not know, or broken
  *         UTAPI_UNAVAILABLE, UTAPI_NO_MEMORY

@@ -7,6 +7,8 @@
  * that happens. */
 #include "lmdbenv.h"
 
+#include "utapi/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,11 +17,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB            (UINT64_C(1) << 20)
 #define DIRECTORY_MODE 0700
 #define FILE_MODE      0600
+#define LOCK_WAIT_MS   2000 /* utapictl has a folder for some milliseconds: no server fails to start for that */
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -81,6 +85,18 @@ static int directory_make(const char *location)
     return 0;
 }
 
+/* Gives what flock(2) gives, once it is not that another has the file, or has had it for too long. */
+static int lock_wait(int fd)
+{
+    static const struct timespec pause = {.tv_nsec = 10 * 1000000L};
+    const int64_t until_ms = utapi_monotonic_ms() + LOCK_WAIT_MS;
+    int rc;
+    while ((rc = flock(fd, LOCK_EX | LOCK_NB)) != 0 && errno == EWOULDBLOCK &&
+           utapi_monotonic_ms() < until_ms)
+        (void)nanosleep(&pause, NULL);
+    return rc;
+}
+
 /* Makes the directory if need be and locks it. */
 static utapi_status folder_lock(utapi_lmdbenv *env, utapi_error *err)
 {
@@ -93,7 +109,7 @@ static utapi_status folder_lock(utapi_lmdbenv *env, utapi_error *err)
     env->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (env->lock_fd < 0)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s", path, strerror(errno));
-    if (flock(env->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (lock_wait(env->lock_fd) == 0)
         return UTAPI_OK;
     if (errno == EWOULDBLOCK)
         return utapi_fail(err, UTAPI_LOCKED, "%s: %s", env->location, env->layout->in_use);

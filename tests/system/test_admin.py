@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators do: docs/repairing.md is walked as written, and acts count once whatever becomes of Redis meanwhile."""
 
+import concurrent.futures
+import fcntl
 import json
 import os
 import subprocess
+import threading
+import time
 import uuid
 
 from flowing import check_counts, flowing, health, settle
@@ -124,6 +128,55 @@ class Repairing(Walk, SystemTest):
             code, printed = admin(server, "audit", user=NOBODY)
         self.assertEqual(code, 1)
         self.assertIn("Permission denied", printed)
+
+
+class SharingAFolder(SystemTest):
+    """utapid and utapictl, each of which opens the folder where the other has not."""
+
+    def hold(self, seconds):
+        """Has the folder for so long, as another utapictl would."""
+        lock = open(os.path.join(self.folder, "lmdb", "utapi.lock"), "a", encoding="utf-8")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        timer = threading.Timer(seconds, lock.close)
+        timer.start()
+        self.addCleanup(timer.join)
+
+    def test_one_who_has_it_shortly_is_waited_for(self):
+        self.server().stop()
+        self.hold(0.5)
+        with self.server() as server:
+            pass
+        for arguments in (("adjust", "buckets", "photos", "--storage", "1", "--reason", "r"), ("audit",)):
+            self.hold(3)  # as a server that starts, and is not listening yet
+            code, printed = admin(server, *arguments)
+            self.assertEqual(code, 0, printed)
+
+    def test_acts_through_kills_and_restarts(self):
+        server = self.server()
+        is_over = threading.Event()
+
+        def adjust_until_over():
+            done = 0
+            while not is_over.is_set():
+                code, printed = admin(server, "adjust", "buckets", "photos", "--storage", "1", "--reason", "r")
+                assert code == 0, printed
+                done += 1
+                time.sleep(0.05)
+            return done
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            clerks = [pool.submit(adjust_until_over) for _ in range(2)]
+            try:
+                for _ in range(5):
+                    time.sleep(0.3)
+                    server.kill()
+                    server = self.server()
+            finally:
+                is_over.set()
+            done = sum(clerk.result() for clerk in clerks)
+        with server:
+            self.assertEqual(server.storage("buckets", "photos"), done)
+            self.assertEqual(len(audit(server)), done)
 
 
 class RepairingOnRedis(Walk, OnRedis):
