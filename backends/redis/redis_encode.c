@@ -31,7 +31,7 @@ enum {
     CREATION_US = 90,      /* looks at all that may be left of an earlier bucket */
     EXPIRY_US = 150,       /* takes all of it away, */
     LATE_EXPIRY_US = 6000, /* which may be of a whole year */
-    BUDGET_US = 5000,      /* a script should take no more, for it must not take 10 ms */
+    BUDGET_US = 7500,      /* a script should take no more, for it must not take 10 ms */
     MIN_PERCENT = 80,      /* of what is foretold, that scripts are believed to take */
     MAX_PERCENT = 400,
     LEARN_US = 500,       /* what is foretold to be shorter says little of the machine */
@@ -116,7 +116,7 @@ void utapi_redis_budget_learn(redis_backend *self, unsigned foretold_us, int64_t
     if (foretold_us < LEARN_US)
         return;
     const int64_t percent = self->script_percent, took = 100 * took_us / foretold_us;
-    const int64_t min = percent - percent / 16, max = percent + percent / 32;
+    const int64_t min = percent - percent / 16, max = percent + percent / 16; /* so that half take longer */
     const int64_t next = took < min ? min : took > max ? max : took;
     if (next >= MIN_PERCENT && next <= MAX_PERCENT)
         self->script_percent = (unsigned)next;
