@@ -175,21 +175,22 @@ static utapi_status room_search(journal_log *log, utapi_error *err)
     }
 }
 
+/* Whoever comes while another searches, searches too: nobody is let through before room was found. */
 utapi_status utapi_journal_make_room(journal_log *log, uint64_t size, utapi_error *err)
 {
     pthread_mutex_lock(&log->env.writing);
+    log->accepted_since += size;
     const bool due = log->accepted_since > log->env.reserve_pages * log->env.page_size / 16;
-    log->accepted_since = due ? size : log->accepted_since + size;
     pthread_mutex_unlock(&log->env.writing);
     if (!due)
         return UTAPI_OK;
     const utapi_status status = room_search(log, err);
-    if (status != UTAPI_OK) {
-        pthread_mutex_lock(&log->env.writing);
-        log->accepted_since = UINT64_MAX / 2; /* the next one looks again */
-        pthread_mutex_unlock(&log->env.writing);
-    }
-    return status;
+    if (status != UTAPI_OK)
+        return status;
+    pthread_mutex_lock(&log->env.writing);
+    log->accepted_since = size;
+    pthread_mutex_unlock(&log->env.writing);
+    return UTAPI_OK;
 }
 
 /* ---- incarnations that are over ----------------------------------------------------------- */
