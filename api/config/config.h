@@ -63,6 +63,7 @@ typedef struct config {
 
     allow_list health_allow;
     allow_list ingest_allow;
+    int64_t wake_s; /* 0: off */
     allow_list storage_allow;
     allow_list prometheus_allow;
     char *

@@ -11,6 +11,7 @@
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
 #include "handlers/telemetry.h"
+#include "handlers/wake.h"
 #include "server/server.h"
 #include "utapi/clock.h"
 #include "utapi/engine.h"
@@ -44,6 +45,7 @@ typedef struct utapid {
     identity *identity;
     auth *auth;
     policy *policy;
+    wake *wake; /* NULL: it is switched off */
     telemetry *telemetry;
     http_service service, admin_service;
     server *admin_server; /* NULL: there could be none */
@@ -163,6 +165,13 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
 
+/* An event that is told to have failed comes again: half a minute later, or after the next outage. */
+static bool wakes_clients(const config *settings)
+{
+    enum { DEDUP_LEAST_S = 600 };
+    return settings->wake_s > 0 && settings->dedup_window_s >= DEDUP_LEAST_S;
+}
+
 static utapi_status make_service(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
@@ -172,13 +181,15 @@ static utapi_status make_service(utapid *self, utapi_error *err)
                                   .max_new_resources = settings->max_new_resources};
     self->telemetry = telemetry_new(http_routes);
     self->policy = policy_new(&limits, self->engine);
-    if (self->telemetry == NULL || self->policy == NULL)
+    self->wake = wakes_clients(settings) ? wake_new(settings->wake_s * MS_PER_S, utapi_monotonic_ms) : NULL;
+    if (self->telemetry == NULL || self->policy == NULL || (self->wake == NULL && wakes_clients(settings)))
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){
         .engine = self->engine,
         .auth = self->auth,
         .identity = self->identity,
         .policy = self->policy,
+        .wake = self->wake,
         .telemetry = self->telemetry,
         .health_allow = settings->health_allow, /* the lists stay the configuration's */
         .ingest_allow = settings->ingest_allow,
@@ -281,6 +292,7 @@ static void stop(utapid *self)
     server_stop(self->admin_server);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
+    wake_free(self->wake);
     policy_free(self->policy);
     telemetry_free(self->telemetry);
     auth_free(self->auth);

@@ -33,6 +33,7 @@ typedef struct http_service {
     allow_list prometheus_allow;   /* who may ask for /_/metrics */
     http_admin_door admin;
     struct policy *policy;    /* judges events (policy.h); NULL: there is no limit */
+    struct wake *wake;        /* tells storage servers that an outage is over (wake.h); NULL: nobody does */
     telemetry *telemetry;     /* counts requests, and logs refusals; NULL: nobody does */
     size_t ingest_max_events; /* docs/specification.md#limits */
     size_t ingest_max_bytes;
