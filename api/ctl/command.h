@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Exit codes. */
+/** Exit codes (utapictl(1)). */
 enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    EXIT_WAITING = 3 /* it is accepted, and not done yet */
+    EXIT_UNWELL = 3,      /* the server answered and is not well, or has accepted what it has not done yet */
+    EXIT_REFUSED = 4,     /* the server refused the request: 4xx */
+    EXIT_UNREACHABLE = 5, /* no answer came */
+    EXIT_INTERRUPTED = 130
 };
 
 typedef struct ctl_option ctl_option;
@@ -40,6 +43,8 @@ struct ctl_option {
     bool is_required;
     bool is_choice; /* one of this and the row before may be given */
     bool is_hidden; /* an older word: it works, and the usage does not tell of it */
+
+    bool is_secret; /* a text that is taken out of the process's arguments, which others can read */
 };
 
 #define CTL_FLAG(variable)             .flag = &(variable)
@@ -66,6 +71,10 @@ extern const ctl_command check_command;
 extern const ctl_command adjust_command;
 extern const ctl_command expire_command;
 extern const ctl_command audit_command;
+extern const ctl_command completion_command;
+
+/** All of them, in the order in which help lists them, ended by NULL (utapictl.c). */
+extern const ctl_command *const ctl_commands[];
 
 /**
  * Reads a command's line and runs it.

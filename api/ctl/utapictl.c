@@ -8,20 +8,28 @@
 #include <string.h>
 #include <unistd.h>
 
-static const ctl_command *const commands[] = {&push_command,    &list_command,    &dead_letters_command,
-                                              &journal_command, &adjust_command,  &expire_command,
-                                              &audit_command,   &migrate_command, &check_command};
-
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+const ctl_command *const ctl_commands[] = {&push_command,
+                                           &list_command,
+                                           &dead_letters_command,
+                                           &journal_command,
+                                           &adjust_command,
+                                           &expire_command,
+                                           &audit_command,
+                                           &migrate_command,
+                                           &check_command,
+                                           &completion_command,
+                                           NULL};
 
 static int print_help(void)
 {
     puts("Usage: utapictl COMMAND [OPTION]...\n"
          "Talks to a utapid, the meter of S3-compatible storage.\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; ctl_commands[i] != NULL; i++)
+        printf("  %-12s %s\n", ctl_commands[i]->name, ctl_commands[i]->summary);
     puts("\n  --help       print this, or with a command what it takes\n"
          "  --version    print the version\n\n"
+         "Exit codes: 0 well, 1 failed, 2 usage, 3 it answered and is not well, 4 refused, 5 not reachable,\n"
+         "130 interrupted.\n"
          "See utapictl(1).");
     return EXIT_DONE;
 }
@@ -45,13 +53,13 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     streams_hold();
     (void)signal(SIGPIPE, SIG_IGN);
-    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0)
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
         return print_help();
-    if (strcmp(name, "--version") == 0)
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         return print_version();
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i]->name, name) == 0)
-            return ctl_command_run(commands[i], argc - 1, argv + 1);
+    for (size_t i = 0; ctl_commands[i] != NULL; i++) {
+        if (strcmp(ctl_commands[i]->name, name) == 0)
+            return ctl_command_run(ctl_commands[i], argc - 1, argv + 1);
     }
     if (*name == '\0')
         ctl_say("expected a command; try utapictl --help");
