@@ -66,6 +66,7 @@ typedef struct config {
     int64_t wake_s; /* 0: off */
     allow_list storage_allow;
     allow_list prometheus_allow;
+    allow_list openapi_allow;
     char *
         admin_tokens; /* separated by commas; NULL: none, so that administration goes through the socket alone */
     allow_list admin_allow;

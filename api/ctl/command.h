@@ -71,10 +71,6 @@ extern const ctl_command check_command;
 extern const ctl_command adjust_command;
 extern const ctl_command expire_command;
 extern const ctl_command audit_command;
-extern const ctl_command completion_command;
-
-/** All of them, in the order in which help lists them, ended by NULL (utapictl.c). */
-extern const ctl_command *const ctl_commands[];
 
 /**
  * Reads a command's line and runs it.

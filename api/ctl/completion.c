@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* completion.c - `utapictl completion`: a script for a shell, made of the rows that --help prints. */
-#include "ctl/command.h"
+/* completion.c - scripts for shells, made of the rows that --help prints. */
+#include "ctl/completion.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static void bash_options(const ctl_command *command, bool with_argument)
     }
 }
 
-static void bash_print(void)
+static void bash_print(const ctl_command *const *commands)
 {
     puts("# bash completion of utapictl\n"
          "_utapictl() {\n"
@@ -52,20 +52,19 @@ static void bash_print(void)
          "    COMPREPLY=()\n"
          "    if [ \"$COMP_CWORD\" -eq 1 ]; then");
     fputs("        options='", stdout);
-    for (size_t i = 0; ctl_commands[i] != NULL; i++)
-        printf("%s ", ctl_commands[i]->name);
+    for (size_t i = 0; commands[i] != NULL; i++)
+        printf("%s ", commands[i]->name);
     puts("--help --version'\n"
          "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
          "        return\n"
          "    fi\n"
          "    case ${COMP_WORDS[1]} in");
-    for (size_t i = 0; ctl_commands[i] != NULL; i++) {
-        printf("    %s)\n        options='", ctl_commands[i]->name);
-        bash_options(ctl_commands[i], false);
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        printf("    %s)\n        options='", commands[i]->name);
+        bash_options(commands[i], false);
         fputs("'\n        case ${COMP_WORDS[COMP_CWORD - 1]} in ", stdout);
-        bash_options(ctl_commands[i], true);
-        puts(ctl_commands[i]->option_count > 0 ? ") options= ;; esac\n        ;;"
-                                               : "'') ;; esac\n        ;;");
+        bash_options(commands[i], true);
+        puts(commands[i]->option_count > 0 ? ") options= ;; esac\n        ;;" : "'') ;; esac\n        ;;");
     }
     puts("    esac\n"
          "    if [ -n \"$options\" ] && [ \"${word:0:1}\" = - ]; then\n"
@@ -97,15 +96,15 @@ static void zsh_row(const ctl_option *row)
     putchar('\'');
 }
 
-static void zsh_print(void)
+static void zsh_print(const ctl_command *const *commands)
 {
     puts("#compdef utapictl\n"
          "_utapictl() {\n"
          "    local -a commands\n"
          "    commands=(");
-    for (size_t i = 0; ctl_commands[i] != NULL; i++) {
-        printf("        '%s:", ctl_commands[i]->name);
-        quoted_print(ctl_commands[i]->summary, ":\\");
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        printf("        '%s:", commands[i]->name);
+        quoted_print(commands[i]->summary, ":\\");
         puts("'");
     }
     puts("    )\n"
@@ -114,12 +113,12 @@ static void zsh_print(void)
          "        return\n"
          "    fi\n"
          "    case $words[2] in");
-    for (size_t i = 0; ctl_commands[i] != NULL; i++) {
+    for (size_t i = 0; commands[i] != NULL; i++) {
         const ctl_option *row;
-        printf("    %s)\n        shift words; (( CURRENT-- ))\n        _arguments", ctl_commands[i]->name);
-        for (size_t at = 0; (row = row_next(ctl_commands[i], &at)) != NULL;)
+        printf("    %s)\n        shift words; (( CURRENT-- ))\n        _arguments", commands[i]->name);
+        for (size_t at = 0; (row = row_next(commands[i], &at)) != NULL;)
             zsh_row(row);
-        puts(ctl_commands[i]->arguments != NULL ? " '*:file:_files'\n        ;;" : "\n        ;;");
+        puts(commands[i]->arguments != NULL ? " '*:file:_files'\n        ;;" : "\n        ;;");
     }
     puts("    esac\n"
          "}\n"
@@ -128,11 +127,11 @@ static void zsh_print(void)
 
 /* ---- fish ------------------------------------------------------------------------------------ */
 
-static void fish_print(void)
+static void fish_print(const ctl_command *const *commands)
 {
     puts("# fish completion of utapictl");
-    for (size_t i = 0; ctl_commands[i] != NULL; i++) {
-        const ctl_command *command = ctl_commands[i];
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const ctl_command *command = commands[i];
         const ctl_option *row;
         printf("complete -c utapictl -f -n __fish_use_subcommand -a %s -d '", command->name);
         quoted_print(command->summary, "\\");
@@ -149,29 +148,18 @@ static void fish_print(void)
     }
 }
 
-/* ---- the command ----------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------ */
 
-static int run(int count, char **arguments)
+bool completion_print(const char *shell, const ctl_command *const *commands)
 {
     static const struct {
         const char *name;
-        void (*print)(void);
+        void (*print)(const ctl_command *const *commands);
     } shells[] = {{"bash", bash_print}, {"zsh", zsh_print}, {"fish", fish_print}};
-    for (size_t i = 0; count == 1 && i < sizeof shells / sizeof *shells; i++)
-        if (strcmp(arguments[0], shells[i].name) == 0) {
-            shells[i].print();
-            return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++)
+        if (strcmp(shell, shells[i].name) == 0) {
+            shells[i].print(commands);
+            return true;
         }
-    ctl_say("completion needs a shell: bash, zsh or fish");
-    return EXIT_USAGE;
+    return false;
 }
-
-const ctl_command completion_command = {
-    .name = "completion",
-    .summary = "Prints a script that completes what is typed, for a shell",
-    .arguments = "SHELL",
-    .text =
-        "SHELL is bash, zsh or fish. For the shell that runs: source <(utapictl completion bash), the same with\n"
-        "zsh, or utapictl completion fish | source.\n",
-    .run = run,
-};

@@ -195,6 +195,7 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .ingest_allow = settings->ingest_allow,
         .storage_allow = settings->storage_allow,
         .prometheus_allow = settings->prometheus_allow,
+        .openapi_allow = settings->openapi_allow,
         .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
         .ingest_max_events = (size_t)settings->max_events,
         .ingest_max_bytes = (size_t)settings->max_body_bytes,

@@ -31,6 +31,7 @@ typedef struct http_service {
     allow_list ingest_allow;       /* who may post events */
     allow_list storage_allow;      /* who may ask for /v2/storage */
     allow_list prometheus_allow;   /* who may ask for /_/metrics */
+    allow_list openapi_allow;      /* who may ask for /openapi.json and /_/docs */
     http_admin_door admin;
     struct policy *policy;    /* judges events (policy.h); NULL: there is no limit */
     struct wake *wake;        /* tells storage servers that an outage is over (wake.h); NULL: nobody does */

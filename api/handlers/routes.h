@@ -36,7 +36,7 @@ typedef struct http_route {
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
-enum { HTTP_ROUTES = 15 };
+enum { HTTP_ROUTES = 17 };
 
 extern const http_route http_routes[HTTP_ROUTES];
 
@@ -84,12 +84,14 @@ http_handler_fn handle_acknowledge_letters;
 http_handler_fn handle_adjust;
 http_handler_fn handle_audit;
 http_handler_fn handle_dead_letters;
+http_handler_fn handle_docs;
 http_handler_fn handle_expire;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
 http_handler_fn handle_metrics;
+http_handler_fn handle_openapi;
 http_handler_fn handle_push_letters;
 http_handler_fn handle_refused;
 http_handler_fn handle_storage;

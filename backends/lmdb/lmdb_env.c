@@ -113,6 +113,18 @@ utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_
     return status;
 }
 
+utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                   const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                   size_t *ret_size, utapi_error *err)
+{
+    *ret_size = utapi_snapshot_encode(totals, fields, buffer);
+    if (utapi_snapshot_version(buffer) == 1 || write->is_raised ||
+        write->self->env.format == utapi_lmdb_layout.format)
+        return UTAPI_OK;
+    write->is_raised = true;
+    return utapi_lmdbenv_raise(&write->self->env, write->txn, err);
+}
+
 utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor **ret, utapi_error *err)
 {
     if (write->cursors[table] == NULL) {

@@ -97,6 +97,11 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_writ
  */
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_end(lmdb_write *write, utapi_status status, utapi_error *err);
 
+/** As utapi_snapshot_encode(). What version 1 cannot say raises the environment's format first. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
+                                                  const utapi_snapshot_fields *fields, unsigned char *buffer,
+                                                  size_t *ret_size, utapi_error *err);
+
 /** The write's cursor in a table. Valid until the write ends. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_cursor(lmdb_write *write, lmdb_table table, MDB_cursor **ret,
                                               utapi_error *err);
@@ -121,11 +126,6 @@ typedef struct lmdb_resource {
 
 #define LMDB_NO_ROWS INT64_MIN
 #define LMDB_NO_MORE INT64_MAX
-
-/** As utapi_snapshot_encode(). What version 1 cannot say raises the environment's format first. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
-                                                  const utapi_snapshot_fields *fields, unsigned char *buffer,
-                                                  size_t *ret_size, utapi_error *err);
 
 /** Reads a value of `resource`. UTAPI_CORRUPT. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err);

@@ -37,18 +37,6 @@ utapi_status utapi_lmdb_history_at(MDB_cursor *history, uint64_t id, utapi_inter
 
 /* ---- rows as bytes ------------------------------------------------------------------------ */
 
-utapi_status utapi_lmdb_row_encode(lmdb_write *write, const utapi_amounts *totals,
-                                   const utapi_snapshot_fields *fields, unsigned char *buffer,
-                                   size_t *ret_size, utapi_error *err)
-{
-    *ret_size = utapi_snapshot_encode(totals, fields, buffer);
-    if (utapi_snapshot_version(buffer) == 1 || write->is_raised ||
-        write->self->env.format == utapi_lmdb_layout.format)
-        return UTAPI_OK;
-    write->is_raised = true;
-    return utapi_lmdbenv_raise(&write->self->env, write->txn, err);
-}
-
 utapi_status utapi_lmdb_resource_decode(MDB_val value, lmdb_resource *ret, utapi_error *err)
 {
     if (value.mv_size < RESOURCE_HEAD)
