@@ -80,6 +80,8 @@ typedef struct config {
     int64_t expire_ttl_s;
 
     int log_level; /* index into config_log_levels */
+    int log_time;  /* index into config_log_times */
+    bool log_access;
 
     int64_t max_events;
     int64_t max_body_bytes;
@@ -101,6 +103,9 @@ typedef struct config {
 
 /** "trace", "debug", "info", "warn", "error", "fatal", NULL. */
 extern const char *const config_log_levels[];
+
+/** "ms", "iso", NULL. */
+extern const char *const config_log_times[];
 
 /** "strict", "compatible", NULL. */
 extern const char *const config_payload_hashes[];

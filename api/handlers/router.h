@@ -59,6 +59,8 @@ typedef struct http_call {
     http_reply reply;
     const http_service *service;    /* NULL until the router has seen it */
     const struct http_route *route; /* likewise (routes.h) */
+    const identity_key *key;        /* that signed it, once that is verified; NULL: none */
+    int64_t began_ns;               /* utapi_monotonic_ns() */
     http_error denied;              /* why router_admit() did not admit it; HTTP_OK */
 
     /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on

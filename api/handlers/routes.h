@@ -64,7 +64,7 @@ void http_call_refuse_because(http_call *call, const http_failure *failure, cons
 void http_call_fail(http_call *call, http_error error);
 
 /** Asks for the signature that the call's route may want. */
-http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure);
+http_error http_call_verify(const http_service *service, http_call *call, http_failure *failure);
 
 /** What a client is told when core fails; 5xx are logged with the detail that the client does not get. */
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
