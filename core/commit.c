@@ -33,6 +33,7 @@ struct utapi_committer {
     bool stopping;
     char warning[sizeof((utapi_health *)0)->warning]; /* why the last group was not stored; "": it was */
     int64_t warned_ms;                                /* when that was, on the monotonic clock */
+    utapi_commit_stats stats;
 
     pthread_t thread;
 };
@@ -117,8 +118,19 @@ static utapi_status group_apply(utapi_committer *self, commit_group group, utapi
         if (entries[i].expiry == UTAPI_EXPIRE_LATER && entries[i].expire_at_ms <= batch.now_ms)
             entries[i].expire_at_ms = batch.now_ms + 1;
     }
-    utapi_applied applied;
-    return utapi_backend_apply(self->backend, &batch, &applied, err);
+    utapi_applied applied = {.repeated = 0};
+    const int64_t began_ns = utapi_monotonic_ns();
+    const utapi_status status = utapi_backend_apply(self->backend, &batch, &applied, err);
+    const int64_t took_ns = utapi_monotonic_ns() - began_ns;
+    pthread_mutex_lock(&self->lock);
+    utapi_histogram_add(&self->stats.took, took_ns);
+    if (status == UTAPI_OK) {
+        self->stats.groups++;
+        self->stats.events += group.entries;
+        self->stats.repeated += applied.repeated;
+    }
+    pthread_mutex_unlock(&self->lock);
+    return status;
 }
 
 /* Notes what a group's outcome says of the storage; what is a request's own fault says nothing. */
@@ -248,6 +260,8 @@ void utapi_committer_health(utapi_committer *self, utapi_health *ret)
 {
     const int64_t now_ms = self->clock.monotonic_ms(self->clock.ctx);
     pthread_mutex_lock(&self->lock);
+    ret->commit = self->stats;
+    ret->commit.waiting = self->waiting;
     ret->recovering = *self->warning != '\0';
     if (!ret->refuses && *self->warning != '\0' && now_ms - self->warned_ms < WARNING_MS) {
         ret->refuses = true;

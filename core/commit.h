@@ -57,7 +57,7 @@ UTAPI_MUST_USE utapi_status utapi_committer_submit(utapi_committer *committer, u
  * Adds what the committer knows: while the last group could not be stored, and for not more than ten seconds after it,
  * no event is accepted. Until others are stored it is not certain after that either. Thread-safe.
  *
- * @param ret  in and out: refuses, warning and recovering
+ * @param ret  in and out: refuses, warning, recovering, and commit
  */
 void utapi_committer_health(utapi_committer *committer, utapi_health *ret);
 

@@ -67,6 +67,8 @@ typedef struct config {
     allow_list storage_allow;
     allow_list prometheus_allow;
     allow_list openapi_allow;
+    allow_list ready_allow;
+    int64_t ready_min_free, ready_max_delay_s;
     char *
         admin_tokens; /* separated by commas; NULL: none, so that administration goes through the socket alone */
     allow_list admin_allow;

@@ -62,6 +62,7 @@ typedef struct ctl_command {
     int (*run)(int count, char **arguments); /* gives the exit code */
 } ctl_command;
 
+extern const ctl_command status_command;
 extern const ctl_command push_command;
 extern const ctl_command list_command;
 extern const ctl_command dead_letters_command;

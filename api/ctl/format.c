@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MS_PER_S INT64_C(1000)
+#define MINUTE_S INT64_C(60)
+#define HOUR_S   (60 * MINUTE_S)
+#define DAY_S    (24 * HOUR_S)
+
 static uint64_t size_of_number(int64_t number)
 {
     return number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
@@ -46,6 +51,22 @@ format_text format_count(int64_t count)
         *out++ = digits[i];
     }
     *out = '\0';
+    return ret;
+}
+
+format_text format_age(int64_t age_ms)
+{
+    static const struct {
+        int64_t seconds;
+        const char *name;
+    } units[] = {{DAY_S, "d"}, {HOUR_S, "h"}, {MINUTE_S, "min"}, {1, "s"}};
+    const int64_t age_s = age_ms / MS_PER_S;
+    format_text ret;
+    size_t i = 0;
+    while (units[i].seconds > 1 && age_s < units[i].seconds)
+        i++;
+    (void)snprintf(ret.text, sizeof ret.text, "%lld %s", (long long)(age_s / units[i].seconds),
+                   units[i].name);
     return ret;
 }
 

@@ -21,6 +21,9 @@ format_text format_bytes(int64_t bytes);
 /** "1,234,567" */
 format_text format_count(int64_t count);
 
+/** "35 s", "2 min", "5 h", "3 d": the largest unit of which there is one. */
+format_text format_age(int64_t age_ms);
+
 /** Either of these as a change: with a + where it is more than zero. */
 format_text format_change(format_text amount);
 

@@ -18,9 +18,6 @@
 #define POLL_MS           200
 #define DEFAULT_TIMEOUT_S 300
 #define MS_PER_S          INT64_C(1000)
-#define MINUTE_S          INT64_C(60)
-#define HOUR_S            (60 * MINUTE_S)
-#define DAY_S             (24 * HOUR_S)
 
 typedef struct journal {
     client_endpoint endpoint;
@@ -63,23 +60,6 @@ static bool journal_stats_read(json_t *health, journal_stats *ret)
 }
 
 /* ---- stats -------------------------------------------------------------------------------- */
-
-/* "35 s", "2 min", "5 h", "3 d": the largest unit of which there is one. */
-static format_text format_age(int64_t age_ms)
-{
-    static const struct {
-        int64_t seconds;
-        const char *name;
-    } units[] = {{DAY_S, "d"}, {HOUR_S, "h"}, {MINUTE_S, "min"}, {1, "s"}};
-    const int64_t age_s = age_ms / MS_PER_S;
-    format_text ret;
-    size_t i = 0;
-    while (units[i].seconds > 1 && age_s < units[i].seconds)
-        i++;
-    (void)snprintf(ret.text, sizeof ret.text, "%lld %s", (long long)(age_s / units[i].seconds),
-                   units[i].name);
-    return ret;
-}
 
 /* "1,204 events wait, the oldest for 35 s" */
 static void print_waiting(const journal_stats *stats, FILE *out)

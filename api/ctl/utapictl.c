@@ -11,17 +11,10 @@
 static const ctl_command completion_command;
 
 /* In the order in which help lists them. */
-static const ctl_command *const commands[] = {&push_command,
-                                              &list_command,
-                                              &dead_letters_command,
-                                              &journal_command,
-                                              &adjust_command,
-                                              &expire_command,
-                                              &audit_command,
-                                              &migrate_command,
-                                              &check_command,
-                                              &completion_command,
-                                              NULL};
+static const ctl_command *const commands[] = {&status_command,       &push_command,       &list_command,
+                                              &dead_letters_command, &journal_command,    &adjust_command,
+                                              &expire_command,       &audit_command,      &migrate_command,
+                                              &check_command,        &completion_command, NULL};
 
 static int run_completion(int count, char **arguments)
 {

@@ -12,6 +12,7 @@
 #include "handlers/policy.h"
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
+#include "handlers/sources.h"
 #include "handlers/telemetry.h"
 #include "handlers/wake.h"
 #include "server/server.h"
@@ -47,6 +48,7 @@ typedef struct utapid {
     auth *auth;
     policy *policy;
     wake *wake; /* NULL: it is switched off */
+    sources *sources;
     telemetry *telemetry;
     http_service service, admin_service;
     server *admin_server; /* NULL: there could be none */
@@ -189,9 +191,11 @@ static utapi_status make_service(utapid *self, utapi_error *err)
                                   .max_amount = settings->max_amount,
                                   .max_new_resources = settings->max_new_resources};
     self->telemetry = telemetry_new(http_routes);
+    self->sources = sources_new();
     self->policy = policy_new(&limits, self->engine);
     self->wake = wakes_clients(settings) ? wake_new(settings->wake_s * MS_PER_S, utapi_monotonic_ms) : NULL;
-    if (self->telemetry == NULL || self->policy == NULL || (self->wake == NULL && wakes_clients(settings)))
+    if (self->telemetry == NULL || self->policy == NULL || self->sources == NULL ||
+        (self->wake == NULL && wakes_clients(settings)))
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){
         .engine = self->engine,
@@ -205,6 +209,12 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .storage_allow = settings->storage_allow,
         .prometheus_allow = settings->prometheus_allow,
         .openapi_allow = settings->openapi_allow,
+        .ready_allow = settings->ready_allow,
+        .ready_min_free = settings->ready_min_free,
+        .ready_max_delay_ms = settings->ready_max_delay_s * MS_PER_S,
+        .sources = self->sources,
+        .data_dir = settings->journal_enabled ? settings->journal_path : settings->data_dir,
+        .backend = settings->backend,
         .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
         .ingest_max_events = (size_t)settings->max_events,
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
@@ -303,6 +313,7 @@ static void stop(utapid *self)
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
     wake_free(self->wake);
+    sources_free(self->sources);
     policy_free(self->policy);
     telemetry_free(self->telemetry);
     auth_free(self->auth);

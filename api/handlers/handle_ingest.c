@@ -9,6 +9,7 @@
 
 #include "handlers/log.h"
 #include "handlers/policy.h"
+#include "handlers/sources.h"
 #include "handlers/wake.h"
 #include "json/json_event.h"
 
@@ -95,10 +96,12 @@ static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
     }
     const arrival *arrived = call->pending;
     const policy_verdict *verdict = &arrived->verdict;
+    const http_service *service = call->service;
+    sources_note(service->sources, call->request.peer, arrived->events.events, arrived->events.count,
+                 utapi_engine_now_ms(service->engine));
     for (unsigned reason = 0; reason < POLICY_REASONS; reason++)
-        telemetry_log_letters(call->service->telemetry, call, &verdict->refusals[reason],
-                              verdict->counts[reason]);
-    if (!wake_wants(call->service->wake, &call->request, arrived->events.events, arrived->events.count)) {
+        telemetry_log_letters(service->telemetry, call, &verdict->refusals[reason], verdict->counts[reason]);
+    if (!wake_wants(service->wake, &call->request, arrived->events.events, arrived->events.count)) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
     }

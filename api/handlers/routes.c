@@ -12,6 +12,7 @@
 /* clang-format off */
 #define FROM(list, key) {.allow_key = key, .allow = offsetof(http_service, list##_allow)}
 #define HEALTH   FROM(health, "healthChecks.allowFrom")
+#define READY    FROM(ready, "ready.allowFrom")
 #define INGEST   FROM(ingest, "ingest.allowFrom")
 #define STORAGE  FROM(storage, "storage.allowFrom")
 #define METRICS  FROM(prometheus, "prometheus.allowFrom")
@@ -30,6 +31,10 @@ const http_route http_routes[HTTP_ROUTES] = {
     /*    action                    method  path                      pool   access   body    answers   handler */
     ROUTE("Healthcheck",            "GET",  "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
     ROUTE("Healthcheck",            "POST", "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
+    ROUTE("Healthcheck",            "HEAD", "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
+    ROUTE("GetReady",               "GET",  "/_/ready",               false, READY,   list,   JSON,     ready),
+    ROUTE("GetReady",               "HEAD", "/_/ready",               false, READY,   list,   JSON,     ready),
+    ROUTE("GetStatus",              "GET",  "/_/status",              false, METRICS, list,   JSON,     status),
     ROUTE("GetMetrics",             "GET",  "/_/metrics?",            false, METRICS, list,   PROMTEXT, metrics),
     ROUTE("GetOpenapi",             "GET",  "/openapi.json",          false, OPENAPI, list,   JSON,     openapi),
     ROUTE("GetDocs",                "GET",  "/_/docs",                false, OPENAPI, list,   PAGE,     docs),

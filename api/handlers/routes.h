@@ -36,7 +36,7 @@ typedef struct http_route {
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
-enum { HTTP_ROUTES = 17 };
+enum { HTTP_ROUTES = 21 };
 
 extern const http_route http_routes[HTTP_ROUTES];
 
@@ -93,7 +93,9 @@ http_handler_fn handle_list;
 http_handler_fn handle_metrics;
 http_handler_fn handle_openapi;
 http_handler_fn handle_push_letters;
+http_handler_fn handle_ready;
 http_handler_fn handle_refused;
+http_handler_fn handle_status;
 http_handler_fn handle_storage;
 
 http_on_body_fn on_body_ingest_v2;

@@ -21,7 +21,7 @@
 /* Every status that a reply may have; another one counts as the last. */
 static const int statuses[] = {200, 400, 403, 408, 413, 431, 501, 503, 500};
 
-enum { STATUSES = sizeof statuses / sizeof *statuses, KINDS = 64, KIND_BYTES = 128 };
+enum { STATUSES = sizeof statuses / sizeof *statuses, KINDS = 64, KIND_BYTES = 128, RATE_SECONDS = 60 };
 
 /* A kind of refusal from an address, in the window that began with a line in the log. */
 typedef struct refusal {
@@ -36,9 +36,19 @@ struct telemetry {
     atomic_uint_fast64_t requests[HTTP_ROUTES + 1]
                                  [STATUSES]; /* the last row: refused before they had a route */
 
+    atomic_uint_fast64_t took[HTTP_ROUTES + 1][UTAPI_HISTOGRAM_BUCKETS], took_ns[HTTP_ROUTES + 1];
+    int64_t started_ms;
+
     pthread_mutex_t lock; /* guards what follows */
     refusal refusals[KINDS];
     refusal others; /* for which there was no place */
+    char last[TELEMETRY_LAST_BYTES];
+    int64_t last_ms;
+    struct {
+        int64_t ms;
+        uint64_t events;         /* accepted by then */
+    } seconds[RATE_SECONDS + 1]; /* a ring: the oldest stands at `second` */
+    size_t second;
 };
 
 telemetry *telemetry_new(const http_route *routes)
@@ -47,6 +57,8 @@ telemetry *telemetry_new(const http_route *routes)
     if (self == NULL)
         return NULL;
     self->routes = routes;
+    self->started_ms = utapi_monotonic_ms();
+    self->seconds[RATE_SECONDS].ms = self->started_ms;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)snprintf(self->others.kind, sizeof self->others.kind, "requests from other addresses");
     return self;
@@ -111,9 +123,13 @@ void telemetry_count_request(telemetry *self, const http_call *call)
     size_t i = 0;
     while (i < STATUSES - 1 && statuses[i] != call->reply.status)
         i++;
-    atomic_fetch_add_explicit(&self->requests[row_of(self, call->route)][i], 1, memory_order_relaxed);
+    const size_t row = row_of(self, call->route);
+    const int64_t took_ns = utapi_monotonic_ns() - call->began_ns;
+    atomic_fetch_add_explicit(&self->requests[row][i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->took[row][utapi_histogram_bucket(took_ns)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->took_ns[row], (uint64_t)took_ns, memory_order_relaxed);
     if (log_wants_access())
-        access_log(self, call, utapi_monotonic_ns() - call->began_ns);
+        access_log(self, call, took_ns);
 }
 
 /* The first row with the action of a row. */
@@ -123,6 +139,53 @@ static size_t first_row_of(const telemetry *self, size_t row)
     while (first < row && strcmp(action_of(self, first), action_of(self, row)) != 0)
         first++;
     return first;
+}
+
+bool telemetry_durations(const telemetry *self, size_t row, const char **ret_action, utapi_histogram *ret)
+{
+    uint64_t count = 0;
+    *ret = (utapi_histogram){.sum_ns = 0};
+    if (self == NULL || first_row_of(self, row) != row)
+        return false;
+    for (size_t other = row; other <= HTTP_ROUTES; other++) {
+        if (first_row_of(self, other) != row)
+            continue;
+        ret->sum_ns += atomic_load_explicit(&self->took_ns[other], memory_order_relaxed);
+        for (size_t i = 0; i < UTAPI_HISTOGRAM_BUCKETS; i++) {
+            const uint64_t more = atomic_load_explicit(&self->took[other][i], memory_order_relaxed);
+            ret->counts[i] += more;
+            count += more;
+        }
+    }
+    *ret_action = action_of(self, row);
+    return count > 0;
+}
+
+int64_t telemetry_uptime_ms(const telemetry *self)
+{
+    return self != NULL ? utapi_monotonic_ms() - self->started_ms : 0;
+}
+
+/* With the lock held: notes how many there are by now. */
+static void second_note(telemetry *self, int64_t now_ms)
+{
+    self->seconds[self->second].ms = now_ms;
+    self->seconds[self->second].events = telemetry_events(self, TELEMETRY_ACCEPTED);
+    self->second = (self->second + 1) % (RATE_SECONDS + 1);
+}
+
+int64_t telemetry_rate(telemetry *self)
+{
+    if (self == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&self->lock);
+    size_t oldest = self->second;
+    while (self->seconds[oldest].ms == 0) /* there always is the start */
+        oldest = (oldest + 1) % (RATE_SECONDS + 1);
+    const int64_t span_ms = utapi_monotonic_ms() - self->seconds[oldest].ms;
+    const uint64_t events = telemetry_events(self, TELEMETRY_ACCEPTED) - self->seconds[oldest].events;
+    (void)pthread_mutex_unlock(&self->lock);
+    return span_ms > 0 ? (int64_t)((double)events * 1000 / (double)span_ms + 0.5) : 0;
 }
 
 void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_requests, void *ctx)
@@ -201,6 +264,22 @@ void telemetry_log_refusal(telemetry *self, const http_call *call, const http_fa
     const char *quotation = strstr(shown, quoted);
     const int size = (int)(quotation != NULL ? (size_t)(quotation - shown) : strlen(shown));
     log_write(LOG_LEVEL_WARN, call->request_id, "refused: %s: %.*s", kind, size, shown);
+    (void)pthread_mutex_lock(&self->lock);
+    (void)snprintf(self->last, sizeof self->last, "%s: %.*s", kind, size, shown);
+    self->last_ms = utapi_wall_ms();
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+int64_t telemetry_last_refusal(telemetry *self, char ret[static TELEMETRY_LAST_BYTES])
+{
+    *ret = '\0';
+    if (self == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&self->lock);
+    memcpy(ret, self->last, sizeof self->last);
+    const int64_t at_ms = self->last_ms;
+    (void)pthread_mutex_unlock(&self->lock);
+    return at_ms;
 }
 
 void telemetry_log_letters(telemetry *self, const http_call *call, const utapi_refusal *why, size_t count)
@@ -232,5 +311,7 @@ void telemetry_flush(telemetry *self, int64_t now_ms)
     }
     if (window_is_over(&self->others, now_ms))
         window_end(&self->others);
+    if (now_ms != INT64_MAX)
+        second_note(self, now_ms);
     (void)pthread_mutex_unlock(&self->lock);
 }

@@ -11,7 +11,9 @@
 
 #include "http/errors.h"
 #include "utapi/event.h"
+#include "utapi/histogram.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +45,19 @@ uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome);
 
 /** Counts a request that is answered, and how long it took; and writes its line, where each has one (log.access). */
 void telemetry_count_request(telemetry *self, const struct http_call *call);
+
+/** Events that were accepted in a second, over the last minute; telemetry_flush() has to be called each second. */
+int64_t telemetry_rate(telemetry *self);
+
+int64_t telemetry_uptime_ms(const telemetry *self);
+
+/** How long requests of an action took; false: there was none. @param row  of the table of routes, or beyond it */
+bool telemetry_durations(const telemetry *self, size_t row, const char **ret_action, utapi_histogram *ret);
+
+enum { TELEMETRY_LAST_BYTES = 256 };
+
+/** The last refusal that had a line in the log. @return when, by the wall clock; 0: there was none */
+int64_t telemetry_last_refusal(telemetry *self, char ret[static TELEMETRY_LAST_BYTES]);
 
 /** Called for each action and status that there was. */
 typedef void telemetry_requests_cb(void *ctx, const char *action, int status, uint64_t count);

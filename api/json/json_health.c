@@ -11,34 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_name(utapi_text *text, const char *name)
-{
-    if (text->size > 0 && text->data[text->size - 1] != '{')
-        JSON_TEXT_LITERAL(text, ",");
-    json_text_add_string(text, utapi_string_of(name));
-    JSON_TEXT_LITERAL(text, ":");
-}
-
-static void add_integer(utapi_text *text, const char *name, int64_t value)
-{
-    add_name(text, name);
-    json_text_add_integer(text, value);
-}
-
-static void add_count(utapi_text *text, const char *name, uint64_t value)
-{
-    add_integer(text, name, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
-}
-
-/* An absent text is no member. */
-static void add_string(utapi_text *text, const char *name, utapi_string value)
-{
-    if (value.size == 0)
-        return;
-    add_name(text, name);
-    json_text_add_string(text, value);
-}
-
 static uint64_t letters_ever(const utapi_dead_letter_stats *stats)
 {
     uint64_t ever = 0;
@@ -91,21 +63,22 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
     warning_write(health, sizeof warning, warning);
     JSON_TEXT_LITERAL(&text, "{");
     if (*warning != '\0' || journal->capacity_bytes > 0)
-        add_string(&text, "status", utapi_string_of(status_of(health, warning)));
-    add_string(&text, "trouble", utapi_string_of(warning));
+        json_text_add_string_member(&text, "status", utapi_string_of(status_of(health, warning)));
+    json_text_add_string_member(&text, "trouble", utapi_string_of(warning));
     if (llabs(health->storage.clock_skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS)
-        add_integer(&text, "clockSkewMs", health->storage.clock_skew_ms);
+        json_text_add_integer_member(&text, "clockSkewMs", health->storage.clock_skew_ms);
     if (journal->capacity_bytes > 0) {
-        add_name(&text, "journal");
+        json_text_add_name(&text, "journal");
         JSON_TEXT_LITERAL(&text, "{");
-        add_count(&text, "waiting", journal->waiting);
-        add_integer(&text, "oldestAgeMs", waiting_ms(journal->oldest_ms, now_ms));
-        add_count(&text, "usedBytes", journal->used_bytes);
-        add_count(&text, "capacityBytes", journal->capacity_bytes);
-        add_count(&text, "refused", letters_ever(&health->letters));
-        add_count(&text, "lost", journal->lost);
-        add_count(&text, "refusedAcknowledged", letters_ever(&health->letters) - health->letters.kept);
-        add_count(&text, "lostAcknowledged", journal->lost_acknowledged);
+        json_text_add_count_member(&text, "waiting", journal->waiting);
+        json_text_add_integer_member(&text, "oldestAgeMs", waiting_ms(journal->oldest_ms, now_ms));
+        json_text_add_count_member(&text, "usedBytes", journal->used_bytes);
+        json_text_add_count_member(&text, "capacityBytes", journal->capacity_bytes);
+        json_text_add_count_member(&text, "refused", letters_ever(&health->letters));
+        json_text_add_count_member(&text, "lost", journal->lost);
+        json_text_add_count_member(&text, "refusedAcknowledged",
+                                   letters_ever(&health->letters) - health->letters.kept);
+        json_text_add_count_member(&text, "lostAcknowledged", journal->lost_acknowledged);
         JSON_TEXT_LITERAL(&text, "}");
     }
     JSON_TEXT_LITERAL(&text, "}");
@@ -117,7 +90,7 @@ char *json_health(const utapi_health *health, int64_t now_ms, size_t *ret_size)
 static void add_levels(utapi_text *text, utapi_level_set levels)
 {
     bool is_first = true;
-    add_name(text, "levels");
+    json_text_add_name(text, "levels");
     JSON_TEXT_LITERAL(text, "[");
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++) {
         if ((levels & UTAPI_LEVEL_BIT(level)) == 0)
@@ -145,39 +118,39 @@ void json_dead_letter(utapi_text *text, json_letter_form form, const utapi_dead_
         [UTAPI_OUTGOING_BYTES] = "outgoingBytes",
     };
     JSON_TEXT_LITERAL(text, "{");
-    add_string(text, "id", utapi_string_of(letter->id));
+    json_text_add_string_member(text, "id", utapi_string_of(letter->id));
     if (form == JSON_LETTER) {
-        add_string(text, "reason", utapi_string_of(utapi_reason_name(letter->reason)));
-        add_string(text, "detail", utapi_string_of(letter->detail));
-        add_string(text, "source", letter->source);
-        add_integer(text, "keptAt", letter->kept_ms);
+        json_text_add_string_member(text, "reason", utapi_string_of(utapi_reason_name(letter->reason)));
+        json_text_add_string_member(text, "detail", utapi_string_of(letter->detail));
+        json_text_add_string_member(text, "source", letter->source);
+        json_text_add_integer_member(text, "keptAt", letter->kept_ms);
         add_levels(text, letter->levels);
     }
-    add_string(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
-    add_string(text, "uuid", entry->uuid);
-    add_integer(text, "timestamp", entry->time_ms);
+    json_text_add_string_member(text, "operationId", utapi_string_of(utapi_action_of(entry->operation)));
+    json_text_add_string_member(text, "uuid", entry->uuid);
+    json_text_add_integer_member(text, "timestamp", entry->time_ms);
     for (unsigned level = 0; level < UTAPI_LEVEL_COUNT; level++)
-        add_string(text, resources[level], entry->resource[level]);
+        json_text_add_string_member(text, resources[level], entry->resource[level]);
     for (unsigned metric = 0; metric < UTAPI_FIRST_OPERATION; metric++)
-        add_integer(text, deltas[metric], entry->delta[metric]);
+        json_text_add_integer_member(text, deltas[metric], entry->delta[metric]);
     if (form == JSON_LETTER_REFUSED)
-        add_string(text, "reason", utapi_string_of(letter->detail));
+        json_text_add_string_member(text, "reason", utapi_string_of(letter->detail));
     JSON_TEXT_LITERAL(text, "}");
 }
 
 void json_letter_stats(utapi_text *text, const utapi_dead_letter_stats *stats)
 {
-    add_count(text, "kept", stats->kept);
-    add_name(text, "dropped");
+    json_text_add_count_member(text, "kept", stats->kept);
+    json_text_add_name(text, "dropped");
     JSON_TEXT_LITERAL(text, "[");
     for (size_t i = 0; i < stats->dropped_count; i++) {
         const utapi_dropped *dropped = &stats->dropped[i];
         if (i > 0)
             JSON_TEXT_LITERAL(text, ",");
         JSON_TEXT_LITERAL(text, "{");
-        add_string(text, "reason", utapi_string_of(utapi_reason_name(dropped->reason)));
-        add_string(text, "source", utapi_string_of(dropped->source));
-        add_count(text, "count", dropped->count);
+        json_text_add_string_member(text, "reason", utapi_string_of(utapi_reason_name(dropped->reason)));
+        json_text_add_string_member(text, "source", utapi_string_of(dropped->source));
+        json_text_add_count_member(text, "count", dropped->count);
         JSON_TEXT_LITERAL(text, "}");
     }
     JSON_TEXT_LITERAL(text, "]");

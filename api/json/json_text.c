@@ -58,3 +58,30 @@ void json_text_add_integer(utapi_text *text, int64_t value)
         digits[--first] = '-';
     utapi_text_add(text, digits + first, sizeof digits - first);
 }
+
+void json_text_add_name(utapi_text *text, const char *name)
+{
+    if (text->size > 0 && text->data[text->size - 1] != '{')
+        JSON_TEXT_LITERAL(text, ",");
+    json_text_add_string(text, utapi_string_of(name));
+    JSON_TEXT_LITERAL(text, ":");
+}
+
+void json_text_add_integer_member(utapi_text *text, const char *name, int64_t value)
+{
+    json_text_add_name(text, name);
+    json_text_add_integer(text, value);
+}
+
+void json_text_add_count_member(utapi_text *text, const char *name, uint64_t value)
+{
+    json_text_add_integer_member(text, name, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+void json_text_add_string_member(utapi_text *text, const char *name, utapi_string value)
+{
+    if (value.size == 0)
+        return;
+    json_text_add_name(text, name);
+    json_text_add_string(text, value);
+}

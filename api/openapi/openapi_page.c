@@ -199,6 +199,13 @@ static void put_parameters(utapi_text *page, const json_t *list)
                 text_of(parameter, "description"), json_is_true(json_object_get(parameter, "required")));
 }
 
+/* "get" as "GET". */
+static void put_method(utapi_text *page, const char *method)
+{
+    for (; *method != '\0'; method++)
+        utapi_text_add_char(page, (char)(*method - 'a' + 'A'));
+}
+
 static void put_operation(utapi_text *page, const char *path, const char *method, const json_t *item)
 {
     const json_t *operation = json_object_get(item, method);
@@ -212,7 +219,7 @@ static void put_operation(utapi_text *page, const char *path, const char *method
     put(page, "><span class=\"method ");
     put(page, method);
     put(page, "\">");
-    put(page, strcmp(method, "get") == 0 ? "GET" : "POST");
+    put_method(page, method);
     put(page, "</span><code>");
     put_prose(page, path);
     put(page, "</code></h3>\n<p><b>");
@@ -252,14 +259,16 @@ static void put_link(utapi_text *page, const char *path, const char *method, con
 {
     put(page, "<a href=\"#");
     put(page, text_of(json_object_get(item, method), "operationId"));
-    put(page, strcmp(method, "get") == 0 ? "\">GET <code>" : "\">POST <code>");
+    put(page, "\">");
+    put_method(page, method);
+    put(page, " <code>");
     put_prose(page, path);
     put(page, "</code></a>\n");
 }
 
 static void each_operation(utapi_text *page, const char *tag, operation_fn *with)
 {
-    static const char *const methods[] = {"post", "get"};
+    static const char *const methods[] = {"post", "get", "head"};
     const char *path;
     json_t *item;
     json_object_foreach ((json_t *)get(document, "paths"), path, item)
