@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void config_done(config *self)
 {
@@ -25,8 +26,14 @@ void config_done(config *self)
     }
     free(self->redis_uri);
     free(self->local_cache_uri);
+    for (size_t i = 0; i < count && self->given != NULL; i++)
+        free(self->given[i].text);
+    free(self->given);
+    free(self->unknown_variables);
     free(self->file);
     free(self->ignored);
+    self->given = NULL;
+    self->unknown_variables = NULL;
     self->redis_uri = NULL;
     self->local_cache_uri = NULL;
     self->file = NULL;
@@ -47,7 +54,8 @@ static utapi_status set_default(config *self, const config_key *key, const confi
     if (key->compute != NULL && computed == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
     const char *text = computed != NULL ? computed : key->fallback;
-    return *text != '\0' ? set_from_text(self, key, text, key->path, err) : UTAPI_OK;
+    const utapi_status status = config_record(self, key, text, CONFIG_BY_DEFAULT, err);
+    return status == UTAPI_OK && *text != '\0' ? set_from_text(self, key, text, key->path, err) : status;
 }
 
 /* A variable that is set to nothing is not set: container files like to pass those on. */
@@ -66,8 +74,44 @@ static utapi_status set_from_process(config *self, const config_key *key, const 
     if (flag == NULL && variable == NULL)
         return UTAPI_OK;
     *is_set = true;
-    return flag != NULL ? set_from_text(self, key, flag, name, err)
-                        : set_from_text(self, key, variable, key->environment, err);
+    const utapi_status status = flag != NULL ? set_from_text(self, key, flag, name, err)
+                                             : set_from_text(self, key, variable, key->environment, err);
+    if (status != UTAPI_OK)
+        return status;
+    return config_record(self, key, flag != NULL ? flag : variable,
+                         flag != NULL ? CONFIG_FROM_FLAG : CONFIG_FROM_ENVIRONMENT, err);
+}
+
+/* Variables that others read: utapictl, and the end of the start. */
+static const char *const other_variables[] = {"UTAPI_CONFIG_FILE", "UTAPI_MIGRATE_FROM", "UTAPI_MIGRATE_TO"};
+
+static bool variable_is_known(const char *name, size_t size)
+{
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strlen(keys[i].environment) == size && memcmp(keys[i].environment, name, size) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof other_variables / sizeof *other_variables; i++)
+        if (strlen(other_variables[i]) == size && memcmp(other_variables[i], name, size) == 0)
+            return true;
+    return false;
+}
+
+/* Lists variables that look like ours and are not: a slip there would go unseen. */
+static utapi_status find_unknown_variables(config *self, utapi_error *err)
+{
+    static const char prefix[] = "UTAPI_";
+    utapi_status status = UTAPI_OK;
+    for (char **variable = environ; *variable != NULL && status == UTAPI_OK; variable++) {
+        const size_t size = strcspn(*variable, "=");
+        if (strncmp(*variable, prefix, sizeof prefix - 1) != 0 || variable_is_known(*variable, size))
+            continue;
+        UTAPI_AUTO_FREE char *name = strndup(*variable, size);
+        status = name != NULL ? config_text_join(&self->unknown_variables, ", ", name, err)
+                              : utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    }
+    return status;
 }
 
 /* ---- what concerns several keys ----------------------------------------------------------- */
@@ -222,15 +266,43 @@ utapi_status config_load(const config_inputs *inputs, config *ret, utapi_error *
     (void)config_keys(&count);
     const char *file = inputs->file != NULL ? inputs->file : from_environment("UTAPI_CONFIG_FILE");
     UTAPI_AUTO_FREE bool *is_set = calloc(count, sizeof *is_set);
-    config self = {.file = file != NULL ? strdup(file) : NULL};
+    config self = {.file = file != NULL ? strdup(file) : NULL, .given = calloc(count, sizeof *self.given)};
     utapi_status status;
-    if (is_set == NULL || (file != NULL && self.file == NULL))
+    if (is_set == NULL || self.given == NULL || (file != NULL && self.file == NULL))
         status = utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
     else
         status = gather(&self, inputs, is_set, err);
+    if (status == UTAPI_OK)
+        status = find_unknown_variables(&self, err);
     if (status == UTAPI_OK)
         *ret = self;
     else
         config_done(&self);
     return status;
+}
+
+/* ---- showing it --------------------------------------------------------------------------- */
+
+static bool is_secret(const config_key *key)
+{
+    return key->kind == &config_secret || key->kind == &config_tokens || key->kind == &config_redis_url;
+}
+
+bool config_print(const config *self, FILE *out)
+{
+    static const char *const sources[] = {[CONFIG_BY_DEFAULT] = "default",
+                                          [CONFIG_FROM_FILE] = "file",
+                                          [CONFIG_FROM_ENVIRONMENT] = "environment",
+                                          [CONFIG_FROM_FLAG] = "flag"};
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    json_auto_t *all = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const char *text = self->given[i].text;
+        json_t *value = json_pack("{ss, ss}", "value", *text != '\0' && is_secret(&keys[i]) ? "***" : text,
+                                  "from", sources[self->given[i].source]);
+        if (json_object_set_new(all, keys[i].path, value) != 0)
+            return false;
+    }
+    return json_dumpf(all, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF && fflush(out) == 0;
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /** Where a Redis is, as Utapi's and ioredis's keys say it. */
 typedef struct config_redis {
@@ -34,6 +35,20 @@ typedef struct config_counters {
     utapi_operation_set operations;
     char *unknown; /* names that no operation bears, quoted: "\"PutObjects\", \"\""; NULL: none */
 } config_counters;
+
+/** Where a value comes from. */
+typedef enum config_source {
+    CONFIG_BY_DEFAULT,
+    CONFIG_FROM_FILE,
+    CONFIG_FROM_ENVIRONMENT,
+    CONFIG_FROM_FLAG
+} config_source;
+
+/** A value as it was given: for --print-config. */
+typedef struct config_given {
+    char *text; /* owned; JSON where the file has no text; NULL: none */
+    config_source source;
+} config_given;
 
 /** Every setting, checked. Members are documented in docs/configuration.md under their keys. */
 typedef struct config {
@@ -99,8 +114,10 @@ typedef struct config {
     int64_t max_new_resources;
     int64_t max_dead_letters;
 
-    char *file;    /* that was read; NULL: none */
-    char *ignored; /* keys of the file that do not apply: "vaultd, certFilePaths"; NULL: none */
+    char *file;              /* that was read; NULL: none */
+    char *unknown_variables; /* UTAPI_... of the environment that nothing reads; NULL: none */
+    config_given *given;     /* one for each key, in the order of config_keys() */
+    char *ignored;           /* keys of the file that do not apply: "vaultd, certFilePaths"; NULL: none */
 } config;
 
 /** "trace", "debug", "info", "warn", "error", "fatal", NULL. */
@@ -128,6 +145,13 @@ typedef struct config_inputs {
  *         UTAPI_UNAVAILABLE if the file cannot be read; UTAPI_NO_MEMORY
  */
 UTAPI_MUST_USE utapi_status config_load(const config_inputs *inputs, config *ret, utapi_error *err);
+
+/**
+ * Prints every key with its value and where that comes from, as JSON. Secrets are "***".
+ *
+ * @return false if it could not be written
+ */
+bool config_print(const config *self, FILE *out);
 
 /** Frees what a config owns. */
 void config_done(config *self);

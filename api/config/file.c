@@ -44,9 +44,12 @@ static utapi_status read_value(const walk *self, const config_key *key, const js
     const config_origin origin = {.name = name, .folder = self->folder};
     const utapi_status status =
         key->kind->from_json(key, value, &origin, (char *)self->config + key->member, err);
-    if (status == UTAPI_OK)
-        self->is_set[key - config_keys(&count)] = true;
-    return status;
+    if (status != UTAPI_OK)
+        return status;
+    UTAPI_AUTO_FREE char *text = json_is_string(value) ? strdup(json_string_value(value))
+                                                       : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    self->is_set[key - config_keys(&count)] = true;
+    return config_record(self->config, key, text, CONFIG_FROM_FILE, err);
 }
 
 static utapi_status ignore_key(const walk *self, const char *path, utapi_error *err)
@@ -124,6 +127,8 @@ static utapi_status walk_object(const walk *self, const json_t *object, const ch
     json_t *value;
     json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
         char path[PATH_BYTES];
+        if (strcmp(name, "//") == 0)
+            continue; /* a comment */
         (void)snprintf(path, sizeof path, "%s%s%.60s", group, *group != '\0' ? "." : "", name);
         const utapi_status status = walk_member(self, value, path, err);
         if (status != UTAPI_OK)

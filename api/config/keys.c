@@ -101,6 +101,19 @@ bool config_key_is_group(const char *path)
     return false;
 }
 
+utapi_status config_record(config *self, const config_key *key, const char *text, int source,
+                           utapi_error *err)
+{
+    size_t count;
+    config_given *given = &self->given[key - config_keys(&count)];
+    char *copy = text != NULL ? strdup(text) : NULL;
+    if (copy == NULL)
+        return utapi_fail(err, UTAPI_NO_MEMORY, "configuration");
+    free(given->text);
+    *given = (config_given){copy, (config_source)source};
+    return UTAPI_OK;
+}
+
 /* ---- keys that mean nothing here ---------------------------------------------------------- */
 
 /* Of Utapi (either generation) and of the `utapi` object in CloudServer's file. */

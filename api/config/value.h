@@ -34,6 +34,12 @@ UTAPI_MUST_USE utapi_status config_text_replace(char *text, void *ret, utapi_err
 UTAPI_MUST_USE utapi_status config_text_join(char **list, const char *separator, const char *item,
                                              utapi_error *err);
 
+struct config;
+
+/** Notes what a key was given, and by what. @param text  copied; NULL: there was no memory */
+UTAPI_MUST_USE utapi_status config_record(struct config *self, const config_key *key, const char *text,
+                                          int source, utapi_error *err);
+
 #define CONFIG_HOST_MAX_BYTES 255
 
 /** Whether this may be a host's name or address. */

@@ -19,6 +19,7 @@
 #include "utapi/clock.h"
 #include "utapi/engine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -36,8 +37,6 @@
 #define MS_PER_S        INT64_C(1000)
 #define ADMIN_SOCKET    "admin.sock"
 #define WATCH_S         1 /* between looks at how storage is */
-
-#define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
 
 /* Everything that runs, in the order of its making. */
 typedef struct utapid {
@@ -383,6 +382,42 @@ static utapi_status check_redis(utapid *self, utapi_error *err)
     return status;
 }
 
+/* What was given and means nothing, each in a sentence. */
+static void tell_ignored(const config *settings, void (*tell)(const char *sentence))
+{
+    char sentence[1024];
+    const struct {
+        const char *what, *format;
+    } all[] = {{settings->ignored, "%s: ignored, for they do not apply here: %s"},
+               {settings->enabled_operations.unknown,
+                "%.0senabledOperationCounters: ignored, for no operation is called so: %s"},
+               {settings->unknown_variables, "%.0sthe environment: ignored, for nothing is called so: %s"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].what == NULL)
+            continue;
+        (void)snprintf(sentence, sizeof sentence, all[i].format, settings->file != NULL ? settings->file : "",
+                       all[i].what);
+        tell(sentence);
+    }
+}
+
+static void tell_log(const char *sentence)
+{
+    log_write(LOG_LEVEL_WARN, NULL, "%s", sentence);
+}
+
+static void tell_terminal(const char *sentence)
+{
+    printf("utapid: %s\n", sentence);
+}
+
+static utapi_status print_settings(utapid *self, utapi_error *err)
+{
+    return config_print(&self->config, stdout)
+               ? UTAPI_OK
+               : utapi_fail(err, UTAPI_UNAVAILABLE, "the settings cannot be printed: %s", strerror(errno));
+}
+
 /* --check: everything that can be judged without touching storage or sockets. */
 static utapi_status check(utapid *self, utapi_error *err)
 {
@@ -391,11 +426,7 @@ static utapi_status check(utapid *self, utapi_error *err)
         status = check_redis(self, err);
     if (status != UTAPI_OK)
         return status;
-    if (self->config.ignored != NULL)
-        printf("utapid: %s: ignored, for they do not apply here: %s\n", self->config.file,
-               self->config.ignored);
-    if (self->config.enabled_operations.unknown != NULL)
-        printf("utapid: " UNKNOWN_OPERATIONS "\n", self->config.enabled_operations.unknown);
+    tell_ignored(&self->config, tell_terminal);
     puts("utapid: the configuration is valid");
     return UTAPI_OK;
 }
@@ -405,11 +436,7 @@ static utapi_status serve(utapid *self, utapi_error *err)
     sigset_t signals;
     block_signals(&signals);
     open_log(&self->config);
-    if (self->config.ignored != NULL)
-        log_write(LOG_LEVEL_WARN, NULL, "%s: ignored, for they do not apply here: %s", self->config.file,
-                  self->config.ignored);
-    if (self->config.enabled_operations.unknown != NULL)
-        log_write(LOG_LEVEL_WARN, NULL, UNKNOWN_OPERATIONS, self->config.enabled_operations.unknown);
+    tell_ignored(&self->config, tell_log);
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
         announce_start(&self->config, server_port(self->server));
@@ -431,12 +458,15 @@ int main(int argc, char **argv)
 
     utapi_status status = load_settings(&self, &options, &err);
     if (status == UTAPI_OK)
-        status = options.check ? check(&self, &err) : serve(&self, &err);
+        status = options.print   ? print_settings(&self, &err)
+                 : options.check ? check(&self, &err)
+                                 : serve(&self, &err);
     if (status != UTAPI_OK)
         fprintf(stderr, "utapid: %s\n", *err.detail != '\0' ? err.detail : utapi_status_text(status));
     const int64_t stopping_ms = utapi_monotonic_ms();
     stop(&self);
     if (self.stopped_by != 0)
         announce_stopped(utapi_monotonic_ms() - stopping_ms);
-    return status == UTAPI_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    const bool is_usage = strncmp(err.detail, "--", 2) == 0; /* it names a flag */
+    return status == UTAPI_OK ? EXIT_SUCCESS : is_usage ? EXIT_USAGE : EXIT_FAILURE;
 }

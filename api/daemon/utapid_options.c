@@ -8,8 +8,9 @@
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { OPTION_CONFIG = 1, OPTION_CHECK, OPTION_HELP, OPTION_VERSION, FIRST_KEY = 256 };
+enum { OPTION_CONFIG = 1, OPTION_CHECK, OPTION_PRINT, OPTION_HELP, OPTION_VERSION, FIRST_KEY = 256 };
 
 static const struct {
     struct option option;
@@ -18,6 +19,9 @@ static const struct {
 } own[] = {
     {{"config", required_argument, NULL, OPTION_CONFIG}, "config FILE", "read settings from FILE"},
     {{"check", no_argument, NULL, OPTION_CHECK}, "check", "say whether the settings are valid, and exit"},
+    {{"print-config", no_argument, NULL, OPTION_PRINT},
+     "print-config",
+     "print every setting and where it comes from, and exit"},
     {{"help", no_argument, NULL, OPTION_HELP}, "help", "print this, and exit"},
     {{"version", no_argument, NULL, OPTION_VERSION}, "version", "print the version, and exit"},
 };
@@ -75,13 +79,15 @@ static void make_table(struct option *ret)
 
 static int answer(int option)
 {
-    if (option == OPTION_HELP)
+    if (option == OPTION_HELP || option == 'h')
         print_help();
-    else if (option == OPTION_VERSION)
+    else if (option == OPTION_VERSION || option == 'V')
         puts("utapid " UTAPI_VERSION);
-    else
+    else {
         fputs("utapid: try utapid --help\n", stderr); /* getopt_long has said what is wrong */
-    return option == OPTION_HELP || option == OPTION_VERSION ? 0 : 2;
+        return EXIT_USAGE;
+    }
+    return EXIT_SUCCESS;
 }
 
 int utapid_options_parse(int argc, char **argv, utapid_options *ret)
@@ -94,13 +100,15 @@ int utapid_options_parse(int argc, char **argv, utapid_options *ret)
     *ret = (utapid_options){0};
     if (argc > 0)
         argv[0] = name;
-    for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "hV", table, NULL)) != -1;) {
         if (option >= FIRST_KEY)
             ret->flags[option - FIRST_KEY] = optarg != NULL ? optarg : keys[option - FIRST_KEY].flag_value;
         else if (option == OPTION_CONFIG)
             ret->file = optarg;
         else if (option == OPTION_CHECK)
             ret->check = true;
+        else if (option == OPTION_PRINT)
+            ret->print = true;
         else
             return answer(option);
     }

@@ -7,12 +7,15 @@
 
 #include <stdbool.h>
 
+enum { EXIT_USAGE = 2 }; /* the command line is wrong */
+
 #define UTAPID_MAX_KEYS 128 /* room for every key; checked when parsing starts */
 
 typedef struct utapid_options {
     const char *file;                   /* --config; NULL: not given */
     const char *flags[UTAPID_MAX_KEYS]; /* for config_inputs; borrowed from argv */
     bool check;                         /* --check: look at the settings, and leave */
+    bool print;                         /* --print-config: show them, and leave */
 } utapid_options;
 
 /**

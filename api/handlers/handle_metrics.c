@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -262,15 +263,16 @@ static uint64_t open_files(void)
     return count > 3 ? count - 3 : 0; /* ".", "..", and the folder's own */
 }
 
+/* The second word of statm: pages. */
 static uint64_t resident_bytes(void)
 {
-    unsigned long long size = 0, resident = 0;
+    char line[128] = "", *rest = line;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file != NULL && fscanf(file, "%20llu %20llu", &size, &resident) != 2)
-        resident = 0;
+    if (file != NULL && fgets(line, sizeof line, file) != NULL)
+        (void)strtoull(line, &rest, 10);
     if (file != NULL)
         (void)fclose(file);
-    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (uint64_t)strtoull(rest, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void process_add(utapi_text *text, const telemetry *counted, int64_t now_ms)

@@ -174,7 +174,7 @@ class Metrics(SystemTest):
     def test_alerts_and_dashboards_name_families_that_there_are(self):
         names = documented()
         names |= {name + part for name in names for part in ("_bucket", "_sum", "_count")}
-        for name in sorted(os.listdir(METRICS)):
+        for name in sorted(set(os.listdir(METRICS)) - {"README.md"}):
             with open(os.path.join(METRICS, name), encoding="utf-8") as file:
                 text = file.read()
             used = set(re.findall(r"\b(?:utapi|process)_[a-z_]+", text))

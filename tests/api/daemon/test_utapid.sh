@@ -21,7 +21,7 @@ done
 # ---- settings
 
 err=$("$utapid" --port 70000 2>&1)
-is $? 1 "exit code of a bad value"
+is $? 2 "exit code of a bad value"
 has "$err" "utapid: --port: expected a whole number from 0 to 65535, not 70000" "a bad flag"
 
 printf '{"prot": 1}' >"$tmp/bad.json"
@@ -43,7 +43,7 @@ out=$("$utapid" --check --config "$tmp/redis.json" 2>&1)
 is $? 0 "exit code of --check with a file that asks for Redis"
 is "$out" "utapid: the configuration is valid" "a file that asks for Redis"
 err=$("$utapid" --check --redis "rediss://:geheim@127.0.0.1" 2>&1)
-is $? 1 "exit code of a URI that is none"
+is $? 2 "exit code of a URI that is none"
 is "$err" "utapid: --redis: expected a URI that begins with redis://, redis+unix:// or redis-sentinel://" "a URI"
 
 # What a start would refuse, the check refuses, wherever the URI comes from; neither repeats the password.
@@ -71,6 +71,26 @@ has "$err" "$bad" "a bad local cache"
 err=$(UTAPI_JOURNAL=false "$utapid" --check --redis "redis://127.0.0.1" 2>&1)
 is $? 1 "exit code of Redis without a journal"
 has "$err" "journal.enabled: events always go to the journal" "Redis without a journal"
+
+for help in -h -V; do
+    "$utapid" $help >"$tmp/help" || fail "utapid $help exits with $?"
+done
+has "$(cat "$tmp/help")" "utapid 0." "-V"
+
+# Comments, slips in the environment, and where each value comes from.
+printf '{"//": "who asked for this: ticket 4711", "limits": {"//": ["two", "lines"], "maxNames": 7},
+    "admin": {"tokens": ["geheimgeheimgeheimgeheimgeheim12"]}, "redis": {"url": "redis://:geheim@127.0.0.1"}}' >"$tmp/commented.json"
+out=$(UTAPI_PROT=5 UTAPI_WORKERS=3 "$utapid" --check --config "$tmp/commented.json")
+is $? 0 "exit code of --check with comments"
+has "$out" "the environment: ignored, for nothing is called so: UTAPI_PROT" "a slip in the environment"
+out=$(UTAPI_WORKERS=3 "$utapid" --print-config --config "$tmp/commented.json" --port 7)
+is $? 0 "exit code of --print-config"
+for row in 'limits.maxNames": { "value": "7", "from": "file" }' 'workers": { "value": "3", "from": "environment" }' \
+    '"port": { "value": "7", "from": "flag" }' 'bind": { "value": "127.0.0.1", "from": "default" }' \
+    'admin.tokens": { "value": "***", "from": "file" }' 'redis.url": { "value": "***", "from": "file" }'; do
+    has "$(printf %s "$out" | tr -s ' \n' ' ')" "$row" "--print-config"
+done
+is "$(printf %s "$out" | grep -c geheim)" 0 "secrets in --print-config"
 
 printf '{"enabledOperationCounters": ["PutObject", "PutObjects", ""]}' >"$tmp/counters.json"
 out=$("$utapid" --check --config "$tmp/counters.json" 2>&1)
