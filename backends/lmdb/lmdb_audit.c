@@ -84,10 +84,9 @@ static utapi_status totals_at(lmdb_write *write, const lmdb_resource *resource, 
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_history_at(history, resource->id, interval, ret, &found, err);
-    if (status != UTAPI_OK || !resource->fields.has_late)
-        return status;
-    status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
-    return status == UTAPI_OK ? utapi_lmdb_late_sum(late, resource->id, interval, ret, err) : status;
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
+    return status == UTAPI_OK ? utapi_lmdb_late_sum(late, resource, interval, ret, err) : status;
 }
 
 utapi_status utapi_lmdb_act_figures(lmdb_write *write, const lmdb_key *key, utapi_interval interval,

@@ -234,22 +234,23 @@ static void garbage_without_rows_goes_in_slices(void **state)
     assert_int_equal(format, 1); /* whole buckets expire without late sums */
 }
 
-/* Few rows are rewritten, no more than a bound in one step; further cells are late sums, and answers are the same. */
-static void no_more_than_a_bound_of_rows_is_rewritten(void **state)
+/* Rows of few resources are rewritten in one step; what is late for others their newest rows hold, and what those have
+ * no room for are late sums. Answers are the same. */
+static void rows_of_no_more_than_a_few_resources_are_rewritten(void **state)
 {
-    enum { BUCKETS = 300, EACH = 20 };
+    enum { BUCKETS = 300, EACH = 20, MORE = 600 };
     world *self = *state;
     unsigned format;
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
         for (unsigned i = 0; i <= EACH; i++)
             (void)put(self, bucket, 10 + i);
     apply(self);
+    const uint64_t before = rows(self);
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
         (void)put(self, bucket, 5);
     apply(self);
-    const size_t late = table_count(self, "late", &format);
-    assert_int_equal(late % UTAPI_LATE_RESOLUTIONS, 0);
-    assert_in_range(late / UTAPI_LATE_RESOLUTIONS, BUCKETS - UTAPI_LATE_REWRITTEN / EACH, BUCKETS - 150);
+    assert_int_equal(rows(self) - before, UTAPI_LATE_REWRITTEN); /* each took one more row */
+    assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 2);
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
         char name[16];
@@ -260,6 +261,60 @@ static void no_more_than_a_bound_of_rows_is_rewritten(void **state)
         expect_bytes(self, name, 10 + EACH, EACH + 2);
     }
     folder_check(self);
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
+        (void)put(self, bucket, 100); /* what was the newest row leaves, less what the new one holds */
+    apply(self);
+    for (unsigned bucket = 0; bucket < UTAPI_LATE_REWRITTEN; bucket++)
+        (void)put(self, bucket, 6); /* these come first, and their rows are rewritten */
+    for (unsigned i = 0; i < MORE; i++)
+        (void)put(self, 90, i % 2 == 0 ? 6 : -(int64_t)i); /* more intervals than a row holds */
+    apply(self);
+    expect_bytes(self, "b90", 5, MORE / 2 + 1);
+    expect_bytes(self, "b90", 6, MORE + 1);
+    expect_bytes(self, "b90", 10 + EACH, MORE + EACH + 2);
+    expect_bytes(self, "b90", 99, MORE + EACH + 2);
+    expect_bytes(self, "b90", 100, MORE + EACH + 3);
+    expect_bytes(self, "b91", 99, EACH + 2);
+    assert_in_range(table_count(self, "late", &format), MORE / 2, MORE);
+    folder_check(self);
+}
+
+/* One event after the other, a year late: each costs a row, until there is no room and all move on at once. */
+static void what_a_row_holds_moves_to_its_keys_when_it_is_full(void **state)
+{
+    enum { EVENTS = 400, STEP = 77, SPAN = 997 };
+    world *self = *state;
+    unsigned format, moved = 0;
+    size_t keys = 0;
+    for (unsigned i = 0; i < 2 * UTAPI_LATE_FEW_ROWS; i++)
+        (void)put(self, 0, SPAN + i);
+    apply(self);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        (void)put(self, 0, i * STEP % SPAN);
+        apply(self);
+        if (i % 10 != 0)
+            continue;
+        const size_t now = table_count(self, "late", &format);
+        moved += now != keys;
+        keys = now;
+        expect_bytes(self, "b0", SPAN - 1, i + 1);
+        expect_bytes(self, "b0", SPAN, i + 2);
+        int64_t expected = 0;
+        for (unsigned j = 0; j <= i; j++)
+            expected += j * STEP % SPAN <= SPAN / 2;
+        expect_bytes(self, "b0", SPAN / 2, expected);
+        if (i % 50 == 0)
+            folder_check(self);
+    }
+    assert_int_equal(format, 2);
+    assert_in_range(moved, 3, EVENTS / 20);
+    expire(self, "b0", SPAN / 2); /* what is held too */
+    expect_bytes(self, "b0", SPAN / 2, 0);
+    folder_check(self);
+    expire(self, "b0", 2 * SPAN);
+    maintain(self);
+    maintain(self);
+    assert_int_equal(table_count(self, "late", &format), 0);
 }
 
 static void the_format_is_raised_by_what_needs_it_alone(void **state)
@@ -281,10 +336,15 @@ static void the_format_is_raised_by_what_needs_it_alone(void **state)
     apply(self);
     assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 1);
-    (void)put(self, 0, 5); /* too many are later */
+    (void)put(self, 0, 5); /* too many are later: the newest row holds it */
     apply(self);
-    assert_int_equal(table_count(self, "late", &format), UTAPI_LATE_RESOLUTIONS);
+    assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 2);
+    for (unsigned i = 0; i < UTAPI_SNAPSHOT_HELD_MAX; i++)
+        (void)put(self, 0, i % 5 - 1000 * (int64_t)i); /* too many for that too */
+    apply(self);
+    assert_in_range(table_count(self, "late", &format), UTAPI_SNAPSHOT_HELD_MAX,
+                    UTAPI_LATE_RESOLUTIONS * (UTAPI_SNAPSHOT_HELD_MAX + 1));
     expire(self, "b0", 1000);
     maintain(self);
     assert_int_equal(table_count(self, "late", &format), 0);
@@ -314,7 +374,8 @@ int main(void)
         IN_WORLD(rows_of_an_expired_bucket_go_in_slices),
         IN_WORLD(batches_take_garbage_along),
         IN_WORLD(garbage_without_rows_goes_in_slices),
-        IN_WORLD(no_more_than_a_bound_of_rows_is_rewritten),
+        IN_WORLD(rows_of_no_more_than_a_few_resources_are_rewritten),
+        IN_WORLD(what_a_row_holds_moves_to_its_keys_when_it_is_full),
         IN_WORLD(the_format_is_raised_by_what_needs_it_alone),
         IN_WORLD(a_later_format_is_refused_with_a_sentence),
     };
