@@ -55,21 +55,16 @@ static utapi_status resource_load(lmdb_write *write, const lmdb_key *key, lmdb_r
 {
     MDB_val value;
     bool found;
-    utapi_status status = utapi_lmdb_get(write, LMDB_RESOURCE, key, &value, &found, err);
-    if (status == UTAPI_OK && found)
-        status = utapi_lmdb_resource_decode(value, ret, err);
-    if (status != UTAPI_OK)
-        return status;
-    if (found) { /* what is borrowed goes with the next write */
-        if (ret->fields.held_size > 0)
-            ret->fields.held = memcpy(ret->held, ret->fields.held, ret->fields.held_size);
-        return UTAPI_OK;
-    }
     ret->id = 0;
     ret->newest = LMDB_NO_ROWS;
     ret->fields = (utapi_snapshot_fields){.has_late = false};
     utapi_amounts_clear(&ret->totals);
-    return UTAPI_OK;
+    utapi_status status = utapi_lmdb_get(write, LMDB_RESOURCE, key, &value, &found, err);
+    if (status == UTAPI_OK && found)
+        status = utapi_lmdb_resource_decode(value, ret, err);
+    if (status == UTAPI_OK && ret->fields.held_size > 0) /* what is borrowed goes with the next write */
+        ret->fields.held = memcpy(ret->held, ret->fields.held, ret->fields.held_size);
+    return status;
 }
 
 static utapi_status resource_store(lmdb_write *write, const lmdb_key *key, const lmdb_resource *resource,
@@ -305,7 +300,6 @@ utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_de
     if (!deltas->more)
         return UTAPI_OK;
     lmdb_resource resource;
-    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status == UTAPI_OK && deltas->next.interval < resource.newest)
         status = rows_add_late(write, &resource, deltas, err);
@@ -360,7 +354,6 @@ utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utap
                                     utapi_error *err)
 {
     lmdb_resource resource;
-    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status != UTAPI_OK || resource.newest == LMDB_NO_ROWS || until < 0)
         return status;

@@ -68,7 +68,7 @@ size_t utapi_snapshot_encode(const utapi_amounts *totals, const utapi_snapshot_f
  *
  * @param ret_fields  NULL: a row that may have none
  * @return UTAPI_CORRUPT: an unknown version or field, a wrong checksum, a total that no sum of events reaches (2^120),
- *         or a form that encode never writes; *ret is then untouched
+ *         or a form that encode never writes; *ret and *ret_fields are then spoilt
  */
 UTAPI_MUST_USE utapi_status utapi_snapshot_decode(const void *data, size_t size, utapi_amounts *ret,
                                                   utapi_snapshot_fields *ret_fields, utapi_error *err);
