@@ -83,6 +83,7 @@ typedef struct lmdb_write {
     MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
     uint64_t next_id, stored_next_id;
     bool any_tombstone; /* something stands in `gone` */
+    int64_t now_ms;     /* what is due by then expires before it is touched */
     bool is_raised;     /* the format is raised with it */
     unsigned rewritten; /* resources of which rows were, for late events */
 } lmdb_write;
