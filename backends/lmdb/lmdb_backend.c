@@ -455,6 +455,7 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         .table = LMDB_LETTERS,
         .max = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
     };
+    self->max_acts = options->max_acts > 0 ? options->max_acts : UTAPI_ACTS_DEFAULT;
     status =
         utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
@@ -471,6 +472,7 @@ static const utapi_admin_ops lmdb_admin = {
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
     .audit = utapi_lmdb_audit,
+    .note = utapi_lmdb_note,
     .knows = utapi_lmdb_knows,
     .check = utapi_lmdb_check,
 };

@@ -64,6 +64,7 @@ typedef struct lmdb_backend {
     utapi_lmdbenv env; /* readers keep a cursor in `history` */
     utapi_dedup dedup; /* in `seen`; guarded by env.writing */
     utapi_letters letters;
+    uint64_t max_acts;
 } lmdb_backend;
 
 extern const utapi_lmdbenv_layout utapi_lmdb_layout;
@@ -242,7 +243,7 @@ enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
 UTAPI_MUST_USE utapi_status utapi_lmdb_act_find(lmdb_write *write, utapi_string id, bool *ret_known,
                                                 utapi_error *err);
 
-/** Adds a row to the audit, and its id. */
+/** Adds a row to the audit, and its id; the oldest rows go where there are too many. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_act_note(lmdb_write *write, const utapi_audit_row *row,
                                                 utapi_error *err);
 
@@ -252,6 +253,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_act_figures(lmdb_write *write, const lmdb
                                                    utapi_error *err);
 
 UTAPI_MUST_USE utapi_backend_audit_fn utapi_lmdb_audit;
+UTAPI_MUST_USE utapi_backend_note_fn utapi_lmdb_note;
 
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 

@@ -135,6 +135,31 @@ class Migrate(harness.SystemTest):
         self.assertEqual(self.answers(data, names), before)
         self.assertEqual(second.counter("buckets", names[3], "storageUtilized"), before["buckets"][3]["storageUtilized"][1])
 
+    def test_what_operators_did_goes_along(self):
+        def ctl(*arguments):
+            ran = subprocess.run([harness.UTAPICTL, *arguments], capture_output=True, text=True, timeout=60, check=False,
+                                 env=harness.server_environment())  # fmt: skip
+            self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+            return ran.stdout
+
+        names = self.fill(self.redis)
+        _, storage = self.lmdb("storage")
+        folder = storage.removeprefix("lmdb:")
+        self.migrate(self.redis.uri, storage)
+        for i in range(3):
+            ctl("adjust", "buckets", names[i], "--storage", str(100 + i), "--reason", f"ticket {i}", "--data", folder)
+        told = json.loads(ctl("audit", "--json", "--data", folder))
+        self.assertEqual(len(told), 3)
+        self.assertEqual(told[0]["after"]["storageUtilized"] - told[0]["before"]["storageUtilized"], 102)
+
+        second = self.start_redis("second")
+        self.assertIn("3 rows of the audit", self.migrate(storage, second.uri))
+        self.migrate(storage, second.uri)  # again: nothing is told twice
+        _, storage = self.lmdb("again")
+        self.migrate(second.uri, storage)
+        again = json.loads(ctl("audit", "--json", "--data", storage.removeprefix("lmdb:")))
+        self.assertEqual(again, told)
+
     def test_a_run_that_was_killed_is_simply_repeated(self):
         names = self.fill(self.redis, buckets=60)
         data, storage = self.lmdb("storage")
