@@ -63,8 +63,10 @@ typedef struct config {
 
     allow_list health_allow;
     allow_list ingest_allow;
+    int64_t wake_s; /* 0: off */
     allow_list storage_allow;
     allow_list prometheus_allow;
+    allow_list openapi_allow;
     char *
         admin_tokens; /* separated by commas; NULL: none, so that administration goes through the socket alone */
     allow_list admin_allow;
@@ -78,6 +80,8 @@ typedef struct config {
     int64_t expire_ttl_s;
 
     int log_level; /* index into config_log_levels */
+    int log_time;  /* index into config_log_times */
+    bool log_access;
 
     int64_t max_events;
     int64_t max_body_bytes;
@@ -99,6 +103,9 @@ typedef struct config {
 
 /** "trace", "debug", "info", "warn", "error", "fatal", NULL. */
 extern const char *const config_log_levels[];
+
+/** "ms", "iso", NULL. */
+extern const char *const config_log_times[];
 
 /** "strict", "compatible", NULL. */
 extern const char *const config_payload_hashes[];

@@ -23,6 +23,7 @@
 #define MOST_DEFAULT_WORKERS 8
 
 const char *const config_log_levels[] = {"trace", "debug", "info", "warn", "error", "fatal", NULL};
+const char *const config_log_times[] = {"ms", "iso", NULL};
 const char *const config_payload_hashes[] = {"strict", "compatible", NULL};
 
 /* ---- defaults that depend on the machine -------------------------------------------------- */

@@ -282,7 +282,7 @@ static int act_run(const admin *self, utapi_admin_kind kind, const char *id, cha
     ctl_say(
         "it is accepted and will be done, but the storage does not have it yet: see utapictl audit, id %s",
         id);
-    return EXIT_WAITING;
+    return EXIT_UNWELL;
 }
 
 static int run(utapi_admin_kind kind, int count, char **arguments)

@@ -65,8 +65,15 @@ static bool sign(CURL *curl, const client_endpoint *to, utapi_string body, heade
 {
     char hash[CRYPTO_HEX_BYTES + 1];
     char header[CRYPTO_HEX_BYTES + 32];
+    UTAPI_AUTO_FREE char *token = NULL;
     if (!crypto_sha256_hex(body, hash))
         return false;
+    if (to->session_token != NULL) {
+        if (asprintf(&token, "x-amz-security-token: %s", to->session_token) < 0)
+            token = NULL;
+        if (token == NULL || !add_header(headers, token))
+            return false;
+    }
     (void)snprintf(header, sizeof header, "x-amz-content-sha256: %s", hash);
     return add_header(headers, header) &&
            curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, "aws:amz:us-east-1:s3") == CURLE_OK &&
@@ -168,17 +175,28 @@ utapi_status client_request(const client_endpoint *to, const char *path, utapi_s
     return UTAPI_OK;
 }
 
+int client_exit_code(utapi_status status, const client_answer *answer)
+{
+    enum { SERVER_ERRORS = 500 };
+    if (status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN)
+        return EXIT_UNREACHABLE;
+    return status != UTAPI_OK ? EXIT_FAILED : answer->status >= SERVER_ERRORS ? EXIT_UNWELL : EXIT_REFUSED;
+}
+
 json_t *client_request_json(const client_endpoint *to, const char *path, const json_t *question,
-                            const char *busy_member)
+                            const char *busy_member, int *ret_code)
 {
     client_answer answer = {.message = ""};
     utapi_error err = {0};
+    *ret_code = EXIT_FAILED;
     UTAPI_AUTO_FREE char *text = question != NULL ? json_dumps(question, JSON_COMPACT) : NULL;
     if (question != NULL && text == NULL) {
         ctl_say("out of memory");
         return NULL;
     }
-    if (client_request(to, path, utapi_string_of(text), &answer, &err) != UTAPI_OK) {
+    const utapi_status status = client_request(to, path, utapi_string_of(text), &answer, &err);
+    if (status != UTAPI_OK) {
+        *ret_code = client_exit_code(status, &answer);
         ctl_say("%s", err.detail);
         return NULL;
     }
@@ -188,6 +206,7 @@ json_t *client_request_json(const client_endpoint *to, const char *path, const j
             ctl_say("the server's answer is not JSON");
         return answer.body;
     }
+    *ret_code = client_exit_code(status, &answer);
     ctl_say("%s: %s", answer.code, answer.message);
     json_decref(answer.body);
     return NULL;

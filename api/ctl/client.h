@@ -24,6 +24,7 @@ typedef struct client_endpoint {
     bool verbose;           /* heads of request and answer on stderr */
     const char *access_key; /* NULL: not signed */
     const char *secret_key;
+    const char *session_token; /* of temporary keys; NULL: none */
 } client_endpoint;
 
 /* clang-format off */
@@ -64,10 +65,14 @@ UTAPI_MUST_USE utapi_status client_request(const client_endpoint *to, const char
  *
  * @param question     NULL: GET
  * @param busy_member  a 503 with this member is an answer, too: that of a healthcheck; NULL: none is
+ * @param ret_code     set where NULL is returned
  * @return owned; null for an empty answer; NULL after saying on stderr what is wrong
  */
 json_t *client_request_json(const client_endpoint *to, const char *path, const json_t *question,
-                            const char *busy_member);
+                            const char *busy_member, int *ret_code);
+
+/** The exit code of a request that did not succeed, or was not answered 200. */
+int client_exit_code(utapi_status status, const client_answer *answer);
 
 /** Adds a text to a path, percent-encoded. */
 void client_add_encoded(utapi_text *path, const char *text);

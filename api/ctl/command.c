@@ -103,14 +103,22 @@ bool ctl_number_read(const ctl_option *row, const char *text)
     return true;
 }
 
-static bool option_bind(const ctl_option *row, const char *value)
+/* A copy. What was given is overwritten: `value` stands in argv, where ps reads it. */
+static const char *secret_take(char *value)
+{
+    char *copy = strdup(value);
+    explicit_bzero(value, strlen(value));
+    return copy;
+}
+
+static bool option_bind(const ctl_option *row, char *value)
 {
     if (row->take != NULL)
         return row->take(row, value);
     if (row->number != NULL)
         return ctl_number_read(row, value);
     if (row->text != NULL)
-        *row->text = value;
+        *row->text = row->is_secret ? secret_take(value) : value;
     else
         *row->flag = true;
     return true;
@@ -143,6 +151,10 @@ int ctl_command_run(const ctl_command *self, int argc, char **argv)
             *letter++ = ':';
     }
     argv[0] = name;
+    if (argc == 2 && strcmp(argv[1], "-h") == 0) { /* elsewhere it is the host */
+        help_print(self);
+        return EXIT_DONE;
+    }
     for (int id; (id = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
         if (id == '?') {
             ctl_say("try utapictl %s --help", self->name);

@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Exit codes. */
+/** Exit codes (utapictl(1)). */
 enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    EXIT_WAITING = 3 /* it is accepted, and not done yet */
+    EXIT_UNWELL = 3,      /* the server answered and is not well, or has accepted what it has not done yet */
+    EXIT_REFUSED = 4,     /* the server refused the request: 4xx */
+    EXIT_UNREACHABLE = 5, /* no answer came */
+    EXIT_INTERRUPTED = 130
 };
 
 typedef struct ctl_option ctl_option;
@@ -40,6 +43,8 @@ struct ctl_option {
     bool is_required;
     bool is_choice; /* one of this and the row before may be given */
     bool is_hidden; /* an older word: it works, and the usage does not tell of it */
+
+    bool is_secret; /* a text that is taken out of the process's arguments, which others can read */
 };
 
 #define CTL_FLAG(variable)             .flag = &(variable)

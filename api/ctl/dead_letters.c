@@ -90,10 +90,11 @@ static void print_dropped(const json_t *answer)
 
 int dead_letters_show(const client_endpoint *to)
 {
-    json_auto_t *answer = client_request_json(to, LIST_PATH, NULL, NULL);
+    int code;
+    json_auto_t *answer = client_request_json(to, LIST_PATH, NULL, NULL, &code);
     const json_t *letters = answer != NULL ? letters_of(answer) : NULL;
     if (letters == NULL)
-        return EXIT_FAILED;
+        return code;
     if (json_array_size(letters) == 0)
         puts("there is no dead letter");
     else if (!print_letters(letters)) {
@@ -108,8 +109,9 @@ static int list(void)
 {
     if (!asked.json)
         return dead_letters_show(&asked.endpoint);
-    json_auto_t *answer = client_request_json(&asked.endpoint, LIST_PATH, NULL, NULL);
-    return answer != NULL ? client_print_json(answer) : EXIT_FAILED;
+    int code;
+    json_auto_t *answer = client_request_json(&asked.endpoint, LIST_PATH, NULL, NULL, &code);
+    return answer != NULL ? client_print_json(answer) : code;
 }
 
 /* ---- acknowledging ------------------------------------------------------------------------ */
@@ -134,30 +136,32 @@ static bool letters_write(const json_t *letters)
     return fflush(stdout) == 0 && (fsync(STDOUT_FILENO) == 0 || errno == EINVAL); /* a terminal, a pipe */
 }
 
-/* Names the letters one by one: one that came since they were listed was shown to nobody. */
-static bool letters_drop(const client_endpoint *to, const json_t *letters)
+/* Names the letters one by one: one that came since they were listed was shown to nobody. Gives the exit code. */
+static int letters_drop(const client_endpoint *to, const json_t *letters)
 {
     const size_t count = json_array_size(letters);
     for (size_t done = 0; done < count;) {
+        int code;
         json_auto_t *ids = json_array();
         for (size_t i = 0; i < IDS_AT_ONCE && done < count; i++, done++)
             (void)json_array_append(ids, json_object_get(json_array_get(letters, done), "id"));
         json_auto_t *what = json_pack("{sO}", "ids", ids);
-        json_auto_t *answer = client_request_json(to, "/_/dead-letters/acknowledge", what, NULL);
+        json_auto_t *answer = client_request_json(to, "/_/dead-letters/acknowledge", what, NULL, &code);
         if (answer == NULL)
-            return false;
+            return code;
     }
-    return true;
+    return EXIT_DONE;
 }
 
 int dead_letters_acknowledge(const client_endpoint *to, const char *list_path, char *const *ids, int count)
 {
     size_t found;
     do { /* the server lists so many at a time */
-        json_auto_t *answer = client_request_json(to, list_path, NULL, NULL);
+        int code;
+        json_auto_t *answer = client_request_json(to, list_path, NULL, NULL, &code);
         const json_t *letters = answer != NULL ? letters_of(answer) : NULL;
         if (letters == NULL)
-            return EXIT_FAILED;
+            return code;
         json_auto_t *wanted = json_array();
         for (size_t i = 0; i < json_array_size(letters); i++)
             if (id_is_wanted(json_array_get(letters, i), ids, count))
@@ -166,8 +170,9 @@ int dead_letters_acknowledge(const client_endpoint *to, const char *list_path, c
             ctl_say("the events cannot be written out, so they stay where they are: %s", strerror(errno));
             return EXIT_FAILED;
         }
-        if (!letters_drop(to, wanted))
-            return EXIT_FAILED;
+        code = letters_drop(to, wanted);
+        if (code != EXIT_DONE)
+            return code;
         found = json_array_size(wanted);
     } while (found > 0);
     return EXIT_DONE;
@@ -179,7 +184,7 @@ int dead_letters_acknowledge(const client_endpoint *to, const char *list_path, c
 static int push(char *const *ids, int count)
 {
     json_int_t pushed = 0, left = 0, now = 0;
-    int done = 0;
+    int done = 0, code;
     do {
         json_auto_t *what = ids == NULL ? json_pack("{sb}", "all", 1) : json_object();
         json_auto_t *some = json_array();
@@ -187,9 +192,9 @@ static int push(char *const *ids, int count)
             (void)json_array_append_new(some, json_string(ids[done]));
         if (ids != NULL)
             (void)json_object_set(what, "ids", some);
-        json_auto_t *answer = client_request_json(&asked.endpoint, "/_/dead-letters/push", what, NULL);
+        json_auto_t *answer = client_request_json(&asked.endpoint, "/_/dead-letters/push", what, NULL, &code);
         if (answer == NULL)
-            return EXIT_FAILED;
+            return code;
         if (json_unpack(answer, "{s:I, s:I}", "pushed", &now, "left", &left) != 0) {
             ctl_say("the server's answer does not say how many were pushed");
             return EXIT_FAILED;

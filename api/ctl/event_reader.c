@@ -74,6 +74,7 @@ static utapi_status judge_event(const event_reader *self, size_t line, event_tex
         ret->form = EVENT_V1;
     else
         return at_line(err, line, "an event needs an operationId or an action");
+    ret->has_uuid = has_member(event, "uuid");
     ret->text = utapi_text_view(&self->event);
     ret->line = line;
     return UTAPI_OK;

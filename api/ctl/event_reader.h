@@ -11,6 +11,7 @@
 #include "utapi/status.h"
 #include "utapi/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -20,7 +21,8 @@ typedef enum event_form { EVENT_V1, EVENT_V2 } event_form;
 typedef struct event_text {
     utapi_string text; /* valid until the next one is read; size 0: the stream has ended */
     event_form form;
-    size_t line; /* that it begins on, from 1 */
+    bool has_uuid; /* it may be sent again, and counts once */
+    size_t line;   /* that it begins on, from 1 */
 } event_text;
 
 /* What may come next, outside of events. */

@@ -116,10 +116,10 @@ static void print_stats(const journal_stats *stats)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-/* The healthcheck, and its stats, which borrow from it; NULL after saying why there is none. */
-static json_t *health_read(const journal *self, journal_stats *ret)
+/* The healthcheck, and its stats, which borrow from it; NULL after saying why there is none (*ret_code). */
+static json_t *health_read(const journal *self, journal_stats *ret, int *ret_code)
 {
-    json_t *health = client_request_json(&self->endpoint, "/_/healthcheck", NULL, "journal");
+    json_t *health = client_request_json(&self->endpoint, "/_/healthcheck", NULL, "journal", ret_code);
     if (health != NULL && !journal_stats_read(health, ret)) {
         ctl_say("the server's answer is not that of a healthcheck");
         json_decref(health);
@@ -132,17 +132,19 @@ static json_t *health_read(const journal *self, journal_stats *ret)
 
 static int show_stats(const journal *self)
 {
+    int code;
     journal_stats stats;
-    json_auto_t *health = health_read(self, &stats);
+    json_auto_t *health = health_read(self, &stats, &code);
     if (health == NULL)
-        return EXIT_FAILED;
+        return code;
+    code = strcmp(stats.status, "ok") == 0 ? EXIT_DONE : EXIT_UNWELL;
     if (self->json)
-        return client_print_json(health);
+        return client_print_json(health) == EXIT_DONE ? code : EXIT_FAILED;
     if (stats.has_journal)
         print_stats(&stats);
     else
         puts("the server has no journal: it stores events before it acknowledges them");
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    return fflush(stdout) == 0 ? code : EXIT_FAILED;
 }
 
 /* ---- older words -------------------------------------------------------------------------- */
@@ -153,23 +155,25 @@ static int show_refused(const journal *self)
 {
     if (!self->json)
         return dead_letters_show(&self->endpoint);
-    json_auto_t *events = client_request_json(&self->endpoint, REFUSED_PATH, NULL, NULL);
-    return events != NULL ? client_print_json(events) : EXIT_FAILED;
+    int code;
+    json_auto_t *events = client_request_json(&self->endpoint, REFUSED_PATH, NULL, NULL, &code);
+    return events != NULL ? client_print_json(events) : code;
 }
 
 /* Dead letters, and what was lost by then. */
 static int acknowledge(const journal *self)
 {
+    int code;
     journal_stats stats;
-    json_auto_t *health = health_read(self, &stats);
+    json_auto_t *health = health_read(self, &stats, &code);
     if (health == NULL)
-        return EXIT_FAILED;
-    const int code = dead_letters_acknowledge(&self->endpoint, REFUSED_PATH, NULL, 0);
+        return code;
+    code = dead_letters_acknowledge(&self->endpoint, REFUSED_PATH, NULL, 0);
     if (code != EXIT_DONE || !stats.has_journal)
         return code;
     json_auto_t *what = json_pack("{sI}", "lost", stats.lost);
-    json_auto_t *answer = client_request_json(&self->endpoint, "/_/journal/acknowledge", what, NULL);
-    return answer != NULL ? EXIT_DONE : EXIT_FAILED;
+    json_auto_t *answer = client_request_json(&self->endpoint, "/_/journal/acknowledge", what, NULL, &code);
+    return answer != NULL ? EXIT_DONE : code;
 }
 
 /* ---- draining ----------------------------------------------------------------------------- */
@@ -180,15 +184,18 @@ static int drain(const journal *self)
     static const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     const int64_t deadline_ms = utapi_monotonic_ms() + self->timeout_s * MS_PER_S;
     for (;; (void)nanosleep(&pause, NULL)) {
+        int code;
         journal_stats stats;
-        json_auto_t *health = health_read(self, &stats);
+        json_auto_t *health = health_read(self, &stats, &code);
         if (health == NULL)
-            return EXIT_FAILED;
+            return code;
         const bool is_late = utapi_monotonic_ms() >= deadline_ms;
         if (isatty(STDERR_FILENO))
             fputs("\r\033[K", stderr);
-        if (stats.waiting == 0)
-            return show_stats(self);
+        if (stats.waiting == 0) {
+            code = show_stats(self);
+            return code == EXIT_UNWELL ? EXIT_DONE : code; /* nothing waits: that was asked for */
+        }
         if (is_late)
             fprintf(stderr, "utapictl: after %lld s ", (long long)self->timeout_s);
         if (is_late || isatty(STDERR_FILENO))

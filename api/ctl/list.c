@@ -3,7 +3,7 @@
  *
  * The table has a row for each resource: what is stored at the range's end and how that changed, what went in and out.
  * Operations follow as text, since most of them are zero. */
-#include "ctl/client.h"
+#include "ctl/credentials.h"
 #include "ctl/format.h"
 #include "ctl/times.h"
 #include "utapi/interval.h"
@@ -24,6 +24,7 @@ typedef struct list {
     json_t *names[UTAPI_LEVEL_COUNT]; /* owned: what --buckets and its like name; NULL: not given */
     const char *start;
     const char *end;
+    const char *profile, *secret_file;
     bool recent;
     bool json;
     bool no_sign;
@@ -103,18 +104,9 @@ static bool resolve_names(list *self, int count, char **arguments)
 
 static bool resolve_keys(list *self)
 {
-    client_endpoint *endpoint = &self->endpoint;
-    if (endpoint->access_key == NULL)
-        endpoint->access_key = getenv("AWS_ACCESS_KEY_ID");
-    if (endpoint->secret_key == NULL)
-        endpoint->secret_key = getenv("AWS_SECRET_ACCESS_KEY");
-    if (self->no_sign)
-        endpoint->access_key = NULL;
-    else if (endpoint->access_key == NULL || endpoint->secret_key == NULL) {
-        ctl_say("no key to sign with: --access-key and --secret-key, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY; or --no-sign, for a server that does not ask for it");
-        return false;
-    }
+    if (!self->no_sign)
+        return credentials_find(&self->endpoint, self->profile, self->secret_file);
+    self->endpoint.access_key = NULL;
     return true;
 }
 
@@ -280,6 +272,7 @@ static bool print_table(utapi_level level, json_t *answer, FILE *out)
 static int list_usage(const list *self)
 {
     char path[64];
+    int code;
     json_auto_t *range = self->recent ? json_null() : make_range(self);
     if (range == NULL)
         return EXIT_USAGE;
@@ -288,9 +281,9 @@ static int list_usage(const list *self)
         (void)json_object_set(question, "timeRange", range);
     (void)snprintf(path, sizeof path, "/%s?Action=%s", utapi_level_name(self->level),
                    self->recent ? "ListRecentMetrics" : "ListMetrics");
-    json_auto_t *usage = client_request_json(&self->endpoint, path, question, NULL);
+    json_auto_t *usage = client_request_json(&self->endpoint, path, question, NULL, &code);
     if (usage == NULL)
-        return EXIT_FAILED;
+        return code;
     if (self->json)
         return client_print_json(usage);
     if (!print_table(self->level, usage, stdout)) {
@@ -326,7 +319,11 @@ static const ctl_option options[] = {
         CTL_FLAG(asked.recent), .is_choice = true},
     {'e', "end",        "TIME",           "end of the time range (now)", CTL_TEXT(asked.end)},
     {'a', "access-key", "KEY",            "access key (AWS_ACCESS_KEY_ID)", CTL_TEXT(asked.endpoint.access_key)},
-    {'k', "secret-key", "KEY",            "secret key (AWS_SECRET_ACCESS_KEY)", CTL_TEXT(asked.endpoint.secret_key)},
+    {'k', "secret-key", "KEY",            "secret key (AWS_SECRET_ACCESS_KEY)", CTL_TEXT(asked.endpoint.secret_key),
+        .is_secret = true},
+    {0,   "secret-key-file", "FILE",      "file whose first line is the secret key; - is standard input",
+        CTL_TEXT(asked.secret_file)},
+    {0,   "profile",    "NAME",           "profile of ~/.aws/credentials (AWS_PROFILE)", CTL_TEXT(asked.profile)},
     {0,   "no-sign",    NULL,             "do not sign: for a server without auth", CTL_FLAG(asked.no_sign)},
     {0,   "json",       NULL,             "print the answer as JSON, not as a table", CTL_FLAG(asked.json)},
     CLIENT_OPTIONS(asked.endpoint),

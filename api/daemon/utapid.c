@@ -4,13 +4,16 @@
 #include "auth/auth.h"
 #include "backends/registry.h"
 #include "config/config.h"
+#include "daemon/announce.h"
 #include "daemon/replay.h"
 #include "daemon/utapid_options.h"
+#include "daemon/watch.h"
 #include "handlers/log.h"
 #include "handlers/policy.h"
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
 #include "handlers/telemetry.h"
+#include "handlers/wake.h"
 #include "server/server.h"
 #include "utapi/clock.h"
 #include "utapi/engine.h"
@@ -26,13 +29,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_BACKEND    "lmdb"
-#define MAX_BACKENDS       16
-#define SPARE_FILES        64 /* descriptors for all but connections: storage, epoll, log */
-#define MS_PER_S           INT64_C(1000)
-#define ROOM_SAID_EVERY_MS INT64_C(3600000)
-#define ADMIN_SOCKET       "admin.sock"
-#define WATCH_S            1 /* between looks at how storage is */
+#define DEFAULT_BACKEND "lmdb"
+#define MAX_BACKENDS    16
+#define SPARE_FILES     64 /* descriptors for all but connections: storage, epoll, log */
+#define MS_PER_S        INT64_C(1000)
+#define ADMIN_SOCKET    "admin.sock"
+#define WATCH_S         1 /* between looks at how storage is */
 
 #define UNKNOWN_OPERATIONS "enabledOperationCounters: ignored, for no operation is called so: %s"
 
@@ -44,11 +46,13 @@ typedef struct utapid {
     identity *identity;
     auth *auth;
     policy *policy;
+    wake *wake; /* NULL: it is switched off */
     telemetry *telemetry;
     http_service service, admin_service;
     server *admin_server; /* NULL: there could be none */
     server *server;
     replay *replay;
+    int stopped_by; /* a signal; 0: none yet */
 } utapid;
 
 /* ---- settings ----------------------------------------------------------------------------- */
@@ -75,15 +79,22 @@ static utapi_status load_settings(utapid *self, const utapid_options *options, u
     return config_load(&inputs, &self->config, err);
 }
 
+/* Utapi's levels: "trace" is as "debug", "fatal" as "error". */
+static log_level level_of(const config *settings)
+{
+    const char *name = config_log_levels[settings->log_level];
+    log_level level = strcmp(name, "fatal") == 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG;
+    (void)log_level_find(name, &level);
+    return level;
+}
+
 static void open_log(const config *settings)
 {
-    log_level level = LOG_LEVEL_DEBUG; /* "trace" too */
-    const char *name = config_log_levels[settings->log_level];
-    if (strcmp(name, "fatal") == 0)
-        level = LOG_LEVEL_ERROR;
-    else
-        (void)log_level_find(name, &level);
-    log_open("utapid", level);
+    const log_options options = {.name = "utapid",
+                                 .level = level_of(settings),
+                                 .iso_time = strcmp(config_log_times[settings->log_time], "iso") == 0,
+                                 .access = settings->log_access};
+    log_open(&options);
 }
 
 /* ---- up, step by step --------------------------------------------------------------------- */
@@ -163,6 +174,13 @@ static utapi_status start_auth(utapid *self, utapi_error *err)
     return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
 }
 
+/* An event that is told to have failed comes again: half a minute later, or after the next outage. */
+static bool wakes_clients(const config *settings)
+{
+    enum { DEDUP_LEAST_S = 600 };
+    return settings->wake_s > 0 && settings->dedup_window_s >= DEDUP_LEAST_S;
+}
+
 static utapi_status make_service(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
@@ -172,18 +190,21 @@ static utapi_status make_service(utapid *self, utapi_error *err)
                                   .max_new_resources = settings->max_new_resources};
     self->telemetry = telemetry_new(http_routes);
     self->policy = policy_new(&limits, self->engine);
-    if (self->telemetry == NULL || self->policy == NULL)
+    self->wake = wakes_clients(settings) ? wake_new(settings->wake_s * MS_PER_S, utapi_monotonic_ms) : NULL;
+    if (self->telemetry == NULL || self->policy == NULL || (self->wake == NULL && wakes_clients(settings)))
         return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     self->service = (http_service){
         .engine = self->engine,
         .auth = self->auth,
         .identity = self->identity,
         .policy = self->policy,
+        .wake = self->wake,
         .telemetry = self->telemetry,
         .health_allow = settings->health_allow, /* the lists stay the configuration's */
         .ingest_allow = settings->ingest_allow,
         .storage_allow = settings->storage_allow,
         .prometheus_allow = settings->prometheus_allow,
+        .openapi_allow = settings->openapi_allow,
         .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
         .ingest_max_events = (size_t)settings->max_events,
         .ingest_max_bytes = (size_t)settings->max_body_bytes,
@@ -281,6 +302,7 @@ static void stop(utapid *self)
     server_stop(self->admin_server);
     server_stop(self->server);
     query_pool_stop(self->service.query_pool);
+    wake_free(self->wake);
     policy_free(self->policy);
     telemetry_free(self->telemetry);
     auth_free(self->auth);
@@ -315,108 +337,24 @@ static void block_signals(sigset_t *ret)
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-/* What the log was told of. */
-typedef struct watch {
-    bool is_warned, is_skewed;
-    int64_t room_warned_ms;      /* on the monotonic clock; 0: never */
-    uint64_t dead_letters, lost; /* events, ever */
-} watch;
-
-/* Events that a policy refuses are logged as they come. */
-static uint64_t refused_later(const utapi_dead_letter_stats *letters)
-{
-    uint64_t ever = 0;
-    for (unsigned reason = UTAPI_REASON_OVERFLOW; reason < UTAPI_REASON_COUNT; reason++)
-        ever += letters->ever[reason];
-    return ever;
-}
-
-static void watch_losses(watch *seen, const utapi_health *health)
-{
-    const utapi_journal_stats *journal = &health->journal;
-    const uint64_t dead_letters = refused_later(&health->letters);
-    if (dead_letters > seen->dead_letters)
-        log_write(LOG_LEVEL_WARN, NULL, "journal: %llu more can never be counted: utapictl dead-letters list",
-                  (unsigned long long)(dead_letters - seen->dead_letters));
-    if (journal->lost > seen->lost)
-        log_write(LOG_LEVEL_WARN, NULL,
-                  "journal: %llu more were lost by the storage, and it no longer had them",
-                  (unsigned long long)(journal->lost - seen->lost));
-    seen->dead_letters = dead_letters > seen->dead_letters ? dead_letters : seen->dead_letters;
-    seen->lost = journal->lost;
-}
-
-static void watch_clock(watch *seen, int64_t skew_ms)
-{
-    const bool is_skewed = llabs(skew_ms) > UTAPI_CLOCK_SKEW_TOLD_MS;
-    if (is_skewed && !seen->is_skewed)
-        log_write(LOG_LEVEL_WARN, NULL, "storage: its clock is %.1f s %s this machine's",
-                  (double)llabs(skew_ms) / MS_PER_S, skew_ms > 0 ? "ahead of" : "behind");
-    seen->is_skewed = is_skewed;
-}
-
-/* What is nearly full may be so for long, and now more and now less. */
-static void watch_room(watch *seen, const char *warning)
-{
-    const int64_t now_ms = utapi_monotonic_ms();
-    if (*warning == '\0' || (seen->room_warned_ms != 0 && now_ms - seen->room_warned_ms < ROOM_SAID_EVERY_MS))
-        return;
-    log_write(LOG_LEVEL_WARN, NULL, "storage: %s", warning);
-    seen->room_warned_ms = now_ms;
-}
-
-/* Says when something is not well, and when that is over; what it is may change meanwhile. Where events could
- * not be stored, it is not over until others were: that none were sent since proves nothing. */
-static void watch_storage(const utapid *self, watch *seen)
-{
-    utapi_health health;
-    utapi_error err = {0};
-    const char *warning = health.warning;
-    if (utapi_engine_health(self->engine, &health, &err) != UTAPI_OK)
-        warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
-    watch_losses(seen, &health);
-    watch_clock(seen, health.storage.clock_skew_ms);
-    watch_room(seen, health.storage.room_warning);
-    if (*warning != '\0' && !seen->is_warned)
-        log_write(LOG_LEVEL_WARN, NULL, "storage: %s%s", warning,
-                  self->config.journal_enabled && !health.refuses
-                      ? "; events are still accepted, until the journal is full"
-                      : "");
-    const bool lasts = *warning != '\0' || (health.recovering && seen->is_warned);
-    if (!lasts && seen->is_warned)
-        log_write(LOG_LEVEL_INFO, NULL, "storage: all is well again");
-    seen->is_warned = lasts;
-}
-
-/* Waits for the signal to stop. A second one, while things drain, ends the process at once. */
-static void wait_for_signal(const utapid *self, sigset_t *signals)
+/* Waits for the signal to stop, and gives it. A second one, while things drain, ends the process at once. */
+static int wait_for_signal(const utapid *self, sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = WATCH_S};
-    utapi_health at_start;
     int received;
-    (void)!utapi_engine_health(self->engine, &at_start,
-                               NULL); /* what was told at an earlier start is not told again */
-    watch seen = {.dead_letters = refused_later(&at_start.letters), .lost = at_start.journal.lost};
+    watch seen;
+    watch_begin(&seen, self->engine);
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
         if (received == SIGHUP)
             log_write(LOG_LEVEL_WARN, NULL,
                       "SIGHUP: nothing is read again; restart utapid for a changed configuration");
         else
-            watch_storage(self, &seen);
+            watch_look(&seen, self->engine, self->config.journal_enabled);
         telemetry_flush(self->telemetry, utapi_monotonic_ms());
     }
-    log_write(LOG_LEVEL_INFO, NULL, "signal %d: finishing what is under way", received);
     sigdelset(signals, SIGHUP);
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-}
-
-static void announce(const utapid *self)
-{
-    const char *bind = self->config.bind;
-    const bool is_ipv6 = strchr(bind, ':') != NULL;
-    printf("utapid: listening on http://%s%s%s:%u\n", is_ipv6 ? "[" : "", bind, is_ipv6 ? "]" : "",
-           (unsigned)server_port(self->server));
-    (void)fflush(stdout);
+    return received;
 }
 
 /* Reads the URIs of Redis as a start does: opening connects to nothing yet. */
@@ -463,8 +401,9 @@ static utapi_status serve(utapid *self, utapi_error *err)
         log_write(LOG_LEVEL_WARN, NULL, UNKNOWN_OPERATIONS, self->config.enabled_operations.unknown);
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
-        announce(self);
-        wait_for_signal(self, &signals);
+        announce_start(&self->config, server_port(self->server));
+        self->stopped_by = wait_for_signal(self, &signals);
+        announce_stopping(self->stopped_by);
     }
     return status;
 }
@@ -484,6 +423,9 @@ int main(int argc, char **argv)
         status = options.check ? check(&self, &err) : serve(&self, &err);
     if (status != UTAPI_OK)
         fprintf(stderr, "utapid: %s\n", *err.detail != '\0' ? err.detail : utapi_status_text(status));
+    const int64_t stopping_ms = utapi_monotonic_ms();
     stop(&self);
+    if (self.stopped_by != 0)
+        announce_stopped(utapi_monotonic_ms() - stopping_ms);
     return status == UTAPI_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

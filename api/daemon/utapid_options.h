@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#define UTAPID_MAX_KEYS 64 /* room for every key; checked when parsing starts */
+#define UTAPID_MAX_KEYS 128 /* room for every key; checked when parsing starts */
 
 typedef struct utapid_options {
     const char *file;                   /* --config; NULL: not given */

@@ -5,6 +5,7 @@
 #include "handlers/routes.h"
 
 #include "handlers/log.h"
+#include "utapi/clock.h"
 #include "utapi/codec.h"
 #include "json/json_event.h"
 #include "json/json_list.h"
@@ -14,12 +15,12 @@
 
 #define RETRY_AFTER_S "1" /* a queue that was full is empty again after one commit */
 
-http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure)
+http_error http_call_verify(const http_service *service, http_call *call, http_failure *failure)
 {
-    const identity_key *key;
     if (!call->route->access.is_signed || service->auth == NULL)
         return HTTP_OK;
-    return auth_verify(service->auth, &call->request, utapi_engine_now_ms(service->engine), &key, failure);
+    return auth_verify(service->auth, &call->request, utapi_engine_now_ms(service->engine), &call->key,
+                       failure);
 }
 
 void http_call_complete(http_call *call)
@@ -134,7 +135,7 @@ static uint64_t next_random(void)
 void http_call_init(http_call *call, void (*on_ready)(http_call *call), void *ctx)
 {
     const uint64_t random[2] = {next_random(), next_random()};
-    *call = (http_call){.on_ready = on_ready, .ctx = ctx};
+    *call = (http_call){.on_ready = on_ready, .ctx = ctx, .began_ns = utapi_monotonic_ns()};
     utapi_hex_put(call->request_id, random, sizeof call->request_id / 2);
 }
 
@@ -159,7 +160,7 @@ bool http_call_reserve(http_call *call, size_t bytes)
 void http_call_done(http_call *call)
 {
     if (call->service != NULL && call->reply.status != 0)
-        telemetry_count_request(call->service->telemetry, call->route, call->reply.status);
+        telemetry_count_request(call->service->telemetry, call);
     http_reply_done(&call->reply);
     if (call->pending != NULL)
         call->pending_free(call->pending);

@@ -8,6 +8,7 @@
 #include "handlers/routes.h"
 
 #include "handlers/log.h"
+#include "handlers/wake.h"
 #include "json/json_health.h"
 
 void handle_health(const http_service *service, http_call *call)
@@ -16,6 +17,7 @@ void handle_health(const http_service *service, http_call *call)
     utapi_error_clear(&err);
     http_failure failure;
     utapi_health health;
+    wake_asked(service->wake, &call->request);
     const utapi_status status = utapi_engine_health(service->engine, &health, &err);
     if (status != UTAPI_OK) {
         log_write(LOG_LEVEL_ERROR, call->request_id, "healthcheck: %s: %s", utapi_status_text(status),

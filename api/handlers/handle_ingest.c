@@ -9,6 +9,7 @@
 
 #include "handlers/log.h"
 #include "handlers/policy.h"
+#include "handlers/wake.h"
 #include "json/json_event.h"
 
 #include <stdlib.h>
@@ -41,6 +42,8 @@ static void fail_events(http_failure *failure, const http_call *call, utapi_stat
     } else {
         (void)http_fail_status(failure, call, status, err);
     }
+    if (failure->error == HTTP_SERVICE_UNAVAILABLE)
+        wake_failed(call->service->wake);
 }
 
 /**
@@ -84,16 +87,23 @@ static void on_committed(void *ctx, utapi_status status, const utapi_error *err)
 {
     http_call *call = ctx;
     count_events(call, status, err);
-    if (status == UTAPI_OK) {
-        const policy_verdict *verdict = &((const arrival *)call->pending)->verdict;
-        for (unsigned reason = 0; reason < POLICY_REASONS; reason++)
-            telemetry_log_letters(call->service->telemetry, call, &verdict->refusals[reason],
-                                  verdict->counts[reason]);
+    http_failure failure;
+    if (status != UTAPI_OK) {
+        fail_commit(&failure, call, status, err);
+        http_call_refuse(call, &failure);
+        return;
+    }
+    const arrival *arrived = call->pending;
+    const policy_verdict *verdict = &arrived->verdict;
+    for (unsigned reason = 0; reason < POLICY_REASONS; reason++)
+        telemetry_log_letters(call->service->telemetry, call, &verdict->refusals[reason],
+                              verdict->counts[reason]);
+    if (!wake_wants(call->service->wake, &call->request, arrived->events.events, arrived->events.count)) {
         http_call_answer(call, http_error_status(HTTP_OK), NULL, 0);
         return;
     }
-    http_failure failure;
-    fail_commit(&failure, call, status, err);
+    (void)http_fail(&failure, HTTP_SERVICE_UNAVAILABLE,
+                    "The event is counted. Send it again, with others that you kept: it counts once.");
     http_call_refuse(call, &failure);
 }
 

@@ -31,8 +31,10 @@ typedef struct http_service {
     allow_list ingest_allow;       /* who may post events */
     allow_list storage_allow;      /* who may ask for /v2/storage */
     allow_list prometheus_allow;   /* who may ask for /_/metrics */
+    allow_list openapi_allow;      /* who may ask for /openapi.json and /_/docs */
     http_admin_door admin;
     struct policy *policy;    /* judges events (policy.h); NULL: there is no limit */
+    struct wake *wake;        /* tells storage servers that an outage is over (wake.h); NULL: nobody does */
     telemetry *telemetry;     /* counts requests, and logs refusals; NULL: nobody does */
     size_t ingest_max_events; /* docs/specification.md#limits */
     size_t ingest_max_bytes;
@@ -57,6 +59,8 @@ typedef struct http_call {
     http_reply reply;
     const http_service *service;    /* NULL until the router has seen it */
     const struct http_route *route; /* likewise (routes.h) */
+    const identity_key *key;        /* that signed it, once that is verified; NULL: none */
+    int64_t began_ns;               /* utapi_monotonic_ns() */
     http_error denied;              /* why router_admit() did not admit it; HTTP_OK */
 
     /** Called exactly once, when reply is complete: perhaps before router_dispatch() returns, perhaps later; on

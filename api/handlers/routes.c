@@ -15,10 +15,12 @@
 #define INGEST   FROM(ingest, "ingest.allowFrom")
 #define STORAGE  FROM(storage, "storage.allowFrom")
 #define METRICS  FROM(prometheus, "prometheus.allowFrom")
+#define OPENAPI  FROM(openapi, "openapi.allowFrom")
 #define ADMIN    {.allow_key = "admin.allowFrom", .allow = offsetof(http_service, admin.allow), .needs_token = true}
 #define SIGNED   {.is_signed = true}
 #define JSON     HTTP_JSON
 #define PROMTEXT "text/plain; version=0.0.4; charset=utf-8"
+#define PAGE     "text/html; charset=utf-8"
 #define ROUTE(action_, method_, path_, pool_, access_, limit_, answers_, handler_, ...)                             \
     {.action = action_, .method = {method_, sizeof method_ - 1}, .path = {path_, sizeof path_ - 1},                 \
      .is_query = pool_, .access = access_, .body_limit = offsetof(http_service, limit_##_max_bytes),                \
@@ -29,6 +31,8 @@ const http_route http_routes[HTTP_ROUTES] = {
     ROUTE("Healthcheck",            "GET",  "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
     ROUTE("Healthcheck",            "POST", "/_/healthcheck",         false, HEALTH,  list,   JSON,     health),
     ROUTE("GetMetrics",             "GET",  "/_/metrics?",            false, METRICS, list,   PROMTEXT, metrics),
+    ROUTE("GetOpenapi",             "GET",  "/openapi.json",          false, OPENAPI, list,   JSON,     openapi),
+    ROUTE("GetDocs",                "GET",  "/_/docs",                false, OPENAPI, list,   PAGE,     docs),
     ROUTE("ListDeadLetters",        "GET",  "/_/dead-letters",        true,  HEALTH,  list,   JSON,     dead_letters),
     ROUTE("PushDeadLetters",        "POST", "/_/dead-letters/push",   true,  INGEST,  list,   JSON,     push_letters),
     ROUTE("AcknowledgeDeadLetters", "POST", "/_/dead-letters/acknowledge", true, INGEST, list, JSON,

@@ -36,7 +36,7 @@ typedef struct http_route {
     http_on_body_fn *on_body; /* NULL: it has nothing to do before the body is whole */
 } http_route;
 
-enum { HTTP_ROUTES = 15 };
+enum { HTTP_ROUTES = 17 };
 
 extern const http_route http_routes[HTTP_ROUTES];
 
@@ -64,7 +64,7 @@ void http_call_refuse_because(http_call *call, const http_failure *failure, cons
 void http_call_fail(http_call *call, http_error error);
 
 /** Asks for the signature that the call's route may want. */
-http_error http_call_verify(const http_service *service, const http_call *call, http_failure *failure);
+http_error http_call_verify(const http_service *service, http_call *call, http_failure *failure);
 
 /** What a client is told when core fails; 5xx are logged with the detail that the client does not get. */
 http_error http_fail_status(http_failure *failure, const http_call *call, utapi_status status,
@@ -84,12 +84,14 @@ http_handler_fn handle_acknowledge_letters;
 http_handler_fn handle_adjust;
 http_handler_fn handle_audit;
 http_handler_fn handle_dead_letters;
+http_handler_fn handle_docs;
 http_handler_fn handle_expire;
 http_handler_fn handle_health;
 http_handler_fn handle_ingest_v1;
 http_handler_fn handle_ingest_v2;
 http_handler_fn handle_list;
 http_handler_fn handle_metrics;
+http_handler_fn handle_openapi;
 http_handler_fn handle_push_letters;
 http_handler_fn handle_refused;
 http_handler_fn handle_storage;

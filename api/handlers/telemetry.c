@@ -84,14 +84,36 @@ static size_t row_of(const telemetry *self, const http_route *route)
     return route != NULL ? (size_t)(route - self->routes) : HTTP_ROUTES;
 }
 
-void telemetry_count_request(telemetry *self, const http_route *route, int status)
+/* Of the target the path alone: a query may hold a signature. */
+static void access_log(const telemetry *self, const http_call *call, int64_t took_ns)
+{
+    const http_request *request = &call->request;
+    char address[UTAPI_SOURCE_MAX + 1];
+    policy_source(request->peer, address);
+    const log_member members[] = {
+        {.name = "client", .text = utapi_string_of(address)},
+        {.name = "action", .text = utapi_string_of(action_of(self, row_of(self, call->route)))},
+        {.name = "method", .text = request->method},
+        {.name = "path", .text = request->path},
+        {.name = "status", .number = call->reply.status},
+        {.name = "ms", .number = took_ns / 1000000},
+        {.name = "bytes_in", .number = (int64_t)request->body.size},
+        {.name = "bytes_out", .number = (int64_t)call->reply.size},
+        {.name = "key", .text = call->key != NULL ? call->key->access : utapi_string_of("")},
+    };
+    log_write_members(LOG_LEVEL_INFO, call->request_id, "access", members, sizeof members / sizeof *members);
+}
+
+void telemetry_count_request(telemetry *self, const http_call *call)
 {
     if (self == NULL)
         return;
     size_t i = 0;
-    while (i < STATUSES - 1 && statuses[i] != status)
+    while (i < STATUSES - 1 && statuses[i] != call->reply.status)
         i++;
-    atomic_fetch_add_explicit(&self->requests[row_of(self, route)][i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->requests[row_of(self, call->route)][i], 1, memory_order_relaxed);
+    if (log_wants_access())
+        access_log(self, call, utapi_monotonic_ns() - call->began_ns);
 }
 
 /* The first row with the action of a row. */

@@ -41,8 +41,8 @@ void telemetry_count_events(telemetry *self, telemetry_outcome outcome, size_t c
 
 uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome);
 
-/** @param route  NULL: it was refused before it had one */
-void telemetry_count_request(telemetry *self, const struct http_route *route, int status);
+/** Counts a request that is answered, and how long it took; and writes its line, where each has one (log.access). */
+void telemetry_count_request(telemetry *self, const struct http_call *call);
 
 /** Called for each action and status that there was. */
 typedef void telemetry_requests_cb(void *ctx, const char *action, int status, uint64_t count);

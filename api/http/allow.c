@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,6 +114,24 @@ bool allow_list_has(const allow_list *list, const struct sockaddr *peer)
             return true;
     }
     return false;
+}
+
+void allow_list_write(const allow_list *list, utapi_text *ret)
+{
+    static const unsigned char mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    for (size_t i = 0; i < list->count; i++) {
+        const allow_block *block = &list->blocks[i];
+        const bool is_ipv4 = block->bits >= MAPPED_BITS && memcmp(block->address, mapped, sizeof mapped) == 0;
+        const unsigned bits = is_ipv4 ? block->bits - MAPPED_BITS : block->bits;
+        char address[INET6_ADDRSTRLEN], length[16] = "";
+        (void)inet_ntop(is_ipv4 ? AF_INET : AF_INET6, block->address + (is_ipv4 ? sizeof mapped : 0), address,
+                        sizeof address);
+        if (bits < (is_ipv4 ? 32 : 128))
+            (void)snprintf(length, sizeof length, "/%u", bits);
+        utapi_text_add_literal(ret, i > 0 ? ", " : "");
+        utapi_text_add_literal(ret, address);
+        utapi_text_add_literal(ret, length);
+    }
 }
 
 void allow_list_done(allow_list *list)

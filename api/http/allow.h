@@ -6,6 +6,7 @@
 #define HTTP_ALLOW_H
 
 #include "utapi/status.h"
+#include "utapi/text.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,9 @@ UTAPI_MUST_USE utapi_status allow_list_add(allow_list *list, const char *text, u
 
 /** Whether an address is in one of the blocks. NULL (a call from within) always is. */
 bool allow_list_has(const allow_list *list, const struct sockaddr *peer);
+
+/** Adds the blocks to a text: "127.0.0.0/8, ::1". */
+void allow_list_write(const allow_list *list, utapi_text *ret);
 
 void allow_list_done(allow_list *list);
 

@@ -146,7 +146,7 @@ static bool has_left(const connection *link, int fd)
  * Answers 408 to a client whose request did not become whole. libmicrohttpd takes a reply only where it asks for
  * one, and not between two pieces of a body; but of this request it has sent nothing yet, and it will read no more.
  */
-static void send_timeout(const worker *self, const mhd_request *late, int fd)
+static void send_timeout(const worker *self, mhd_request *late, int fd)
 {
     char head[256];
     size_t size = 0;
@@ -162,7 +162,7 @@ static void send_timeout(const worker *self, const mhd_request *late, int fd)
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
     telemetry_log_refusal(self->service->telemetry, &late->call, &failure, NULL);
-    telemetry_count_request(self->service->telemetry, late->call.route, http_error_status(failure.error));
+    late->call.reply.status = http_error_status(failure.error); /* counted when it ends */
 }
 
 /** Ends connections that are late or left. */
@@ -173,7 +173,7 @@ void worker_close_late(worker *self)
         const int fd = socket_of(link);
         record_head(link, now_ms);
         const bool late = is_late(self, link, now_ms);
-        const mhd_request *const request = link->request;
+        mhd_request *const request = link->request;
         if (late && !link->is_closed && request != NULL && request->is_begun && request->is_reading)
             send_timeout(self, request, fd);
         if (late || has_left(link, fd))

@@ -152,8 +152,8 @@ void mhd_request_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
     self->connection->received = RECEIVED_UNKNOWN;
     owner->request_count--;
     atomic_fetch_sub(&owner->reply_bytes, self->reply_size);
-    drop_body(self);
     http_call_done(&self->call);
+    drop_body(self);
     free(self->target);
     free(self->headers);
     free(self);

@@ -17,6 +17,7 @@ import lint_docs
 import lint_format
 import lint_headers
 import lint_includes
+import lint_openapi
 import lint_references
 import lint_symbols
 import lint_tidy
@@ -50,6 +51,17 @@ class Lints(unittest.TestCase):
         whole = self.write(path, text)
         self.assertEqual([p for p in lint.check(self.root, *more) if path in p], [])
         os.remove(whole)
+
+    def test_each_route_is_described(self):
+        row = 'ROUTE("GetX", "GET", "/_/x?", false, HEALTH, list, JSON, x),'
+        self.write("api/handlers/routes.c", '#define HEALTH   FROM(health, "h.allowFrom")\n' + row)
+        described = {"tags": [{"name": "t", "description": ""}], "paths": {}}
+        described["paths"]["/_/x"] = {"get": {"tags": ["t"], "description": "Allowed: `h.allowFrom`."}}
+        self.allows(lint_openapi, "docs/openapi.json", json.dumps(described))
+        described["paths"]["/_/x"]["get"]["description"] = ""
+        self.finds(lint_openapi, "docs/openapi.json", json.dumps(described))
+        described["paths"] = {"/_/y": {"post": {"tags": ["t"], "description": ""}}}
+        self.finds(lint_openapi, "docs/openapi.json", json.dumps(described))
 
     def test_core_uses_nobody(self):
         for header in ("<lmdb.h>", "<jansson.h>", "<openssl/evp.h>", '"server/server.h"', '"backends/registry.h"'):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs utapid as a process and talks to it: what every system test shares. Standard library only.
+"""Runs utapid as a process and talks to it: what every system test shares. Standard library only. Each
+answer is held against docs/openapi.json.
 
 The programs come from the environment: UTAPID and UTAPICTL (paths). UTAPI_CI=1 turns a skipped test into
 a failure, so that CI cannot pass by not looking.
@@ -23,6 +24,8 @@ import time
 import unittest
 import urllib.parse
 import uuid
+
+import openapi
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -136,7 +139,9 @@ class Server:
                 connection = stack.enter_context(contextlib.closing(self.connect()))
             connection.request(method, target, body, headers or {})
             response = connection.getresponse()
-            return response.status, response.read()
+            answer = response.read()
+            openapi.check_answer(method, target, response.status, response.getheader("content-type"), answer)
+            return response.status, answer
 
     def push(self, events, connection=None, path="/v2/ingest"):
         """Posts events; the status."""

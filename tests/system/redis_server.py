@@ -37,6 +37,8 @@ class RedisError(Exception):
 class Client:
     """One connection: words out, reply in. Numbers come as int, texts as str, nothing as None."""
 
+    encoding = "utf-8"  # of texts in replies; latin-1 for bytes of any kind
+
     def __init__(self, address, timeout_s=10):
         self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self.socket.settimeout(timeout_s)
@@ -71,7 +73,7 @@ class Client:
         if kind == b":":
             return int(text)
         if kind == b"$":
-            return None if text == "-1" else self.file.read(int(text) + 2)[:-2].decode(errors="replace")
+            return None if text == "-1" else self.file.read(int(text) + 2)[:-2].decode(self.encoding, "replace")
         return None if text == "-1" else [self._read() for _ in range(int(text))]
 
 

@@ -135,20 +135,82 @@ class Migrate(harness.SystemTest):
         self.assertEqual(self.answers(data, names), before)
         self.assertEqual(second.counter("buckets", names[3], "storageUtilized"), before["buckets"][3]["storageUtilized"][1])
 
-    def test_what_operators_did_goes_along(self):
-        def ctl(*arguments):
-            ran = subprocess.run([harness.UTAPICTL, *arguments], capture_output=True, text=True, timeout=60, check=False,
-                                 env=harness.server_environment())  # fmt: skip
-            self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
-            return ran.stdout
+    def late_storage(self, name, *, widest):
+        """An LMDB folder with late sums, expiries and adjustments, in days round RANGE; amounts of up to `widest`."""
+        data, storage = self.lmdb(name)
+        chance = random.Random(11)
+        env = {"UTAPI_MAX_AMOUNT": "0", "UTAPI_EXPIRE_METRICS": "true", "UTAPI_EXPIRE_METRICS_TTL": "0"}
+        times = [FIRST + number * harness.INTERVAL_MS for number in range(400)]
 
+        def event(bucket, time_ms, **more):
+            return harness.put_object(bucket, chance.randrange(1, widest), time_ms, user="lisa", location="us-east-1", **more)
+
+        with harness.Server(data, env=env) as server:
+            for start in range(0, 400, 50):
+                self.assertEqual(server.push([event("even", t) for t in times[start : start + 50]]), 200)
+            for _ in range(5):  # late ones, with hundreds of rows after them, one of them in an interval of its own
+                late = [chance.choice(times[:300]) for _ in range(60)]
+                self.assertEqual(server.push([event("even", t) for t in late] + [event("odd", t) for t in late]), 200)
+            self.assertEqual(server.push([event("even", FIRST - 3 * harness.INTERVAL_MS)]), 200)
+            self.assertEqual(server.push([event("gone", t) for t in times[:40]]), 200)
+            gone = {"operationId": "deleteBucket", "bucket": "gone", "timestamp": times[20], "uuid": "gone"}
+            self.assertEqual(server.push([gone]), 200)
+        for bucket, amount, time_ms in (("even", "-70", times[10]), ("odd", "500", times[399])):
+            self.utapictl("adjust", "buckets", bucket, f"--storage={amount}", "--at", str(time_ms), "--reason", "test", "--data", f"{data}/lmdb")
+        self.utapictl("expire", "locations", "us-east-1", "--at", str(times[50]), "--reason", "test", "--data", f"{data}/lmdb")
+        return data, storage
+
+    def utapictl(self, *arguments):
+        ran = subprocess.run([harness.UTAPICTL, *arguments], capture_output=True, text=True, timeout=60, check=False,
+                             env=harness.server_environment())  # fmt: skip
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        return ran.stdout
+
+    def late_answers(self, server):
+        """Usage at each level in ranges that begin and end where late events are, and around them."""
+        names = {"buckets": ["even", "odd", "gone"], "users": ["lisa"], "locations": ["us-east-1"], "service": ["s3"],
+                 "accounts": [harness.ACCOUNT_ID]}  # fmt: skip
+        chance = random.Random(5)
+        bounds = [sorted(chance.sample(range(-4, 405), 2)) for _ in range(40)]
+        ranges = [RANGE] + [[FIRST + a * harness.INTERVAL_MS, FIRST + b * harness.INTERVAL_MS - 1] for a, b in bounds]
+        return {(level, *range_): server.list(level, some, range_) for level, some in names.items() for range_ in ranges}
+
+    def test_late_sums_and_acts_go_there_and_back(self):
+        data, storage = self.late_storage("source", widest=1000)
+        with harness.Server(data) as server:
+            expected = self.late_answers(server)
+        copy, copy_storage = self.lmdb("copy")
+        back, back_storage = self.lmdb("back")
+        self.migrate(storage, copy_storage)
+        self.migrate(storage, self.redis.uri)
+        self.migrate(self.redis.uri, back_storage)
+        for folder in (data, copy, back):
+            with harness.Server(folder) as server:
+                self.assertEqual(self.late_answers(server), expected, folder)
+        with harness.Server(os.path.join(self.folder, "on-redis"), "--redis", self.redis.uri, backend=None) as server:
+            self.assertEqual(self.late_answers(server), expected)
+        for folder in (copy, back):
+            self.utapictl("check", f"{folder}/lmdb")
+
+    def test_a_total_that_a_redis_cannot_hold_is_named(self):
+        data, storage = self.late_storage("source", widest=2**63 - 1)
+        with harness.Server(data) as server:
+            expected = self.late_answers(server)
+        said = self.migrate(storage, self.redis.uri, status=1)
+        self.assertRegex(said, r"utapictl: service s3: storageUtilized: does not fit 64 bits")
+        copy, copy_storage = self.lmdb("copy")
+        self.migrate(storage, copy_storage)
+        with harness.Server(copy) as server:
+            self.assertEqual(self.late_answers(server), expected)
+
+    def test_what_operators_did_goes_along(self):
         names = self.fill(self.redis)
         _, storage = self.lmdb("storage")
         folder = storage.removeprefix("lmdb:")
         self.migrate(self.redis.uri, storage)
         for i in range(3):
-            ctl("adjust", "buckets", names[i], "--storage", str(100 + i), "--reason", f"ticket {i}", "--data", folder)
-        told = json.loads(ctl("audit", "--json", "--data", folder))
+            self.utapictl("adjust", "buckets", names[i], "--storage", str(100 + i), "--reason", f"ticket {i}", "--data", folder)
+        told = json.loads(self.utapictl("audit", "--json", "--data", folder))
         self.assertEqual(len(told), 3)
         self.assertEqual(told[0]["after"]["storageUtilized"] - told[0]["before"]["storageUtilized"], 102)
 
@@ -157,7 +219,7 @@ class Migrate(harness.SystemTest):
         self.migrate(storage, second.uri)  # again: nothing is told twice
         _, storage = self.lmdb("again")
         self.migrate(second.uri, storage)
-        again = json.loads(ctl("audit", "--json", "--data", storage.removeprefix("lmdb:")))
+        again = json.loads(self.utapictl("audit", "--json", "--data", storage.removeprefix("lmdb:")))
         self.assertEqual(again, told)
 
     def test_a_run_that_was_killed_is_simply_repeated(self):

@@ -183,7 +183,7 @@ class WithoutRedis(OnRedis):
         self.assertEqual((status, json.loads(body)["status"]), (503, "unavailable"))
         self.assertIn("the journal is full, and events are refused: Redis at ", json.loads(body)["trouble"])
         shown = self.utapictl(server, "journal")
-        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(shown.returncode, 3, shown.stderr)
         self.assertRegex(shown.stdout, r"status +unavailable: the journal is full")
 
 
@@ -194,7 +194,7 @@ class Operator(OnRedis):
             self.assertEqual(server.push([put_object("photos", 10)]), 200)
             wait_for(lambda: health(server)["status"] == "degraded", "degraded")
             shown = self.utapictl(server, "journal")
-            self.assertEqual(shown.returncode, 0, shown.stderr)
+            self.assertEqual(shown.returncode, 3, shown.stderr)
             self.assertRegex(shown.stdout, r"status +degraded: .+\nwaiting +1 event waits, the oldest for \d+ s\n")
             late = self.utapictl(server, "journal", "--drain", "--timeout", "1")
             self.assertEqual(late.returncode, 1)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the copies of v0.1/ at the time when they were written, asks all questions, and reads a Redis key by key."""
+"""Opens copies at the time when they were written, asks all questions, and reads a Redis key by key."""
 
 import contextlib
 import json
 import lzma
 import os
+import subprocess
 import sys
 import tarfile
 
@@ -15,7 +16,6 @@ import harness  # noqa: E402 (its folder has to be known first)
 import redis_server  # noqa: E402
 
 CLOCK = os.environ.get("TEST_CLOCK_LIBRARY", "")
-COPIES = os.path.join(HERE, "v0.1")
 STATES = ("storageUtilized", "numberOfObjects")
 
 
@@ -37,10 +37,30 @@ def clock_at(time_ms):
                 os.environ[name] = value
 
 
-def unpack(name, folder):
-    """Puts the files of a copy into a folder, as they were."""
-    with tarfile.open(os.path.join(COPIES, f"{name}.tar.xz")) as archive:
-        archive.extractall(folder)
+class Copies:
+    """A folder of copies: what a version left behind, and the answers that it gave itself."""
+
+    def __init__(self, name):
+        self.folder = os.path.join(HERE, name)
+        with open(os.path.join(self.folder, "questions.json"), encoding="utf-8") as file:
+            self.questions = json.load(file)
+        self.written_ms = self.questions["writtenMs"]
+
+    def unpack(self, name, folder):
+        """Puts the files of a copy into a folder, as they were."""
+        with tarfile.open(os.path.join(self.folder, f"{name}.tar.xz")) as archive:
+            archive.extractall(folder)
+
+    def answers(self, name):
+        with lzma.open(os.path.join(self.folder, f"{name}.json.xz"), "rt", encoding="utf-8") as answers:
+            return json.load(answers)
+
+    def load_redis(self, redis):
+        """Runs the commands of the dump: one a line, a JSON array of words, their bytes as Latin-1."""
+        with contextlib.closing(redis_server.Client(redis.address)) as client:
+            with lzma.open(os.path.join(self.folder, "redis.commands.xz"), "rt", encoding="utf-8") as lines:
+                for line in lines:
+                    client.ask(*(word.encode("latin-1") for word in json.loads(line)))
 
 
 # ---- answers -----------------------------------------------------------------------------------------------
@@ -90,15 +110,20 @@ def journal_counts(server):
     return {name: seen[name] for name in counted if name in seen}
 
 
+def data_folder(server):
+    return server.command[server.command.index("--data") + 1]
+
+
+def audit(server):
+    """Who corrected what, as utapictl shows it. Through the socket of the server."""
+    ran = subprocess.run(
+        [harness.UTAPICTL, "audit", "--json", "--data", data_folder(server)], capture_output=True, text=True, timeout=60,
+        check=True, env=harness.server_environment(),
+    )  # fmt: skip
+    return json.loads(ran.stdout)
+
+
 # ---- Redis -------------------------------------------------------------------------------------------------
-
-
-def load_redis(redis):
-    """Runs the commands of the dump: one a line, a JSON array of words, their bytes as Latin-1."""
-    with contextlib.closing(redis_server.Client(redis.address)) as client:
-        with lzma.open(os.path.join(COPIES, "redis.commands.xz"), "rt", encoding="utf-8") as lines:
-            for line in lines:
-                client.ask(*(word.encode("latin-1") for word in json.loads(line)))
 
 
 def v1_keys(redis):

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SETTINGS_MAX_KEYS 64
+#define SETTINGS_MAX_KEYS 128
 
 static const char *const settings_backends[] = {"lmdb", "memory", "redis", NULL};
 

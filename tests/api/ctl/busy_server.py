@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that answers each POST with the next word of its arguments, and prints its port first.
 
-A number is a status (503 asks to come back after a second); "drop" closes the connection without an answer.
+A number is a status (503 asks to come back after a second); "drop" closes the connection without an answer; "slow" is
+200 after a second. With --port it listens there.
 """
 import http.server
 import sys
+import time
 
 answers = sys.argv[1:]
+port = 0
+if answers[0] == "--port":
+    port = int(answers[1])
+    answers = answers[2:]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -18,6 +24,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if answer == "drop":
             self.close_connection = True
             return
+        if answer == "slow":
+            time.sleep(1)
+            answer = "200"
         body = b"" if answer == "200" else b'{"code":"ServiceUnavailable","message":"Reduce your request rate."}'
         self.send_response(int(answer))
         if answer == "503":
@@ -30,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.HTTPServer(("127.0.0.1", port), Handler)
 print(server.server_port, flush=True)
 while answers:
     server.handle_request()

@@ -69,6 +69,6 @@ has "$err" "--timeout: expected a whole number" "a time-out that is none"
 stop_server TERM
 is "$code" 0 "exit code after SIGTERM"
 journal
-is "$code" 1 "exit code when nobody answers"
+is "$code" 5 "exit code when nobody answers"
 
 finish

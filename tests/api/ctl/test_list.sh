@@ -65,9 +65,9 @@ refused() { # CODE WORDS FLAG...
     has "$err" "$words" "list $*"
 }
 
-refused 1 "SignatureDoesNotMatch: " -a accessKey1 -k wrong --buckets b -r
-refused 1 "InvalidAccessKeyId: " -a nobody -k wrong --buckets b -r
-refused 1 "InvalidRequest: Must use Auth V4" --no-sign --buckets b -r
+refused 4 "SignatureDoesNotMatch: " -a accessKey1 -k wrong --buckets b -r
+refused 4 "InvalidAccessKeyId: " -a nobody -k wrong --buckets b -r
+refused 4 "InvalidRequest: Must use Auth V4" --no-sign --buckets b -r
 refused 2 "AWS_ACCESS_KEY_ID" --buckets b -r
 refused 2 "--start TIME, or --recent" $keys --buckets b
 refused 2 "--start: \"soon\" is no time" $keys --buckets b -s soon
@@ -96,6 +96,6 @@ has "$err" "there is no command \"pull\"" "utapictl pull"
 stop_server TERM
 is "$code" 0 "exit code after SIGTERM"
 list $keys --buckets b -r
-is "$code" 1 "exit code without a server"
+is "$code" 5 "exit code without a server"
 
 finish

@@ -54,7 +54,7 @@ is "$code/$(objects many)" "0/30" "--skip 20 of 25"
 
 { v2 bad 1; echo; echo; v2 bad 1; echo; v2 bad 1.5; echo; v2 bad 1; echo; } >"$tmp/bad"
 push "$tmp/bad"
-is "$code" 1 "exit code of a bad event"
+is "$code" 4 "exit code of a bad event"
 has "$err" "line 4, event 3: InvalidParameterValue: sizeDelta" "a bad event"
 has "$err" "2 events were accepted; to go on from there: --skip 2" "a bad event"
 is "$(objects bad)" 2 "events before a bad one count, those after do not"
@@ -88,8 +88,8 @@ push "$tmp/once"
 is "$code/$(objects once)" "0/1" "an event with a uuid, twice"
 
 stop_server TERM
-push "$tmp/lines"
-is "$code" 1 "exit code without a server"
+push --retries 0 "$tmp/lines"
+is "$code" 5 "exit code without a server"
 has "$err" "no event was accepted" "without a server"
 
 finish

@@ -49,9 +49,63 @@ static void log_levels_have_names(void **state)
     assert_false(log_level_find("loud", &level));
     assert_true(log_level_find("warn", &level));
     assert_int_equal(level, LOG_LEVEL_WARN);
-    log_open("test", LOG_LEVEL_WARN);
+    log_open(&(log_options){.name = "test", .level = LOG_LEVEL_WARN});
     assert_true(log_wants(LOG_LEVEL_ERROR));
     assert_false(log_wants(LOG_LEVEL_INFO));
+}
+
+/* What a line says of a message. */
+static const char *line_of(const char *message)
+{
+    catch_log();
+    log_write(LOG_LEVEL_ERROR, NULL, "%s", message);
+    assert_int_equal(release_log(), 1);
+    return lines;
+}
+
+static void what_a_terminal_would_obey_is_escaped(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } cases[] = {
+        {"a\033[2Jb", "\"a\\u001b[2Jb\""},
+        {"a\nb", "\"a\\nb\""},
+        {"a\177b", "\"a\\u007fb\""},
+        {"a\xC2\x80"
+         "b\xC2\x9F",
+         "\"a\\u0080b\\u009f\""},
+        {"\xC2\xA0 \xC3\xA9", "\"\xC2\xA0 \xC3\xA9\""},
+        {"\xD8\x9C \xD8\x9B", "\"\\u061c \xD8\x9B\""},
+        {"\xE2\x80\x8D\xE2\x80\x8E\xE2\x80\x8F\xE2\x80\x90", "\"\xE2\x80\x8D\\u200e\\u200f\xE2\x80\x90\""},
+        {"\xE2\x80\xA8\xE2\x80\xAA\xE2\x80\xAE\xE2\x80\xAF", "\"\\u2028\\u202a\\u202e\xE2\x80\xAF\""},
+        {"\xE2\x81\xA5\xE2\x81\xA6\xE2\x81\xA9\xE2\x81\xAA", "\"\xE2\x81\xA5\\u2066\\u2069\xE2\x81\xAA\""},
+        {"\xC2 \xE2\x80", "\"? ??\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *line = line_of(cases[i].from);
+        if (strstr(line, cases[i].to) == NULL)
+            print_error("%s\n", line);
+        assert_non_null(strstr(line, cases[i].to));
+    }
+}
+
+static void the_level_can_be_changed_and_the_time_be_read(void **state)
+{
+    (void)state;
+    log_open(&(log_options){.name = "test", .level = LOG_LEVEL_ERROR, .iso_time = true});
+    catch_log();
+    log_write(LOG_LEVEL_WARN, NULL, "not yet");
+    log_set_level(LOG_LEVEL_WARN);
+    log_write(LOG_LEVEL_WARN, NULL, "now");
+    assert_int_equal(release_log(), 1);
+    int year, month, day, hour, minute, second, ms;
+    assert_int_equal(sscanf(lines,
+                            "{\"time\":\"%4d-%2d-%2dT%2d:%2d:%2d.%3dZ\",\"name\":\"test\",\"level\":\"warn\"",
+                            &year, &month, &day, &hour, &minute, &second, &ms),
+                     7);
+    assert_in_range(year, 2024, 2200);
+    log_open(&(log_options){.name = "test", .level = LOG_LEVEL_WARN});
 }
 
 /* ---- refusals ------------------------------------------------------------------------------ */
@@ -152,16 +206,22 @@ static void record(void *ctx, const char *action, int status, uint64_t count)
     (void)snprintf(self->text + used, sizeof self->text - used, "%s %d %d;", action, status, (int)count);
 }
 
+static void answered(telemetry *self, const http_route *route, int status)
+{
+    const http_call call = {.route = route, .reply = {.status = status}};
+    telemetry_count_request(self, &call);
+}
+
 static void requests_are_counted_by_action_and_status(void **state)
 {
     (void)state;
     telemetry *self = telemetry_new(http_routes);
     counted seen = {0};
-    telemetry_count_request(self, route_of("GET", "/_/healthcheck"), 200);
-    telemetry_count_request(self, route_of("POST", "/_/healthcheck"), 200);
-    telemetry_count_request(self, route_of("POST", "/v2/ingest"), 413);
-    telemetry_count_request(self, route_of("POST", "/buckets"), 200);
-    telemetry_count_request(self, NULL, 400);
+    answered(self, route_of("GET", "/_/healthcheck"), 200);
+    answered(self, route_of("POST", "/_/healthcheck"), 200);
+    answered(self, route_of("POST", "/v2/ingest"), 413);
+    answered(self, route_of("POST", "/buckets"), 200);
+    answered(self, NULL, 400);
     telemetry_count_events(self, TELEMETRY_REFUSED, 3);
     telemetry_count_events(self, TELEMETRY_REFUSED, 4);
     telemetry_requests(self, record, &seen);
@@ -200,6 +260,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_levels_have_names),
+        cmocka_unit_test(what_a_terminal_would_obey_is_escaped),
+        cmocka_unit_test(the_level_can_be_changed_and_the_time_be_read),
         cmocka_unit_test(the_first_refusal_of_a_kind_is_a_line_and_the_others_a_count),
         cmocka_unit_test(many_addresses_share_a_count),
         cmocka_unit_test(nothing_of_a_body_is_logged),

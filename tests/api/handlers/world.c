@@ -37,7 +37,7 @@ void world_open(http_world *self, const char *authdata)
 {
     utapi_error err;
     utapi_error_clear(&err);
-    log_open("test", LOG_LEVEL_ERROR);
+    log_open(&(log_options){.name = "test", .level = LOG_LEVEL_ERROR});
 
     *self = (http_world){0};
     open_engine(self, &err);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * announce.h - what a server says when it is up, and when it ends.
+ */
+#ifndef DAEMON_ANNOUNCE_H
+#define DAEMON_ANNOUNCE_H
+
+#include "config/config.h"
+
+/**
+ * Prints the line that scripts wait for, and logs what runs: version, storage, address, who may ask, limits. No secret
+ * is in it.
+ *
+ * @param port  that it listens on
+ */
+void announce_start(const config *settings, uint16_t port);
+
+/** @param signal  that ends it */
+void announce_stopping(int signal);
+
+/** @param took_ms  since then */
+void announce_stopped(int64_t took_ms);
+
+#endif
