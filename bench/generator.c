@@ -49,7 +49,9 @@ static void item_by_chance(bench_generator *generator, bench_item *ret)
     if (workload->late_percent == 0 || bench_random_below(&generator->random, 100) >= workload->late_percent)
         return;
     const unsigned most = workload->late_intervals > 0 ? workload->late_intervals : DAY;
-    ret->time_ms -= UTAPI_INTERVAL_MS * (1 + (int64_t)bench_random_below(&generator->random, most - 1));
+    const unsigned least = workload->late_least > 0 ? workload->late_least : 1;
+    ret->time_ms -=
+        UTAPI_INTERVAL_MS * (least + (int64_t)bench_random_below(&generator->random, most - least));
 }
 
 static void item_of_rollover(bench_generator *generator, bench_item *ret)

@@ -44,11 +44,12 @@ static void floor_key(const bench_floor *floor, const floor_task *task, unsigned
 {
     const bench_workload *workload = task->workload;
     const bool is_start = workload->kind == BENCH_START; /* of the line's own storage */
-    (void)snprintf(ret, KEY_MAX, "%s/%u/%d/%u/%u/%u/%u/%d/%u/%u/%u/%u/%u/%zu%s%s", floor->name, repeat,
+    (void)snprintf(ret, KEY_MAX, "%s/%u/%d/%u/%u/%u/%u/%d/%u/%u/%u/%u/%u/%u/%zu%s%s", floor->name, repeat,
                    (int)workload->kind, workload->clients, workload->batch, workload->buckets,
                    workload->history, (int)workload->uuids, workload->late_percent, workload->late_intervals,
-                   workload->question_percent, workload->names, workload->intervals, task->answer_bytes,
-                   is_start ? task->backend : "", is_start ? bench_transport_names[task->transport] : "");
+                   workload->late_least, workload->question_percent, workload->names, workload->intervals,
+                   task->answer_bytes, is_start ? task->backend : "",
+                   is_start ? bench_transport_names[task->transport] : "");
 }
 
 static utapi_status floor_measure(bench_runner *self, const bench_floor *floor, const floor_task *task,
@@ -192,6 +193,8 @@ static bench_workload *workloads_choose(const bench_options *options)
         workload->late_filled = workload->late_filled > 0 ? scaled(workload->late_filled, options->scale) : 0;
         if (workload->late_intervals > 0)
             workload->late_intervals = 1 + scaled(workload->late_intervals, options->scale);
+        if (workload->late_least > 0)
+            workload->late_least = scaled(workload->late_least, options->scale);
         if (workload->known_uuids > 0)
             workload->known_uuids = scaled(workload->known_uuids, options->scale);
         if (workload->intervals > 0)

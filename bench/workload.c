@@ -13,6 +13,9 @@ enum { DAY = 96, MONTH = 30 * DAY, YEAR = 365 * DAY, K = 1000, M = 1000 * K };
 /* One client: each request is a write transaction of its own. */
 #define OLD(size, of) .clients = 1, .batch = (size), .buckets = 1, .history = (of), .late_intervals = (of)-DAY
 
+/* As many cells, a resource at an interval each, late and punctual. */
+#define PAST(of, rows) .clients = 1, .batch = K, .buckets = (of), .history = (rows)
+
 #define SINGLE(count)      .clients = (count), .batch = 1, .buckets = 10 * K, .history = 1, .uuids = true
 #define BATCH(size, of)    .clients = 8, .batch = (size), .buckets = (of), .history = 1
 #define BATCH_OF_DAY(size) .clients = 8, .batch = (size), .buckets = K, .history = DAY, .uuids = true
@@ -49,6 +52,14 @@ const bench_workload bench_workloads[] = {
     {"old.1000-now", BENCH_INGEST, OLD(K, YEAR + DAY),                    .help = "the same, punctual"},
     {"old.1000-far", BENCH_INGEST, OLD(K, 25 * YEAR),.late_percent = 100, .is_huge = true,
      .help = "the same, up to 25 years late"},
+
+    {"past.all",     BENCH_INGEST, PAST(10 * K, DAY), .late_percent = 100, .late_least = 16, .late_intervals = 16,
+     .help = "requests of 1,000 events for 10,000 buckets, all of them four hours late"},
+    {"past.all-day", BENCH_INGEST, PAST(10 * K, DAY), .late_percent = 100, .help = "the same, each up to a day late"},
+    {"past.all-now", BENCH_INGEST, PAST(10 * K, DAY),                      .help = "the same, punctual"},
+    {"past.one",     BENCH_INGEST, PAST(1, YEAR), .late_percent = 100, .late_intervals = 250,
+     .help = "of 1,000 for one bucket, in 250 past intervals: 1,000 cells at four levels"},
+    {"past.one-now", BENCH_INGEST, PAST(K, DAY),                           .help = "of 1,000 for 1,000 buckets, punctual"},
 
     {"mixed.0",  BENCH_MIXED, MIX, .help = "90 % questions, 10 % single events"},
     {"mixed.1",  BENCH_MIXED, MIX, .late_percent = 1,  .help = "the same, 1 % of the events late"},

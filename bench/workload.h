@@ -27,6 +27,7 @@ typedef struct bench_workload {
     unsigned known_uuids;    /* of the last day, that the storage remembers before it begins; LMDB alone */
     unsigned late_percent;   /* of the events: late by less than */
     unsigned late_intervals; /* so many, two at least; 0: a day */
+    unsigned late_least;     /* and by so many at least; 0: one */
     unsigned
         late_filled; /* events of each bucket that came late, somewhere in its history, before it begins */
     unsigned question_percent; /* of the requests of a mixed workload */

@@ -304,6 +304,14 @@ utapi_status utapi_backend_audit(utapi_backend *self, const utapi_audit_query *w
                                                  : without(self, "audit", err);
 }
 
+utapi_status utapi_backend_note(utapi_backend *self, const utapi_audit_row *rows, size_t count,
+                                utapi_error *err)
+{
+    const utapi_admin_ops *admin = self->ops->admin;
+    return admin != NULL && admin->note != NULL ? admin->note(self, rows, count, err)
+                                                : without(self, "note", err);
+}
+
 utapi_status utapi_backend_check(const utapi_backend_ops *ops, const char *location, const utapi_check *to,
                                  utapi_error *err)
 {

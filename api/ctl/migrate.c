@@ -203,6 +203,7 @@ static utapi_status differences_write(migration *self, utapi_error *err)
 {
     progress shown;
     difference found;
+    size_t acts = 0;
     utapi_status status = sides_compare(self, false, &found, err);
     if (status != UTAPI_OK)
         return status;
@@ -216,9 +217,13 @@ static utapi_status differences_write(migration *self, utapi_error *err)
     status = sides_copy(self, &shown, err);
     if (status == UTAPI_OK)
         status = migrate_fences(self->source, self->target, &shown, err);
+    if (status == UTAPI_OK)
+        status = migrate_audit(self->source, self->target, &shown, &acts, err);
     if (status != UTAPI_OK)
         return status;
     printf("%s changes written\n", format_count((int64_t)found.differing).text);
+    if (acts > 0)
+        printf("%s rows of the audit taken along\n", format_count((int64_t)acts).text);
     (void)fflush(stdout);
     return UTAPI_OK;
 }

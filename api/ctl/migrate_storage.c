@@ -212,3 +212,80 @@ utapi_status migrate_fences(utapi_backend *source, utapi_backend *target, progre
     const utapi_status status = utapi_backend_fences(source, on_fence, &self, err);
     return status == UTAPI_OK ? self.status : status;
 }
+
+/* ---- the audit ---------------------------------------------------------------------------- */
+
+enum { ROWS_A_STEP = 100 };
+
+/* The audit is handed out from the newest row on, and is to be written from the oldest: so all of it is kept, as bytes
+ * that begin with their length. */
+typedef struct audit_copy {
+    size_t count, capacity;
+    unsigned char **rows; /* owned */
+    bool failed;
+} audit_copy;
+
+static bool on_act(void *ctx, const utapi_audit_row *row)
+{
+    audit_copy *self = ctx;
+    const size_t max = utapi_audit_row_max(&row->act);
+    if (self->count == self->capacity) {
+        const size_t capacity = 2 * self->capacity + ROWS_A_STEP;
+        unsigned char **longer = realloc(self->rows, capacity * sizeof *longer);
+        self->failed = longer == NULL;
+        if (self->failed)
+            return false;
+        self->rows = longer;
+        self->capacity = capacity;
+    }
+    unsigned char *bytes = malloc(sizeof max + max);
+    self->failed = bytes == NULL;
+    if (self->failed)
+        return false;
+    const size_t size = utapi_audit_row_encode(row, bytes + sizeof size);
+    memcpy(bytes, &size, sizeof size);
+    unsigned char *shorter = realloc(bytes, sizeof size + size);
+    self->rows[self->count++] = shorter != NULL ? shorter : bytes;
+    return true;
+}
+
+static utapi_status acts_write(const audit_copy *self, utapi_backend *target, progress *shown,
+                               utapi_error *err)
+{
+    utapi_audit_row *step = calloc(ROWS_A_STEP, sizeof *step);
+    utapi_status status = step != NULL ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "%d acts", ROWS_A_STEP);
+    for (size_t left = self->count; left > 0 && status == UTAPI_OK;) {
+        size_t count = 0, size;
+        for (; left > 0 && count < ROWS_A_STEP && status == UTAPI_OK; count++) {
+            const unsigned char *bytes = self->rows[--left];
+            memcpy(&size, bytes, sizeof size);
+            status = utapi_audit_row_decode(bytes + sizeof size, size, &step[count], err);
+        }
+        attempt call = {.storage = target, .shown = shown};
+        if (status != UTAPI_OK)
+            break;
+        do
+            status = utapi_backend_note(target, step, count, &call.why);
+        while (attempt_again(&call, status));
+        status = attempt_end(&call, status, err);
+    }
+    free(step);
+    return status;
+}
+
+utapi_status migrate_audit(utapi_backend *source, utapi_backend *target, progress *shown, size_t *ret_count,
+                           utapi_error *err)
+{
+    const utapi_audit_query all = {.level = UTAPI_LEVEL_COUNT};
+    audit_copy self = {.count = 0};
+    utapi_status status = utapi_backend_audit(source, &all, on_act, &self, err);
+    if (self.failed)
+        status = utapi_fail(err, UTAPI_NO_MEMORY, "%zu acts", self.count);
+    if (status == UTAPI_OK)
+        status = acts_write(&self, target, shown, err);
+    *ret_count = self.count;
+    for (size_t i = 0; i < self.count; i++)
+        free(self.rows[i]);
+    free(self.rows);
+    return status;
+}

@@ -58,4 +58,13 @@ UTAPI_MUST_USE utapi_status migrate_query(utapi_backend *storage, const utapi_qu
 UTAPI_MUST_USE utapi_status migrate_fences(utapi_backend *source, utapi_backend *target, progress *shown,
                                            utapi_error *err);
 
+/**
+ * Takes what operators did along, oldest first: rows whose ids the target knows are passed over.
+ *
+ * @param ret_count  rows of the source
+ * @return as either answers; after any error some may be written
+ */
+UTAPI_MUST_USE utapi_status migrate_audit(utapi_backend *source, utapi_backend *target, progress *shown,
+                                          size_t *ret_count, utapi_error *err);
+
 #endif

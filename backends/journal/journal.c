@@ -176,6 +176,14 @@ static utapi_status journal_audit(utapi_backend *base, utapi_audit_cb *on_row, v
     return status == UTAPI_OK ? utapi_backend_audit(self->storage, &every, on_row, ctx, err) : status;
 }
 
+static utapi_status journal_note(utapi_backend *base, const utapi_audit_row *rows, size_t count,
+                                 utapi_error *err)
+{
+    journal *self = (journal *)base;
+    const utapi_status status = admin_wait(self, err);
+    return status == UTAPI_OK ? utapi_backend_note(self->storage, rows, count, err) : status;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------ */
 
 static void journal_free(journal *self)
@@ -206,6 +214,7 @@ static const utapi_admin_ops admin_ops = {
     .expire = journal_expire,
     .fences = journal_fences,
     .audit = journal_audit,
+    .note = journal_note,
 };
 
 static const utapi_dead_letter_ops letter_ops = {

@@ -41,6 +41,33 @@ utapi_status utapi_lmdb_act_find(lmdb_write *write, utapi_string id, bool *ret_k
     return status == UTAPI_OK ? utapi_lmdb_get(write, LMDB_AUDIT, &key, &value, ret_known, err) : status;
 }
 
+/* Deletes the oldest rows, and their ids, where there are more than may be kept. A few at a time. */
+static utapi_status acts_drop(lmdb_write *write, MDB_cursor *audit, utapi_error *err)
+{
+    enum { DROPPED_MAX = 64 };
+    lmdb_key first, id;
+    utapi_status status = UTAPI_OK;
+    MDB_stat stat;
+    int rc = mdb_stat(write->txn, write->self->env.tables[LMDB_AUDIT], &stat);
+    row_key(0, &first);
+    for (unsigned i = 0; i < DROPPED_MAX && rc == 0 && stat.ms_entries / 2 > write->self->max_acts + i; i++) {
+        MDB_val key = utapi_lmdb_key_val(&first), value;
+        utapi_audit_row row;
+        rc = mdb_cursor_get(audit, &key, &value, MDB_SET_RANGE);
+        if (rc == 0)
+            status = utapi_audit_row_decode(value.mv_data, value.mv_size, &row, err);
+        if (rc == 0 && status == UTAPI_OK)
+            status = id_key(row.act.id, &id, err);
+        if (status != UTAPI_OK)
+            return status;
+        if (rc == 0)
+            rc = mdb_cursor_del(audit, 0);
+        if (rc == 0)
+            status = utapi_lmdb_del(write, LMDB_AUDIT, &id, err);
+    }
+    return rc == 0 ? status : utapi_lmdb_fail(err, rc, "dropping old acts");
+}
+
 utapi_status utapi_lmdb_act_note(lmdb_write *write, const utapi_audit_row *row, utapi_error *err)
 {
     MDB_cursor *audit = NULL;
@@ -66,7 +93,22 @@ utapi_status utapi_lmdb_act_note(lmdb_write *write, const utapi_audit_row *row, 
     row_key(number, &key);
     if (status == UTAPI_OK)
         status = utapi_lmdb_put(write, LMDB_AUDIT, &key, encoded, utapi_audit_row_encode(row, encoded), err);
-    return status;
+    return status == UTAPI_OK ? acts_drop(write, audit, err) : status;
+}
+
+utapi_status utapi_lmdb_note(utapi_backend *base, const utapi_audit_row *rows, size_t count, utapi_error *err)
+{
+    lmdb_write write;
+    utapi_status status = utapi_lmdb_write_begin((lmdb_backend *)base, &write, err);
+    if (status != UTAPI_OK)
+        return status;
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        bool is_known = false;
+        status = utapi_lmdb_act_find(&write, rows[i].act.id, &is_known, err);
+        if (status == UTAPI_OK && !is_known)
+            status = utapi_lmdb_act_note(&write, &rows[i], err);
+    }
+    return utapi_lmdb_write_end(&write, status, err);
 }
 
 /* ---- figures ------------------------------------------------------------------------------ */
@@ -84,10 +126,9 @@ static utapi_status totals_at(lmdb_write *write, const lmdb_resource *resource, 
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_history_at(history, resource->id, interval, ret, &found, err);
-    if (status != UTAPI_OK || !resource->fields.has_late)
-        return status;
-    status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
-    return status == UTAPI_OK ? utapi_lmdb_late_sum(late, resource->id, interval, ret, err) : status;
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
+    return status == UTAPI_OK ? utapi_lmdb_late_sum(late, resource, interval, ret, err) : status;
 }
 
 utapi_status utapi_lmdb_act_figures(lmdb_write *write, const lmdb_key *key, utapi_interval interval,

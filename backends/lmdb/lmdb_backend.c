@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /* Slices of maintenance: what one call may look at, so that it is short beside a sync of the disk. */
-enum { MAINTAIN_DELETIONS = 4096, MAINTAIN_EXPIRIES = 64, DELETIONS_A_RESERVED_PAGE = 8 };
-enum { APPLY_UUIDS_MIN = 64, APPLY_GARBAGE_MIN = 64 };
+enum { MAINTAIN_DELETIONS = 4096, MAINTAIN_EXPIRIES = 1024 };
+enum { DELETIONS_A_RESERVED_PAGE = 8, RESERVED_PAGES_AN_EXPIRY = 4 };
+enum { APPLY_UUIDS_MIN = 64, APPLY_GARBAGE_MIN = 64, APPLY_EXPIRIES_MIN = 64 };
 
 #define CAPACITY_MIN (UINT64_C(1) << 20)
 
@@ -40,23 +41,6 @@ static void put_time(unsigned char *at, int64_t time_ms)
 static int64_t get_time(const unsigned char *at)
 {
     return (int64_t)(utapi_lmdbenv_get_u64(at) ^ UINT64_C(1) << 63);
-}
-
-static utapi_status tombstone_load(lmdb_write *write, const lmdb_key *key, tombstone *ret, utapi_error *err)
-{
-    MDB_val value;
-    bool found = false;
-    *ret = (tombstone){.expired_ms = NEVER_EXPIRED, .due_ms = NOT_SCHEDULED};
-    if (!write->any_tombstone)
-        return UTAPI_OK;
-    const utapi_status status = utapi_lmdb_get(write, LMDB_TOMBSTONE, key, &value, &found, err);
-    if (status != UTAPI_OK || !found)
-        return status;
-    if (value.mv_size != TIME_SIZE + TIME_SIZE)
-        return utapi_fail(err, UTAPI_CORRUPT, "a stored tombstone of %zu bytes", value.mv_size);
-    ret->expired_ms = get_time(value.mv_data);
-    ret->due_ms = get_time((const unsigned char *)value.mv_data + TIME_SIZE);
-    return UTAPI_OK;
 }
 
 /* Stores what changed. */
@@ -97,33 +81,52 @@ static utapi_status resource_expire(lmdb_write *write, const lmdb_key *key, int6
     return time_ms < 0 ? UTAPI_OK : utapi_lmdb_rows_expire(write, key, utapi_interval_of(time_ms), err);
 }
 
-/* Expires the resources that are due, no more than `max`. */
-static utapi_status due_expire(lmdb_write *write, int64_t now_ms, size_t max, utapi_error *err)
+/* One that is due is carried out: the resource has expired then, whatever is still in `due` before it. */
+static utapi_status tombstone_load(lmdb_write *write, const lmdb_key *key, tombstone *ret, utapi_error *err)
+{
+    MDB_val value;
+    bool found = false;
+    *ret = (tombstone){.expired_ms = NEVER_EXPIRED, .due_ms = NOT_SCHEDULED};
+    if (!write->any_tombstone)
+        return UTAPI_OK;
+    utapi_status status = utapi_lmdb_get(write, LMDB_TOMBSTONE, key, &value, &found, err);
+    if (status != UTAPI_OK || !found)
+        return status;
+    if (value.mv_size != TIME_SIZE + TIME_SIZE)
+        return utapi_fail(err, UTAPI_CORRUPT, "a stored tombstone of %zu bytes", value.mv_size);
+    ret->expired_ms = get_time(value.mv_data);
+    ret->due_ms = get_time((const unsigned char *)value.mv_data + TIME_SIZE);
+    if (ret->due_ms > write->now_ms)
+        return UTAPI_OK;
+    const tombstone before = *ret;
+    ret->due_ms = NOT_SCHEDULED;
+    status = resource_expire(write, key, before.due_ms, ret, err);
+    return status == UTAPI_OK ? tombstone_store(write, key, &before, ret, err) : status;
+}
+
+/* Expires the resources that are due, no more than `max`: the others when they are touched, or later. */
+static utapi_status due_expire(lmdb_write *write, int64_t now_ms, uint64_t max, utapi_error *err)
 {
     MDB_cursor *schedule = NULL;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_SCHEDULE, &schedule, err);
-    for (size_t i = 0; i < max && status == UTAPI_OK; i++) {
-        MDB_val due;
-        const int rc = mdb_cursor_get(schedule, &due, NULL, MDB_FIRST);
+    write->now_ms = now_ms;
+    for (uint64_t i = 0; i < max && status == UTAPI_OK; i++) {
+        MDB_val first;
+        lmdb_key due, key;
+        tombstone row;
+        const int rc = mdb_cursor_get(schedule, &first, NULL, MDB_FIRST);
         if (rc != 0)
             return rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "scheduled expiries");
-        if (due.mv_size <= TIME_SIZE || due.mv_size > LMDB_KEY_MAX)
-            return utapi_fail(err, UTAPI_CORRUPT, "a scheduled expiry of %zu bytes", due.mv_size);
-        if (get_time(due.mv_data) > now_ms)
+        if (first.mv_size <= TIME_SIZE || first.mv_size > LMDB_KEY_MAX)
+            return utapi_fail(err, UTAPI_CORRUPT, "a scheduled expiry of %zu bytes", first.mv_size);
+        if (get_time(first.mv_data) > now_ms)
             return UTAPI_OK;
-        lmdb_key key = {.size = due.mv_size - TIME_SIZE};
-        memcpy(key.bytes, (const unsigned char *)due.mv_data + TIME_SIZE, key.size);
-
-        tombstone before;
+        memcpy(due.bytes, first.mv_data, due.size = first.mv_size);
+        memcpy(key.bytes, due.bytes + TIME_SIZE, key.size = due.size - TIME_SIZE);
         write->any_tombstone = true;
-        status = tombstone_load(write, &key, &before, err);
-        if (status != UTAPI_OK)
-            return status;
-        tombstone after = before;
-        status = resource_expire(write, &key, before.due_ms, &after, err);
-        after.due_ms = NOT_SCHEDULED;
-        if (status == UTAPI_OK)
-            status = tombstone_store(write, &key, &before, &after, err);
+        status = tombstone_load(write, &key, &row, err);
+        if (status == UTAPI_OK) /* it is gone, unless its tombstone knows nothing of it */
+            status = utapi_lmdb_del(write, LMDB_SCHEDULE, &due, err);
     }
     return status;
 }
@@ -189,7 +192,7 @@ static utapi_status run_apply(lmdb_write *write, const utapi_aggregation *aggreg
 
 /* ---- administration ------------------------------------------------------------------------ */
 
-/* Nothing is kept before the interval in which the resource expired last. */
+/* Nothing is kept before the interval in which the resource expired last, as it does now where that is due. */
 static utapi_status adjusted_at(lmdb_write *write, const lmdb_key *key, utapi_interval interval,
                                 utapi_interval *ret, utapi_error *err)
 {
@@ -227,6 +230,7 @@ static utapi_status act_apply(lmdb_write *write, const utapi_admin_act *act, siz
 {
     utapi_audit_row row = {.act = *act, .interval = utapi_interval_of(act->time_ms)};
     lmdb_key key;
+    utapi_interval adjusted;
     bool is_known;
     utapi_status status = utapi_lmdb_act_find(write, act->id, &is_known, err);
     if (status == UTAPI_OK)
@@ -237,8 +241,9 @@ static utapi_status act_apply(lmdb_write *write, const utapi_admin_act *act, siz
     }
     if (act->refused.size > 0)
         return utapi_lmdb_act_note(write, &row, err);
+    status = adjusted_at(write, &key, row.interval, &adjusted, err);
     if (act->kind == UTAPI_ADMIN_ADJUST)
-        status = adjusted_at(write, &key, row.interval, &row.interval, err);
+        row.interval = adjusted;
     if (status == UTAPI_OK)
         status = utapi_lmdb_act_figures(write, &key, row.interval, &row.before, err);
     if (status == UTAPI_OK && act->kind == UTAPI_ADMIN_ADJUST)
@@ -252,6 +257,14 @@ static utapi_status act_apply(lmdb_write *write, const utapi_admin_act *act, siz
 
 /* ---- a batch ------------------------------------------------------------------------------ */
 
+/* Expiring needs pages too: in a small map, fewer at a time. */
+static uint64_t expiries_bearable(const lmdb_backend *self, uint64_t wanted)
+{
+    const uint64_t bearable = self->env.reserve_pages / RESERVED_PAGES_AN_EXPIRY;
+    const uint64_t most = bearable < MAINTAIN_EXPIRIES ? bearable : MAINTAIN_EXPIRIES;
+    return wanted < most ? wanted : most;
+}
+
 static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, bool *skip, utapi_applied *ret,
                                 utapi_error *err)
 {
@@ -260,7 +273,8 @@ static utapi_status batch_apply(lmdb_write *write, const utapi_batch *batch, boo
     utapi_aggregation *aggregation = NULL;
     utapi_status status = fence_move(write, &batch->fence, ret, err);
     if (status == UTAPI_OK)
-        status = due_expire(write, batch->now_ms, SIZE_MAX, err);
+        status = due_expire(write, batch->now_ms,
+                            expiries_bearable(self, 2 * batch->count + APPLY_EXPIRIES_MIN), err);
     if (utapi_batch_act(batch) != NULL) {
         if (status == UTAPI_OK)
             status = act_apply(write, utapi_batch_act(batch), &applied.repeated, err);
@@ -359,7 +373,7 @@ static utapi_status lmdb_maintain(utapi_backend *base, int64_t now_ms, int64_t a
     /* Deleting needs pages too: in a small map, fewer at a time. */
     const uint64_t bearable = self->env.reserve_pages * DELETIONS_A_RESERVED_PAGE;
     const size_t max_count = bearable < MAINTAIN_DELETIONS ? bearable : MAINTAIN_DELETIONS;
-    status = due_expire(&write, now_ms, MAINTAIN_EXPIRIES, err);
+    status = due_expire(&write, now_ms, expiries_bearable(self, MAINTAIN_EXPIRIES), err);
     if (status == UTAPI_OK)
         status = utapi_dedup_expire(&self->dedup, write.txn, accepted_ms, max_count, err);
     if (status == UTAPI_OK)
@@ -441,6 +455,7 @@ static utapi_status lmdb_open(const utapi_backend_options *options, utapi_backen
         .table = LMDB_LETTERS,
         .max = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
     };
+    self->max_acts = options->max_acts > 0 ? options->max_acts : UTAPI_ACTS_DEFAULT;
     status =
         utapi_lmdbenv_open(&self->env, &utapi_lmdb_layout, options->location, options->capacity_bytes, err);
     if (status == UTAPI_OK)
@@ -457,6 +472,7 @@ static const utapi_admin_ops lmdb_admin = {
     .expire = lmdb_expire,
     .fences = utapi_lmdb_fences,
     .audit = utapi_lmdb_audit,
+    .note = utapi_lmdb_note,
     .knows = utapi_lmdb_knows,
     .check = utapi_lmdb_check,
 };

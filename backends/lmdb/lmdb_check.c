@@ -145,6 +145,18 @@ static bool row_check(const folder_check *self, MDB_val key, const void *row, ut
     return status == UTAPI_OK;
 }
 
+/* What a newest row holds is between its resource's base and itself. */
+static void held_check(const folder_check *self, MDB_val key, const lmdb_resource *resource)
+{
+    utapi_late_walk held = utapi_late_held(&resource->fields);
+    utapi_interval_delta delta;
+    while (utapi_late_held_next(&held, &delta))
+        if (delta.interval < resource->fields.base || delta.interval >= resource->newest)
+            finding(self, key, "it holds a late delta of interval %u", utapi_interval_number(delta.interval));
+    if (utapi_late_held_end(&held, NULL) != UTAPI_OK)
+        finding(self, key, "it holds late deltas that cannot be read");
+}
+
 static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val value, utapi_error *err)
 {
     const unsigned char *bytes = key.mv_data;
@@ -164,6 +176,7 @@ static utapi_status resource_check(folder_check *self, MDB_val key, MDB_val valu
                 (unsigned long long)self->next_id);
     if (resource.newest <= resource.fields.base && resource.fields.base != 0)
         finding(self, key, "its newest row has expired");
+    held_check(self, key, &resource);
     return id_add(self, &resource, err);
 }
 

@@ -80,7 +80,7 @@ utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_e
     MDB_stat stat;
     MDB_val value;
     bool found = false;
-    *ret = (lmdb_write){.self = self};
+    *ret = (lmdb_write){.self = self, .now_ms = INT64_MIN};
     utapi_status status = utapi_lmdbenv_write_begin(&self->env, &ret->txn, err);
     if (status != UTAPI_OK)
         return status;

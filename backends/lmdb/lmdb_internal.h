@@ -64,6 +64,7 @@ typedef struct lmdb_backend {
     utapi_lmdbenv env; /* readers keep a cursor in `history` */
     utapi_dedup dedup; /* in `seen`; guarded by env.writing */
     utapi_letters letters;
+    uint64_t max_acts;
 } lmdb_backend;
 
 extern const utapi_lmdbenv_layout utapi_lmdb_layout;
@@ -83,8 +84,9 @@ typedef struct lmdb_write {
     MDB_cursor *cursors[LMDB_TABLE_COUNT]; /* opened at their first use */
     uint64_t next_id, stored_next_id;
     bool any_tombstone; /* something stands in `gone` */
+    int64_t now_ms;     /* what is due by then expires before it is touched */
     bool is_raised;     /* the format is raised with it */
-    unsigned rewritten; /* rows that were, for late events */
+    unsigned rewritten; /* resources of which rows were, for late events */
 } lmdb_write;
 
 UTAPI_MUST_USE utapi_status utapi_lmdb_write_begin(lmdb_backend *self, lmdb_write *ret, utapi_error *err);
@@ -122,6 +124,7 @@ typedef struct lmdb_resource {
     utapi_interval newest; /* LMDB_NO_ROWS: none yet */
     utapi_amounts totals;  /* at the end of the newest interval, late ones included */
     utapi_snapshot_fields fields;
+    unsigned char held[UTAPI_SNAPSHOT_HELD_MAX]; /* in a write: what the fields borrow */
 } lmdb_resource;
 
 #define LMDB_NO_ROWS INT64_MIN
@@ -194,17 +197,31 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_late_add(lmdb_write *write, lmdb_late *la
 /** Stores what is left: only now all of them are there. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_late_end(lmdb_write *write, lmdb_late *late, utapi_error *err);
 
-/** Adds to totals all late deltas up to and including an interval. late: a cursor in LMDB_LATE. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_late_sum(MDB_cursor *late, uint64_t id, utapi_interval interval,
-                                                utapi_amounts *totals, utapi_error *err);
+/** Adds to late sums what the newest row holds, which then holds nothing. The resource is to be stored. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_release(lmdb_write *write, lmdb_resource *resource,
+                                                    utapi_error *err);
+
+/* Late deltas are those under keys and those that the newest row holds. `late` is a cursor in LMDB_LATE where
+ * the resource has sums there, else not looked at. */
+
+static inline bool utapi_lmdb_late_any(const lmdb_resource *resource)
+{
+    return resource->fields.has_late || resource->fields.held_size > 0;
+}
+
+/** Adds to totals all late deltas up to and including an interval. */
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_sum(MDB_cursor *late, const lmdb_resource *resource,
+                                                utapi_interval interval, utapi_amounts *totals,
+                                                utapi_error *err);
 
 /** The first interval with a late delta at or after one; LMDB_NO_MORE. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_late_next(MDB_cursor *late, uint64_t id, utapi_interval from,
-                                                 utapi_interval *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_next(MDB_cursor *late, const lmdb_resource *resource,
+                                                 utapi_interval from, utapi_interval *ret, utapi_error *err);
 
 /** The last one at or before one; LMDB_NO_ROWS. */
-UTAPI_MUST_USE utapi_status utapi_lmdb_late_before(MDB_cursor *late, uint64_t id, utapi_interval until,
-                                                   utapi_interval *ret, utapi_error *err);
+UTAPI_MUST_USE utapi_status utapi_lmdb_late_before(MDB_cursor *late, const lmdb_resource *resource,
+                                                   utapi_interval until, utapi_interval *ret,
+                                                   utapi_error *err);
 
 /** Has the rows of an id before an interval deleted some time; LMDB_NO_MORE: all that the id has. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_garbage_add(lmdb_write *write, uint64_t id, utapi_interval before,
@@ -226,7 +243,7 @@ enum { LMDB_AUDIT_ROW = 'r', LMDB_AUDIT_ID = 'i' };
 UTAPI_MUST_USE utapi_status utapi_lmdb_act_find(lmdb_write *write, utapi_string id, bool *ret_known,
                                                 utapi_error *err);
 
-/** Adds a row to the audit, and its id. */
+/** Adds a row to the audit, and its id; the oldest rows go where there are too many. */
 UTAPI_MUST_USE utapi_status utapi_lmdb_act_note(lmdb_write *write, const utapi_audit_row *row,
                                                 utapi_error *err);
 
@@ -236,6 +253,7 @@ UTAPI_MUST_USE utapi_status utapi_lmdb_act_figures(lmdb_write *write, const lmdb
                                                    utapi_error *err);
 
 UTAPI_MUST_USE utapi_backend_audit_fn utapi_lmdb_audit;
+UTAPI_MUST_USE utapi_backend_note_fn utapi_lmdb_note;
 
 /* ---- lmdb_read.c: slots of the contract ---------------------------------------------------- */
 

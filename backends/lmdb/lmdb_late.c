@@ -77,63 +77,105 @@ utapi_status utapi_lmdb_late_end(lmdb_write *write, lmdb_late *late, utapi_error
     return status;
 }
 
-utapi_status utapi_lmdb_late_sum(MDB_cursor *late, uint64_t id, utapi_interval interval,
-                                 utapi_amounts *totals, utapi_error *err)
+utapi_status utapi_lmdb_late_release(lmdb_write *write, lmdb_resource *resource, utapi_error *err)
 {
-    utapi_late_range ranges[UTAPI_LATE_RESOLUTIONS];
-    const unsigned count = interval < 0 ? 0 : utapi_late_ranges(utapi_interval_number(interval), ranges);
-    for (unsigned i = 0; i < count; i++) {
-        lmdb_key first;
-        uint32_t number;
-        MDB_val row;
-        late_key(id, ranges[i].resolution, ranges[i].first, &first);
-        MDB_val key = utapi_lmdb_key_val(&first);
-        int rc = mdb_cursor_get(late, &key, &row, MDB_SET_RANGE);
-        while (rc == 0 && late_is_of(key, id, ranges[i].resolution, &number) && number <= ranges[i].last) {
-            utapi_amounts sum;
-            const utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &sum, NULL, err);
-            if (status != UTAPI_OK)
-                return status;
-            utapi_amounts_add(totals, &sum);
-            rc = mdb_cursor_get(late, &key, &row, MDB_NEXT);
-        }
-        if (rc != 0 && rc != MDB_NOTFOUND)
-            return utapi_lmdb_fail(err, rc, "adding late sums up");
+    utapi_late_walk held = utapi_late_held(&resource->fields);
+    utapi_interval_delta delta;
+    utapi_status status = UTAPI_OK;
+    lmdb_late late;
+    utapi_lmdb_late_begin(resource->id, &late);
+    while (status == UTAPI_OK && utapi_late_held_next(&held, &delta)) {
+        status = utapi_lmdb_late_add(write, &late, delta.interval, &delta.sums, err);
+        resource->fields.has_late = true;
     }
-    return UTAPI_OK;
+    resource->fields.held_size = 0;
+    if (status == UTAPI_OK)
+        status = utapi_late_held_end(&held, err);
+    return status == UTAPI_OK ? utapi_lmdb_late_end(write, &late, err) : status;
 }
 
-utapi_status utapi_lmdb_late_next(MDB_cursor *late, uint64_t id, utapi_interval from, utapi_interval *ret,
-                                  utapi_error *err)
+/* ---- reading them --------------------------------------------------------------------------- */
+
+/* Adds the late sums of some keys of a resolution. */
+static utapi_status range_sum(MDB_cursor *late, uint64_t id, const utapi_late_range *range,
+                              utapi_amounts *totals, utapi_error *err)
 {
     lmdb_key first;
     uint32_t number;
-    late_key(id, 0, utapi_interval_number(from), &first);
+    MDB_val row;
+    late_key(id, range->resolution, range->first, &first);
     MDB_val key = utapi_lmdb_key_val(&first);
-    const int rc = from > UTAPI_INTERVAL_MAX ? MDB_NOTFOUND : mdb_cursor_get(late, &key, NULL, MDB_SET_RANGE);
-    *ret = rc == 0 && late_is_of(key, id, 0, &number) ? utapi_interval_at(number) : LMDB_NO_MORE;
+    int rc = mdb_cursor_get(late, &key, &row, MDB_SET_RANGE);
+    while (rc == 0 && late_is_of(key, id, range->resolution, &number) && number <= range->last) {
+        utapi_amounts sum;
+        const utapi_status status = utapi_snapshot_decode(row.mv_data, row.mv_size, &sum, NULL, err);
+        if (status != UTAPI_OK)
+            return status;
+        utapi_amounts_add(totals, &sum);
+        rc = mdb_cursor_get(late, &key, &row, MDB_NEXT);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "adding late sums up");
+}
+
+utapi_status utapi_lmdb_late_sum(MDB_cursor *late, const lmdb_resource *resource, utapi_interval interval,
+                                 utapi_amounts *totals, utapi_error *err)
+{
+    utapi_late_range ranges[UTAPI_LATE_RESOLUTIONS];
+    utapi_late_walk held = utapi_late_held(&resource->fields);
+    utapi_interval_delta delta;
+    while (utapi_late_held_next(&held, &delta) && delta.interval <= interval)
+        utapi_amounts_add(totals, &delta.sums);
+    utapi_status status = utapi_late_held_end(&held, err);
+    if (!resource->fields.has_late || interval < 0)
+        return status;
+    const unsigned count = utapi_late_ranges(utapi_interval_number(interval), ranges);
+    for (unsigned i = 0; i < count && status == UTAPI_OK; i++)
+        status = range_sum(late, resource->id, &ranges[i], totals, err);
+    return status;
+}
+
+utapi_status utapi_lmdb_late_next(MDB_cursor *late, const lmdb_resource *resource, utapi_interval from,
+                                  utapi_interval *ret, utapi_error *err)
+{
+    lmdb_key first;
+    uint32_t number;
+    utapi_late_walk held = utapi_late_held(&resource->fields);
+    utapi_interval_delta delta = {.interval = from - 1};
+    while (delta.interval < from && utapi_late_held_next(&held, &delta))
+        continue;
+    *ret = delta.interval >= from ? delta.interval : LMDB_NO_MORE;
+    const utapi_status status = utapi_late_held_end(&held, err);
+    if (!resource->fields.has_late || from > UTAPI_INTERVAL_MAX || status != UTAPI_OK)
+        return status;
+    late_key(resource->id, 0, utapi_interval_number(from), &first);
+    MDB_val key = utapi_lmdb_key_val(&first);
+    const int rc = mdb_cursor_get(late, &key, NULL, MDB_SET_RANGE);
+    if (rc == 0 && late_is_of(key, resource->id, 0, &number) && utapi_interval_at(number) < *ret)
+        *ret = utapi_interval_at(number);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through late sums");
 }
 
-utapi_status utapi_lmdb_late_before(MDB_cursor *late, uint64_t id, utapi_interval until, utapi_interval *ret,
-                                    utapi_error *err)
+utapi_status utapi_lmdb_late_before(MDB_cursor *late, const lmdb_resource *resource, utapi_interval until,
+                                    utapi_interval *ret, utapi_error *err)
 {
     lmdb_key past;
-    uint32_t number;
+    uint32_t number = 0;
     MDB_val row;
+    utapi_late_walk held = utapi_late_held(&resource->fields);
+    utapi_interval_delta delta;
     *ret = LMDB_NO_ROWS;
-    if (until < 0)
-        return UTAPI_OK;
-    late_key(id, 0, utapi_interval_number(until), &past);
+    while (utapi_late_held_next(&held, &delta) && delta.interval <= until)
+        *ret = delta.interval;
+    const utapi_status status = utapi_late_held_end(&held, err);
+    if (!resource->fields.has_late || until < 0 || status != UTAPI_OK)
+        return status;
+    late_key(resource->id, 0, utapi_interval_number(until), &past);
     MDB_val key = utapi_lmdb_key_val(&past);
     int rc = mdb_cursor_get(late, &key, &row, MDB_SET_RANGE);
-    if (rc == 0 && late_is_of(key, id, 0, &number) && number == utapi_interval_number(until))
-        *ret = utapi_interval_at(number);
-    else {
+    if (rc != 0 || !late_is_of(key, resource->id, 0, &number) || number != utapi_interval_number(until))
         rc = mdb_cursor_get(late, &key, &row, rc == 0 ? MDB_PREV : MDB_LAST);
-        if (rc == 0 && late_is_of(key, id, 0, &number))
-            *ret = utapi_interval_at(number);
-    }
+    if (rc == 0 && late_is_of(key, resource->id, 0, &number) && utapi_interval_at(number) > *ret)
+        *ret = utapi_interval_at(number);
     return rc == 0 || rc == MDB_NOTFOUND ? UTAPI_OK : utapi_lmdb_fail(err, rc, "walking through late sums");
 }
 

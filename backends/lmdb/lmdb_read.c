@@ -37,7 +37,7 @@ typedef struct read_row {
 
 /* A name that is asked for, in a reader's snapshot. */
 typedef struct read_walk {
-    MDB_cursor *history, *late; /* the latter only where there are late sums */
+    MDB_cursor *history, *late; /* the latter only where there are late sums under keys */
     lmdb_resource resource;
 } read_walk;
 
@@ -72,13 +72,13 @@ static utapi_status row_find(const read_walk *walk, utapi_interval interval, rea
         return UTAPI_OK;
     const utapi_status status =
         utapi_lmdb_history_at(walk->history, resource->id, interval, &ret->decoded, &found, err);
-    if (status != UTAPI_OK || (!found && walk->late == NULL))
+    const bool any_late = utapi_lmdb_late_any(resource);
+    if (status != UTAPI_OK || (!found && !any_late))
         return status;
     if (!found)
         utapi_amounts_clear(&ret->decoded);
     ret->totals = &ret->decoded;
-    return walk->late == NULL ? UTAPI_OK
-                              : utapi_lmdb_late_sum(walk->late, resource->id, interval, &ret->decoded, err);
+    return any_late ? utapi_lmdb_late_sum(walk->late, resource, interval, &ret->decoded, err) : UTAPI_OK;
 }
 
 /* The row of the range's first interval is the one that comes next, if it has one; else it is the row before it. After
@@ -88,7 +88,7 @@ static utapi_status row_find_next(const read_walk *walk, utapi_interval interval
 {
     MDB_val key, row;
     utapi_interval found;
-    if (interval >= walk->resource.newest || before->totals == NULL || walk->late != NULL)
+    if (interval >= walk->resource.newest || before->totals == NULL || utapi_lmdb_late_any(&walk->resource))
         return row_find(walk, interval, ret, err);
     ret->totals = before->totals;
     const int rc = mdb_cursor_get(walk->history, &key, &row, MDB_NEXT);
@@ -218,8 +218,8 @@ static utapi_status change_next(const read_walk *walk, utapi_interval from, utap
 {
     utapi_interval late = LMDB_NO_MORE;
     utapi_status status = history_next(walk, from, ret, err);
-    if (status == UTAPI_OK && walk->late != NULL)
-        status = utapi_lmdb_late_next(walk->late, walk->resource.id, from, &late, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_next(walk->late, &walk->resource, from, &late, err);
     *ret = late < *ret ? late : *ret;
     if (*ret == LMDB_NO_MORE && from <= walk->resource.newest)
         *ret = walk->resource.newest;
@@ -247,8 +247,8 @@ static utapi_status change_before(const read_walk *walk, utapi_interval start, u
         (void)utapi_lmdb_history_is_of(key, resource->id, ret);
     else if (rc != MDB_NOTFOUND)
         status = utapi_lmdb_fail(err, rc, "looking a row up");
-    if (status == UTAPI_OK && walk->late != NULL)
-        status = utapi_lmdb_late_before(walk->late, resource->id, start - 1, &late, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_before(walk->late, resource, start - 1, &late, err);
     *ret = late > *ret ? late : *ret;
     return status;
 }

@@ -3,8 +3,10 @@
  *
  * The newest row of a resource stands in `resource`, where the rows that change lie close together; the first
  * write of a later interval moves it to `history`. It holds what is true. A row of history is less than that by the
- * late sums up to it (rows/late.h), which only a resource with `has_late` has. */
+ * late deltas up to it (rows/late.h): those of `late`, and those that the newest row holds. */
 #include "lmdb_internal.h"
+
+#include <string.h>
 
 enum { RESOURCE_HEAD = 8 + 4 }; /* id, newest interval; then the row */
 
@@ -53,14 +55,16 @@ static utapi_status resource_load(lmdb_write *write, const lmdb_key *key, lmdb_r
 {
     MDB_val value;
     bool found;
-    const utapi_status status = utapi_lmdb_get(write, LMDB_RESOURCE, key, &value, &found, err);
-    if (status != UTAPI_OK || found)
-        return status == UTAPI_OK ? utapi_lmdb_resource_decode(value, ret, err) : status;
     ret->id = 0;
     ret->newest = LMDB_NO_ROWS;
     ret->fields = (utapi_snapshot_fields){.has_late = false};
     utapi_amounts_clear(&ret->totals);
-    return UTAPI_OK;
+    utapi_status status = utapi_lmdb_get(write, LMDB_RESOURCE, key, &value, &found, err);
+    if (status == UTAPI_OK && found)
+        status = utapi_lmdb_resource_decode(value, ret, err);
+    if (status == UTAPI_OK && ret->fields.held_size > 0) /* what is borrowed goes with the next write */
+        ret->fields.held = memcpy(ret->held, ret->fields.held, ret->fields.held_size);
+    return status;
 }
 
 static utapi_status resource_store(lmdb_write *write, const lmdb_key *key, const lmdb_resource *resource,
@@ -91,13 +95,13 @@ static utapi_status history_put(lmdb_write *write, uint64_t id, utapi_interval i
 /* The newest row becomes history. */
 static utapi_status newest_leave(lmdb_write *write, const lmdb_resource *resource, utapi_error *err)
 {
-    if (!resource->fields.has_late)
+    if (!utapi_lmdb_late_any(resource))
         return history_put(write, resource->id, resource->newest, &resource->totals, err);
     MDB_cursor *late = NULL;
     utapi_amounts sum = {.present = 0}, stored;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
     if (status == UTAPI_OK)
-        status = utapi_lmdb_late_sum(late, resource->id, resource->newest, &sum, err);
+        status = utapi_lmdb_late_sum(late, resource, resource->newest, &sum, err);
     utapi_amounts_copy(&resource->totals, &stored);
     utapi_amounts_subtract(&stored, &sum);
     return status == UTAPI_OK ? history_put(write, resource->id, resource->newest, &stored, err) : status;
@@ -124,7 +128,7 @@ static void deltas_next(lmdb_deltas *deltas)
 
 /* ---- adding in the past ------------------------------------------------------------------- */
 
-/* From which interval on late deltas rewrite rows: no more than a few rows are later. */
+/* From which interval on late deltas rewrite rows: no more than a few rows are later, of the first few resources. */
 static utapi_status rewriting_begin(lmdb_write *write, const lmdb_resource *resource, utapi_interval first,
                                     utapi_interval *ret, utapi_error *err)
 {
@@ -132,7 +136,7 @@ static utapi_status rewriting_begin(lmdb_write *write, const lmdb_resource *reso
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     MDB_val key, row;
     *ret = resource->newest;
-    if (status != UTAPI_OK || write->rewritten + UTAPI_LATE_FEW_ROWS > UTAPI_LATE_REWRITTEN)
+    if (status != UTAPI_OK || write->rewritten == UTAPI_LATE_REWRITTEN)
         return status;
     int rc = utapi_lmdb_history_floor(history, resource->id, resource->newest, &row);
     for (unsigned later = 0; rc == 0 && *ret > first; later++) {
@@ -172,7 +176,6 @@ static utapi_status walk_to(row_walk *walk, MDB_val *key, MDB_cursor_op op, utap
 static utapi_status walk_put(lmdb_write *write, row_walk *walk, utapi_interval interval, utapi_error *err)
 {
     MDB_val key;
-    write->rewritten++;
     const utapi_status status = history_put(write, walk->id, interval, &walk->before, err);
     return status == UTAPI_OK ? walk_to(walk, &key, MDB_NEXT, err) : status;
 }
@@ -185,6 +188,7 @@ static utapi_status rows_rewrite(lmdb_write *write, lmdb_resource *resource, lmd
     utapi_amounts sums = {.present = 0};
     lmdb_key at;
     bool has_before;
+    write->rewritten++;
     utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &walk.history, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_history_at(walk.history, walk.id, first, &walk.before, &has_before, err);
@@ -216,21 +220,72 @@ static utapi_status rows_rewrite(lmdb_write *write, lmdb_resource *resource, lmd
     return status;
 }
 
+/* Puts the deltas before an interval among those that the newest row holds. False, and nothing changed: there is not
+ * room for all, or what it holds cannot be read. */
+static bool late_hold(lmdb_resource *resource, lmdb_deltas *deltas, utapi_interval before)
+{
+    const lmdb_deltas begin = *deltas;
+    utapi_late_walk walk = utapi_late_held(&resource->fields);
+    utapi_late_holding holding = {.size = 0};
+    utapi_amounts sums = {.present = 0};
+    utapi_interval_delta held;
+    bool more = utapi_late_held_next(&walk, &held), fits = true;
+    while (fits && (more || (deltas->more && deltas->next.interval < before))) {
+        utapi_interval_delta *next = &deltas->next;
+        const bool is_late = deltas->more && next->interval < before;
+        if (more && (!is_late || held.interval < next->interval)) {
+            fits = utapi_late_hold(&holding, &held);
+            more = utapi_late_held_next(&walk, &held);
+            continue;
+        }
+        utapi_amounts_add(&sums, &next->sums);
+        if (more && held.interval == next->interval) {
+            utapi_amounts_add(&next->sums, &held.sums);
+            more = utapi_late_held_next(&walk, &held);
+        }
+        fits = utapi_late_hold(&holding, next);
+        deltas_next(deltas);
+    }
+    if (!fits || utapi_late_held_end(&walk, NULL) != UTAPI_OK) {
+        *deltas = begin;
+        return false;
+    }
+    resource->fields.held = memcpy(resource->held, holding.bytes, holding.size);
+    resource->fields.held_size = holding.size;
+    utapi_amounts_add(&resource->totals, &sums);
+    return true;
+}
+
+/* Keeps the deltas before an interval beside the rows. */
+static utapi_status late_keep(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
+                              utapi_interval before, utapi_error *err)
+{
+    lmdb_late late;
+    if (late_hold(resource, deltas, before))
+        return UTAPI_OK;
+    if (resource->fields.held_size > 0) {
+        const utapi_status status = utapi_lmdb_late_release(write, resource, err);
+        if (status != UTAPI_OK || late_hold(resource, deltas, before))
+            return status;
+    }
+    utapi_lmdb_late_begin(resource->id, &late);
+    utapi_status status = UTAPI_OK;
+    for (; status == UTAPI_OK && deltas->more && deltas->next.interval < before; deltas_next(deltas)) {
+        status = utapi_lmdb_late_add(write, &late, deltas->next.interval, &deltas->next.sums, err);
+        utapi_amounts_add(&resource->totals, &deltas->next.sums);
+        resource->fields.has_late = true;
+    }
+    return status == UTAPI_OK ? utapi_lmdb_late_end(write, &late, err) : status;
+}
+
 /* Counts the deltas before the newest row. */
 static utapi_status rows_add_late(lmdb_write *write, lmdb_resource *resource, lmdb_deltas *deltas,
                                   utapi_error *err)
 {
     utapi_interval from = resource->newest;
-    lmdb_late late;
-    utapi_lmdb_late_begin(resource->id, &late);
     utapi_status status = rewriting_begin(write, resource, deltas->next.interval, &from, err);
-    for (; status == UTAPI_OK && deltas->more && deltas->next.interval < from; deltas_next(deltas)) {
-        status = utapi_lmdb_late_add(write, &late, deltas->next.interval, &deltas->next.sums, err);
-        utapi_amounts_add(&resource->totals, &deltas->next.sums);
-        resource->fields.has_late = true;
-    }
-    if (status == UTAPI_OK)
-        status = utapi_lmdb_late_end(write, &late, err);
+    if (status == UTAPI_OK && deltas->next.interval < from)
+        status = late_keep(write, resource, deltas, from, err);
     if (status == UTAPI_OK && deltas->more && deltas->next.interval < resource->newest)
         status = rows_rewrite(write, resource, deltas, err);
     return status;
@@ -245,7 +300,6 @@ utapi_status utapi_lmdb_rows_add(lmdb_write *write, const lmdb_key *key, lmdb_de
     if (!deltas->more)
         return UTAPI_OK;
     lmdb_resource resource;
-    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status == UTAPI_OK && deltas->next.interval < resource.newest)
         status = rows_add_late(write, &resource, deltas, err);
@@ -271,7 +325,9 @@ static utapi_status rows_rebase(lmdb_write *write, lmdb_resource *resource, utap
     lmdb_late taken;
     utapi_amounts stored, totals = {.present = 0}, gone = {.present = 0};
     bool found = false;
-    utapi_status status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
+    utapi_status status = utapi_lmdb_late_release(write, resource, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_cursor(write, LMDB_HISTORY, &history, err);
     if (status == UTAPI_OK)
         status = utapi_lmdb_history_at(history, resource->id, until, &stored, &found, err);
     if (status == UTAPI_OK && found) {
@@ -280,8 +336,8 @@ static utapi_status rows_rebase(lmdb_write *write, lmdb_resource *resource, utap
     }
     if (status == UTAPI_OK)
         status = utapi_lmdb_cursor(write, LMDB_LATE, &late, err);
-    if (status == UTAPI_OK && resource->fields.has_late)
-        status = utapi_lmdb_late_sum(late, resource->id, until, &totals, err);
+    if (status == UTAPI_OK)
+        status = utapi_lmdb_late_sum(late, resource, until, &totals, err);
     if (status != UTAPI_OK || (!found && !resource->fields.has_late))
         return status; /* nothing was before */
     utapi_amounts_subtract(&gone, &totals);
@@ -298,7 +354,6 @@ utapi_status utapi_lmdb_rows_expire(lmdb_write *write, const lmdb_key *key, utap
                                     utapi_error *err)
 {
     lmdb_resource resource;
-    resource.newest = LMDB_NO_ROWS;
     utapi_status status = resource_load(write, key, &resource, err);
     if (status != UTAPI_OK || resource.newest == LMDB_NO_ROWS || until < 0)
         return status;

@@ -254,6 +254,7 @@ static utapi_status memory_open(const utapi_backend_options *options, utapi_back
         .writers.nodes = TAILQ_HEAD_INITIALIZER(self->writers.nodes),
         .acts.nodes = TAILQ_HEAD_INITIALIZER(self->acts.nodes),
         .letters.nodes = TAILQ_HEAD_INITIALIZER(self->letters.nodes),
+        .max_acts = options->max_acts > 0 ? options->max_acts : UTAPI_ACTS_DEFAULT,
         .max_letters = options->max_dead_letters > 0 ? options->max_dead_letters : UTAPI_LETTERS_DEFAULT,
         .next_scheduled_ms = NOT_SCHEDULED,
     };

@@ -152,27 +152,43 @@ static utapi_status act_draft(memory_backend *self, utapi_audit_row *row, utapi_
     return status;
 }
 
-utapi_status utapi_memory_act(memory_backend *self, const utapi_admin_act *act, size_t *ret_repeated,
-                              utapi_error *err)
+/* Keeps a row, and drops the oldest where there are too many. */
+static utapi_status act_note(memory_backend *self, const utapi_audit_row *row, utapi_error *err)
 {
-    utapi_audit_row row = {.act = *act};
-    UTAPI_AUTO_FREE unsigned char *bytes = malloc(utapi_audit_row_max(act));
-    if (utapi_memory_get(&self->acts, 0, act->id, 0) != NULL) {
-        *ret_repeated = 1;
-        return UTAPI_OK;
-    }
-    if (bytes == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
-    const utapi_status status = act_draft(self, &row, err);
-    if (status != UTAPI_OK)
-        return status;
-    const size_t size = utapi_audit_row_encode(&row, bytes);
-    memory_act *noted = utapi_memory_get(&self->acts, 0, act->id, sizeof *noted + size);
+    UTAPI_AUTO_FREE unsigned char *bytes = malloc(utapi_audit_row_max(&row->act));
+    const size_t size = bytes != NULL ? utapi_audit_row_encode(row, bytes) : 0;
+    memory_act *noted =
+        bytes != NULL ? utapi_memory_get(&self->acts, 0, row->act.id, sizeof *noted + size) : NULL;
     if (noted == NULL)
         return utapi_fail(err, UTAPI_NO_MEMORY, "an act");
     noted->size = size;
     memcpy(noted->row, bytes, size);
+    while (self->acts.count > self->max_acts)
+        utapi_memory_drop(&self->acts, TAILQ_FIRST(&self->acts.nodes));
     return UTAPI_OK;
+}
+
+utapi_status utapi_memory_act(memory_backend *self, const utapi_admin_act *act, size_t *ret_repeated,
+                              utapi_error *err)
+{
+    utapi_audit_row row = {.act = *act};
+    if (utapi_memory_get(&self->acts, 0, act->id, 0) != NULL) {
+        *ret_repeated = 1;
+        return UTAPI_OK;
+    }
+    const utapi_status status = act_draft(self, &row, err);
+    return status == UTAPI_OK ? act_note(self, &row, err) : status;
+}
+
+static utapi_status memory_note(utapi_backend *base, const utapi_audit_row *rows, size_t count,
+                                utapi_error *err)
+{
+    memory_backend *self = utapi_memory_write_begin(base);
+    utapi_status status = UTAPI_OK;
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++)
+        if (utapi_memory_get(&self->acts, 0, rows[i].act.id, 0) == NULL)
+            status = act_note(self, &rows[i], err);
+    return utapi_memory_write_end(self, status);
 }
 
 static utapi_status memory_audit(utapi_backend *base, utapi_audit_cb *on_row, void *ctx, utapi_error *err)
@@ -225,5 +241,6 @@ const utapi_admin_ops utapi_memory_admin = {
     .expire = memory_expire,
     .fences = memory_fences,
     .audit = memory_audit,
+    .note = memory_note,
     .knows = memory_knows,
 };

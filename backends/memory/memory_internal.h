@@ -84,6 +84,7 @@ typedef struct memory_backend {
     int64_t window_ms;
     pthread_rwlock_t lock; /* guards what follows */
     memory_table resources, uuids, writers, letters, acts;
+    uint64_t max_acts;
     uint64_t max_letters, letters_taken; /* the latter by the write that runs */
     utapi_dead_letter_stats letter_stats,
         letter_stats_then; /* `then`: what the write that runs makes of it */

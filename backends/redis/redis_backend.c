@@ -137,6 +137,7 @@ static const utapi_admin_ops redis_admin = {
     .expire = utapi_redis_expire,
     .fences = utapi_redis_fences,
     .audit = utapi_redis_audit,
+    .note = utapi_redis_note,
 };
 
 const utapi_backend_ops utapi_redis_backend = {

@@ -39,6 +39,7 @@ utapi_backend_read_fn utapi_redis_read;         /* redis_read.c */
 utapi_backend_list_fn utapi_redis_list;         /* redis_list.c */
 utapi_backend_fences_fn utapi_redis_fences;     /* redis_list.c */
 utapi_backend_audit_fn utapi_redis_audit;       /* redis_list.c */
+utapi_backend_note_fn utapi_redis_note;         /* redis_list.c */
 utapi_backend_export_fn utapi_redis_export;     /* redis_export.c */
 utapi_backend_stats_fn utapi_redis_stats;       /* redis_backend.c */
 

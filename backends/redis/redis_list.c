@@ -9,6 +9,7 @@
 #include "utapi/codec.h"
 #include "utapi/hash.h"
 #include "utapi/scoped.h"
+#include "utapi/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -229,4 +230,57 @@ utapi_status utapi_redis_audit(utapi_backend *self, utapi_audit_cb *on_row, void
         status = elements_read(connection, backend->uri.prefix, &end, on_row, ctx, &more, err);
     utapi_redis_pool_give(backend->pool, connection);
     return utapi_redis_only_read(status, err);
+}
+
+/* An element of the list as apply.lua writes it: figures, then the row. */
+static void figures_write(const utapi_amounts *figures, uint64_t metrics, utapi_text *text)
+{
+    for (; metrics != 0; metrics &= metrics - 1) {
+        char digits[UTAPI_WIDE_TEXT_SIZE];
+        const utapi_wide figure = utapi_amounts_get(figures, (unsigned)__builtin_ctzll(metrics));
+        utapi_text_add_literal(text, utapi_wide_text(utapi_wide_cut(figure), digits));
+        utapi_text_add_char(text, (metrics & (metrics - 1)) != 0 ? ' ' : '\n');
+    }
+}
+
+static bool element_write(const utapi_audit_row *row, utapi_text *text)
+{
+    const uint64_t watched = utapi_admin_watched(&row->act);
+    char digits[UTAPI_WIDE_TEXT_SIZE];
+    UTAPI_AUTO_FREE unsigned char *bytes = malloc(utapi_audit_row_max(&row->act));
+    if (bytes == NULL)
+        return false;
+    figures_write(&row->before, watched, text);
+    figures_write(&row->after, watched, text);
+    utapi_text_add_literal(text, utapi_wide_text(row->interval, digits));
+    utapi_text_add_char(text, '\n');
+    utapi_text_add(text, (const char *)bytes, utapi_audit_row_encode(row, bytes));
+    return !text->failed;
+}
+
+utapi_status utapi_redis_note(utapi_backend *base, const utapi_audit_row *rows, size_t count,
+                              utapi_error *err)
+{
+    redis_backend *self = (redis_backend *)base;
+    UTAPI_AUTO(redisReply) *reply = NULL;
+    utapi_text element = {0};
+    utapi_status status = UTAPI_OK;
+    pthread_mutex_lock(&self->writing);
+    redis_args *args = &self->writer->args;
+    utapi_redis_args_script(args, 0);
+    utapi_redis_args_add(args, self->uri.prefix);
+    for (size_t i = 0; i < count && status == UTAPI_OK; i++) {
+        element.size = 0;
+        if (!element_write(&rows[i], &element))
+            status = utapi_fail(err, UTAPI_NO_MEMORY, "rows of the audit");
+        utapi_redis_args_bytes(args, rows[i].act.id.data, rows[i].act.id.size);
+        utapi_redis_args_copy(args, element.data, element.size);
+    }
+    if (status == UTAPI_OK)
+        status = utapi_redis_connection_run(self->writer, REDIS_SCRIPT_NOTE, &reply, err);
+    else
+        utapi_redis_args_clear(args);
+    pthread_mutex_unlock(&self->writing);
+    utapi_text_done(&element);
+    return status;
 }

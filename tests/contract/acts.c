@@ -200,6 +200,77 @@ static void the_audit_is_read_by_id_level_and_name(void **state)
     free(all);
 }
 
+static void the_oldest_rows_go_where_there_are_too_many(void **state)
+{
+    enum { MOST = 5, ACTS = 12 };
+    contract *c = *state;
+    char id[40];
+    if (c->kind->admin == NULL || c->kind->admin->audit == NULL || c->kind->is_shared)
+        skip(); /* in a Redis they are kept */
+    seen *all = calloc(1, sizeof *all);
+    assert_non_null(all);
+    c->options.max_acts = MOST;
+    contract_begin_anew(c);
+    for (unsigned i = 0; i < ACTS; i++) {
+        const utapi_admin_act act = adjusting("b", INTERVAL(1), 1 << i, id_of(i, id));
+        CHECK_OK(do_act(c, &act), &c->err);
+    }
+    audit_see(c, c->backend, &everything, all);
+    assert_int_equal(all->count, MOST);
+    for (unsigned i = 0; i < MOST; i++)
+        assert_non_null(strstr(all->rows[i].texts, id_of(ACTS - 1 - i, id)));
+    const utapi_admin_act kept = adjusting("b", INTERVAL(1), 1, id_of(ACTS - MOST, id));
+    CHECK_OK(do_act(c, &kept), &c->err);
+    assert_int_equal(bucket_bytes(c, "b"), (1 << ACTS) - 1);
+    const utapi_admin_act gone = adjusting("b", INTERVAL(1), 1, id_of(ACTS - MOST - 1, id));
+    CHECK_OK(do_act(c, &gone), &c->err); /* it is forgotten */
+    assert_int_equal(bucket_bytes(c, "b"), 1 << ACTS);
+    contract_check(c);
+    free(all);
+}
+
+static void rows_of_another_storage_are_noted_once_in_their_order(void **state)
+{
+    enum { OURS = 3, THEIRS = 4 };
+    contract *c = *state;
+    char id[40], ids[THEIRS][40];
+    utapi_audit_row rows[THEIRS];
+    if (c->kind->admin == NULL || c->kind->admin->note == NULL)
+        skip();
+    seen *all = calloc(1, sizeof *all);
+    assert_non_null(all);
+    for (unsigned i = 0; i < OURS; i++) {
+        const utapi_admin_act act = adjusting("b", INTERVAL(1), 1, id_of(i, id));
+        CHECK_OK(do_act(c, &act), &c->err);
+    }
+    for (unsigned i = 0; i < THEIRS; i++) { /* the first is known */
+        rows[i] = (utapi_audit_row){.act = adjusting("b", INTERVAL(7) + 3, 500, id_of(OURS - 1 + i, ids[i])),
+                                    .interval = INTERVAL(8)};
+        utapi_amounts_set(&rows[i].before, UTAPI_STORAGE_UTILIZED, -70 - (int)i);
+        utapi_amounts_set(&rows[i].after, UTAPI_STORAGE_UTILIZED, INT64_MAX);
+    }
+    rows[THEIRS - 1].act.refused = S("for a reason");
+    for (int twice = 0; twice < 2; twice++) {
+        CHECK_OK(utapi_backend_note(c->backend, rows, THEIRS, &c->err), &c->err);
+        audit_see(c, c->backend, &everything, all);
+        assert_int_equal(all->count, OURS + THEIRS - 1);
+        if (contract_is_durable(c))
+            contract_reopen(c);
+    }
+    assert_non_null(strstr(all->rows[0].texts, "for a reason"));
+    for (unsigned i = 0; i < OURS + THEIRS - 1; i++)
+        assert_non_null(strstr(all->rows[i].texts, id_of(OURS + THEIRS - 2 - i, id)));
+    const seen_row *row = &all->rows[1];
+    assert_true(row->before[UTAPI_STORAGE_UTILIZED] == -72 &&
+                row->after[UTAPI_STORAGE_UTILIZED] == INT64_MAX);
+    assert_true(row->interval == INTERVAL(8) && row->time_ms == INTERVAL(7) + 3 && row->asked_ms == T0);
+    assert_int_equal(bucket_bytes(c, "b"), OURS); /* nothing else changed */
+    CHECK_OK(do_act(c, &rows[2].act), &c->err);
+    assert_int_equal(bucket_bytes(c, "b"), OURS);
+    contract_check(c);
+    free(all);
+}
+
 static void an_act_comes_alone(void **state)
 {
     contract *c = *state;
@@ -458,6 +529,8 @@ const struct CMUnitTest contract_acts[] = {
     CASE(an_id_is_known_after_the_window_too),
     CASE(an_act_expires_in_its_order),
     CASE(the_audit_is_read_by_id_level_and_name),
+    CASE(the_oldest_rows_go_where_there_are_too_many),
+    CASE(rows_of_another_storage_are_noted_once_in_their_order),
     CASE(an_act_comes_alone),
     CASE(a_fenced_act_moves_the_fence_known_or_not),
     CASE(a_refused_act_leaves_its_row_alone),

@@ -99,6 +99,10 @@ static void folder_fill(world *self)
     }
     for (int i = 0; i < 5; i++)
         count(self, backend, "long", i * 40, ""); /* late, at several steps */
+    for (int i = 0; i < 50; i++)
+        count(self, backend, "held", 250 + i, "");
+    for (int i = 0; i < 3; i++)
+        count(self, backend, "held", 200 - i, ""); /* its newest row holds them */
     count(self, backend, "later", 300, "");
     letter_keep(self, backend);
     CHECK_OK(utapi_backend_expire(backend, UTAPI_BUCKETS, utapi_string_of("gone"), AT(400), &self->err),

@@ -17,7 +17,8 @@
 #define T0    INT64_C(1700006400000)
 #define AT(n) (T0 + (int64_t)(n)*UTAPI_INTERVAL_MS)
 
-enum { BATCH = 1000, SLICE = 4096 /* rows that one call of maintenance deletes at most */ };
+/* Rows that one call of maintenance deletes at most, and what a batch without entries does. */
+enum { BATCH = 1000, SLICE = 4096, LEAST = 64 };
 
 typedef struct world {
     char folder[256];
@@ -26,6 +27,7 @@ typedef struct world {
     utapi_entry entries[BATCH];
     char names[BATCH][16];
     size_t count;
+    int64_t now_ms;
 } world;
 
 static void world_open(world *self)
@@ -37,6 +39,7 @@ static void world_open(world *self)
 static int world_begin(void **state)
 {
     world *self = *state = calloc(1, sizeof *self);
+    self->now_ms = AT(1000000);
     support_folder_make(self->folder);
     world_open(self);
     return 0;
@@ -55,7 +58,7 @@ static int world_end(void **state)
 
 static void apply(world *self)
 {
-    const utapi_batch batch = {.entries = self->entries, .count = self->count, .now_ms = AT(1000000)};
+    const utapi_batch batch = {.entries = self->entries, .count = self->count, .now_ms = self->now_ms};
     utapi_applied applied;
     self->count = 0;
     CHECK_OK(utapi_backend_apply(self->backend, &batch, &applied, &self->err), &self->err);
@@ -87,7 +90,7 @@ static void expire(world *self, const char *bucket, int64_t interval)
 
 static void maintain(world *self)
 {
-    CHECK_OK(utapi_backend_maintain(self->backend, AT(1000000), AT(1000000), &self->err), &self->err);
+    CHECK_OK(utapi_backend_maintain(self->backend, self->now_ms, AT(1000000), &self->err), &self->err);
 }
 
 static uint64_t rows(world *self)
@@ -213,19 +216,19 @@ static void batches_take_garbage_along(void **state)
 /* An id without a row to delete is work too: its own entry. */
 static void garbage_without_rows_goes_in_slices(void **state)
 {
-    enum { BUCKETS = 6000, LEAST = 64 /* that a batch without entries deletes */ };
+    enum { BUCKETS = SLICE + 200 };
     world *self = *state;
     unsigned format;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        utapi_entry *entry = put(self, i, 0);
-        entry->expiry = UTAPI_EXPIRE_LATER;
-        entry->expire_at_ms = AT(2000000);
-    }
+    for (unsigned i = 0; i < BUCKETS; i++)
+        (void)put(self, i, 0);
     apply(self);
-    const utapi_batch due = {.entries = self->entries, .count = 0, .now_ms = AT(2000001)};
-    utapi_applied applied;
-    CHECK_OK(utapi_backend_apply(self->backend, &due, &applied, &self->err), &self->err);
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "b%u", i);
+        expire(self, name, 1000000);
+    }
     assert_int_equal(rows(self), 0);
+    apply(self);
     assert_int_equal(table_count(self, "garbage", &format), BUCKETS - LEAST);
     maintain(self);
     assert_int_equal(table_count(self, "garbage", &format), BUCKETS - LEAST - SLICE);
@@ -234,22 +237,57 @@ static void garbage_without_rows_goes_in_slices(void **state)
     assert_int_equal(format, 1); /* whole buckets expire without late sums */
 }
 
-/* Few rows are rewritten, no more than a bound in one step; further cells are late sums, and answers are the same. */
-static void no_more_than_a_bound_of_rows_is_rewritten(void **state)
+/* However many are due at one moment. What is touched has expired, whether or not its turn has come. */
+static void scheduled_expiries_go_in_slices(void **state)
 {
-    enum { BUCKETS = 300, EACH = 20 };
+    enum { BUCKETS = 4000, DUE = 2000000, A_CALL = 1024 };
+    world *self = *state;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        utapi_entry *entry = put(self, i, 0);
+        entry->expiry = UTAPI_EXPIRE_LATER;
+        entry->expire_at_ms = AT(DUE);
+    }
+    apply(self);
+    self->now_ms = AT(DUE) + 1;
+    apply(self);
+    assert_int_equal(rows(self), BUCKETS - LEAST);
+    (void)put(self, 999, DUE + 1); /* the last two in the order of names */
+    (void)put(self, 998, DUE - 1); /* too old by now, and cancels nothing */
+    apply(self);
+    expect_bytes(self, "b999", DUE - 1, 0);
+    expect_bytes(self, "b999", DUE + 1, 1);
+    expect_bytes(self, "b998", DUE + 1, 0);
+    expect_bytes(self, "b997", DUE + 1, 1);
+    uint64_t left = rows(self);
+    assert_in_range(left, BUCKETS - 2 * LEAST - 6, BUCKETS - 2 * LEAST);
+    folder_check(self);
+    for (; left > 1; left = rows(self)) {
+        maintain(self);
+        assert_in_range(left - rows(self), 1, A_CALL);
+    }
+    expect_bytes(self, "b999", DUE + 1, 1);
+    maintain(self);
+    assert_int_equal(rows(self), 1);
+    folder_check(self);
+}
+
+/* Rows of few resources are rewritten in one step; what is late for others their newest rows hold, and what those have
+ * no room for are late sums. Answers are the same. */
+static void rows_of_no_more_than_a_few_resources_are_rewritten(void **state)
+{
+    enum { BUCKETS = 300, EACH = 20, MORE = 600 };
     world *self = *state;
     unsigned format;
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
         for (unsigned i = 0; i <= EACH; i++)
             (void)put(self, bucket, 10 + i);
     apply(self);
+    const uint64_t before = rows(self);
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
         (void)put(self, bucket, 5);
     apply(self);
-    const size_t late = table_count(self, "late", &format);
-    assert_int_equal(late % UTAPI_LATE_RESOLUTIONS, 0);
-    assert_in_range(late / UTAPI_LATE_RESOLUTIONS, BUCKETS - UTAPI_LATE_REWRITTEN / EACH, BUCKETS - 150);
+    assert_int_equal(rows(self) - before, UTAPI_LATE_REWRITTEN); /* each took one more row */
+    assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 2);
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
         char name[16];
@@ -260,6 +298,60 @@ static void no_more_than_a_bound_of_rows_is_rewritten(void **state)
         expect_bytes(self, name, 10 + EACH, EACH + 2);
     }
     folder_check(self);
+    for (unsigned bucket = 0; bucket < BUCKETS; bucket++)
+        (void)put(self, bucket, 100); /* what was the newest row leaves, less what the new one holds */
+    apply(self);
+    for (unsigned bucket = 0; bucket < UTAPI_LATE_REWRITTEN; bucket++)
+        (void)put(self, bucket, 6); /* these come first, and their rows are rewritten */
+    for (unsigned i = 0; i < MORE; i++)
+        (void)put(self, 90, i % 2 == 0 ? 6 : -(int64_t)i); /* more intervals than a row holds */
+    apply(self);
+    expect_bytes(self, "b90", 5, MORE / 2 + 1);
+    expect_bytes(self, "b90", 6, MORE + 1);
+    expect_bytes(self, "b90", 10 + EACH, MORE + EACH + 2);
+    expect_bytes(self, "b90", 99, MORE + EACH + 2);
+    expect_bytes(self, "b90", 100, MORE + EACH + 3);
+    expect_bytes(self, "b91", 99, EACH + 2);
+    assert_in_range(table_count(self, "late", &format), MORE / 2, MORE);
+    folder_check(self);
+}
+
+/* One event after the other, a year late: each costs a row, until there is no room and all move on at once. */
+static void what_a_row_holds_moves_to_its_keys_when_it_is_full(void **state)
+{
+    enum { EVENTS = 400, STEP = 77, SPAN = 997 };
+    world *self = *state;
+    unsigned format, moved = 0;
+    size_t keys = 0;
+    for (unsigned i = 0; i < 2 * UTAPI_LATE_FEW_ROWS; i++)
+        (void)put(self, 0, SPAN + i);
+    apply(self);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        (void)put(self, 0, i * STEP % SPAN);
+        apply(self);
+        if (i % 10 != 0)
+            continue;
+        const size_t now = table_count(self, "late", &format);
+        moved += now != keys;
+        keys = now;
+        expect_bytes(self, "b0", SPAN - 1, i + 1);
+        expect_bytes(self, "b0", SPAN, i + 2);
+        int64_t expected = 0;
+        for (unsigned j = 0; j <= i; j++)
+            expected += j * STEP % SPAN <= SPAN / 2;
+        expect_bytes(self, "b0", SPAN / 2, expected);
+        if (i % 50 == 0)
+            folder_check(self);
+    }
+    assert_int_equal(format, 2);
+    assert_in_range(moved, 3, EVENTS / 20);
+    expire(self, "b0", SPAN / 2); /* what is held too */
+    expect_bytes(self, "b0", SPAN / 2, 0);
+    folder_check(self);
+    expire(self, "b0", 2 * SPAN);
+    maintain(self);
+    maintain(self);
+    assert_int_equal(table_count(self, "late", &format), 0);
 }
 
 static void the_format_is_raised_by_what_needs_it_alone(void **state)
@@ -281,10 +373,15 @@ static void the_format_is_raised_by_what_needs_it_alone(void **state)
     apply(self);
     assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 1);
-    (void)put(self, 0, 5); /* too many are later */
+    (void)put(self, 0, 5); /* too many are later: the newest row holds it */
     apply(self);
-    assert_int_equal(table_count(self, "late", &format), UTAPI_LATE_RESOLUTIONS);
+    assert_int_equal(table_count(self, "late", &format), 0);
     assert_int_equal(format, 2);
+    for (unsigned i = 0; i < UTAPI_SNAPSHOT_HELD_MAX; i++)
+        (void)put(self, 0, i % 5 - 1000 * (int64_t)i); /* too many for that too */
+    apply(self);
+    assert_in_range(table_count(self, "late", &format), UTAPI_SNAPSHOT_HELD_MAX,
+                    UTAPI_LATE_RESOLUTIONS * (UTAPI_SNAPSHOT_HELD_MAX + 1));
     expire(self, "b0", 1000);
     maintain(self);
     assert_int_equal(table_count(self, "late", &format), 0);
@@ -314,7 +411,9 @@ int main(void)
         IN_WORLD(rows_of_an_expired_bucket_go_in_slices),
         IN_WORLD(batches_take_garbage_along),
         IN_WORLD(garbage_without_rows_goes_in_slices),
-        IN_WORLD(no_more_than_a_bound_of_rows_is_rewritten),
+        IN_WORLD(scheduled_expiries_go_in_slices),
+        IN_WORLD(rows_of_no_more_than_a_few_resources_are_rewritten),
+        IN_WORLD(what_a_row_holds_moves_to_its_keys_when_it_is_full),
         IN_WORLD(the_format_is_raised_by_what_needs_it_alone),
         IN_WORLD(a_later_format_is_refused_with_a_sentence),
     };

@@ -164,6 +164,7 @@ class Migrate(harness.SystemTest):
         ran = subprocess.run([harness.UTAPICTL, *arguments], capture_output=True, text=True, timeout=60, check=False,
                              env=harness.server_environment())  # fmt: skip
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        return ran.stdout
 
     def late_answers(self, server):
         """Usage at each level in ranges that begin and end where late events are, and around them."""
@@ -201,6 +202,25 @@ class Migrate(harness.SystemTest):
         self.migrate(storage, copy_storage)
         with harness.Server(copy) as server:
             self.assertEqual(self.late_answers(server), expected)
+
+    def test_what_operators_did_goes_along(self):
+        names = self.fill(self.redis)
+        _, storage = self.lmdb("storage")
+        folder = storage.removeprefix("lmdb:")
+        self.migrate(self.redis.uri, storage)
+        for i in range(3):
+            self.utapictl("adjust", "buckets", names[i], "--storage", str(100 + i), "--reason", f"ticket {i}", "--data", folder)
+        told = json.loads(self.utapictl("audit", "--json", "--data", folder))
+        self.assertEqual(len(told), 3)
+        self.assertEqual(told[0]["after"]["storageUtilized"] - told[0]["before"]["storageUtilized"], 102)
+
+        second = self.start_redis("second")
+        self.assertIn("3 rows of the audit", self.migrate(storage, second.uri))
+        self.migrate(storage, second.uri)  # again: nothing is told twice
+        _, storage = self.lmdb("again")
+        self.migrate(second.uri, storage)
+        again = json.loads(self.utapictl("audit", "--json", "--data", storage.removeprefix("lmdb:")))
+        self.assertEqual(again, told)
 
     def test_a_run_that_was_killed_is_simply_repeated(self):
         names = self.fill(self.redis, buckets=60)

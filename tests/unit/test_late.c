@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_late.c - the ranges of late sums hold every interval up to one exactly once, whenever that is. */
+/* test_late.c - the ranges of late sums hold every interval up to one exactly once, whenever that is; and what a row
+ * holds comes back as it went. */
 #include "check.h"
 #include "late.h"
 
@@ -70,11 +71,77 @@ static void the_ranges_sum_up_to_what_a_list_does(void **state)
     }
 }
 
+/* As many as there is room for, of any sizes, from the first interval to the last. */
+static void what_a_row_holds_comes_back(void **state)
+{
+    uint64_t random = 42;
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        static utapi_interval_delta put[UTAPI_SNAPSHOT_HELD_MAX], got;
+        utapi_late_holding holding = {.size = 0};
+        size_t count = 0;
+        uint64_t number = round % 3 == 0 ? 0 : UINT32_MAX - 1000U * (unsigned)(round % 7);
+        for (; number <= UINT32_MAX; number += 1 + (random >> 33) % (round % 2 == 0 ? 1 : 300)) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            utapi_interval_delta *one = &put[count];
+            one->interval = utapi_interval_at((uint32_t)number);
+            utapi_amounts_clear(&one->sums);
+            for (unsigned m = 0; m < (random >> 40) % 4; m++) {
+                const utapi_wide amount = (utapi_wide)(random >> (random >> 10) % 64) << (random >> 20) % 50;
+                utapi_amounts_set(&one->sums, (unsigned)(random >> (30 + 5 * m)) % UTAPI_METRIC_COUNT,
+                                  random >> 63 == 0 ? amount : -amount);
+            }
+            if (!utapi_late_hold(&holding, one))
+                break;
+            count++;
+        }
+        assert_in_range(count, 1, UTAPI_SNAPSHOT_HELD_MAX / 2);
+        const utapi_snapshot_fields fields = {.held = holding.bytes, .held_size = holding.size};
+        utapi_late_walk walk = utapi_late_held(&fields);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(utapi_late_held_next(&walk, &got));
+            assert_int_equal(got.interval, put[i].interval);
+            assert_true(utapi_amounts_equal(&got.sums, &put[i].sums));
+        }
+        assert_false(utapi_late_held_next(&walk, &got));
+        assert_int_equal(utapi_late_held_end(&walk, NULL), UTAPI_OK);
+    }
+}
+
+static void held_bytes_that_mean_nothing_are_corrupt(void **state)
+{
+    static const unsigned char cases[][8] = {
+        {0x80},                               /* cut in the interval's number */
+        {5},                                  /* no delta */
+        {5, 1},                               /* no amount */
+        {0x80, 0x80, 0x80, 0x80, 0x10, 0},    /* 2^32 */
+        {0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0, 0}, /* one after the last interval */
+    };
+    static const size_t sizes[] = {1, 1, 2, 6, 7};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const utapi_snapshot_fields fields = {.held = cases[i], .held_size = sizes[i]};
+        utapi_late_walk walk = utapi_late_held(&fields);
+        static utapi_interval_delta got;
+        while (utapi_late_held_next(&walk, &got))
+            continue;
+        assert_false(utapi_late_held_next(&walk, &got));
+        assert_int_equal(utapi_late_held_end(&walk, NULL), UTAPI_CORRUPT);
+    }
+    const utapi_snapshot_fields none = {.has_late = true};
+    utapi_late_walk walk = utapi_late_held(&none);
+    static utapi_interval_delta got;
+    assert_false(utapi_late_held_next(&walk, &got));
+    assert_int_equal(utapi_late_held_end(&walk, NULL), UTAPI_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_interval_is_in_one_range),
         cmocka_unit_test(the_ranges_sum_up_to_what_a_list_does),
+        cmocka_unit_test(what_a_row_holds_comes_back),
+        cmocka_unit_test(held_bytes_that_mean_nothing_are_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,11 +76,16 @@ static void version_2_is_written_only_where_version_1_cannot_say_it(void **state
 static void fields_come_back_and_only_where_they_may_be(void **state)
 {
     (void)state;
+    static unsigned char held[UTAPI_SNAPSHOT_HELD_MAX];
     static const utapi_snapshot_fields all[] = {
         {.has_late = true},
         {.base = UTAPI_INTERVAL_MAX},
         {.has_late = true, .base = UTAPI_INTERVAL_MS},
+        {.held = held, .held_size = 1},
+        {.has_late = true, .base = UTAPI_INTERVAL_MS, .held = held, .held_size = sizeof held},
     };
+    for (size_t i = 0; i < sizeof held; i++)
+        held[i] = (unsigned char)(7 * i);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         unsigned char buffer[UTAPI_SNAPSHOT_MAX];
         utapi_amounts totals = {.present = 0}, back;
@@ -92,6 +97,9 @@ static void fields_come_back_and_only_where_they_may_be(void **state)
         assert_true(utapi_amounts_equal(&totals, &back));
         assert_int_equal(fields.has_late, all[i].has_late);
         assert_int_equal(fields.base, all[i].base);
+        assert_int_equal(fields.held_size, all[i].held_size);
+        if (fields.held_size > 0)
+            assert_memory_equal(fields.held, held, fields.held_size);
         CHECK_STATUS(UTAPI_CORRUPT, utapi_snapshot_decode(buffer, size, &back, NULL, &err), &err);
     }
 }
@@ -101,13 +109,14 @@ static void an_unknown_field_is_corrupt(void **state)
 {
     (void)state;
     static const unsigned char fields[][6] = {
-        {3, 0},             /* unknown */
+        {4, 0},             /* unknown */
+        {3, 0},             /* empty */
         {1, 1, 0},          /* too long */
         {2, 4, 1, 0, 0},    /* cut */
         {1, 0, 1, 0},       /* twice */
         {2, 4, 1, 0, 0, 0}, /* right */
     };
-    static const size_t sizes[] = {2, 3, 5, 4, 6};
+    static const size_t sizes[] = {2, 2, 3, 5, 4, 6};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         unsigned char row[32] = {2, 0};
         utapi_amounts totals;
@@ -115,7 +124,7 @@ static void an_unknown_field_is_corrupt(void **state)
         memcpy(row + 2, fields[i], sizes[i]);
         const size_t size = (size_t)(utapi_checksum_put(row, row + 2 + sizes[i]) - row);
         const utapi_status status = utapi_snapshot_decode(row, size, &totals, &ret, &err);
-        assert_int_equal(status, i == 4 ? UTAPI_OK : UTAPI_CORRUPT);
+        assert_int_equal(status, i == 5 ? UTAPI_OK : UTAPI_CORRUPT);
         utapi_error_clear(&err);
     }
 }

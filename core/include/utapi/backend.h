@@ -28,6 +28,7 @@ typedef struct utapi_backend_options {
     uint64_t capacity_bytes; /* the most it may store; 0: the backend's default */
     int64_t dedup_window_ms; /* how long a uuid is known after it was accepted; 0: nothing is a repetition */
     uint64_t max_dead_letters; /* the most that are kept; 0: UTAPI_LETTERS_DEFAULT */
+    uint64_t max_acts;         /* rows of the audit, the most that are kept; 0: UTAPI_ACTS_DEFAULT */
 } utapi_backend_options;
 
 /** What apply did with a batch. */
@@ -84,7 +85,8 @@ typedef struct utapi_backend_ops {
 
     /**
      * Required. Stores a batch, durably: UTAPI_OK means that what is stored survives a crash. First, each expiry that
-     * is due at batch->now_ms is carried out, as of the time that it was scheduled for. Then, entry by entry: one whose
+     * is due at batch->now_ms is carried out, as of the time that it was scheduled for; of very many, those that the
+     * batch does not touch may wait for later batches and maintenance. Then, entry by entry: one whose
      * (uuid, uuid_time_ms) is known, from before or from earlier in this batch, is skipped. Any other counts at its own
      * interval and at every later one, for each resource that it names; but not for one that expired at a time later
      * than the entry's own. An entry that expires its bucket now does so after it counted: the totals up to and

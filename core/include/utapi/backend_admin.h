@@ -9,8 +9,9 @@
  *
  * An act (admin_act.h) comes through apply(), alone in a batch: utapi_backend_apply() parts a fenced one there, and
  * answers UTAPI_INVALID to others, or UTAPI_NOT_SUPPORTED where there is no audit. A storage that knows its id skips
- * it, as a repetition, and moves the fence; an id is known for ever. Else it does what adjust() or expire() would do,
- * and writes a row of the audit, all in the step of the batch. Of an act that is refused already it writes the row
+ * it, as a repetition, and moves the fence; an id is known as long as its row is kept, and the newest
+ * utapi_backend_options.max_acts are. Else it does what adjust() or expire() would do, and writes a row of the audit,
+ * all in the step of the batch. Of an act that is refused already it writes the row
  * alone. utapi_backend_apply() sends one that cannot be stored a second time, refused: so an act never lasts as an
  * error, and always ends in a row.
  */
@@ -68,6 +69,9 @@ typedef struct utapi_check {
 /** Called for a writer whose fence is not 0. False stops. */
 typedef bool utapi_fence_cb(void *ctx, const unsigned char writer[16], uint64_t fence);
 
+/** Rows of the audit that a storage keeps, unless its options say otherwise. */
+enum { UTAPI_ACTS_DEFAULT = 100000 };
+
 /** Which rows of the audit are asked for. */
 typedef struct utapi_audit_query {
     utapi_string id;   /* absent: any */
@@ -92,11 +96,13 @@ typedef utapi_status utapi_backend_fences_fn(utapi_backend *self, utapi_fence_cb
 typedef utapi_status utapi_backend_audit_fn(utapi_backend *self, utapi_audit_cb *on_row, void *ctx,
                                             utapi_error *err);
 
+typedef utapi_status utapi_backend_note_fn(utapi_backend *self, const utapi_audit_row *rows, size_t count,
+                                           utapi_error *err);
 typedef utapi_status utapi_backend_knows_fn(utapi_backend *self, utapi_level level, utapi_string name,
                                             bool *ret, utapi_error *err);
 typedef utapi_status utapi_backend_check_fn(const char *location, const utapi_check *to, utapi_error *err);
 
-/** The administration of a kind of storage. Const, as utapi_backend_ops. All slots but the last three are required. */
+/** The administration of a kind of storage. Const, as utapi_backend_ops. All slots but the last four are required. */
 typedef struct utapi_admin_ops {
     /** Calls on_resource once for each known resource of the level, in no certain order. */
     utapi_backend_list_fn *list;
@@ -139,6 +145,12 @@ typedef struct utapi_admin_ops {
     utapi_backend_audit_fn *audit;
 
     /**
+     * Optional, with audit. Appends rows of acts that another storage did, as if they were the newest, but for those
+     * whose ids are known. Nothing else changes. All or none; durable; errors as in apply.
+     */
+    utapi_backend_note_fn *note;
+
+    /**
      * Optional. Whether a resource is known: list would come by it. Cheap: it may be asked for each name of each
      * event. A backend that cannot tell without waiting leaves it out.
      */
@@ -160,6 +172,7 @@ UTAPI_MUST_USE utapi_backend_fences_fn utapi_backend_fences;
 
 /** Likewise, UTAPI_NOT_SUPPORTED where it has no such slot. */
 UTAPI_MUST_USE utapi_backend_knows_fn utapi_backend_knows;
+UTAPI_MUST_USE utapi_backend_note_fn utapi_backend_note;
 
 /**
  * What the row of an act would tell if it were done now, as far as reading finds out: nothing is done. Strings of *ret
