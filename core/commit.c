@@ -58,19 +58,22 @@ typedef struct commit_group {
     size_t entries;
 } commit_group;
 
-/* Cuts a group off the front of a chain: one request, and as many more as fit. */
-static commit_group group_cut(utapi_request **chain, size_t entries_max)
+/* Takes a group from what waits: one request, and as many more as fit. */
+static commit_group group_take(utapi_committer *self)
 {
-    commit_group group = {.head = *chain};
+    commit_group group = {.head = self->head};
     utapi_request **link = &group.head;
     while (*link != NULL && (group.requests == 0 || (!group.head->is_alone && !(*link)->is_alone &&
-                                                     group.entries + (*link)->count <= entries_max))) {
+                                                     group.entries + (*link)->count <= GROUP_ENTRIES_MAX))) {
         group.requests++;
         group.entries += (*link)->count;
         link = &(*link)->next;
     }
-    *chain = *link;
+    self->head = *link;
     *link = NULL;
+    if (self->head == NULL)
+        self->tail = &self->head;
+    self->waiting -= group.entries;
     return group;
 }
 
@@ -177,10 +180,7 @@ static void *committer_main(void *arg)
         wait_for_work(self);
         if (self->head == NULL && self->stopping)
             break;
-        const commit_group group = group_cut(&self->head, GROUP_ENTRIES_MAX);
-        if (self->head == NULL)
-            self->tail = &self->head;
-        self->waiting -= group.entries;
+        const commit_group group = group_take(self);
         pthread_mutex_unlock(&self->lock);
         if (group.head != NULL)
             group_commit(self, group);
