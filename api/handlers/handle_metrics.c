@@ -189,7 +189,7 @@ static void sources_add(utapi_text *text, sources *all)
         family_add(text, families[f].name, families[f].type, families[f].help);
         for (size_t i = 0; i < count; i++) {
             char labels[96];
-            (void)snprintf(labels, sizeof labels, "{source=\"%s\"}", list[i].name);
+            (void)snprintf(labels, sizeof labels, "{source=\"%.64s\"}", list[i].name);
             seconds_add(text, families[f].name, labels, families[f].of(&list[i]));
         }
     }
