@@ -217,6 +217,19 @@ static utapi_status resolve_journal(config *self, const bool *is_set, utapi_erro
     return UTAPI_OK;
 }
 
+static utapi_status resolve_tls(config *self, utapi_error *err)
+{
+    const bool is_half = (self->tls_key == NULL) != (self->tls_cert == NULL);
+    self->has_tls = self->tls_enabled && self->tls_key != NULL && self->tls_cert != NULL;
+    if (self->tls_enabled && is_half)
+        return utapi_fail(err, UTAPI_INVALID, "certFilePaths: key and cert belong together: %s is not set",
+                          self->tls_key == NULL ? "key" : "cert");
+    if (!self->has_tls && (self->tls_port != 0 || self->tls_client_ca != NULL) && self->tls_enabled)
+        return utapi_fail(err, UTAPI_INVALID, "%s: there is no TLS without certFilePaths.key and .cert",
+                          self->tls_port != 0 ? "tls.port" : "tls.clientCA");
+    return UTAPI_OK;
+}
+
 static void resolve_operations(config *self)
 {
     self->operations = self->disable_operations ? 0 : UTAPI_ALL_OPERATIONS;
@@ -254,6 +267,8 @@ static utapi_status gather(config *self, const config_inputs *inputs, bool *is_s
         status = resolve_redis(self, is_set, &facts, err);
     if (status == UTAPI_OK)
         status = resolve_journal(self, is_set, err);
+    if (status == UTAPI_OK)
+        status = resolve_tls(self, err);
     if (status == UTAPI_OK)
         status = resolve_limits(self, err);
     resolve_operations(self);

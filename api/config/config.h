@@ -55,6 +55,10 @@ typedef struct config {
     int64_t port;
     char *bind;
     int64_t workers, readers;
+    bool tls_enabled; /* whether certificate and key, if they are there, are used */
+    int64_t tls_port; /* 0: that of `port`, which then speaks nothing else */
+    char *tls_key, *tls_cert, *tls_chain, *tls_client_ca; /* paths; NULL: not set */
+    bool has_tls;                                         /* it listens with TLS */
 
     char *backend;          /* one of the names that the caller brought */
     char *data_dir;         /* lmdb.path */

@@ -120,7 +120,6 @@ utapi_status config_record(config *self, const config_key *key, const char *text
 static const char *const foreign[] = {"batchSize",
                                       "bucketd",
                                       "cacheBackend",
-                                      "certFilePaths",
                                       "checkpointSchedule",
                                       "development",
                                       "diskUsage",

@@ -10,8 +10,11 @@
 #include <curl/curl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_HOST      "127.0.0.1"
+#define DEFAULT_PORT      "8100"
 #define CONNECT_TIMEOUT_S 10L
 #define ANSWER_TIMEOUT_S  300L
 #define MAX_ANSWER_BYTES  ((size_t)1 << 30)
@@ -81,18 +84,69 @@ static bool sign(CURL *curl, const client_endpoint *to, utapi_string body, heade
            curl_easy_setopt(curl, CURLOPT_PASSWORD, to->secret_key) == CURLE_OK;
 }
 
+/* "https://host:8100/" as scheme and authority: 8100 where there is no port. Owned; NULL, after saying why, if it is no
+ * URL of a server. */
+static char *base_of(const char *server)
+{
+    const char *scheme = strstr(server, "://");
+    const char *host = scheme != NULL ? scheme + 3 : server;
+    const size_t size = strcspn(host, "/");
+    const char *colon = memrchr(host, ':', size), *bracket = memrchr(host, ']', size);
+    const bool has_port = colon != NULL && (bracket == NULL || colon > bracket);
+    const bool is_http =
+        scheme == NULL || strncmp(server, "http://", 7) == 0 || strncmp(server, "https://", 8) == 0;
+    char *base = NULL;
+    if (!is_http || size == 0 || strcspn(host + size, "/") != 0 || host[size + (host[size] == '/')] != '\0')
+        ctl_say("--server: expected a URL as https://host:8100, not \"%s\"", server);
+    else if (asprintf(&base, "%.*s%.*s%s", scheme != NULL ? (int)(host - server) : 7,
+                      scheme != NULL ? server : "http://", (int)size, host,
+                      has_port ? "" : ":" DEFAULT_PORT) < 0)
+        base = NULL;
+    return base;
+}
+
+/* By --host, --port and --ssl, else by --server or UTAPICTL_SERVER. */
+static char *base_find(const client_endpoint *to)
+{
+    const char *variable = getenv("UTAPICTL_SERVER"), *server = to->server;
+    if (server == NULL && to->host == NULL && to->port == 0 && to->socket == NULL && variable != NULL &&
+        *variable != '\0')
+        server = variable;
+    if (server != NULL)
+        return base_of(server);
+    const char *host = to->host != NULL ? to->host : DEFAULT_HOST;
+    const bool is_ipv6 = strchr(host, ':') != NULL && *host != '[';
+    char *base = NULL, port[16] = DEFAULT_PORT;
+    if (to->port != 0)
+        (void)snprintf(port, sizeof port, "%d", (int)to->port);
+    return asprintf(&base, "%s://%s%s%s:%s", to->ssl ? "https" : "http", is_ipv6 ? "[" : "", host,
+                    is_ipv6 ? "]" : "", port) < 0
+               ? NULL
+               : base;
+}
+
 static bool set_url(CURL *curl, const client_endpoint *to, const char *method, const char *path)
 {
+    UTAPI_AUTO_FREE char *base = base_find(to);
     UTAPI_AUTO_FREE char *url = NULL;
-    const bool is_ipv6 = strchr(to->host, ':') != NULL && *to->host != '[';
-    if (asprintf(&url, "%s://%s%s%s:%d%s", to->ssl ? "https" : "http", is_ipv6 ? "[" : "", to->host,
-                 is_ipv6 ? "]" : "", (int)to->port, path) < 0) {
+    if (base == NULL || asprintf(&url, "%s%s", base, path) < 0) {
         url = NULL;
         return false;
     }
     if (to->verbose)
         fprintf(stderr, "> %s %s\n", method, url);
     return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK; /* copies it */
+}
+
+static void set_certificates(CURL *curl, const client_endpoint *to)
+{
+    const struct {
+        CURLoption option;
+        const char *path;
+    } files[] = {{CURLOPT_CAINFO, to->ca}, {CURLOPT_SSLCERT, to->cert}, {CURLOPT_SSLKEY, to->key}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i].path != NULL)
+            curl_easy_setopt(curl, files[i].option, files[i].path);
 }
 
 /* A body that is absent makes it a GET. */
@@ -118,6 +172,7 @@ static bool prepare(CURL *curl, const client_endpoint *to, const char *path, uta
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    set_certificates(curl, to);
     if (to->socket != NULL)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, to->socket);
     if (to->insecure) {

@@ -16,10 +16,14 @@
 
 /** Where the server is, and who asks. All strings borrowed. */
 typedef struct client_endpoint {
-    const char *host;
-    int64_t port;
+    const char *host; /* NULL: by `server`, else 127.0.0.1 */
+    int64_t port;     /* 0: likewise, 8100 */
     bool ssl;
-    bool insecure;          /* take any certificate */
+    bool insecure; /* take any certificate */
+    const char
+        *server; /* "https://10.0.0.4:8100": the three above in one; NULL: UTAPICTL_SERVER, if that is set */
+    const char *ca;         /* PEM file of who signs the server's certificate; NULL: whom the system trusts */
+    const char *cert, *key; /* PEM files of the client's own; NULL: none */
     const char *socket;     /* path of a Unix socket, instead of host and port; NULL: none */
     bool verbose;           /* heads of request and answer on stderr */
     const char *access_key; /* NULL: not signed */
@@ -28,14 +32,18 @@ typedef struct client_endpoint {
 } client_endpoint;
 
 /* clang-format off */
-#define CLIENT_ENDPOINT_DEFAULTS {.host = "127.0.0.1", .port = 8100}
+#define CLIENT_ENDPOINT_DEFAULTS {.host = NULL}
 
 /** The rows that fill in an endpoint, for each command that talks to a server. */
 #define CLIENT_OPTIONS(to) \
     {'h', "host",     "HOST", "host of the server (127.0.0.1)",                    CTL_TEXT((to).host)}, \
     {'p', "port",     "PORT", "port of the server (8100)",                         CTL_NUMBER((to).port, 1, 65535)}, \
+    {0,   "server",   "URL",  "host and port in one: https://host:8100 (UTAPICTL_SERVER)", CTL_TEXT((to).server)}, \
     {0,   "ssl",      NULL,   "use https",                                         CTL_FLAG((to).ssl)}, \
-    {0,   "insecure", NULL,   "with --ssl: take any certificate",                  CTL_FLAG((to).insecure)}, \
+    {0,   "cacert",   "FILE", "who signs the server's certificate (whom the system trusts)", CTL_TEXT((to).ca)}, \
+    {0,   "cert",     "FILE", "the client's own certificate",                      CTL_TEXT((to).cert)}, \
+    {0,   "key",      "FILE", "its private key",                                   CTL_TEXT((to).key)}, \
+    {0,   "insecure", NULL,   "with https: take any certificate",                  CTL_FLAG((to).insecure)}, \
     {'v', "verbose",  NULL,   "print the request and the answer's head to stderr", CTL_FLAG((to).verbose)}
 /* clang-format on */
 

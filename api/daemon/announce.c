@@ -38,18 +38,30 @@ static utapi_string text_of(const allow_list *list, utapi_text *room)
     return room->failed ? utapi_string_of("?") : (utapi_string){room->data + begin, room->size - begin};
 }
 
-void announce_start(const config *settings, uint16_t port)
+void announce_start(const config *settings, uint16_t port, uint16_t tls_port)
 {
-    char address[80];
+    char address[80], tls_address[80] = "";
     utapi_text room = {0};
     address_write(settings, port, address, sizeof address);
-    printf("utapid: listening on http://%s\n", address);
+    if (tls_port != 0)
+        address_write(settings, tls_port, tls_address, sizeof tls_address);
+    const bool is_tls = settings->has_tls && tls_port == 0;
+    printf("utapid: listening on %s://%s\n", is_tls ? "https" : "http", address);
+    if (tls_port != 0)
+        printf("utapid: listening on https://%s\n", tls_address);
     (void)fflush(stdout);
     if (!log_wants(LOG_LEVEL_INFO) || !utapi_text_reserve(&room, 65536))
         return;
     const log_member members[] = {
         {.name = "version", .text = utapi_string_of(UTAPI_VERSION)},
         {.name = "address", .text = utapi_string_of(address)},
+        {.name = "tls",
+         .text = utapi_string_of(is_tls          ? "on"
+                                 : tls_port != 0 ? tls_address
+                                 : settings->tls_key != NULL && !settings->tls_enabled
+                                     ? "off: tls.enabled is false"
+                                     : "off")},
+        {.name = "certificate", .text = utapi_string_of(settings->has_tls ? settings->tls_cert : "")},
         {.name = "backend", .text = utapi_string_of(settings->backend)},
         {.name = "storage", .text = storage_of(settings)},
         {.name = "journal",

@@ -11,9 +11,10 @@
  * Prints the line that scripts wait for, and logs what runs: version, storage, address, who may ask, limits. No secret
  * is in it.
  *
- * @param port  that it listens on
+ * @param port      that it listens on
+ * @param tls_port  that it listens on with TLS beside that one; 0: none
  */
-void announce_start(const config *settings, uint16_t port);
+void announce_start(const config *settings, uint16_t port, uint16_t tls_port);
 
 /** @param signal  that ends it */
 void announce_stopping(int signal);

@@ -16,6 +16,7 @@
 #include "handlers/telemetry.h"
 #include "handlers/wake.h"
 #include "server/server.h"
+#include "server/tls.h"
 #include "utapi/clock.h"
 #include "utapi/engine.h"
 
@@ -50,8 +51,9 @@ typedef struct utapid {
     sources *sources;
     telemetry *telemetry;
     http_service service, admin_service;
-    server *admin_server; /* NULL: there could be none */
-    server *server;
+    server *admin_server;        /* NULL: there could be none */
+    server *server, *tls_server; /* NULL: there is none */
+    tls_files certificates;
     replay *replay;
     int stopped_by; /* a signal; 0: none yet */
 } utapid;
@@ -212,6 +214,7 @@ static utapi_status make_service(utapid *self, utapi_error *err)
         .ready_min_free = settings->ready_min_free,
         .ready_max_delay_ms = settings->ready_max_delay_s * MS_PER_S,
         .sources = self->sources,
+        .certificate_expires_s = tls_expires_s,
         .data_dir = settings->journal_enabled ? settings->journal_path : settings->data_dir,
         .backend = settings->backend,
         .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
@@ -268,19 +271,36 @@ static utapi_status start_admin_server(utapid *self, utapi_error *err)
     return UTAPI_OK;
 }
 
+static tls_files files_of(const config *settings)
+{
+    return (tls_files){settings->tls_key, settings->tls_cert, settings->tls_chain, settings->tls_client_ca};
+}
+
+/* One port, plain or with TLS; or two, one of each. */
 static utapi_status start_server(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    raise_file_limit(settings->max_connections + settings->workers * SERVER_EXCESS_CONNECTIONS);
-    const server_options options = {
+    const bool has_both = settings->has_tls && settings->tls_port != 0;
+    const int64_t ports = has_both ? 2 : 1;
+    raise_file_limit(ports * (settings->max_connections + settings->workers * SERVER_EXCESS_CONNECTIONS));
+    server_options options = {
         .bind = settings->bind,
         .port = (uint16_t)settings->port,
+        .is_tls = settings->has_tls && !has_both,
         .workers = (unsigned)settings->workers,
         .max_connections = (unsigned)settings->max_connections,
         .idle_timeout_s = (unsigned)settings->idle_timeout_s,
         .request_timeout_s = (unsigned)settings->request_timeout_s,
     };
-    return server_start(&options, &self->service, &self->server, err);
+    self->certificates = files_of(settings);
+    utapi_status status = settings->has_tls ? tls_load(&self->certificates, err) : UTAPI_OK;
+    if (status == UTAPI_OK)
+        status = server_start(&options, &self->service, &self->server, err);
+    if (status != UTAPI_OK || !has_both)
+        return status;
+    options.port = (uint16_t)settings->tls_port;
+    options.is_tls = true;
+    return server_start(&options, &self->service, &self->tls_server, err);
 }
 
 static utapi_status start_replay(utapid *self, utapi_error *err)
@@ -310,6 +330,8 @@ static void stop(utapid *self)
     replay_stop(self->replay);
     server_stop(self->admin_server);
     server_stop(self->server);
+    server_stop(self->tls_server);
+    tls_end();
     query_pool_stop(self->service.query_pool);
     wake_free(self->wake);
     sources_free(self->sources);
@@ -347,6 +369,16 @@ static void block_signals(sigset_t *ret)
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
+/* A certificate that cannot be used is told of once: until its files change again. */
+static void reload_certificate(const utapid *self)
+{
+    utapi_error err = {0};
+    if (tls_load(&self->certificates, &err) == UTAPI_OK)
+        log_write(LOG_LEVEL_INFO, NULL, "the certificate was read again: %s", self->certificates.cert);
+    else
+        log_write(LOG_LEVEL_ERROR, NULL, "the certificate stays as it was: %s", err.detail);
+}
+
 /* Waits for the signal to stop, and gives it. A second one, while things drain, ends the process at once. */
 static int wait_for_signal(const utapid *self, sigset_t *signals)
 {
@@ -360,6 +392,8 @@ static int wait_for_signal(const utapid *self, sigset_t *signals)
                       "SIGHUP: nothing is read again; restart utapid for a changed configuration");
         else
             watch_look(&seen, self->engine, self->config.journal_enabled);
+        if (self->config.has_tls && tls_changed(&self->certificates))
+            reload_certificate(self);
         telemetry_flush(self->telemetry, utapi_monotonic_ms());
     }
     sigdelset(signals, SIGHUP);
@@ -421,7 +455,10 @@ static utapi_status print_settings(utapid *self, utapi_error *err)
 /* --check: everything that can be judged without touching storage or sockets. */
 static utapi_status check(utapid *self, utapi_error *err)
 {
+    const tls_files certificates = files_of(&self->config);
     utapi_status status = load_identity(self, err);
+    if (status == UTAPI_OK && self->config.has_tls)
+        status = tls_load(&certificates, err);
     if (status == UTAPI_OK)
         status = check_redis(self, err);
     if (status != UTAPI_OK)
@@ -439,7 +476,8 @@ static utapi_status serve(utapid *self, utapi_error *err)
     tell_ignored(&self->config, tell_log);
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
-        announce_start(&self->config, server_port(self->server));
+        announce_start(&self->config, server_port(self->server),
+                       self->tls_server != NULL ? server_port(self->tls_server) : 0);
         self->stopped_by = wait_for_signal(self, &signals);
         announce_stopping(self->stopped_by);
     }

@@ -250,6 +250,13 @@ static void letters_add(utapi_text *text, const utapi_dead_letter_stats *stats)
     }
 }
 
+static void certificate_add(utapi_text *text, const http_service *service)
+{
+    const int64_t until_s = service->certificate_expires_s != NULL ? service->certificate_expires_s() : 0;
+    SINGLES_ADD(text, GAUGE("utapi_certificate_expiry_timestamp_seconds", "When the TLS certificate ends.",
+                            (uint64_t)until_s, .is_left_out = until_s <= 0));
+}
+
 /* ---- the process ----------------------------------------------------------------------------- */
 
 static uint64_t open_files(void)
@@ -308,6 +315,7 @@ void handle_metrics(const http_service *service, http_call *call)
     storage_add(&text, &seen);
     journal_add(&text, &seen.health.journal, now_ms);
     letters_add(&text, &seen.health.letters);
+    certificate_add(&text, service);
     process_add(&text, service->telemetry, now_ms);
     http_call_answer_text(call, &text);
 }

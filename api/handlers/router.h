@@ -34,13 +34,14 @@ typedef struct http_service {
     allow_list ready_allow;        /* who may ask for /_/ready */
     allow_list openapi_allow;      /* who may ask for /openapi.json and /_/docs */
     http_admin_door admin;
-    struct policy *policy;   /* judges events (policy.h); NULL: there is no limit */
-    struct wake *wake;       /* tells storage servers that an outage is over (wake.h); NULL: nobody does */
-    telemetry *telemetry;    /* counts requests, and logs refusals; NULL: nobody does */
-    struct sources *sources; /* who posts events (sources.h); NULL: nobody keeps that */
-    const char *data_dir;    /* whose disk is watched; NULL: none is */
-    const char *backend;     /* the kind of storage, for people; NULL: not known */
-    int64_t ready_min_free;  /* per cent: docs/specification.md#readiness */
+    struct policy *policy; /* judges events (policy.h); NULL: there is no limit */
+    struct wake *wake;     /* tells storage servers that an outage is over (wake.h); NULL: nobody does */
+    telemetry *telemetry;  /* counts requests, and logs refusals; NULL: nobody does */
+    int64_t (*certificate_expires_s)(void); /* when it ends, since the epoch; 0, or NULL: there is none */
+    struct sources *sources;                /* who posts events (sources.h); NULL: nobody keeps that */
+    const char *data_dir;                   /* whose disk is watched; NULL: none is */
+    const char *backend;                    /* the kind of storage, for people; NULL: not known */
+    int64_t ready_min_free;                 /* per cent: docs/specification.md#readiness */
     int64_t ready_max_delay_ms;
     size_t ingest_max_events; /* docs/specification.md#limits */
     size_t ingest_max_bytes;

@@ -160,7 +160,8 @@ static void send_timeout(const worker *self, mhd_request *late, int fd)
                  http_error_status(failure.error), late->call.request_id, size);
     struct iovec parts[] = {{head, (size_t)head_size}, {body, size}};
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
+    if (!self->options.is_tls) /* of which libmicrohttpd has the only end */
+        (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
     telemetry_log_refusal(self->service->telemetry, &late->call, &failure, NULL);
     late->call.reply.status = http_error_status(failure.error); /* counted when it ends */
 }

@@ -8,6 +8,7 @@
  * connection lost. A connection is never closed while it is suspended, so a client that goes away meanwhile is
  * noticed when its reply is written.
  */
+#include "server/tls.h"
 #include "server/worker.h"
 
 #include "handlers/routes.h"
@@ -286,6 +287,12 @@ static bool is_operator(unsigned uid)
     return uid == 0 || uid == geteuid();
 }
 
+static bool is_known_client(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info != NULL && tls_client_is_known(info->tls_session);
+}
+
 static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *mhd, const char *method,
                                      const char *version)
 {
@@ -299,6 +306,10 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
 
     const worker *owner = self->connection->owner;
     if (owner->options.socket_path != NULL && !is_operator(self->call.request.peer_uid)) {
+        (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
+        return refuse_now(self, mhd, &failure);
+    }
+    if (owner->options.is_tls && *tls_client_ca() != '\0' && !is_known_client(mhd)) {
         (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
         return refuse_now(self, mhd, &failure);
     }

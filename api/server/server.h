@@ -19,6 +19,7 @@ typedef struct server_options {
     const char *bind;         /* address to listen on: "127.0.0.1", "::", ... */
     uint16_t port;            /* 0: any free one */
     const char *socket_path;  /* a Unix socket instead, of root and of this process's own user; NULL: none */
+    bool is_tls;              /* with the certificate of tls.h, which is loaded by then */
     unsigned workers;         /* threads; at least 1 */
     unsigned max_connections; /* of all workers; see SERVER_EXCESS_CONNECTIONS */
     unsigned idle_timeout_s;  /* a connection on which nothing moves is closed */

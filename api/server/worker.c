@@ -6,6 +6,7 @@
  * its connections in between (connection.c). What the daemon calls is in request.c.
  */
 #include "server/worker.h"
+#include "server/tls.h"
 
 #include "handlers/log.h"
 #include "utapi/clock.h"
@@ -94,14 +95,23 @@ static void log_library(void *ctx, const char *format, va_list arguments)
 
 static struct MHD_Daemon *start_daemon(worker *self, int listen_fd)
 {
+    enum { PLAIN = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG };
+    const char *client_ca = tls_client_ca();
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)tls_retrieve},
+        {*client_ca != '\0' ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)(uintptr_t)client_ca},
+        {MHD_OPTION_END, 0, NULL}};
+    if (!self->options.is_tls)
+        tls[0].option = MHD_OPTION_END;
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, mhd_request_handle, self,
+        PLAIN | (self->options.is_tls ? MHD_USE_TLS : 0), 0, NULL, NULL, mhd_request_handle, self,
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
         MHD_OPTION_URI_LOG_CALLBACK, mhd_request_begin, self, MHD_OPTION_NOTIFY_COMPLETED, mhd_request_end,
         self, MHD_OPTION_NOTIFY_CONNECTION, mhd_request_connection_notify, self,
         MHD_OPTION_CONNECTION_TIMEOUT, self->options.idle_timeout_s, MHD_OPTION_CONNECTION_LIMIT,
         self->options.max_connections + SERVER_EXCESS_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        CONNECTION_MEMORY_BYTES, MHD_OPTION_END);
+        CONNECTION_MEMORY_BYTES, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 utapi_status worker_init(worker *self, const server_options *options, const http_service *service,

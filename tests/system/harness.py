@@ -64,7 +64,7 @@ def range_around(*times_ms):
 class Server:
     """A running utapid. Use as a context manager: leaving it ends the process and asserts a clean exit."""
 
-    READY = re.compile(r"^utapid: listening on http://(?:127\.0\.0\.1|\[::1?\]|0\.0\.0\.0):(\d+)$", re.M)
+    READY = re.compile(r"^utapid: listening on https?://(?:127\.0\.0\.1|\[::1?\]|0\.0\.0\.0):(\d+)$", re.M)
 
     def __init__(self, data, *flags, port=0, auth_file=AUTH_FILE, backend="lmdb", env=None):
         self.log_path = os.path.join(data, f"utapid-{uuid.uuid4()}.log")

@@ -105,6 +105,6 @@ try utapictl li
 try utapictl list --se
 try utapictl journal --dr
 cd "$2"; try utapictl list --secret-key-file empt' bash "$tmp/completion.bash" "$tmp")
-is "$(echo "$completed" | tr '\n' '/')" "list/--service --secret-key --secret-key-file/--drain/empty/" "what bash completes"
+is "$(echo "$completed" | tr '\n' '/')" "list/--service --secret-key --secret-key-file --server/--drain/empty/" "what bash completes"
 
 finish
