@@ -71,6 +71,8 @@ class Writer:
             self.push(server, *(self.event("late", at + i * INTERVAL_MS) for i in range(20, 24)))
         for _ in range(10):
             self.push(server, *(self.event("late", FIRST_MS + self.random.randrange(14 * DAY_MS)) for _ in range(40)))
+        for day in range(3):  # more resources than are rewritten in one step
+            self.push(server, *(self.event(bucket, FIRST_MS + (day + 3) * DAY_MS) for bucket in NAMES["buckets"][:-1]))
 
     def wide(self, server):
         """Totals beyond 64 bits at all levels: what the service came to is more than any bucket."""
