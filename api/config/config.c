@@ -321,3 +321,14 @@ bool config_print(const config *self, FILE *out)
     }
     return json_dumpf(all, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF && fflush(out) == 0;
 }
+
+char *config_restart_needed(const config *before, const config *after)
+{
+    size_t count;
+    const config_key *keys = config_keys(&count);
+    char *list = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!keys[i].is_live && strcmp(before->given[i].text, after->given[i].text) != 0)
+            (void)!config_text_join(&list, ", ", keys[i].path, NULL);
+    return list;
+}

@@ -157,6 +157,12 @@ UTAPI_MUST_USE utapi_status config_load(const config_inputs *inputs, config *ret
  */
 bool config_print(const config *self, FILE *out);
 
+/**
+ * The keys that are given other values in two configurations and want a restart: "port, backend"; owned: free(). NULL:
+ * there are none, or memory ran out.
+ */
+char *config_restart_needed(const config *before, const config *after);
+
 /** Frees what a config owns. */
 void config_done(config *self);
 

@@ -32,6 +32,7 @@ typedef struct config_key {
     const char *argument;   /* what --help calls the flag's value; NULL: the flag stands alone */
     const char *flag_value; /* what a flag that stands alone means */
     const char *help;       /* one line */
+    bool is_live;           /* SIGHUP reads it again; the others want a restart */
 } config_key;
 
 /** Every key, in the order of the documentation. Static storage. */

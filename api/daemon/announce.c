@@ -87,6 +87,27 @@ void announce_start(const config *settings, uint16_t port, uint16_t tls_port)
     utapi_text_done(&room);
 }
 
+void announce_ignored(const config *settings, bool on_terminal)
+{
+    char sentence[1024];
+    const struct {
+        const char *what, *format;
+    } all[] = {{settings->ignored, "%s: ignored, for they do not apply here: %s"},
+               {settings->enabled_operations.unknown,
+                "%.0senabledOperationCounters: ignored, for no operation is called so: %s"},
+               {settings->unknown_variables, "%.0sthe environment: ignored, for nothing is called so: %s"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].what == NULL)
+            continue;
+        (void)snprintf(sentence, sizeof sentence, all[i].format, settings->file != NULL ? settings->file : "",
+                       all[i].what);
+        if (on_terminal)
+            printf("utapid: %s\n", sentence);
+        else
+            log_write(LOG_LEVEL_WARN, NULL, "%s", sentence);
+    }
+}
+
 void announce_stopping(int signal)
 {
     log_write(LOG_LEVEL_INFO, NULL, "SIG%s: shutting down", sigabbrev_np(signal));

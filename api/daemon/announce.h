@@ -16,6 +16,9 @@
  */
 void announce_start(const config *settings, uint16_t port, uint16_t tls_port);
 
+/** Tells what was given and means nothing, each in a sentence: on the terminal, or in the log. */
+void announce_ignored(const config *settings, bool on_terminal);
+
 /** @param signal  that ends it */
 void announce_stopping(int signal);
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* utapid.c - the server's main: settings, then storage, engine, identities and sockets, each on top of the
  * one before; a signal, and down again in the opposite order. The only file of api/ that sees storage. */
-#include "auth/auth.h"
 #include "backends/registry.h"
 #include "config/config.h"
 #include "daemon/announce.h"
+#include "daemon/generation.h"
 #include "daemon/replay.h"
 #include "daemon/utapid_options.h"
 #include "daemon/watch.h"
 #include "handlers/log.h"
-#include "handlers/policy.h"
 #include "handlers/query_pool.h"
 #include "handlers/routes.h"
 #include "handlers/sources.h"
@@ -19,6 +18,7 @@
 #include "server/tls.h"
 #include "utapi/clock.h"
 #include "utapi/engine.h"
+#include "utapi/scoped.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,16 +41,12 @@
 
 /* Everything that runs, in the order of its making. */
 typedef struct utapid {
-    config config;
+    const utapid_options *options;
+    config config;       /* as it started: what a reload cannot change */
+    generation *current; /* what it can */
     utapi_backend *backend;
     utapi_engine *engine;
-    identity *identity;
-    auth *auth;
-    policy *policy;
-    wake *wake; /* NULL: it is switched off */
-    sources *sources;
-    telemetry *telemetry;
-    http_service service, admin_service;
+    http_service shared;         /* what all generations share */
     server *admin_server;        /* NULL: there could be none */
     server *server, *tls_server; /* NULL: there is none */
     tls_files certificates;
@@ -73,13 +69,13 @@ static void list_backends(const char *ret[MAX_BACKENDS])
     ret[count] = NULL;
 }
 
-static utapi_status load_settings(utapid *self, const utapid_options *options, utapi_error *err)
+static utapi_status load_settings(const utapid_options *options, config *ret, utapi_error *err)
 {
     const char *backends[MAX_BACKENDS];
     list_backends(backends);
     const config_inputs inputs = {
         .file = options->file, .flags = options->flags, .backends = backends, .is_root = geteuid() == 0};
-    return config_load(&inputs, &self->config, err);
+    return config_load(&inputs, ret, err);
 }
 
 /* Utapi's levels: "trace" is as "debug", "fatal" as "error". */
@@ -155,26 +151,12 @@ static utapi_status start_engine(utapid *self, utapi_error *err)
     return utapi_engine_new(self->backend, &recorded, &self->engine, err);
 }
 
-/* The file maps account IDs even where nobody has to sign. */
-static utapi_status load_identity(utapid *self, utapi_error *err)
+/* A generation has settings of its own, so that it can go. */
+static utapi_status load_generation(utapid *self, utapi_error *err)
 {
-    if (self->config.auth_file != NULL)
-        return identity_load(self->config.auth_file, &self->identity, err);
-    self->identity = identity_new_empty();
-    if (self->identity == NULL)
-        return utapi_fail(err, UTAPI_NO_MEMORY, "identities");
-    return UTAPI_OK;
-}
-
-static utapi_status start_auth(utapid *self, utapi_error *err)
-{
-    if (!self->config.auth_enabled)
-        return UTAPI_OK;
-    if (self->config.auth_file == NULL)
-        log_write(LOG_LEVEL_WARN, NULL,
-                  "no identity file was named, so no key is known and every query will be refused; "
-                  "see --auth-file and --no-auth");
-    return auth_new(self->identity, (auth_payload_rule)self->config.payload_hash, &self->auth, err);
+    config settings;
+    const utapi_status status = load_settings(self->options, &settings, err);
+    return status == UTAPI_OK ? generation_new(&settings, &self->current, err) : status;
 }
 
 /* An event that is told to have failed comes again: half a minute later, or after the next outage. */
@@ -184,46 +166,26 @@ static bool wakes_clients(const config *settings)
     return settings->wake_s > 0 && settings->dedup_window_s >= DEDUP_LEAST_S;
 }
 
-static utapi_status make_service(utapid *self, utapi_error *err)
+static utapi_status make_shared(utapid *self, utapi_error *err)
 {
     const config *settings = &self->config;
-    const policy_limits limits = {.earliest_ms = settings->earliest_ms,
-                                  .max_lateness_ms = settings->max_lateness_s * MS_PER_S,
-                                  .max_amount = settings->max_amount,
-                                  .max_new_resources = settings->max_new_resources};
-    self->telemetry = telemetry_new(http_routes);
-    self->sources = sources_new();
-    self->policy = policy_new(&limits, self->engine);
-    self->wake = wakes_clients(settings) ? wake_new(settings->wake_s * MS_PER_S, utapi_monotonic_ms) : NULL;
-    if (self->telemetry == NULL || self->policy == NULL || self->sources == NULL ||
-        (self->wake == NULL && wakes_clients(settings)))
-        return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
-    self->service = (http_service){
+    const bool wakes = wakes_clients(settings);
+    self->shared = (http_service){
         .engine = self->engine,
-        .auth = self->auth,
-        .identity = self->identity,
-        .policy = self->policy,
-        .wake = self->wake,
-        .telemetry = self->telemetry,
-        .health_allow = settings->health_allow, /* the lists stay the configuration's */
-        .ingest_allow = settings->ingest_allow,
-        .storage_allow = settings->storage_allow,
-        .prometheus_allow = settings->prometheus_allow,
-        .openapi_allow = settings->openapi_allow,
-        .ready_allow = settings->ready_allow,
-        .ready_min_free = settings->ready_min_free,
-        .ready_max_delay_ms = settings->ready_max_delay_s * MS_PER_S,
-        .sources = self->sources,
+        .telemetry = telemetry_new(http_routes),
+        .sources = sources_new(),
+        .wake = wakes ? wake_new(settings->wake_s * MS_PER_S, utapi_monotonic_ms) : NULL,
         .certificate_expires_s = tls_expires_s,
-        .data_dir = settings->journal_enabled ? settings->journal_path : settings->data_dir,
-        .backend = settings->backend,
-        .admin = {.tokens = settings->admin_tokens, .allow = settings->admin_allow},
-        .ingest_max_events = (size_t)settings->max_events,
-        .ingest_max_bytes = (size_t)settings->max_body_bytes,
-        .list_max_bytes = (size_t)settings->max_list_bytes,
-        .list_max_names = (size_t)settings->max_names,
     };
+    if (self->shared.telemetry == NULL || self->shared.sources == NULL ||
+        (wakes && self->shared.wake == NULL))
+        return utapi_fail(err, UTAPI_NO_MEMORY, "telemetry");
     return UTAPI_OK;
+}
+
+static utapi_status make_service(utapid *self, utapi_error *err)
+{
+    return generation_serve(self->current, &self->shared, err);
 }
 
 /* LMDB answers sooner than another thread wakes up; a journal may have to wait for the storage behind it. */
@@ -231,7 +193,7 @@ static utapi_status start_query_pool(utapid *self, utapi_error *err)
 {
     if (!self->config.journal_enabled)
         return UTAPI_OK;
-    return query_pool_start((unsigned)self->config.readers, &self->service.query_pool, err);
+    return query_pool_start((unsigned)self->config.readers, &self->shared.query_pool, err);
 }
 
 /* Connections are descriptors: asks for as many as they may need, and makes do with what it gets. */
@@ -264,9 +226,7 @@ static utapi_status start_admin_server(utapid *self, utapi_error *err)
         .idle_timeout_s = (unsigned)settings->idle_timeout_s,
         .request_timeout_s = (unsigned)settings->request_timeout_s,
     };
-    self->admin_service = self->service;
-    self->admin_service.admin.is_local = true;
-    if (server_start(&options, &self->admin_service, &self->admin_server, &why) != UTAPI_OK)
+    if (server_start(&options, &self->current->admin_service, &self->admin_server, &why) != UTAPI_OK)
         log_write(LOG_LEVEL_WARN, NULL, "no administration through a socket: %s", why.detail);
     return UTAPI_OK;
 }
@@ -295,12 +255,12 @@ static utapi_status start_server(utapid *self, utapi_error *err)
     self->certificates = files_of(settings);
     utapi_status status = settings->has_tls ? tls_load(&self->certificates, err) : UTAPI_OK;
     if (status == UTAPI_OK)
-        status = server_start(&options, &self->service, &self->server, err);
+        status = server_start(&options, &self->current->service, &self->server, err);
     if (status != UTAPI_OK || !has_both)
         return status;
     options.port = (uint16_t)settings->tls_port;
     options.is_tls = true;
-    return server_start(&options, &self->service, &self->tls_server, err);
+    return server_start(&options, &self->current->service, &self->tls_server, err);
 }
 
 static utapi_status start_replay(utapid *self, utapi_error *err)
@@ -313,8 +273,8 @@ static utapi_status start_replay(utapid *self, utapi_error *err)
 static utapi_status start(utapid *self, utapi_error *err)
 {
     static utapi_status (*const steps[])(utapid * self, utapi_error * err) = {
-        load_identity,    open_storage,       start_engine, start_auth,  make_service,
-        start_query_pool, start_admin_server, start_server, start_replay};
+        load_generation, open_storage,       start_engine, make_shared, start_query_pool,
+        make_service,    start_admin_server, start_server, start_replay};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const utapi_status status = steps[i](self, err);
         if (status != UTAPI_OK)
@@ -332,15 +292,13 @@ static void stop(utapid *self)
     server_stop(self->server);
     server_stop(self->tls_server);
     tls_end();
-    query_pool_stop(self->service.query_pool);
-    wake_free(self->wake);
-    sources_free(self->sources);
-    policy_free(self->policy);
-    telemetry_free(self->telemetry);
-    auth_free(self->auth);
+    query_pool_stop(self->shared.query_pool);
     utapi_engine_free(self->engine); /* commits what still waits */
     utapi_backend_close(self->backend);
-    identity_free(self->identity);
+    generation_free(self->current);
+    wake_free(self->shared.wake);
+    sources_free(self->shared.sources);
+    telemetry_free(self->shared.telemetry);
     config_done(&self->config);
 }
 
@@ -379,8 +337,46 @@ static void reload_certificate(const utapid *self)
         log_write(LOG_LEVEL_ERROR, NULL, "the certificate stays as it was: %s", err.detail);
 }
 
+/* Makes a new generation, as a whole, or leaves all as it is. */
+static utapi_status generation_next(utapid *self, generation **ret, utapi_error *err)
+{
+    config settings;
+    utapi_status status = load_settings(self->options, &settings, err);
+    if (status == UTAPI_OK)
+        status = generation_new(&settings, ret, err);
+    if (status != UTAPI_OK)
+        return status;
+    status = generation_serve(*ret, &self->shared, err);
+    if (status != UTAPI_OK)
+        generation_free(*ret);
+    return status;
+}
+
+static void reload(utapid *self)
+{
+    utapi_error err = {0};
+    generation *next;
+    if (generation_next(self, &next, &err) != UTAPI_OK) {
+        log_write(LOG_LEVEL_ERROR, NULL, "SIGHUP: all stays as it was: %s", err.detail);
+        return;
+    }
+    UTAPI_AUTO_FREE char *restart = config_restart_needed(&self->config, &next->settings);
+    next->older = self->current;
+    self->current = next;
+    log_set_level(level_of(&next->settings));
+    server_replace_service(self->server, &next->service);
+    server_replace_service(self->tls_server, &next->service);
+    server_replace_service(self->admin_server, &next->admin_service);
+    if (self->config.has_tls)
+        reload_certificate(self);
+    announce_ignored(&next->settings, false);
+    log_write(LOG_LEVEL_INFO, NULL, "SIGHUP: the configuration was read again");
+    if (restart != NULL)
+        log_write(LOG_LEVEL_WARN, NULL, "SIGHUP: these want a restart, and stay as they were: %s", restart);
+}
+
 /* Waits for the signal to stop, and gives it. A second one, while things drain, ends the process at once. */
-static int wait_for_signal(const utapid *self, sigset_t *signals)
+static int wait_for_signal(utapid *self, sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = WATCH_S};
     int received;
@@ -388,13 +384,13 @@ static int wait_for_signal(const utapid *self, sigset_t *signals)
     watch_begin(&seen, self->engine);
     while ((received = sigtimedwait(signals, NULL, &pause)) < 0 || received == SIGHUP) {
         if (received == SIGHUP)
-            log_write(LOG_LEVEL_WARN, NULL,
-                      "SIGHUP: nothing is read again; restart utapid for a changed configuration");
+            reload(self);
         else
             watch_look(&seen, self->engine, self->config.journal_enabled);
         if (self->config.has_tls && tls_changed(&self->certificates))
             reload_certificate(self);
-        telemetry_flush(self->telemetry, utapi_monotonic_ms());
+        generation_free_older(self->current);
+        telemetry_flush(self->shared.telemetry, utapi_monotonic_ms());
     }
     sigdelset(signals, SIGHUP);
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
@@ -416,35 +412,6 @@ static utapi_status check_redis(utapid *self, utapi_error *err)
     return status;
 }
 
-/* What was given and means nothing, each in a sentence. */
-static void tell_ignored(const config *settings, void (*tell)(const char *sentence))
-{
-    char sentence[1024];
-    const struct {
-        const char *what, *format;
-    } all[] = {{settings->ignored, "%s: ignored, for they do not apply here: %s"},
-               {settings->enabled_operations.unknown,
-                "%.0senabledOperationCounters: ignored, for no operation is called so: %s"},
-               {settings->unknown_variables, "%.0sthe environment: ignored, for nothing is called so: %s"}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (all[i].what == NULL)
-            continue;
-        (void)snprintf(sentence, sizeof sentence, all[i].format, settings->file != NULL ? settings->file : "",
-                       all[i].what);
-        tell(sentence);
-    }
-}
-
-static void tell_log(const char *sentence)
-{
-    log_write(LOG_LEVEL_WARN, NULL, "%s", sentence);
-}
-
-static void tell_terminal(const char *sentence)
-{
-    printf("utapid: %s\n", sentence);
-}
-
 static utapi_status print_settings(utapid *self, utapi_error *err)
 {
     return config_print(&self->config, stdout)
@@ -456,14 +423,14 @@ static utapi_status print_settings(utapid *self, utapi_error *err)
 static utapi_status check(utapid *self, utapi_error *err)
 {
     const tls_files certificates = files_of(&self->config);
-    utapi_status status = load_identity(self, err);
+    utapi_status status = load_generation(self, err);
     if (status == UTAPI_OK && self->config.has_tls)
         status = tls_load(&certificates, err);
     if (status == UTAPI_OK)
         status = check_redis(self, err);
     if (status != UTAPI_OK)
         return status;
-    tell_ignored(&self->config, tell_terminal);
+    announce_ignored(&self->config, true);
     puts("utapid: the configuration is valid");
     return UTAPI_OK;
 }
@@ -473,7 +440,7 @@ static utapi_status serve(utapid *self, utapi_error *err)
     sigset_t signals;
     block_signals(&signals);
     open_log(&self->config);
-    tell_ignored(&self->config, tell_log);
+    announce_ignored(&self->config, false);
     const utapi_status status = start(self, err);
     if (status == UTAPI_OK) {
         announce_start(&self->config, server_port(self->server),
@@ -494,7 +461,8 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
 
-    utapi_status status = load_settings(&self, &options, &err);
+    self.options = &options;
+    utapi_status status = load_settings(&options, &self.config, &err);
     if (status == UTAPI_OK)
         status = options.print   ? print_settings(&self, &err)
                  : options.check ? check(&self, &err)

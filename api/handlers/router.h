@@ -14,6 +14,8 @@
 #include "http/message.h"
 #include "utapi/engine.h"
 
+#include <stdatomic.h>
+
 /** How administration is reached through a server. */
 typedef struct http_admin_door {
     bool is_local; /* only whoever may administer gets in: a Unix socket. No list of addresses matters then */
@@ -23,6 +25,7 @@ typedef struct http_admin_door {
 
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
+    atomic_size_t *calls; /* how many requests hold it, counted by the server; NULL: nobody asks */
     utapi_engine *engine;
     struct query_pool *query_pool; /* answers queries (query_pool.h); NULL: whoever dispatches them does */
     auth *auth;                    /* NULL: nobody is asked for a signature (--no-auth) */

@@ -162,7 +162,7 @@ static void send_timeout(const worker *self, mhd_request *late, int fd)
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     if (!self->options.is_tls) /* of which libmicrohttpd has the only end */
         (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); /* or it goes unanswered */
-    telemetry_log_refusal(self->service->telemetry, &late->call, &failure, NULL);
+    telemetry_log_refusal(late->call.service->telemetry, &late->call, &failure, NULL);
     late->call.reply.status = http_error_status(failure.error); /* counted when it ends */
 }
 

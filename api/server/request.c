@@ -102,6 +102,17 @@ static void on_ready(http_call *call)
         worker_finish(owner, self);
 }
 
+/** The service of a request, which it holds until it ends. */
+static const http_service *service_take(worker *owner)
+{
+    (void)pthread_mutex_lock(&owner->service_lock);
+    const http_service *service = owner->service;
+    if (service->calls != NULL)
+        atomic_fetch_add(service->calls, 1);
+    (void)pthread_mutex_unlock(&owner->service_lock);
+    return service;
+}
+
 void *mhd_request_begin(void *ctx, const char *target, struct MHD_Connection *mhd)
 {
     worker *owner = ctx;
@@ -116,7 +127,7 @@ void *mhd_request_begin(void *ctx, const char *target, struct MHD_Connection *mh
     }
 
     http_call_init(&self->call, on_ready, self);
-    self->call.service = owner->service;
+    self->call.service = service_take(owner);
     self->call.budget = &owner->budget;
     atomic_init(&self->state, REQUEST_RUNNING);
     self->connection = link;
@@ -153,8 +164,11 @@ void mhd_request_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
     self->connection->received = RECEIVED_UNKNOWN;
     owner->request_count--;
     atomic_fetch_sub(&owner->reply_bytes, self->reply_size);
+    const http_service *service = self->call.service;
     http_call_done(&self->call);
     drop_body(self);
+    if (service->calls != NULL)
+        atomic_fetch_sub(service->calls, 1);
     free(self->target);
     free(self->headers);
     free(self);
@@ -313,7 +327,7 @@ static enum MHD_Result begin_request(mhd_request *self, struct MHD_Connection *m
         (void)http_fail(&failure, HTTP_ACCESS_DENIED, NULL);
         return refuse_now(self, mhd, &failure);
     }
-    const bool is_admitted = router_admit(owner->service, &self->call, &self->body_limit);
+    const bool is_admitted = router_admit(self->call.service, &self->call, &self->body_limit);
     self->declared_size = framing.declared_size;
     if (self->connection->is_excess &&
         atomic_load(owner->connection_count) > owner->options.max_connections) {
@@ -348,7 +362,7 @@ static bool grow_body(mhd_request *self, size_t more)
     if (self->declared_size >= needed && capacity > self->declared_size)
         capacity = self->declared_size;
     worker *owner = self->connection->owner;
-    const http_service *service = owner->service;
+    const http_service *service = self->call.service;
     const size_t largest = service->ingest_max_bytes > service->list_max_bytes ? service->ingest_max_bytes
                                                                                : service->list_max_bytes;
     const size_t more_room = capacity - self->body_capacity;
@@ -391,7 +405,7 @@ static void dispatch(mhd_request *self)
     if (self->refused != HTTP_OK)
         refuse(self);
     else
-        router_dispatch(self->connection->owner->service, &self->call);
+        router_dispatch(self->call.service, &self->call);
 }
 
 /** Dispatches a whole request; unless it is answered by then, the worker puts its connection to sleep. */

@@ -203,6 +203,12 @@ utapi_status server_start(const server_options *options, const http_service *ser
     return UTAPI_OK;
 }
 
+void server_replace_service(server *self, const http_service *service)
+{
+    for (unsigned i = 0; self != NULL && i < self->initialized; i++)
+        worker_replace_service(&self->workers[i], service);
+}
+
 uint16_t server_port(const server *self)
 {
     return self->port;

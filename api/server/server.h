@@ -44,6 +44,12 @@ enum { SERVER_EXCESS_CONNECTIONS = 32 };
 UTAPI_MUST_USE utapi_status server_start(const server_options *options, const http_service *service,
                                          server **ret, utapi_error *err);
 
+/**
+ * Requests that begin from now on get another service; those that are under way keep theirs (http_service.calls). The
+ * size that bodies may have together stays as it was. From any thread.
+ */
+void server_replace_service(server *server, const http_service *service);
+
 /** The port that it listens on. */
 uint16_t server_port(const server *server);
 

@@ -6,6 +6,7 @@
 #include "utapi/scoped.h"
 #include "utapi/text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -230,6 +231,7 @@ utapi_status tls_load(const tls_files *files, utapi_error *err)
     utapi_text_done(&chain);
     if (status != UTAPI_OK)
         return status;
+    assert(fresh != NULL);
     fresh->older = newest;
     newest = fresh;
     expires_s = until_s;

@@ -128,6 +128,7 @@ utapi_status worker_init(worker *self, const server_options *options, const http
         return utapi_fail(err, UTAPI_UNAVAILABLE, "libmicrohttpd does not start");
     }
     (void)pthread_mutex_init(&self->done_lock, NULL);
+    (void)pthread_mutex_init(&self->service_lock, NULL);
     return UTAPI_OK;
 }
 
@@ -140,6 +141,13 @@ utapi_status worker_start(worker *self, utapi_error *err)
     const int rc = pthread_create(&self->thread, NULL, run, self);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc == 0 ? UTAPI_OK : utapi_fail(err, UTAPI_NO_MEMORY, "a worker's thread: %s", strerror(rc));
+}
+
+void worker_replace_service(worker *self, const http_service *service)
+{
+    (void)pthread_mutex_lock(&self->service_lock);
+    self->service = service;
+    (void)pthread_mutex_unlock(&self->service_lock);
 }
 
 void worker_stop(worker *self)
@@ -158,5 +166,6 @@ void worker_done(worker *self)
     if (self->daemon != NULL)
         MHD_stop_daemon(self->daemon); /* never started: it closes its listen socket itself */
     (void)pthread_mutex_destroy(&self->done_lock);
+    (void)pthread_mutex_destroy(&self->service_lock);
     (void)close(self->wake_fd);
 }

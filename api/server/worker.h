@@ -69,7 +69,8 @@ struct mhd_request {
 };
 
 struct worker {
-    const http_service *service;
+    const http_service *service; /* guarded by service_lock; requests take what is there when they begin */
+    pthread_mutex_t service_lock;
     server_options options;
     struct MHD_Daemon *daemon;
     pthread_t thread;
@@ -102,6 +103,9 @@ UTAPI_MUST_USE utapi_status worker_init(worker *self, const server_options *opti
 
 /** Starts the thread. */
 UTAPI_MUST_USE utapi_status worker_start(worker *self, utapi_error *err);
+
+/** Requests that begin from now on get another service. From any thread. */
+void worker_replace_service(worker *self, const http_service *service);
 
 /** Tells a started worker to stop; worker_join() waits until it has. From any thread. */
 void worker_stop(worker *self);

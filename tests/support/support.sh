@@ -11,7 +11,7 @@ server=
 failures=0
 
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
-unset $(env | sed -n 's/^\(UTAPI_[A-Z_]*\)=.*/\1/p')
+unset $(env | sed -n 's/^\(UTAPI_[A-Z0-9_]*\)=.*/\1/p')
 
 end() {
     [ -z "$server" ] || kill "$server" 2>/dev/null

@@ -106,7 +106,7 @@ has "$err" "accounts" "a bad identity file"
 
 start_server --backend lmdb
 is "$(cat "$tmp/out")" "utapid: listening on http://127.0.0.1:$port" "the line of a server that is ready"
-is "$(grep -c 'no identity file' "$tmp/log")" 1 "warnings about a missing identity file"
+is "$(grep -c 'so no key is known' "$tmp/log")" 1 "warnings about a missing identity file"
 [ -d "$tmp/data" ] || fail "the data is not in --data"
 
 err=$("$utapid" --port 0 --data "$tmp/data" 2>&1)
@@ -121,7 +121,7 @@ for signal in PIPE HUP USR1 USR2; do
     kill "-$signal" "$server"
 done
 tries=0
-until grep -q 'SIGHUP: nothing is read again' "$tmp/log" || [ $tries -ge 100 ]; do
+until grep -q 'SIGHUP: the configuration was read again' "$tmp/log" || [ $tries -ge 100 ]; do
     sleep 0.05
     tries=$((tries + 1))
 done
@@ -147,7 +147,7 @@ is "$code" 0 "exit code of a server without streams"
 
 start_server --backend memory --no-auth --bind ::1
 is "$(cat "$tmp/out")" "utapid: listening on http://[::1]:$port" "the line of a server on IPv6"
-is "$(grep -c 'no identity file' "$tmp/log")" 0 "warnings with --no-auth"
+is "$(grep -c 'so no key is known' "$tmp/log")" 0 "warnings with --no-auth"
 out=$("$utapictl" list --no-sign -h ::1 -p "$port" --buckets b --recent) || fail "list over IPv6"
 stop_server INT
 is "$code" 0 "exit code after SIGINT"
