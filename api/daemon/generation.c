@@ -6,17 +6,19 @@
 #include "handlers/policy.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MS_PER_S INT64_C(1000)
 
 /* The file maps account IDs even where nobody has to sign. */
 utapi_status generation_new(config *settings, generation **ret, utapi_error *err)
 {
-    generation *self = calloc(1, sizeof *self);
+    generation *self = aligned_alloc(alignof(generation), sizeof *self);
     if (self == NULL) {
         config_done(settings);
         return utapi_fail(err, UTAPI_NO_MEMORY, "settings");
     }
+    memset(self, 0, sizeof *self);
     self->settings = *settings;
     *settings = (config){.file = NULL};
     utapi_status status = UTAPI_OK;
@@ -92,11 +94,19 @@ static void one_free(generation *self)
     free(self);
 }
 
+static bool is_held(const generation *self)
+{
+    for (size_t i = 0; i < HTTP_CALL_SLOTS; i++)
+        if (atomic_load(&self->calls.slots[i].count) > 0)
+            return true;
+    return false;
+}
+
 void generation_free_older(generation *self)
 {
     for (generation **link = &self->older; *link != NULL;) {
         generation *old = *link;
-        if (atomic_load(&old->calls) > 0) {
+        if (is_held(old)) {
             link = &old->older;
             continue;
         }

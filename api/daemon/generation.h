@@ -18,7 +18,7 @@ typedef struct generation {
     auth *auth; /* NULL: nobody is asked for a signature */
     struct policy *policy;
     http_service service, admin_service;
-    atomic_size_t calls; /* requests that hold it */
+    http_calls calls; /* requests that hold it */
 } generation;
 
 /**

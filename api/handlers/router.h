@@ -14,6 +14,7 @@
 #include "http/message.h"
 #include "utapi/engine.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 /** How administration is reached through a server. */
@@ -23,9 +24,18 @@ typedef struct http_admin_door {
     allow_list allow;   /* who may come with a token */
 } http_admin_door;
 
+enum { HTTP_CALL_SLOTS = 16 };
+
+/** How many requests hold a service. A worker counts in a slot of its own, on a cache line of its own. */
+typedef struct http_calls {
+    struct {
+        alignas(64) atomic_size_t count;
+    } slots[HTTP_CALL_SLOTS];
+} http_calls;
+
 /** What handlers work with. All borrowed; must outlive every call. */
 typedef struct http_service {
-    atomic_size_t *calls; /* how many requests hold it, counted by the server; NULL: nobody asks */
+    http_calls *calls; /* how many requests hold it, counted by the server; NULL: nobody asks */
     utapi_engine *engine;
     struct query_pool *query_pool; /* answers queries (query_pool.h); NULL: whoever dispatches them does */
     auth *auth;                    /* NULL: nobody is asked for a signature (--no-auth) */

@@ -13,6 +13,7 @@
 #include "utapi/clock.h"
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 static const int statuses[] = {200, 400, 403, 408, 413, 431, 501, 503, 500};
 
 enum { STATUSES = sizeof statuses / sizeof *statuses, KINDS = 64, KIND_BYTES = 128, RATE_SECONDS = 60 };
+enum { SHARDS = 16, CACHE_LINE_BYTES = 64 };
 
 /* A kind of refusal from an address, in the window that began with a line in the log. */
 typedef struct refusal {
@@ -30,13 +32,17 @@ typedef struct refusal {
     unsigned long long more; /* that the log does not know of */
 } refusal;
 
-struct telemetry {
-    const http_route *routes; /* HTTP_ROUTES of them */
-    atomic_uint_fast64_t events[TELEMETRY_OUTCOMES];
+/* What a thread counts: threads have different ones, as far as there are enough, so none waits for a cache line. */
+typedef struct shard {
+    alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t events[TELEMETRY_OUTCOMES];
     atomic_uint_fast64_t requests[HTTP_ROUTES + 1]
                                  [STATUSES]; /* the last row: refused before they had a route */
-
     atomic_uint_fast64_t took[HTTP_ROUTES + 1][UTAPI_HISTOGRAM_BUCKETS], took_ns[HTTP_ROUTES + 1];
+} shard;
+
+struct telemetry {
+    const http_route *routes; /* HTTP_ROUTES of them */
+    shard shards[SHARDS];
     int64_t started_ms;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -53,9 +59,10 @@ struct telemetry {
 
 telemetry *telemetry_new(const http_route *routes)
 {
-    telemetry *self = calloc(1, sizeof *self);
+    telemetry *self = aligned_alloc(CACHE_LINE_BYTES, sizeof *self);
     if (self == NULL)
         return NULL;
+    memset(self, 0, sizeof *self);
     self->routes = routes;
     self->started_ms = utapi_monotonic_ms();
     self->seconds[RATE_SECONDS].ms = self->started_ms;
@@ -75,15 +82,41 @@ void telemetry_free(telemetry *self)
 
 /* ---- counters ------------------------------------------------------------------------------ */
 
-void telemetry_count_events(telemetry *self, telemetry_outcome outcome, size_t count)
+static shard *own_shard(telemetry *self)
+{
+    static atomic_uint threads;
+    static _Thread_local unsigned number; /* from 1 */
+    if (number == 0)
+        number = atomic_fetch_add(&threads, 1) + 1;
+    return &self->shards[number % SHARDS];
+}
+
+static void count(atomic_uint_fast64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* The sum of a counter over all shards, which stands at the same place in each. */
+static uint64_t sum(const telemetry *self, const atomic_uint_fast64_t *in_first)
+{
+    const size_t offset = (size_t)((const char *)in_first - (const char *)&self->shards[0]);
+    uint64_t all = 0;
+    for (size_t i = 0; i < SHARDS; i++)
+        all += atomic_load_explicit(
+            (const atomic_uint_fast64_t *)(const void *)((const char *)&self->shards[i] + offset),
+            memory_order_relaxed);
+    return all;
+}
+
+void telemetry_count_events(telemetry *self, telemetry_outcome outcome, size_t events)
 {
     if (self != NULL)
-        atomic_fetch_add_explicit(&self->events[outcome], count, memory_order_relaxed);
+        count(&own_shard(self)->events[outcome], events);
 }
 
 uint64_t telemetry_events(const telemetry *self, telemetry_outcome outcome)
 {
-    return self != NULL ? atomic_load_explicit(&self->events[outcome], memory_order_relaxed) : 0;
+    return self != NULL ? sum(self, &self->shards[0].events[outcome]) : 0;
 }
 
 static const char *action_of(const telemetry *self, size_t row)
@@ -125,9 +158,10 @@ void telemetry_count_request(telemetry *self, const http_call *call)
         i++;
     const size_t row = row_of(self, call->route);
     const int64_t took_ns = utapi_monotonic_ns() - call->began_ns;
-    atomic_fetch_add_explicit(&self->requests[row][i], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&self->took[row][utapi_histogram_bucket(took_ns)], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&self->took_ns[row], (uint64_t)took_ns, memory_order_relaxed);
+    shard *own = own_shard(self);
+    count(&own->requests[row][i], 1);
+    count(&own->took[row][utapi_histogram_bucket(took_ns)], 1);
+    count(&own->took_ns[row], (uint64_t)took_ns);
     if (log_wants_access())
         access_log(self, call, took_ns);
 }
@@ -143,22 +177,22 @@ static size_t first_row_of(const telemetry *self, size_t row)
 
 bool telemetry_durations(const telemetry *self, size_t row, const char **ret_action, utapi_histogram *ret)
 {
-    uint64_t count = 0;
+    uint64_t all = 0;
     *ret = (utapi_histogram){.sum_ns = 0};
     if (self == NULL || first_row_of(self, row) != row)
         return false;
     for (size_t other = row; other <= HTTP_ROUTES; other++) {
         if (first_row_of(self, other) != row)
             continue;
-        ret->sum_ns += atomic_load_explicit(&self->took_ns[other], memory_order_relaxed);
+        ret->sum_ns += sum(self, &self->shards[0].took_ns[other]);
         for (size_t i = 0; i < UTAPI_HISTOGRAM_BUCKETS; i++) {
-            const uint64_t more = atomic_load_explicit(&self->took[other][i], memory_order_relaxed);
+            const uint64_t more = sum(self, &self->shards[0].took[other][i]);
             ret->counts[i] += more;
-            count += more;
+            all += more;
         }
     }
     *ret_action = action_of(self, row);
-    return count > 0;
+    return all > 0;
 }
 
 int64_t telemetry_uptime_ms(const telemetry *self)
@@ -193,8 +227,7 @@ void telemetry_requests(const telemetry *self, telemetry_requests_cb *on_request
     uint64_t counts[HTTP_ROUTES + 1][STATUSES] = {0};
     for (size_t row = 0; self != NULL && row <= HTTP_ROUTES; row++)
         for (size_t i = 0; i < STATUSES; i++)
-            counts[first_row_of(self, row)][i] +=
-                atomic_load_explicit(&self->requests[row][i], memory_order_relaxed);
+            counts[first_row_of(self, row)][i] += sum(self, &self->shards[0].requests[row][i]);
     for (size_t row = 0; row <= HTTP_ROUTES; row++)
         for (size_t i = 0; i < STATUSES; i++)
             if (counts[row][i] > 0)

@@ -108,7 +108,7 @@ static const http_service *service_take(worker *owner)
     (void)pthread_mutex_lock(&owner->service_lock);
     const http_service *service = owner->service;
     if (service->calls != NULL)
-        atomic_fetch_add(service->calls, 1);
+        atomic_fetch_add(&service->calls->slots[owner->slot].count, 1);
     (void)pthread_mutex_unlock(&owner->service_lock);
     return service;
 }
@@ -168,7 +168,7 @@ void mhd_request_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
     http_call_done(&self->call);
     drop_body(self);
     if (service->calls != NULL)
-        atomic_fetch_sub(service->calls, 1);
+        atomic_fetch_sub(&service->calls->slots[owner->slot].count, 1);
     free(self->target);
     free(self->headers);
     free(self);

@@ -117,7 +117,11 @@ static struct MHD_Daemon *start_daemon(worker *self, int listen_fd)
 utapi_status worker_init(worker *self, const server_options *options, const http_service *service,
                          int listen_fd, atomic_uint *connection_count, utapi_error *err)
 {
-    *self = (worker){.service = service, .options = *options, .connection_count = connection_count};
+    static atomic_uint workers;
+    *self = (worker){.slot = atomic_fetch_add(&workers, 1) % HTTP_CALL_SLOTS,
+                     .service = service,
+                     .options = *options,
+                     .connection_count = connection_count};
     self->budget.max_bytes = http_budget_max(service);
     self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (self->wake_fd < 0)

@@ -71,6 +71,7 @@ struct mhd_request {
 struct worker {
     const http_service *service; /* guarded by service_lock; requests take what is there when they begin */
     pthread_mutex_t service_lock;
+    unsigned slot; /* in which it counts the requests of a service */
     server_options options;
     struct MHD_Daemon *daemon;
     pthread_t thread;
