@@ -84,9 +84,9 @@ static bool sign(CURL *curl, const client_endpoint *to, utapi_string body, heade
            curl_easy_setopt(curl, CURLOPT_PASSWORD, to->secret_key) == CURLE_OK;
 }
 
-/* "https://host:8100/" as scheme and authority: 8100 where there is no port. Owned; NULL, after saying why, if it is no
- * URL of a server. */
-static char *base_of(const char *server)
+/* "https://host:8100/" as scheme and authority: 8100 where there is no port. Owned; NULL: UTAPI_INVALID if it is no URL
+ * of a server, UTAPI_NO_MEMORY. */
+static char *base_of(const char *server, utapi_error *err)
 {
     const char *scheme = strstr(server, "://");
     const char *host = scheme != NULL ? scheme + 3 : server;
@@ -97,7 +97,8 @@ static char *base_of(const char *server)
         scheme == NULL || strncmp(server, "http://", 7) == 0 || strncmp(server, "https://", 8) == 0;
     char *base = NULL;
     if (!is_http || size == 0 || strcspn(host + size, "/") != 0 || host[size + (host[size] == '/')] != '\0')
-        ctl_say("--server: expected a URL as https://host:8100, not \"%s\"", server);
+        (void)utapi_fail(err, UTAPI_INVALID, "--server: expected a URL as https://host:8100, not \"%.100s\"",
+                         server);
     else if (asprintf(&base, "%.*s%.*s%s", scheme != NULL ? (int)(host - server) : 7,
                       scheme != NULL ? server : "http://", (int)size, host,
                       has_port ? "" : ":" DEFAULT_PORT) < 0)
@@ -106,14 +107,18 @@ static char *base_of(const char *server)
 }
 
 /* By --host, --port and --ssl, else by --server or UTAPICTL_SERVER. */
-static char *base_find(const client_endpoint *to)
+static char *base_find(const client_endpoint *to, utapi_error *err)
 {
     const char *variable = getenv("UTAPICTL_SERVER"), *server = to->server;
     if (server == NULL && to->host == NULL && to->port == 0 && to->socket == NULL && variable != NULL &&
         *variable != '\0')
         server = variable;
+    if (to->server != NULL && (to->host != NULL || to->port != 0)) {
+        (void)utapi_fail(err, UTAPI_INVALID, "--server says host and port: leave --host and --port out");
+        return NULL;
+    }
     if (server != NULL)
-        return base_of(server);
+        return base_of(server, err);
     const char *host = to->host != NULL ? to->host : DEFAULT_HOST;
     const bool is_ipv6 = strchr(host, ':') != NULL && *host != '[';
     char *base = NULL, port[16] = DEFAULT_PORT;
@@ -125,9 +130,10 @@ static char *base_find(const client_endpoint *to)
                : base;
 }
 
-static bool set_url(CURL *curl, const client_endpoint *to, const char *method, const char *path)
+static bool set_url(CURL *curl, const client_endpoint *to, const char *method, const char *path,
+                    utapi_error *err)
 {
-    UTAPI_AUTO_FREE char *base = base_find(to);
+    UTAPI_AUTO_FREE char *base = base_find(to, err);
     UTAPI_AUTO_FREE char *url = NULL;
     if (base == NULL || asprintf(&url, "%s%s", base, path) < 0) {
         url = NULL;
@@ -151,12 +157,12 @@ static void set_certificates(CURL *curl, const client_endpoint *to)
 
 /* A body that is absent makes it a GET. */
 static bool prepare(CURL *curl, const client_endpoint *to, const char *path, utapi_string body,
-                    header_list **headers, utapi_text *received)
+                    header_list **headers, utapi_text *received, utapi_error *err)
 {
     const bool is_get = body.data == NULL;
     /* "Expect:" with nothing keeps libcurl from asking first whether a large body is welcome. Not where we
      * sign: libcurl 7.88 would sign the header that it then leaves out. Questions are small anyway. */
-    if (!set_url(curl, to, is_get ? "GET" : "POST", path) ||
+    if (!set_url(curl, to, is_get ? "GET" : "POST", path, err) ||
         !add_header(headers, "Content-Type: application/json"))
         return false;
     if (to->access_key != NULL ? !sign(curl, to, body, headers) : !add_header(headers, "Expect:"))
@@ -195,6 +201,9 @@ static utapi_status failure_status(CURLcode code)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_URL_MALFORMAT:
         return UTAPI_UNAVAILABLE;
+    case CURLE_SSL_CACERT_BADFILE: /* ours, of the command line */
+    case CURLE_SSL_CERTPROBLEM:
+        return UTAPI_INVALID;
     default:
         return UTAPI_UNCERTAIN;
     }
@@ -209,8 +218,9 @@ utapi_status client_request(const client_endpoint *to, const char *path, utapi_s
     UTAPI_AUTO(header_list) *headers = NULL;
     utapi_text received = {0};
     char reason[CURL_ERROR_SIZE] = "";
-    if (curl == NULL || !prepare(curl, to, path, body, &headers, &received))
-        return utapi_fail(err, UTAPI_NO_MEMORY, "HTTP request");
+    utapi_error_clear(err);
+    if (curl == NULL || !prepare(curl, to, path, body, &headers, &received, err))
+        return err->status != UTAPI_OK ? err->status : utapi_fail(err, UTAPI_NO_MEMORY, "HTTP request");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
     const CURLcode code = curl_easy_perform(curl);
     if (code != CURLE_OK) {
@@ -235,7 +245,10 @@ int client_exit_code(utapi_status status, const client_answer *answer)
     enum { SERVER_ERRORS = 500 };
     if (status == UTAPI_UNAVAILABLE || status == UTAPI_UNCERTAIN)
         return EXIT_UNREACHABLE;
-    return status != UTAPI_OK ? EXIT_FAILED : answer->status >= SERVER_ERRORS ? EXIT_UNWELL : EXIT_REFUSED;
+    return status == UTAPI_INVALID           ? EXIT_USAGE
+           : status != UTAPI_OK              ? EXIT_FAILED
+           : answer->status >= SERVER_ERRORS ? EXIT_UNWELL
+                                             : EXIT_REFUSED;
 }
 
 json_t *client_request_json(const client_endpoint *to, const char *path, const json_t *question,

@@ -63,6 +63,7 @@ typedef struct client_answer {
  * @param ret   filled on success
  * @return UTAPI_UNAVAILABLE  no connection: nothing was sent
  *         UTAPI_UNCERTAIN    it was sent, perhaps in part, and no answer came
+ *         UTAPI_INVALID      the command line names no server, or files that cannot be used
  *         UTAPI_NO_MEMORY
  */
 UTAPI_MUST_USE utapi_status client_request(const client_endpoint *to, const char *path, utapi_string body,

@@ -4,6 +4,7 @@
  * What a server sends is checked member by member: another program may answer at that port. */
 #include "ctl/client.h"
 #include "ctl/format.h"
+#include "utapi/clock.h"
 #include "utapi/scoped.h"
 
 #include <jansson.h>
@@ -90,6 +91,14 @@ static void journal_print(const json_t *journal)
            count(journal, "lost").text);
 }
 
+static void certificate_print(int64_t ends_ms)
+{
+    const int64_t left_ms = ends_ms - utapi_wall_ms();
+    if (ends_ms > 0)
+        printf("%-13s %s%s\n", "certificate", left_ms > 0 ? "ends in " : "has ended",
+               left_ms > 0 ? format_age(left_ms).text : "");
+}
+
 /* False if memory ran out. */
 static bool sources_print(const json_t *sources)
 {
@@ -127,6 +136,7 @@ static bool status_print(const json_t *status)
     for (size_t i = 0; i < json_array_size(reasons); i++)
         line_print("not ready", json_array_get(reasons, i));
     line_print("trouble", json_object_get(status, "trouble"));
+    certificate_print(number(status, "certificateEndsAt"));
     storage_print(json_object_get(status, "storage"));
     events_print(json_object_get(status, "events"));
     journal_print(json_object_get(status, "journal"));

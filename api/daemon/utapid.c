@@ -288,6 +288,8 @@ static utapi_status start(utapid *self, utapi_error *err)
 static void stop(utapid *self)
 {
     replay_stop(self->replay);
+    server_quiesce(self->server); /* all of them at once: each may take its time */
+    server_quiesce(self->tls_server);
     server_stop(self->admin_server);
     server_stop(self->server);
     server_stop(self->tls_server);
@@ -335,6 +337,11 @@ static void reload_certificate(const utapid *self)
         log_write(LOG_LEVEL_INFO, NULL, "the certificate was read again: %s", self->certificates.cert);
     else
         log_write(LOG_LEVEL_ERROR, NULL, "the certificate stays as it was: %s", err.detail);
+    if (tls_client_ca_is_stale(&self->certificates))
+        log_write(
+            LOG_LEVEL_WARN, NULL,
+            "tls.clientCA: %s has changed and wants a restart: clients of the one before are still known",
+            self->certificates.client_ca);
 }
 
 /* Makes a new generation, as a whole, or leaves all as it is. */
@@ -386,7 +393,7 @@ static int wait_for_signal(utapid *self, sigset_t *signals)
         if (received == SIGHUP)
             reload(self);
         else
-            watch_look(&seen, self->engine, self->config.journal_enabled);
+            watch_look(&seen, self->engine, self->config.journal_enabled, tls_expires_s());
         if (self->config.has_tls && tls_changed(&self->certificates))
             reload_certificate(self);
         generation_free_older(self->current);

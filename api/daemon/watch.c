@@ -9,6 +9,8 @@
 
 #define MS_PER_S           INT64_C(1000)
 #define ROOM_SAID_EVERY_MS INT64_C(3600000)
+#define DAY_S              INT64_C(86400)
+#define CERTIFICATE_TOLD_S (14 * DAY_S)
 
 /* Events that a policy refuses are logged as they come. */
 static uint64_t refused_later(const utapi_dead_letter_stats *letters)
@@ -61,13 +63,26 @@ void watch_begin(watch *seen, utapi_engine *engine)
     *seen = (watch){.dead_letters = refused_later(&at_start.letters), .lost = at_start.journal.lost};
 }
 
-void watch_look(watch *seen, utapi_engine *engine, bool has_journal)
+static void watch_certificate(watch *seen, int64_t until_s)
+{
+    const int64_t now_ms = utapi_monotonic_ms(), left_s = until_s - utapi_wall_ms() / MS_PER_S;
+    if (until_s == 0 || left_s > CERTIFICATE_TOLD_S ||
+        (seen->certificate_told_ms != 0 && now_ms - seen->certificate_told_ms < DAY_S * MS_PER_S))
+        return;
+    log_write(LOG_LEVEL_WARN, NULL,
+              left_s > 0 ? "the certificate ends in %lld days" : "the certificate has ended: %lld days",
+              (long long)(left_s / DAY_S));
+    seen->certificate_told_ms = now_ms;
+}
+
+void watch_look(watch *seen, utapi_engine *engine, bool has_journal, int64_t certificate_until_s)
 {
     utapi_health health;
     utapi_error err = {0};
     const char *warning = health.warning;
     if (utapi_engine_health(engine, &health, &err) != UTAPI_OK)
         warning = *err.detail != '\0' ? err.detail : utapi_status_text(err.status);
+    watch_certificate(seen, certificate_until_s);
     watch_losses(seen, &health);
     watch_clock(seen, health.storage.clock_skew_ms);
     watch_room(seen, health.storage.room_warning);

@@ -135,6 +135,9 @@ void handle_status(const http_service *service, http_call *call)
                                                                            : "ok"));
     reasons_add(&text, &seen);
     json_text_add_string_member(&text, "trouble", utapi_string_of(health->other_warning));
+    const int64_t until_s = service->certificate_expires_s != NULL ? service->certificate_expires_s() : 0;
+    if (until_s > 0)
+        json_text_add_integer_member(&text, "certificateEndsAt", until_s * 1000);
     storage_add(&text, service, &seen);
     events_add(&text, service, &health->commit);
     journal_add(&text, &health->journal, now_ms);

@@ -214,13 +214,18 @@ uint16_t server_port(const server *self)
     return self->port;
 }
 
+void server_quiesce(server *self)
+{
+    for (unsigned i = 0; self != NULL && i < self->started; i++)
+        worker_stop(&self->workers[i]);
+}
+
 void server_stop(server *self)
 {
     if (self == NULL)
         return;
     leave_locally(self);
-    for (unsigned i = 0; i < self->started; i++)
-        worker_stop(&self->workers[i]);
+    server_quiesce(self);
     for (unsigned i = 0; i < self->started; i++)
         worker_join(&self->workers[i]);
     for (unsigned i = 0; i < self->initialized; i++)

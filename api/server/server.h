@@ -53,6 +53,9 @@ void server_replace_service(server *server, const http_service *service);
 /** The port that it listens on. */
 uint16_t server_port(const server *server);
 
+/** Stops accepting, and answers what is in flight: for a server that is stopped later. NULL is fine. */
+void server_quiesce(server *server);
+
 /** Stops accepting, lets what is in flight finish, joins the workers, frees. NULL is fine. */
 void server_stop(server *server);
 

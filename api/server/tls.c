@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { CHAIN_MAX = 16, FILE_COUNT = 4, FILE_BYTES_MAX = 1 << 20 };
+enum { CHAIN_MAX = 16, FILE_COUNT = 4, FILE_BYTES_MAX = 1 << 20, FILE_BYTES_EXPECTED = 32768 };
 
 /* A certificate with its chain, and its key. */
 typedef struct loaded {
@@ -30,8 +30,8 @@ typedef struct loaded {
 
 static _Atomic(loaded *) newest;
 static _Atomic int64_t expires_s;
-static utapi_text client_ca; /* with a NUL */
-static struct stat seen[FILE_COUNT];
+static utapi_text client_ca;                  /* with a NUL */
+static struct stat seen[FILE_COUNT], trusted; /* the latter: client_ca as it was read */
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
@@ -55,6 +55,8 @@ static utapi_status file_read(const char *name, const char *path, utapi_text *re
         return utapi_fail(err, UTAPI_INVALID, "%s: is not set", name);
     if (file == NULL)
         return utapi_fail(err, UTAPI_UNAVAILABLE, "%s: %s: %s", name, path, strerror(errno));
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of a key but ours */
+    (void)utapi_text_reserve(ret, FILE_BYTES_EXPECTED);
     for (size_t size; (size = fread(piece, 1, sizeof piece, file)) > 0 && ret->size < FILE_BYTES_MAX;)
         utapi_text_add(ret, piece, size);
     explicit_bzero(piece, sizeof piece);
@@ -87,6 +89,13 @@ static void files_look(const tls_files *files, struct stat ret[static FILE_COUNT
     for (size_t i = 0; i < FILE_COUNT; i++)
         if (paths[i] != NULL && stat(paths[i], &ret[i]) != 0)
             memset(&ret[i], 0, sizeof ret[i]);
+}
+
+bool tls_client_ca_is_stale(const tls_files *files)
+{
+    struct stat now[FILE_COUNT];
+    files_look(files, now);
+    return files->client_ca != NULL && !is_same_file(&now[FILE_COUNT - 1], &trusted);
 }
 
 bool tls_changed(const tls_files *files)
@@ -160,8 +169,8 @@ static utapi_status pair_check(const tls_files *files, const utapi_text *cert, c
     if (tried != NULL)
         gnutls_certificate_free_credentials(tried);
     return rc >= 0 ? UTAPI_OK
-                   : utapi_fail(err, UTAPI_INVALID, "certFilePaths.key: %s and certFilePaths.cert: %s: %s",
-                                files->key, files->cert, gnutls_strerror(rc));
+                   : utapi_fail(err, UTAPI_INVALID, "certFilePaths.key and certFilePaths.cert: %s: %s, %s",
+                                gnutls_strerror(rc), files->key, files->cert);
 }
 
 static utapi_status loaded_new(const tls_files *files, const utapi_text *chain, const utapi_text *key,
@@ -195,6 +204,7 @@ static utapi_status client_ca_load(const char *path, utapi_error *err)
     gnutls_x509_trust_list_t list = NULL;
     if (path == NULL || client_ca.size > 0)
         return UTAPI_OK;
+    trusted = seen[FILE_COUNT - 1];
     utapi_status status = file_read(key_names[3], path, &client_ca, err);
     if (status != UTAPI_OK)
         return status;
@@ -253,7 +263,9 @@ const char *tls_client_ca(void)
 bool tls_client_is_known(gnutls_session_t session)
 {
     unsigned status = 0;
-    return gnutls_certificate_verify_peers2(session, &status) == 0 && status == 0;
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+    return gnutls_certificate_verify_peers(session, &purpose, 1, &status) == 0 && status == 0;
 }
 
 int tls_retrieve(gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,

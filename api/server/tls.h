@@ -22,8 +22,9 @@ typedef struct tls_files {
         *client_ca; /* who signs clients' certificates, which each client then needs; NULL: it needs none */
 } tls_files;
 
-/** TLS 1.2 and 1.3, with forward secrecy, in the server's order. */
-#define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:%SERVER_PRECEDENCE"
+/** TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers, in the server's order. */
+#define TLS_PRIORITIES \
+    "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-AES-128-CBC:-AES-256-CBC:%SERVER_PRECEDENCE"
 
 /**
  * Reads certificate and key, and has handshakes take them. Before any server starts, and whenever files may have
@@ -37,6 +38,9 @@ UTAPI_MUST_USE utapi_status tls_load(const tls_files *files, utapi_error *err);
 
 /** Whether one of the files is another than when it was read, or tried to be. */
 bool tls_changed(const tls_files *files);
+
+/** Whether client_ca is another file than the one that is trusted, which is that of the start. */
+bool tls_client_ca_is_stale(const tls_files *files);
 
 /** When the certificate ends, in seconds since the epoch; 0: there is none. From any thread. */
 int64_t tls_expires_s(void);

@@ -30,12 +30,12 @@ class Tls(SystemTest):
         self.authority = self.make_certificate("authority", ca=True)
         self.certificate = self.make_certificate("server", signer=self.authority)
 
-    def make_certificate(self, name, signer=None, ca=False):
+    def make_certificate(self, name, signer=None, ca=False, names="DNS:localhost,IP:127.0.0.1"):
         """(certificate, key), for 30 days, signed by another pair or by itself."""
         cert, key = (os.path.join(self.folder, f"{name}.{kind}.pem") for kind in ("cert", "key"))
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                    "-keyout", key, "-out", cert, "-days", "30", "-subj", f"/CN={name}",
-                   "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]  # fmt: skip
+                   "-addext", f"subjectAltName={names}"]  # fmt: skip
         command += ["-CA", signer[0], "-CAkey", signer[1]] if signer else []
         command += [] if ca else ["-addext", "basicConstraints=critical,CA:FALSE"]
         made = run(*command)
@@ -96,7 +96,8 @@ class Tls(SystemTest):
         with self.server(env=self.variables()) as server:
             for version in ("-tls1", "-tls1_1"):
                 self.assertIsNone(spoken(server.port, version, "-cipher", "ALL:@SECLEVEL=0"))
-            self.assertIsNone(spoken(server.port, "-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0"))
+            for cipher in ("AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA"):
+                self.assertIsNone(spoken(server.port, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0"))
             self.assertEqual(spoken(server.port, "-tls1_2")[0], "TLSv1.2")
             self.assertRegex(spoken(server.port, "-tls1_2")[1], "^ECDHE-")
             self.assertEqual(spoken(server.port, "-tls1_3")[0], "TLSv1.3")
@@ -134,6 +135,56 @@ class Tls(SystemTest):
             self.assertEqual(self.utapictl(server.port, "status", "--cert", known[0], "--key", known[1]).returncode, 0)
             self.assertIn(self.utapictl(server.port, "status").returncode, (4, 5))
 
+    def test_a_changed_authority_of_clients_wants_a_restart_and_says_so(self):
+        first, second = self.make_certificate("first", ca=True), self.make_certificate("second", ca=True)
+        known = self.make_certificate("known", signer=first)
+        with self.server(env=self.variables(UTAPI_TLS_CLIENT_CA=first[0])) as server:
+            os.replace(second[0], first[0])
+            wait_for(lambda: "has changed and wants a restart" in server.log(), "a warning")
+            self.assertEqual(self.curl(server.port, "/_/healthcheck", "--cert", known[0], "--key", known[1]).stdout, "{}")
+
+    def test_one_that_ends_soon_is_told_of(self):
+        clock = os.environ.get("TEST_CLOCK_LIBRARY")
+        if not clock:
+            self.skip_or_fail("there is no library for the clock")
+        sanitizer = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        at = {"LD_PRELOAD": clock, "TEST_CLOCK_MS": str(now_ms() + 25 * 86_400_000 - 3_600_000), "ASAN_OPTIONS": sanitizer}
+        with self.server(env=self.variables(**at)) as server:
+            wait_for(lambda: "the certificate ends in 5 days" in server.log(), "a warning")
+            shown = self.utapictl(server.port, "status")
+            self.assertRegex(shown.stdout, r"certificate +ends in \d+ d\n")
+
+    def test_ipv6(self):
+        with self.server("--bind", "::1", env=self.variables(self.make_certificate("six", signer=self.authority, names="IP:::1"))) as server:
+            asked = run("curl", "-sS", "--cacert", self.authority[0], f"https://[::1]:{server.port}/_/healthcheck")
+            self.assertEqual(asked.stdout, "{}", asked.stderr)
+            shown = run(UTAPICTL, "status", "--server", f"https://[::1]:{server.port}", "--cacert", self.authority[0], env=server_environment())
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+
+    def test_utapictl_says_what_is_wrong_with_its_command_line(self):
+        for arguments, words in ((["--server", "ftp://localhost"], "expected a URL"), (["--server", "https://localhost/x"], "expected a URL"),
+                                 (["--server", "https://localhost", "-p", "1"], "leave --host and --port out")):  # fmt: skip
+            ran = run(UTAPICTL, "status", *arguments, env=server_environment())
+            self.assertEqual((ran.returncode, ran.stdout), (2, ""), ran.stderr)
+            self.assertIn(words, ran.stderr)
+            self.assertEqual(len(ran.stderr.splitlines()), 1)
+        with self.server(env=self.variables()) as server:
+            ran = self.utapictl(server.port, "status", ca=("/none",))
+            self.assertEqual(ran.returncode, 2, ran.stderr)
+            self.assertIn("/none", ran.stderr)
+
+    def test_both_ports_stop_at_once(self):
+        with self.server(env=self.variables(UTAPI_TLS_PORT=str(free_port()), UTAPI_REQUEST_TIMEOUT="3")) as server:
+            tls_port = int(re.search(r"^utapid: listening on https://127\.0\.0\.1:(\d+)$", server.log(), re.M).group(1))
+            with contextlib.closing(server.connect()) as half:
+                half.putrequest("POST", "/v2/ingest")
+                half.putheader("content-length", "10")
+                half.endheaders(b"[")
+                wait_for(lambda: self.curl(tls_port, "/_/healthcheck").stdout == "{}", "an answer")
+                server.terminate()
+                wait_for(lambda: self.curl(tls_port, "/_/healthcheck").returncode != 0, "a port that is closed", timeout_s=2)
+            server.process.wait(60)
+
     def test_what_cannot_be_used_is_refused_at_start(self):
         def start(*arguments, **variables):
             ran = run(UTAPID, "--port", "0", "--data", os.path.join(self.folder, "none"), "--no-auth", *arguments, env=server_environment(variables))
@@ -143,7 +194,7 @@ class Tls(SystemTest):
         other, (cert, key) = self.make_certificate("other"), self.certificate
         for arguments in ((), ("--check",)):
             self.assertIn("certFilePaths.key: /none: No such file", start(*arguments, **self.variables((cert, "/none"))))
-            self.assertRegex(start(*arguments, **self.variables((cert, other[1]))), "certFilePaths.key: .* certFilePaths.cert: .*match")
+            self.assertRegex(start(*arguments, **self.variables((cert, other[1]))), "certFilePaths.key and certFilePaths.cert: .*match.*: .*server")
             self.assertRegex(start(*arguments, **self.variables((key, key))), "certFilePaths.cert: .*holds no certificate")
             self.assertIn("cert is not set", start(*arguments, UTAPI_TLS_KEY=key))
             self.assertIn("tls.port: there is no TLS", start(*arguments, UTAPI_TLS_PORT="1"))
