@@ -38,26 +38,18 @@ static utapi_string text_of(const allow_list *list, utapi_text *room)
     return room->failed ? utapi_string_of("?") : (utapi_string){room->data + begin, room->size - begin};
 }
 
-void announce_start(const config *settings, uint16_t port, uint16_t tls_port)
+/* @param tls  where it listens with TLS beside `address`; "": nowhere */
+static void start_log(const config *settings, const char *address, const char *tls)
 {
-    char address[80], tls_address[80] = "";
     utapi_text room = {0};
-    address_write(settings, port, address, sizeof address);
-    if (tls_port != 0)
-        address_write(settings, tls_port, tls_address, sizeof tls_address);
-    const bool is_tls = settings->has_tls && tls_port == 0;
-    printf("utapid: listening on %s://%s\n", is_tls ? "https" : "http", address);
-    if (tls_port != 0)
-        printf("utapid: listening on https://%s\n", tls_address);
-    (void)fflush(stdout);
     if (!log_wants(LOG_LEVEL_INFO) || !utapi_text_reserve(&room, 65536))
         return;
     const log_member members[] = {
         {.name = "version", .text = utapi_string_of(UTAPI_VERSION)},
         {.name = "address", .text = utapi_string_of(address)},
         {.name = "tls",
-         .text = utapi_string_of(is_tls          ? "on"
-                                 : tls_port != 0 ? tls_address
+         .text = utapi_string_of(*tls != '\0'        ? tls
+                                 : settings->has_tls ? "on"
                                  : settings->tls_key != NULL && !settings->tls_enabled
                                      ? "off: tls.enabled is false"
                                      : "off")},
@@ -85,6 +77,20 @@ void announce_start(const config *settings, uint16_t port, uint16_t tls_port)
     };
     log_write_members(LOG_LEVEL_INFO, NULL, "started", members, sizeof members / sizeof *members);
     utapi_text_done(&room);
+}
+
+/* The line that scripts wait for comes last: all else is there by then. */
+void announce_start(const config *settings, uint16_t port, uint16_t tls_port)
+{
+    char address[80], tls_address[80] = "";
+    address_write(settings, port, address, sizeof address);
+    if (tls_port != 0)
+        address_write(settings, tls_port, tls_address, sizeof tls_address);
+    start_log(settings, address, tls_address);
+    printf("utapid: listening on %s://%s\n", settings->has_tls && tls_port == 0 ? "https" : "http", address);
+    if (tls_port != 0)
+        printf("utapid: listening on https://%s\n", tls_address);
+    (void)fflush(stdout);
 }
 
 void announce_ignored(const config *settings, bool on_terminal)

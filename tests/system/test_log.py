@@ -16,7 +16,7 @@ class Log(SystemTest):
     def test_the_first_line_says_what_runs_and_the_last_why_it_ended(self):
         env = {"UTAPI_ALLOW_INGEST": "10.0.0.0/8, ::1, fd00::/8", "UTAPI_LOG_TIME": "iso"}
         with self.server(env=env) as server:
-            started = lines(server)[-1]
+            started = next(line for line in lines(server) if line["message"] == "started")
             self.assertEqual((started["message"], started["level"]), ("started", "info"))
             self.assertEqual(started["address"], f"127.0.0.1:{server.port}")
             self.assertEqual((started["backend"], started["journal"]), ("lmdb", "off"))
